@@ -1,0 +1,132 @@
+package refresh
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Kind says what an Event is about.
+type Kind int
+
+const (
+	// Refreshed: a new set is held by every delivery. Attempt is the number of
+	// failures that came before it, so that more than 0 is a recovery.
+	Refreshed Kind = iota + 1
+
+	// Unchanged: the source answered with the set that it gave before, which is
+	// no failure. Attempt is as for Refreshed.
+	Unchanged
+
+	// Failed: the source gave no usable set. What was delivered stays.
+	Failed
+
+	// DeliveryFailed: a delivery did not take the sets; Attempt counts its
+	// failures in a row. Profile is "", since it is about all that are waiting.
+	// The end of the trouble is the Refreshed of those profiles.
+	DeliveryFailed
+
+	// Expired: what the deliveries hold ended at Expires and there is nothing
+	// better. Once for each set; the next Refreshed is the recovery.
+	Expired
+
+	// Short: sessions of this profile live for Life, less than 40 minutes, which
+	// some readers can't work with (boto3 wants 15 minutes left, s3fs 20). Once.
+	Short
+
+	// Static: the set has no expiry, so nothing says when to refresh it. Once.
+	Static
+
+	// Skewed: the local clock is Skew ahead of the server's. Once when it is more
+	// than a minute either way, and again when that changes; a Skew within a
+	// minute says that the clocks agree again.
+	Skewed
+
+	// ClockStep: the wall clock jumped by Step against the monotonic clock.
+	// Forward: the machine was suspended, or the clock was set ahead (these can't
+	// be told apart). Back: it was set back.
+	ClockStep
+)
+
+var kindNames = [...]string{
+	Refreshed: "refreshed", Unchanged: "unchanged", Failed: "refresh failed", DeliveryFailed: "delivery failed",
+	Expired: "expired", Short: "short session", Static: "no expiry", Skewed: "clock skew", ClockStep: "clock step",
+}
+
+// String returns a few words for logs, such as "refresh failed".
+func (k Kind) String() string {
+	if k <= 0 || int(k) >= len(kindNames) {
+		return fmt.Sprintf("kind %d", int(k))
+	}
+	return kindNames[k]
+}
+
+// Event is something that happened. It holds no secrets, so it can be logged as
+// it is; fields that do not apply to its Kind are zero. All times are local.
+type Event struct {
+	Kind    Kind
+	Profile string
+	Time    time.Time
+
+	KeyID   string        // access key id, shortened to ASIA…last4
+	Expires time.Time     // of the set that the event is about; for Failed, of the one that is kept
+	Life    time.Duration // what the set had left when it was first seen
+	Next    time.Time     // when the source (DeliveryFailed: the delivery) is asked next
+	Attempt int           // Failed, DeliveryFailed: failures in a row, with this one; else see the Kind
+	Skew    time.Duration // Skewed
+	Step    time.Duration // ClockStep: > 0 forward, < 0 back
+	Err     error         // Failed, DeliveryFailed; see Error for what it may hold
+
+	// Permanent: Err is an Error with Permanent set. First: it is the first such
+	// since the source last answered, and so the one to tell a person of.
+	Permanent, First bool
+}
+
+// String returns the event as one line.
+func (e Event) String() string {
+	var b strings.Builder
+	b.WriteString(e.Kind.String())
+	for _, a := range e.attrs() {
+		fmt.Fprintf(&b, " %s=%s", a.Key, a.Value)
+	}
+	return b.String()
+}
+
+// LogValue returns the fields that are set, but not Kind, which is the message,
+// and Time, which the log has.
+func (e Event) LogValue() slog.Value { return slog.GroupValue(e.attrs()...) }
+
+func (e Event) attrs() []slog.Attr {
+	var as []slog.Attr
+	add := func(set bool, a slog.Attr) {
+		if set {
+			as = append(as, a)
+		}
+	}
+	add(e.Profile != "", slog.String("profile", e.Profile))
+	add(e.KeyID != "", slog.String("key", e.KeyID))
+	add(!e.Expires.IsZero(), slog.Time("expires", e.Expires))
+	add(e.Life != 0, slog.Duration("life", e.Life))
+	add(!e.Next.IsZero(), slog.Time("next", e.Next))
+	add(e.Attempt != 0, slog.Int("attempt", e.Attempt))
+	add(e.Skew != 0, slog.Duration("skew", e.Skew))
+	add(e.Step != 0, slog.Duration("step", e.Step))
+	add(e.Permanent, slog.Bool("permanent", e.Permanent))
+	if e.Err != nil {
+		as = append(as, slog.String("err", e.Err.Error()))
+	}
+	return as
+}
+
+// shortKeyID keeps the parts of an access key id that tell keys apart. Ids that
+// are too short to be AWS's (20 characters) may be anything, so less is kept.
+func shortKeyID(id string) string {
+	switch {
+	case len(id) >= 16:
+		return id[:4] + "…" + id[len(id)-4:]
+	case len(id) >= 6:
+		return "…" + id[len(id)-2:]
+	}
+	return "…"
+}

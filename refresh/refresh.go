@@ -1,0 +1,139 @@
+// Package refresh keeps AWS credentials fresh: it decides when each profile is
+// asked for anew, and hands what comes back to whatever the child reads.
+//
+// Data goes one way:
+//
+//	Profile.Source ─► Engine ─► Delivery (files, sockets; all of them)
+//	                    │
+//	                    └─────► Options.Notify (Event: logs, hooks, signals)
+//
+// One goroutine, that of [Engine.Run], owns the schedule: a heap with one wake-up
+// time for each profile, and one timer. Only calls that can be slow leave it:
+// Retrieve, at most Options.Workers at once, and Deliver, one at a time for each
+// delivery, so that neither a dead network nor a full disk holds up anyone else.
+// The package does no I/O of its own and knows nothing of flags, files or
+// processes.
+//
+// # Time
+//
+// Deadlines are moments on the wall clock, because that is what an expiry is,
+// but nothing sleeps longer than 30 seconds on the monotonic clock, so a suspend
+// or a clock that was set is noticed within that time. Where the source knows
+// the server's clock (see [Skewer]) lives and deadlines are measured on it, and
+// deliveries get an Expires translated to the local clock, which is what the
+// readers on this machine compare with. If the wall clock jumps forward, time is
+// taken to have passed (a suspended machine and a clock set ahead look the
+// same, and asking early is the harmless mistake); if it is set back, what is
+// held keeps the life it had left, and is delivered again with the new Expires.
+//
+// # Failure
+//
+// Once the first set of every profile was delivered nothing stops the engine but
+// its context: the last good set stays delivered, and the source is asked again
+// for ever, with backoff. A source or a delivery that panics is treated as one
+// that failed, since the child's work is worth more than a stack trace; one that
+// ignores its context is given up on (see [Engine.Run]).
+package refresh
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Profile is one set of credentials to be kept fresh.
+type Profile struct {
+	// Name is the key of the set in Delivery.Deliver, and must be unique.
+	Name string
+
+	// Source is asked for a new set each time; it must not answer from a cache
+	// that would rather keep the old one (as aws.CredentialsCache does), or the
+	// set will be replaced later than the policy wants. It is never asked twice
+	// at the same time. It may also be a [Skewer].
+	//
+	// A set with CanExpire false, or with the zero Expires, does not expire: it
+	// is asked for again about once an hour, so that replaced keys are picked up.
+	Source aws.CredentialsProvider
+}
+
+// String returns the name alone, because a Source may hold secrets.
+func (p Profile) String() string { return p.Name }
+
+// GoString is String, for %#v.
+func (p Profile) GoString() string { return p.Name }
+
+// LogValue is String, for slog.
+func (p Profile) LogValue() slog.Value { return slog.StringValue(p.Name) }
+
+// Skewer is a Source that compares clocks.
+type Skewer interface {
+	// Skew returns how far the local clock was ahead of the server's at the last
+	// response, 0 if that is not known. It is called after each Retrieve, also a
+	// failed one.
+	Skew() time.Duration
+}
+
+// Delivery hands sets to what the child reads.
+type Delivery interface {
+	// Deliver is called with the sets that are new since the last call that
+	// returned nil, by profile name; a burst of refreshes is one call. It returns
+	// nil only when the child can read all of them. After an error the same sets,
+	// or newer ones, come again. The map is the callee's to keep. Calls do not
+	// overlap. Expires is in terms of the local clock.
+	Deliver(ctx context.Context, sets map[string]aws.Credentials) error
+}
+
+// Error is what a Source returns when it knows more than the text.
+type Error struct {
+	Err error
+
+	// Permanent says that no retry helps until a person does something: access
+	// denied, an MFA or SSO session that is over, a wrong configuration. It ends
+	// the start-up at once; later it makes retries slower.
+	Permanent bool
+
+	// Hint is one line that says what to type or to look at next, "" for none.
+	Hint string
+}
+
+// Error returns the text of Err.
+func (e *Error) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Options say what an Engine does.
+type Options struct {
+	// Profiles are kept fresh from Run on; at least one.
+	Profiles []Profile
+
+	// Deliveries each get every set.
+	Deliveries []Delivery
+
+	// Policy says when; the zero value is the default policy.
+	Policy Policy
+
+	// Workers limits how many sources are asked at the same time. 0 means 8.
+	Workers int
+
+	// MinTTL is the life that the first set of each profile must have left; one
+	// with less is asked for again until StartTimeout. 0 means none.
+	MinTTL time.Duration
+
+	// StartTimeout limits how long the first sets may take to be had and to be
+	// delivered. 0 means 30 seconds.
+	StartTimeout time.Duration
+
+	// RetrieveTimeout limits each call of a source. 0 means 60 seconds.
+	RetrieveTimeout time.Duration
+
+	// Notify, if not nil, is called for each Event in order, from the goroutine
+	// of Run: it must not block.
+	Notify func(Event)
+
+	// testOnlyNow reads the wall clock in place of time.Now: a synctest bubble
+	// has no means to move the wall clock against the monotonic one.
+	testOnlyNow func() time.Time
+}
