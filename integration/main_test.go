@@ -1,0 +1,131 @@
+// Package integration tests brs-exec as its users meet it: the built binary,
+// real clients, real servers, and faults. It knows nothing of the packages that
+// the binary is made of.
+//
+// Clients that are not installed (.ci/install-clients does it) are skipped, and
+// fail the tests instead when BRS_EXEC_REQUIRE_CLIENTS=1. With -short, what
+// takes longer than a few seconds is left out.
+package integration
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files in testdata")
+
+// scratch holds what is built once for all tests.
+var scratch string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	raiseParallel()
+	var err error
+	if scratch, err = os.MkdirTemp("", "brs-exec-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(scratch)
+	os.Exit(code)
+}
+
+// raiseParallel lets more tests run at once than there are processors, unless
+// -parallel was given: nearly all of their time they wait for credentials to
+// expire.
+func raiseParallel() {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		flag.Set("test.parallel", "24")
+	}
+}
+
+// built compiles a package of the module once, with the race detector and
+// coverage if the tests themselves have them.
+func built(name, pkg string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		path := filepath.Join(scratch, name)
+		args := []string{"build", "-o", path}
+		if raceEnabled {
+			args = append(args, "-race")
+		}
+		if testing.CoverMode() != "" {
+			args = append(args, "-cover")
+		}
+		out, err := exec.Command("go", append(args, pkg)...).CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+		return path, nil
+	})
+}
+
+var (
+	buildBrsExec = built("brs-exec", "brs-exec")
+	buildGoV2    = built("gov2", "brs-exec/integration/clients/gov2")
+)
+
+// brsExec returns the path of the binary under test.
+func brsExec(t testing.TB) string {
+	t.Helper()
+	path, err := buildBrsExec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// missing skips the test for want of something that .ci/install-clients brings,
+// or fails it where nothing may be skipped.
+func missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("BRS_EXEC_REQUIRE_CLIENTS") == "1" {
+		t.Fatalf("%s is missing: run .ci/install-clients", what)
+	}
+	t.Skipf("%s is missing: .ci/install-clients brings it", what)
+}
+
+// slow skips a test that waits for credentials to expire.
+func slow(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("waits for credentials to expire: left out by -short")
+	}
+}
+
+// clientsDir is where .ci/install-clients puts things.
+func clientsDir() string {
+	if dir := os.Getenv("BRS_EXEC_CLIENTS"); dir != "" {
+		return dir
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "/nonexistent"
+	}
+	return filepath.Join(home, ".cache", "brs-exec-clients")
+}
+
+// program finds a program of the clients' Python environment or of the system.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(clientsDir(), "venv", "bin", name)
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	// The Python environment's programs come from there alone, so that the
+	// versions are the pinned ones.
+	if name != "python" && name != "aws" {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	missing(t, name)
+	return ""
+}

@@ -1,0 +1,161 @@
+package integration
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"brs-exec/integration/fakeaws"
+)
+
+// client is a long-lived program that makes a call every half second and prints
+// "ok KEYID" or "refused CODE" for each, until its standard input ends.
+type client struct {
+	name    string
+	command func(t *testing.T) []string
+	// rawFile is set for one that reads section [brs-static] of the credentials
+	// file rather than the variables.
+	rawFile bool
+}
+
+func source(elem ...string) string {
+	path, err := filepath.Abs(filepath.Join(append([]string{"clients"}, elem...)...))
+	if err != nil {
+		panic(err)
+	}
+	return path
+}
+
+func clients() []client {
+	return []client{
+		{name: "boto3", command: func(t *testing.T) []string {
+			return []string{program(t, "python"), source("boto3", "client.py")}
+		}},
+		{name: "awscli", command: func(t *testing.T) []string {
+			program(t, "aws")
+			return []string{"bash", source("awscli", "client.sh")}
+		}},
+		{name: "gov2", command: func(t *testing.T) []string {
+			path, err := buildGoV2()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return []string{path}
+		}},
+		{name: "rawfile", rawFile: true, command: func(t *testing.T) []string {
+			program(t, "curl")
+			return []string{"bash", source("rawfile", "client.sh")}
+		}},
+	}
+}
+
+const life = 20 * time.Second
+
+// TestOutlives is the promise: whatever the command is written in, it makes
+// calls across at least three expirations and not one of them is refused.
+func TestOutlives(t *testing.T) {
+	slow(t)
+	for _, c := range clients() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, life)
+			command := c.command(t)
+			p := w.brsExec(append([]string{"--role-arn", roleARN, "--log-level", "debug", "--"}, command...)...)
+			// Three lives and a bit: a call after the third one's end is needed.
+			over := time.After(3*life + 2*time.Second)
+			for running := true; running; {
+				select {
+				case <-over:
+					running = false
+				case <-p.done:
+					t.Fatalf("ended early with %d\n%s", p.exit(), p.stderr.String())
+				}
+			}
+			p.stdin.Close()
+			if code := p.exit(); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+			checkOutlived(t, w, p)
+		})
+	}
+}
+
+// checkOutlived looks at the server's log, which knows of calls that a client
+// retried in silence.
+func checkOutlived(t *testing.T, w *world, p *process) {
+	t.Helper()
+	used := map[string]int{}
+	for _, call := range w.server.Calls() {
+		if !call.Accepted {
+			t.Errorf("refused: %s", call)
+		}
+		if call.Action != "AssumeRole" {
+			used[call.KeyID]++
+		}
+	}
+	ended := 0
+	for id := range used {
+		if end, ok := w.server.Expiry(id); ok && !end.IsZero() && end.Before(w.server.Now()) {
+			ended++
+		}
+	}
+	if used[w.server.Bootstrap().AccessKeyID] > 0 {
+		t.Error("the command called with the keys that brs-exec started from")
+	}
+	if len(used) < 4 {
+		t.Errorf("%d key ids were used, want at least 4: %v", len(used), used)
+	}
+	if ended < 3 {
+		t.Errorf("%d of the sets used have expired, want at least 3", ended)
+	}
+	for _, line := range p.stdout.lines() {
+		if !strings.HasPrefix(line, "ok ") {
+			t.Errorf("the command printed %q", line)
+		}
+	}
+	if got := len(p.stdout.lines()); got < 20 {
+		t.Errorf("the command printed %d lines, want at least 20", got)
+	}
+}
+
+// TestBareDies shows that TestOutlives can fail: the same programs with one set
+// handed to them are refused once it has expired.
+func TestBareDies(t *testing.T) {
+	slow(t)
+	for _, c := range clients() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, life)
+			command := c.command(t)
+			set := w.server.Issue("arn:aws:sts::123456789012:assumed-role/App/bare", life)
+			w.hand(set, c.rawFile)
+			p := w.start(command[0], command[1:]...)
+			w.reveals = true // not a run of brs-exec
+			eventually(t, life+patience, "a refused call", func() bool {
+				return strings.Contains(p.stdout.String(), "refused ") || p.ended()
+			})
+			lines := p.stdout.lines()
+			if len(lines) < 2 || lines[0] == "" || !strings.HasPrefix(lines[0], "ok ") {
+				t.Fatalf("the first lines are %q, want calls that are accepted at first", lines)
+			}
+			if last := lines[len(lines)-1]; last != "refused ExpiredToken" && last != "refused ExpiredTokenException" {
+				t.Errorf("the last line is %q, want a refusal for expiry", last)
+			}
+		})
+	}
+}
+
+// hand gives a set to a command as people do without brs-exec.
+func (w *world) hand(set fakeaws.Credentials, file bool) {
+	w.t.Helper()
+	if file {
+		w.write("credentials", fmt.Sprintf("[brs-static]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\n",
+			set.AccessKeyID, set.SecretAccessKey, set.SessionToken))
+		return
+	}
+	w.env["AWS_ACCESS_KEY_ID"] = set.AccessKeyID
+	w.env["AWS_SECRET_ACCESS_KEY"] = set.SecretAccessKey
+	w.env["AWS_SESSION_TOKEN"] = set.SessionToken
+}
