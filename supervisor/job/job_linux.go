@@ -1,0 +1,82 @@
+package job
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+func setPdeathsig(sys *syscall.SysProcAttr, sig syscall.Signal) { sys.Pdeathsig = sig }
+
+// blockTTOU blocks SIGTTOU on this thread and returns what undoes it.
+func blockTTOU() (restore func()) {
+	var block, old unix.Sigset_t
+	const bit = uint(unix.SIGTTOU) - 1
+	block.Val[bit/wordBits] = 1 << (bit % wordBits)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old); err != nil {
+		return func() {}
+	}
+	return func() { unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil) }
+}
+
+const wordBits = 8 * uint(unsafe.Sizeof(unix.Sigset_t{}.Val[0]))
+
+// alone reports whether we are the only process in our process group. When
+// that can't be known (no /proc) the answer is no, which only means that the
+// child shares our group.
+//
+// A shell starts the members of a pipeline one after the other, so the others
+// may not be there yet; a pipe on standard output gives the first one away.
+func alone() bool {
+	pid := os.Getpid()
+	if unix.Getpgrp() != pid {
+		return false // the leader is, or was, another process
+	}
+	var st unix.Stat_t
+	if unix.Fstat(1, &st) == nil && (st.Mode&unix.S_IFMT == unix.S_IFIFO || st.Mode&unix.S_IFMT == unix.S_IFSOCK) {
+		return false
+	}
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return false
+	}
+	seen := false // ourselves: else this is not the /proc of our PID namespace
+	for _, name := range names {
+		other, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if other == pid {
+			seen = true
+			continue
+		}
+		if pgrp, ok := groupOf(name); ok && pgrp == pid {
+			return false
+		}
+	}
+	return seen
+}
+
+// groupOf returns the process group of a live process, from proc(5)'s
+// "pid (comm) state ppid pgrp …"; comm may hold anything, ")" too.
+func groupOf(pid string) (int, bool) {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return 0, false
+	}
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 3 || fields[0][0] == 'Z' || fields[0][0] == 'X' {
+		return 0, false
+	}
+	pgrp, err := strconv.Atoi(string(fields[2]))
+	return pgrp, err == nil
+}

@@ -1,0 +1,159 @@
+//go:build unix
+
+package job
+
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Job is a started child. It is not safe for concurrent use.
+type Job struct {
+	pid    int
+	group  int       // the child's process group
+	own    bool      // group is the child's alone
+	tty    *terminal // nil: no controlling terminal
+	orphan bool      // nobody is there who would continue us if we stopped
+}
+
+// Start starts the child. Descriptors 0, 1, 2 and all others that are not
+// close-on-exec are the child's as they are ours. The error is that of execve.
+func Start(s Spec) (*Job, error) {
+	j := &Job{tty: openTerminal(), orphan: orphaned()}
+	sys := &syscall.SysProcAttr{}
+	foreground := j.tty != nil && j.tty.foreground() == unix.Getpgrp() && alone()
+	j.own = foreground || s.Group
+	switch {
+	case foreground:
+		sys.Setpgid, sys.Foreground, sys.Ctty = true, true, j.tty.fd
+	case s.Group:
+		sys.Setpgid = true
+	}
+	setPdeathsig(sys, s.Pdeathsig)
+	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{Env: s.Env, Files: []uintptr{0, 1, 2}, Sys: sys})
+	if err != nil {
+		if foreground { // the child may have taken the terminal before its exec failed
+			j.tty.give(unix.Getpgrp())
+		}
+		j.tty.close()
+		return nil, err
+	}
+	j.pid, j.group = pid, unix.Getpgrp()
+	if j.own {
+		j.group = pid
+	}
+	return j, nil
+}
+
+// Pid returns the child's process id.
+func (j *Job) Pid() int { return j.pid }
+
+// Own reports whether the child leads a process group of its own.
+func (j *Job) Own() bool { return j.own }
+
+// Terminal reports whether there is a controlling terminal.
+func (j *Job) Terminal() bool { return j.tty != nil }
+
+// Signal sends sig to the child alone.
+func (j *Job) Signal(sig syscall.Signal) error { return unix.Kill(j.pid, sig) }
+
+// SignalGroup sends sig to the child's process group; if that is ours as well,
+// to the child alone.
+func (j *Job) SignalGroup(sig syscall.Signal) error {
+	if j.own {
+		return unix.Kill(-j.group, sig)
+	}
+	return j.Signal(sig)
+}
+
+// Forward passes a signal on that was caught by us: to the child, or with group
+// set to its group, unless the child has had it already.
+func (j *Job) Forward(sig syscall.Signal, group bool) error {
+	if sig == unix.SIGCONT {
+		return j.resume()
+	}
+	if !j.own && j.Typed(sig) {
+		return nil
+	}
+	if group {
+		return j.SignalGroup(sig)
+	}
+	return j.Signal(sig)
+}
+
+// Typed reports whether sig, caught by us, is taken as coming from the terminal:
+// we share the child's group and it is the foreground one. (os/signal does not
+// tell who sent a signal.)
+func (j *Job) Typed(sig syscall.Signal) bool {
+	switch sig {
+	case unix.SIGINT, unix.SIGQUIT, unix.SIGWINCH, unix.SIGTSTP, unix.SIGCONT:
+		return !j.own && j.tty != nil && j.tty.foreground() == unix.Getpgrp()
+	}
+	return false
+}
+
+// resume answers a SIGCONT: the terminal goes to the child if it is ours to give,
+// and the child goes on.
+func (j *Job) resume() error {
+	if !j.own {
+		if j.Typed(unix.SIGCONT) {
+			return nil
+		}
+		return j.Signal(unix.SIGCONT)
+	}
+	if j.tty != nil && j.tty.foreground() == unix.Getpgrp() {
+		j.tty.give(j.group)
+	}
+	return unix.Kill(-j.group, unix.SIGCONT)
+}
+
+// Suspended tells the job that its child was stopped by sig. If that happened
+// at a terminal we stop as well, so that whoever waits for us sees it, and
+// Suspended returns when we are continued.
+//
+// Where nobody waits for stopped processes (our process group is orphaned, as
+// that of a session leader is), the kernel would not have let SIGTSTP stop the
+// bare command, so the child is continued at once.
+func (j *Job) Suspended(sig syscall.Signal) error {
+	if j.tty == nil {
+		return nil
+	}
+	if j.orphan {
+		if j.own && sig == unix.SIGTSTP {
+			return unix.Kill(-j.group, unix.SIGCONT)
+		}
+		return nil
+	}
+	if j.own && j.tty.foreground() == j.group {
+		j.tty.give(unix.Getpgrp())
+	}
+	return unix.Kill(os.Getpid(), unix.SIGSTOP)
+}
+
+// Ended tells the job that its child is gone: the terminal is taken back if the
+// child's group still has it.
+func (j *Job) Ended() {
+	if j.own && j.tty != nil && j.tty.foreground() == j.group {
+		j.tty.give(unix.Getpgrp())
+	}
+	j.tty.close()
+	j.tty = nil
+}
+
+// orphaned reports whether our process group has no member whose parent is in
+// another group of the same session. We can only judge by our own parent; a
+// parent in our group (a script) is taken to have such a parent itself.
+func orphaned() bool {
+	ppid := os.Getppid()
+	if ppid == 0 {
+		return true
+	}
+	mine, err := unix.Getsid(0)
+	if err != nil {
+		return true
+	}
+	theirs, err := unix.Getsid(ppid)
+	return err != nil || theirs != mine
+}

@@ -1,0 +1,75 @@
+package supervisor
+
+import (
+	"fmt"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// The C library keeps 32 and 33 for itself, and so RTMIN is 34, which the Go
+// runtime takes in its turn: it can be sent, not forwarded.
+const (
+	rtMin     = 34
+	rtMax     = 64
+	maxSignal = rtMax
+)
+
+var forwardedHere = func() []syscall.Signal {
+	list := []syscall.Signal{unix.SIGPWR}
+	for n := rtMin + 1; n <= rtMax; n++ {
+		list = append(list, syscall.Signal(n))
+	}
+	return list
+}()
+
+// ignoredAtStart reports whether sig was ignored when this process was started.
+// It has to be asked before os/signal touches sig.
+//
+// The Go runtime leaves HUP and INT alone if they are ignored, and CONT, TSTP,
+// TTIN and TTOU in any case; for those the kernel still knows. For the others it
+// has installed its handlers before any code of ours runs, and what it found
+// there it keeps to itself: see inherited.
+func ignoredAtStart(sig syscall.Signal) bool {
+	var old sigaction
+	if rtSigaction(sig, nil, &old) == nil && old.handler == sigIgn {
+		return true
+	}
+	return signal.Ignored(sig) || inheritedIgnored(sig)
+}
+
+func realtimeNumber(name string) syscall.Signal {
+	base, rest := rtMin, strings.TrimPrefix(name, "RTMIN")
+	if rest == name {
+		if base, rest = rtMax, strings.TrimPrefix(name, "RTMAX"); rest == name {
+			return 0
+		}
+	}
+	offset := 0
+	if rest != "" {
+		var err error
+		if rest[0] != '+' && rest[0] != '-' {
+			return 0
+		}
+		if offset, err = strconv.Atoi(rest); err != nil {
+			return 0
+		}
+	}
+	if n := base + offset; n >= rtMin && n <= rtMax {
+		return syscall.Signal(n)
+	}
+	return 0
+}
+
+func realtimeName(sig syscall.Signal) string {
+	switch n := int(sig); {
+	case n == rtMin:
+		return "RTMIN"
+	case n > rtMin && n <= rtMax:
+		return fmt.Sprintf("RTMIN+%d", n-rtMin)
+	}
+	return ""
+}
