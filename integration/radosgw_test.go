@@ -1,0 +1,200 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const gatewaySecret = "RadosgwOpsSecretKey0123456789abcdefghij"
+
+// gateway is a running Ceph radosgw: a server not of our making that speaks STS
+// and S3, and that refuses a set within moments of its end.
+type gateway struct {
+	dir  string
+	port int
+	pid  int // of radosgw itself, 0 once it was killed
+}
+
+// startGateway starts one for the test.
+func startGateway(t *testing.T, w *world) *gateway {
+	t.Helper()
+	for _, name := range []string{"radosgw", "radosgw-admin", "ceph-mon", "ceph-osd", "ceph", "curl"} {
+		program(t, name)
+	}
+	g := &gateway{dir: w.path("ceph"), port: twoFreePorts(t)}
+	cmd := exec.Command("bash", "radosgw.sh", g.dir, strconv.Itoa(g.port))
+	cmd.Env = append(os.Environ(), "RADOSGW_SECRET="+gatewaySecret)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var said output
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.WaitDelay = 5 * time.Second
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close() // the script then ends what it started
+		cmd.Wait()
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	})
+	if !poll(2*time.Minute, func() bool { return strings.Contains(said.String(), "ready ") }) {
+		t.Fatalf("radosgw did not start:\n%s", said.String())
+	}
+	_, pid, _ := strings.Cut(said.String(), "ready ")
+	if g.pid, err = strconv.Atoi(strings.TrimSpace(pid)); err != nil {
+		t.Fatal(err)
+	}
+	w.env["AWS_ENDPOINT_URL"] = fmt.Sprintf("http://127.0.0.1:%d", g.port)
+	w.env["AWS_ACCESS_KEY_ID"] = "AKIATESTOPS"
+	w.env["AWS_SECRET_ACCESS_KEY"] = gatewaySecret
+	w.env["CLIENT_SERVICES"] = "s3"
+	w.env["AWS_MAX_ATTEMPTS"] = "1" // every refusal is to be seen
+	return g
+}
+
+// twoFreePorts returns a port that is free as the one after it is.
+func twoFreePorts(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		next, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port+1))
+		l.Close()
+		if err == nil {
+			next.Close()
+			return port
+		}
+	}
+	t.Fatal("no two free ports in a row")
+	return 0
+}
+
+func (g *gateway) kill(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(g.pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	g.pid = 0
+}
+
+// restart starts radosgw again on the same cluster.
+func (g *gateway) restart(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command("radosgw", "-n", "client.rgw", "-f")
+	cmd.Env = append(os.Environ(), "CEPH_CONF="+filepath.Join(g.dir, "ceph.conf"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+}
+
+// counts tells how many calls of a client went well and how many did not.
+func counts(p *process) (ok, refused int) {
+	for _, line := range p.stdout.lines() {
+		if strings.HasPrefix(line, "ok ") {
+			ok++
+		} else {
+			refused++
+		}
+	}
+	return ok, refused
+}
+
+// TestRealServer takes sets from a third party's STS and uses them at its S3.
+func TestRealServer(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	w := newWorld(t, 0)
+	g := startGateway(t, w)
+	const lifetime = 6 * time.Second
+	p := w.brsExec("--role-arn", roleARN, "--duration", lifetime.String(), "--log-level", "debug", "--",
+		program(t, "python"), source("boto3", "client.py"))
+
+	over := time.After(5*lifetime + 2*time.Second)
+	for running := true; running; {
+		select {
+		case <-over:
+			running = false
+		case <-p.done:
+			t.Fatalf("ended early with %d\n%s", p.exit(), p.stderr.String())
+		}
+	}
+	used := map[string]bool{}
+	for _, line := range p.stdout.lines() {
+		if !strings.HasPrefix(line, "ok ") {
+			t.Errorf("the command printed %q", line)
+		}
+		used[line] = true
+	}
+	if len(used) < 5 {
+		t.Errorf("%d key ids were used in five lives, want at least 5", len(used))
+	}
+
+	// Without brs-exec's work the calls are refused: the test can fail.
+	p.signal(syscall.SIGSTOP)
+	eventually(t, 2*lifetime+patience, "a refused call while brs-exec is stopped", func() bool {
+		_, refused := counts(p)
+		return refused > 0
+	})
+	p.signal(syscall.SIGCONT)
+	recovers(t, p, "after brs-exec goes on")
+
+	// An outage of the server: brs-exec backs off, and the command lives.
+	before := len(p.stderr.lines())
+	g.kill(t)
+	_, refused := counts(p)
+	eventually(t, patience, "refused calls without a server", func() bool {
+		_, now := counts(p)
+		return now >= refused+8
+	})
+	if p.ended() {
+		t.Fatalf("ended with the server: %d\n%s", p.exit(), p.stderr.String())
+	}
+	if said := len(p.stderr.lines()) - before; said > 40 {
+		t.Errorf("%d lines of log in an outage of seconds: no back-off", said)
+	}
+	g.restart(t)
+	recovers(t, p, "after the server is back")
+
+	p.stdin.Close()
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if strings.Contains(p.stderr.String(), gatewaySecret) {
+		t.Error("the secret was printed")
+	}
+}
+
+// recovers waits for five calls in a row that go well.
+func recovers(t *testing.T, p *process, when string) {
+	t.Helper()
+	eventually(t, 90*time.Second, "calls go well again "+when, func() bool {
+		lines := p.stdout.lines()
+		if len(lines) < 5 {
+			return false
+		}
+		for _, line := range lines[len(lines)-5:] {
+			if !strings.HasPrefix(line, "ok ") {
+				return false
+			}
+		}
+		return true
+	})
+}
