@@ -1,0 +1,191 @@
+// Package endpoint hands credentials to a child over loopback HTTP, the way the AWS SDKs already ask for them:
+//
+//   - [Server] speaks the container credentials protocol (ECS, EKS Pod Identity): one GET, one token, one JSON document.
+//     https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
+//   - [IMDS] speaks version 2 of the EC2 instance metadata service, for clients that know nothing else.
+//     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+//
+// Both answer from memory alone. Deliver puts a new set in place and never waits for a reader; a request never waits for a
+// refresh, because SDKs give these addresses one or two seconds and call them while they hold a lock.
+//
+// The caveat: when this process is gone the port is free, and a child that outlives it may find another program there.
+package endpoint
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Options says where a [Server] listens and what its Env points at. The zero value is usable.
+type Options struct {
+	// Profile is the one that Env points at; every other delivered profile has its own URL.
+	Profile string
+	// Address is a loopback "host:port"; "" is a free port of 127.0.0.1 (of ::1 where there is no IPv4).
+	Address string
+	// TokenFile, if not "", is created by Listen with mode 0600 and holds the token without a newline, which every SDK
+	// would send and then be refused for. It must not exist yet. Run removes it.
+	TokenFile string
+}
+
+// Server is a container credentials endpoint. Its methods may be called from several goroutines.
+type Server struct {
+	board   *board
+	socket  *socket
+	profile string
+	prefix  string // path of the default profile; the others are below it
+	token   string
+	file    string
+}
+
+// Listen binds the socket and makes the secrets. Requests wait in the kernel until [Server.Run] is called, which is also
+// what gives the socket up.
+func Listen(o Options) (*Server, error) {
+	s := &Server{
+		board:   newBoard(containerHead),
+		profile: o.Profile,
+		prefix:  "/" + random(16),
+		token:   random(32),
+	}
+	if o.TokenFile != "" {
+		if err := writeToken(o.TokenFile, s.token); err != nil {
+			return nil, fmt.Errorf("write endpoint token: %w", err)
+		}
+		s.file = o.TokenFile
+	}
+	socket, err := listen(o.Address, http.HandlerFunc(s.answer))
+	if err != nil {
+		s.removeToken()
+		return nil, err
+	}
+	s.socket = socket
+	return s, nil
+}
+
+// Run answers requests until ctx ends, then closes the socket, lets answers under way finish and returns nil. It leaves no
+// goroutine, connection or token file. An error means that the socket broke.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.removeToken()
+	return s.socket.run(ctx)
+}
+
+// Deliver puts new sets in place; sets that are not named stay. It touches memory only. A set without keys is an error, and
+// then nothing of this delivery is used.
+func (s *Server) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
+	return s.board.deliver(sets, time.Now())
+}
+
+// LastRead reports who fetched profile's credentials last; the zero Read if nobody did.
+func (s *Server) LastRead(profile string) Read { return s.board.lastRead(profile) }
+
+// URL is where profile is served, for AWS_CONTAINER_CREDENTIALS_FULL_URI.
+func (s *Server) URL(profile string) string {
+	if profile == s.profile {
+		return s.socket.url() + s.prefix
+	}
+	return s.socket.url() + s.prefix + "/" + url.PathEscape(profile)
+}
+
+// Env is what the child needs to find the default profile here. The token is in it.
+func (s *Server) Env() []string {
+	env := []string{
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.URL(s.profile),
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN=" + s.token,
+	}
+	if s.file != "" {
+		env = append(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+s.file)
+	}
+	return env
+}
+
+// answer is the whole protocol. The token comes before the path, so that probing paths tells a stranger nothing.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
+	if !admit(w, r) || !allow(w, r, http.MethodGet) {
+		return
+	}
+	sent := r.Header["Authorization"]
+	if len(sent) != 1 || subtle.ConstantTimeCompare([]byte(sent[0]), []byte(s.token)) != 1 {
+		refuse(w, http.StatusUnauthorized, "Unauthorized",
+			"the Authorization header is not the value of AWS_CONTAINER_AUTHORIZATION_TOKEN")
+		return
+	}
+	profile, ok := s.route(r.URL.Path)
+	if !ok {
+		refuse(w, http.StatusNotFound, "NotFound", "not the path of AWS_CONTAINER_CREDENTIALS_FULL_URI")
+		return
+	}
+	s.board.serve(w, profile)
+}
+
+// route returns the profile that path stands for.
+func (s *Server) route(path string) (profile string, ok bool) {
+	rest, ok := strings.CutPrefix(path, s.prefix)
+	switch {
+	case !ok:
+		return "", false
+	case rest == "":
+		return s.profile, true
+	case rest[0] != '/' || rest == "/":
+		return "", false
+	}
+	return rest[1:], true
+}
+
+func (s *Server) removeToken() {
+	if s.file != "" {
+		os.Remove(s.file)
+	}
+}
+
+// containerHead is a document up to its Expiration, which is decided when it is asked for. Token is there even when empty:
+// botocore and the JavaScript SDK fail without the key.
+func containerHead(c aws.Credentials, _ time.Time) ([]byte, error) {
+	return head(struct {
+		AccessKeyID     string `json:"AccessKeyId"`
+		SecretAccessKey string
+		Token           string
+		AccountID       string `json:"AccountId,omitempty"`
+	}{c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.AccountID})
+}
+
+// head encodes doc, an object with at least one member, and opens one more member: Expiration.
+func head(doc any) ([]byte, error) {
+	b, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	return append(b[:len(b)-1], `,"Expiration":"`...), nil
+}
+
+// writeToken insists on making the file itself, so that nobody else can hold it open or have it point elsewhere.
+func writeToken(path, token string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(token)
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		os.Remove(path)
+	}
+	return err
+}
+
+// random returns n random bytes in hexadecimal, which needs quoting in no shell, header or URL.
+func random(n int) string {
+	b := make([]byte, n)
+	rand.Read(b) // never fails: it ends the program rather than return weak bytes
+	return hex.EncodeToString(b)
+}

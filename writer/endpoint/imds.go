@@ -1,0 +1,164 @@
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// defaultRole is what the role listing says unless told otherwise.
+const defaultRole = "brs-exec"
+
+// IMDSOptions says where an [IMDS] listens and what it claims to be. The zero value is usable.
+type IMDSOptions struct {
+	// Profile is served as the instance's role. Every other delivered profile can be asked for by name, which clients do when
+	// AWS_EC2_INSTANCE_PROFILE_NAME is set.
+	Profile string
+	// Role is the name in the role listing, put into URLs by clients as it is; "" is "brs-exec".
+	Role string
+	// Region answers the region and zone look-ups; "" leaves them 404, as clients expect where there is none.
+	Region string
+	// Address is a loopback "host:port"; "" is a free port of 127.0.0.1. Old Ruby SDKs only ever ask port 80.
+	Address string
+	// AllowV1 also answers requests without a session token.
+	AllowV1 bool
+	// AnyUser drops the check, made on Linux only, that a session token goes to our own user or root: for a child that runs as
+	// somebody else.
+	AnyUser bool
+}
+
+// IMDS is an emulator of the EC2 instance metadata service as far as SDKs ask it. There is no secret in its address, since
+// clients have nowhere to put one: on Linux the kernel is asked whose socket a session token goes to, elsewhere every local
+// user gets one. Its methods may be called from several goroutines.
+type IMDS struct {
+	board  *board
+	socket *socket
+	tokens *sessions
+	o      IMDSOptions
+	tree   map[string]string // what does not depend on the credentials, by path without the final slash
+	since  time.Time
+}
+
+// ListenIMDS binds the socket. Requests wait in the kernel until [IMDS.Run] is called, which is also what gives it up.
+func ListenIMDS(o IMDSOptions) (*IMDS, error) {
+	if o.Role == "" {
+		o.Role = defaultRole
+	}
+	if strings.ContainsFunc(o.Role, func(r rune) bool { return !plain(r) }) {
+		return nil, fmt.Errorf("metadata role %q: want letters, digits and +=,.@_- only", o.Role)
+	}
+	m := &IMDS{board: newBoard(metadataHead), tokens: newSessions(), o: o, tree: metadataTree(o), since: time.Now()}
+	socket, err := listen(o.Address, http.HandlerFunc(m.answer))
+	if err != nil {
+		return nil, err
+	}
+	m.socket = socket
+	return m, nil
+}
+
+// plain is what IAM allows in a role name: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
+func plain(r rune) bool {
+	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("+=,.@_-", r)
+}
+
+// Run answers requests until ctx ends, then closes the socket, lets answers under way finish and returns nil. It leaves no
+// goroutine or connection. An error means that the socket broke.
+func (m *IMDS) Run(ctx context.Context) error { return m.socket.run(ctx) }
+
+// Deliver puts new sets in place; sets that are not named stay. It touches memory only. A set without keys is an error, and
+// then nothing of this delivery is used.
+func (m *IMDS) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
+	return m.board.deliver(sets, time.Now())
+}
+
+// LastRead reports who fetched profile's credentials last; the zero Read if nobody did.
+func (m *IMDS) LastRead(profile string) Read { return m.board.lastRead(profile) }
+
+// Env is what the child needs to come here. AWS_EC2_METADATA_DISABLED and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE must not be
+// in its environment besides. AWS_METADATA_ENDPOINT is the Rust object_store crate's name for the same thing.
+func (m *IMDS) Env() []string {
+	url := m.socket.url()
+	return []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + url, "AWS_METADATA_ENDPOINT=" + url}
+}
+
+func (m *IMDS) answer(w http.ResponseWriter, r *http.Request) {
+	if !admit(w, r) {
+		return
+	}
+	p := path.Clean("/" + r.URL.Path) // clients differ in final slashes, and in double ones after the address
+	if p == "/latest/api/token" {
+		if allow(w, r, http.MethodPut) && m.known(w, r) {
+			m.tokens.answer(w, r)
+		}
+		return
+	}
+	if !allow(w, r, http.MethodGet) || !m.authorized(w, r) {
+		return
+	}
+	m.metadata(w, p)
+}
+
+// authorized wants a live session token; a wrong one is refused even where none is needed.
+func (m *IMDS) authorized(w http.ResponseWriter, r *http.Request) bool {
+	sent := r.Header[sessionHeader]
+	if len(sent) == 0 && m.o.AllowV1 {
+		return m.known(w, r)
+	}
+	if len(sent) == 1 && m.tokens.valid(sent[0], time.Now()) {
+		return true
+	}
+	refuse(w, http.StatusUnauthorized, "Unauthorized", "a session token from PUT /latest/api/token is required")
+	return false
+}
+
+// known refuses other users of this machine. Only those who have no token yet are checked, so the look-up, which reads a
+// table of all connections, happens once in the hours that a session lasts.
+func (m *IMDS) known(w http.ResponseWriter, r *http.Request) bool {
+	if m.o.AnyUser || !peersKnown {
+		return true
+	}
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && err == nil {
+		var server netip.AddrPort
+		if server, err = netip.ParseAddrPort(local.String()); err == nil {
+			uid, err := peerUID(client, server)
+			if err == nil && (uid == os.Geteuid() || uid == 0) {
+				return true
+			}
+		}
+	}
+	refuse(w, http.StatusForbidden, "Forbidden", "this metadata service answers only the user that started it")
+	return false
+}
+
+// metadata answers what is below /latest. The extended credentials path is what newer SDKs try first; it adds the account.
+func (m *IMDS) metadata(w http.ResponseWriter, p string) {
+	if text, ok := m.tree[p]; ok {
+		write(w, http.StatusOK, "text/plain", []byte(text))
+		return
+	}
+	dir, name := path.Split(p)
+	switch {
+	case dir == credentialsPath+"/", dir == credentialsPath+"-extended/":
+		if name == m.o.Role {
+			name = m.o.Profile
+		}
+		m.board.serve(w, name)
+	case p == identityPath+"/ec2-instance":
+		m.board.serve(w, m.o.Profile)
+	case p == "/latest/meta-data/iam/info":
+		m.info(w)
+	case p == "/latest/dynamic/instance-identity/document" && m.o.Region != "":
+		m.document(w)
+	default:
+		refuse(w, http.StatusNotFound, "NotFound", "no such metadata")
+	}
+}

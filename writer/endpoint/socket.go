@@ -1,0 +1,119 @@
+package endpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// headerTime bounds a client that dawdles. SDKs give up after 1 or 2 s, so nobody who is slower is still waiting.
+	headerTime = 5 * time.Second
+	// headerBytes is far over what SDKs send (under 2 KiB with the longest user agents); net/http adds 4 KiB of its own.
+	headerBytes = 8 << 10
+	// drainTime bounds the end of Run: an answer takes microseconds, so this is for a client that was stopped meanwhile.
+	drainTime = 500 * time.Millisecond
+)
+
+// socket is a loopback listener and the HTTP server on it.
+type socket struct {
+	listener *limited
+	http     *http.Server
+	conns    sync.WaitGroup // connections that have a goroutine
+}
+
+// listen binds address, which must be a loopback literal with a port.
+func listen(address string, h http.Handler) (*socket, error) {
+	l, err := bind(address)
+	if err != nil {
+		return nil, err
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	s := &socket{listener: newLimited(l, maxConns, dawdleTime)}
+	s.http = &http.Server{
+		Handler:                      h,
+		Protocols:                    &protocols,
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is one more method to refuse
+		ReadHeaderTimeout:            headerTime,
+		ReadTimeout:                  headerTime,
+		WriteTimeout:                 headerTime,
+		IdleTimeout:                  headerTime,
+		MaxHeaderBytes:               headerBytes,
+		ErrorLog:                     log.New(io.Discard, "", 0), // what strangers send is not worth a line
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			switch state {
+			case http.StateNew:
+				s.conns.Add(1)
+			case http.StateClosed, http.StateHijacked:
+				s.conns.Done()
+			}
+		},
+	}
+	// A client comes once in many minutes, so a kept connection would only hold memory here, and be closed under a client that
+	// has just decided to use it again.
+	s.http.SetKeepAlivesEnabled(false)
+	return s, nil
+}
+
+// bind falls back to ::1 only if nothing was asked for: a URL with 127.0.0.1 is the one that every SDK accepts.
+func bind(address string) (*net.TCPListener, error) {
+	lc := net.ListenConfig{
+		Control: func(network, _ string, c syscall.RawConn) error { return limitHops(network, c) },
+	}
+	lc.SetMultipathTCP(false) // no use on loopback, and not every client kernel or sandbox likes the handshake
+	if address == "" {
+		l, err := lc.Listen(context.Background(), "tcp4", "127.0.0.1:0")
+		if err == nil {
+			return l.(*net.TCPListener), nil
+		}
+		l6, err6 := lc.Listen(context.Background(), "tcp6", "[::1]:0")
+		if err6 == nil {
+			return l6.(*net.TCPListener), nil
+		}
+		return nil, fmt.Errorf("bind loopback: %w", errors.Join(err, err6))
+	}
+	ap, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("bind %q: want a loopback address and a port: %w", address, err)
+	}
+	if !ap.Addr().IsLoopback() {
+		return nil, fmt.Errorf("bind %s: not a loopback address", address)
+	}
+	l, err := lc.Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("bind loopback: %w", err)
+	}
+	return l.(*net.TCPListener), nil
+}
+
+func (s *socket) url() string { return "http://" + s.listener.Addr().String() }
+
+// run serves until ctx ends and returns only when every connection's goroutine is done.
+func (s *socket) run(ctx context.Context) error {
+	served := make(chan error, 1) // 1: Serve may end before anybody looks
+	go func() { served <- s.http.Serve(s.listener) }()
+	var broken error
+	select {
+	case <-ctx.Done():
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		s.http.Shutdown(drain)
+		cancel()
+		s.http.Close()
+		<-served
+	case err := <-served:
+		s.http.Close()
+		broken = fmt.Errorf("serve %s: %w", s.listener.Addr(), err)
+	}
+	s.listener.Close() // Serve does not take a listener that it was given after Close
+	s.conns.Wait()
+	return broken
+}

@@ -1,0 +1,202 @@
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// closedWithin reports whether the server closes c, which has sent what it will ever send.
+func closedWithin(c net.Conn, d time.Duration) bool {
+	c.SetReadDeadline(time.Now().Add(d))
+	_, err := io.Copy(io.Discard, c)
+	return !isTimeout(err)
+}
+
+func isTimeout(err error) bool {
+	ne, ok := err.(net.Error)
+	return ok && ne.Timeout()
+}
+
+func dial(t testing.TB, s *socket) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", s.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestSlowClientIsClosed(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, Options{}, nil)
+	for _, sent := range []string{"", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "} {
+		t.Run(fmt.Sprintf("%d bytes", len(sent)), func(t *testing.T) {
+			t.Parallel()
+			c := dial(t, s.socket)
+			io.WriteString(c, sent)
+			begin := time.Now()
+			if !closedWithin(c, 2*headerTime) {
+				t.Fatalf("still open after %v", 2*headerTime)
+			}
+			if took := time.Since(begin); took < headerTime/2 {
+				t.Errorf("closed after %v, want about %v", took, headerTime)
+			}
+		})
+	}
+	t.Run("a byte at a time", func(t *testing.T) {
+		t.Parallel()
+		c := dial(t, s.socket)
+		drip := time.NewTicker(headerTime / 20)
+		defer drip.Stop()
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
+		for begin := time.Now(); ; <-drip.C {
+			if _, err := io.WriteString(c, "x"); err != nil {
+				return
+			}
+			if time.Since(begin) > 2*headerTime {
+				t.Fatalf("still open after %v", 2*headerTime)
+			}
+		}
+	})
+	t.Run("a body that does not come", func(t *testing.T) {
+		t.Parallel()
+		c := dial(t, s.socket)
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n")
+		if !closedWithin(c, 2*headerTime) {
+			t.Fatalf("still open after %v", 2*headerTime)
+		}
+	})
+}
+
+func TestHugeHeaders(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, Options{}, map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)})
+	address := s.socket.listener.Addr().String()
+	line, host, auth := "GET "+s.prefix+" HTTP/1.1", "Host: 127.0.0.1", "Authorization: "+s.token
+	if got := raw(t, address, line, host, auth, "User-Agent: "+strings.Repeat("x", 4<<10)); got.status != 200 {
+		t.Errorf("4 KiB user agent: status %d, want 200", got.status)
+	}
+	if got := raw(t, address, line, host, auth, "X: "+strings.Repeat("x", 64<<10)); got.status != 431 {
+		t.Errorf("64 KiB header: status %d, want 431", got.status)
+	}
+	if got := raw(t, address, "GET /"+strings.Repeat("x", 64<<10)+" HTTP/1.1", host, auth); got.status != 431 {
+		t.Errorf("64 KiB path: status %d, want 431", got.status)
+	}
+}
+
+// TestIdleConnectionsDoNotLockOut holds more connections open than the server keeps, and still gets its answer.
+func TestIdleConnectionsDoNotLockOut(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, Options{}, map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)})
+	idle := make([]net.Conn, 2*maxConns)
+	for i := range idle {
+		idle[i] = dial(t, s.socket)
+	}
+	begin := time.Now()
+	if got := get(t, s.URL(""), s.token); got.status != 200 {
+		t.Errorf("status %d, want 200", got.status)
+	}
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("answered after %v, want under a second, which is when SDKs give up", took)
+	}
+	if !closedWithin(idle[0], time.Second) {
+		t.Error("the oldest idle connection is still open")
+	}
+	s.socket.listener.mu.Lock()
+	open := s.socket.listener.open.Len()
+	s.socket.listener.mu.Unlock()
+	if open > maxConns {
+		t.Errorf("%d connections are open, want %d at most", open, maxConns)
+	}
+}
+
+// TestBurstIsServed sends many more requests at once than there are places; every one must be answered.
+func TestBurstIsServed(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, Options{}, map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)})
+	const clients = 8 * maxConns
+	got := make(chan int, clients)
+	for range clients {
+		go func() { got <- get(t, s.URL(""), s.token).status }()
+	}
+	for range clients {
+		if status := <-got; status != 200 {
+			t.Fatalf("status %d, want 200", status)
+		}
+	}
+}
+
+// TestRunLeavesNothing is not parallel: it looks at all goroutines.
+func TestRunLeavesNothing(t *testing.T) {
+	s, err := Listen(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ListenIMDS(IMDSOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 2)
+	go func() { done <- s.Run(ctx) }()
+	go func() { done <- m.Run(ctx) }()
+	if got := get(t, s.URL(""), s.token); got.status != 404 {
+		t.Errorf("status %d, want 404", got.status)
+	}
+	idle := dial(t, s.socket)
+	half := dial(t, m.socket)
+	io.WriteString(half, "GET /latest")
+	begin := time.Now()
+	cancel()
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+	if took := time.Since(begin); took > 4*drainTime {
+		t.Errorf("Run took %v to end, want about %v", took, drainTime)
+	}
+	if !closedWithin(idle, time.Second) || !closedWithin(half, time.Second) {
+		t.Error("a connection is open after Run")
+	}
+	// The last instructions of a goroutine come after the news that it is done.
+	deadline := time.Now().Add(testTimeout)
+	for left := leftGoroutines(); left != ""; left = leftGoroutines() {
+		if time.Now().After(deadline) {
+			t.Fatalf("goroutines after Run:\n%s", left)
+		}
+		runtime.Gosched()
+	}
+}
+
+func leftGoroutines() string {
+	buf := make([]byte, 1<<20)
+	var left []string
+	for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(g, "net/http.(*") || strings.Contains(g, "endpoint.(*socket)") {
+			left = append(left, g)
+		}
+	}
+	return strings.Join(left, "\n\n")
+}
+
+func TestRunTellsOfABrokenSocket(t *testing.T) {
+	t.Parallel()
+	s, err := Listen(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.socket.listener.Close()
+	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "serve 127.0.0.1:") {
+		t.Errorf("Run on a closed socket: %v, want an error with the address", err)
+	}
+}

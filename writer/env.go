@@ -1,0 +1,200 @@
+package writer
+
+import (
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// scrub are the variables that would win over, or mix with, what we deliver:
+// keys in every spelling that some SDK reads, the web identity and role
+// variables, and the addresses of other credential servers.
+var scrub = []string{
+	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+	"AWS_ACCESS_KEY", "AWS_SECRET_KEY",
+	"AMAZON_ACCESS_KEY_ID", "AMAZON_SECRET_ACCESS_KEY", "AMAZON_SESSION_TOKEN",
+	"AWSACCESSKEYID", "AWSSECRETACCESSKEY", "AWSSESSIONTOKEN",
+	"AWS_CREDENTIAL_EXPIRATION",
+	"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME",
+	"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+	"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+	"AWS_CREDENTIAL_FILE", "BOTO_CONFIG", "AWS_VAULT",
+}
+
+// scrubIMDS tell where the metadata service is; they matter only as long as it
+// is not to be used.
+var scrubIMDS = []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"}
+
+// scrubProfile would select a profile. Mode File needs none selected: the
+// programs it is for take [default], and a selected profile hides it.
+var scrubProfile = []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}
+
+const scrubPrefix = "AWS_SSO"
+
+var proxyVariables = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"}
+
+// Env returns the environment for a child whose environment would be base, and
+// the names of the variables that were taken out of it because they would
+// shadow the delivered credentials. Entries of more (KEY=VALUE: other channels
+// add their variables so) are set whatever their names. Everything else keeps
+// its bytes and its place, also entries that are no KEY=VALUE at all; of a
+// variable that is set here and was there several times, the first place is
+// kept.
+func (p *Private) Env(base []string, more ...string) (env, scrubbed []string) {
+	e := environ{fold: runtime.GOOS == "windows", list: slices.Clone(base)}
+	scrubbed = e.remove(func(name string) bool { return p.scrubs(name, e.fold) })
+	for _, kv := range p.variables() {
+		e.set(kv[0], kv[1])
+	}
+	if p.opt.Mode == Auto {
+		e.bypassProxy()
+	}
+	for _, entry := range more {
+		name, value, _ := strings.Cut(entry, "=")
+		e.set(name, value)
+	}
+	return e.list, scrubbed
+}
+
+// variables returns the variables that point a child to the run directory.
+func (p *Private) variables() [][2]string {
+	config, credentials := filepath.Join(p.Dir(), configFile), filepath.Join(p.Dir(), credentialsFile)
+	var kv [][2]string
+	if p.opt.Mode != File {
+		// botocore and C++ look at the second one first.
+		kv = append(kv, [2]string{"AWS_PROFILE", p.profile}, [2]string{"AWS_DEFAULT_PROFILE", p.profile})
+	}
+	kv = append(kv,
+		[2]string{"AWS_CONFIG_FILE", config},
+		[2]string{"AWS_SHARED_CREDENTIALS_FILE", credentials},
+		[2]string{"AWS_CREDENTIAL_PROFILES_FILE", credentials}, // Java v1 knows no other
+		[2]string{"CPL_AWS_CREDENTIALS_FILE", credentials},     // GDAL
+		[2]string{"AWS_SDK_LOAD_CONFIG", "1"},                  // Go v1, JS v2
+	)
+	if !p.opt.KeepIMDS {
+		// Never fall through to the identity of the machine.
+		kv = append(kv, [2]string{"AWS_EC2_METADATA_DISABLED", "true"})
+	}
+	if p.opt.Region != "" {
+		// With the metadata service off, clients have no other way to it.
+		kv = append(kv, [2]string{"AWS_REGION", p.opt.Region}, [2]string{"AWS_DEFAULT_REGION", p.opt.Region})
+	}
+	return kv
+}
+
+func (p *Private) scrubs(name string, fold bool) bool {
+	if fold {
+		name = strings.ToUpper(name)
+	}
+	return slices.Contains(scrub, name) || strings.HasPrefix(name, scrubPrefix) ||
+		!p.opt.KeepIMDS && slices.Contains(scrubIMDS, name) ||
+		p.opt.Mode == File && slices.Contains(scrubProfile, name)
+}
+
+// environ is a list of KEY=VALUE. On Windows names differ only by more than
+// their case.
+type environ struct {
+	list []string
+	fold bool
+}
+
+// nameOf returns the name of an entry, false if it has none. Windows keeps the
+// current directory of each drive in variables whose names begin with "=".
+func nameOf(entry string) (string, bool) {
+	if entry == "" {
+		return "", false
+	}
+	i := strings.IndexByte(entry[1:], '=')
+	if entry[0] == '=' && runtime.GOOS != "windows" || i < 0 {
+		return "", false
+	}
+	return entry[:i+1], true
+}
+
+func (e *environ) is(entry, name string) bool {
+	got, ok := nameOf(entry)
+	return ok && (got == name || e.fold && strings.EqualFold(got, name))
+}
+
+func (e *environ) get(name string) (string, bool) {
+	for _, entry := range e.list {
+		if e.is(entry, name) {
+			return entry[len(name)+1:], true
+		}
+	}
+	return "", false
+}
+
+func (e *environ) set(name, value string) {
+	found := false
+	e.list = slices.DeleteFunc(e.list, func(entry string) bool {
+		if !e.is(entry, name) {
+			return false
+		}
+		again := found
+		found = true
+		return again
+	})
+	for i, entry := range e.list {
+		if e.is(entry, name) {
+			e.list[i] = name + "=" + value
+			return
+		}
+	}
+	e.list = append(e.list, name+"="+value)
+}
+
+// remove takes out all entries that match and returns their names, each once,
+// in the order in which they were.
+func (e *environ) remove(match func(name string) bool) (names []string) {
+	e.list = slices.DeleteFunc(e.list, func(entry string) bool {
+		name, ok := nameOf(entry)
+		if !ok || !match(name) {
+			return false
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		return true
+	})
+	return names
+}
+
+// bypassProxy lets requests to the loopback address past a proxy: not every
+// client does so by itself. Programs read one of the two spellings or the
+// other first, so a spelling that is missing starts as a copy of the other;
+// a lone new one would hide the user's.
+func (e *environ) bypassProxy() {
+	if !slices.ContainsFunc(proxyVariables, func(name string) bool { v, _ := e.get(name); return v != "" }) {
+		return
+	}
+	upper, hasUpper := e.get("NO_PROXY")
+	lower, hasLower := e.get("no_proxy")
+	if !hasUpper {
+		upper = lower
+	}
+	if !hasLower {
+		lower = upper
+	}
+	for _, v := range []struct{ name, value string }{{"NO_PROXY", upper}, {"no_proxy", lower}} {
+		if strings.TrimSpace(v.value) == "*" { // everything goes past it already
+			continue
+		}
+		e.set(v.name, joinHosts(v.value, "127.0.0.1", "localhost"))
+	}
+}
+
+func joinHosts(list string, hosts ...string) string {
+	have := strings.Split(list, ",")
+	for _, host := range hosts {
+		if slices.ContainsFunc(have, func(h string) bool { return strings.TrimSpace(h) == host }) {
+			continue
+		}
+		if list = strings.TrimRight(list, ", "); list != "" {
+			list += ","
+		}
+		list += host
+	}
+	return list
+}

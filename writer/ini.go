@@ -1,0 +1,309 @@
+package writer
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// iniFile is a shared config or credentials file, line by line. Editing adds
+// and takes out whole lines; all others keep their bytes.
+//
+// The AWS parsers disagree on details (botocore is Python's configparser, Go
+// has two of its own). Where they do, a line counts as ours to take out if any
+// of them would see our key in it, and as a section header if any would.
+type iniFile struct {
+	lines []iniLine
+	eol   string // of the first line: "\n" or "\r\n"
+}
+
+type iniLine struct {
+	text string // with its line end, if it has one
+	kind lineKind
+	name string // of a header: what is between the brackets; of a key: lower-case
+}
+
+type lineKind int
+
+const (
+	lineOther  lineKind = iota // blank or comment
+	lineHeader                 // [name]
+	lineKey                    // key = value
+	// lineMore belongs to the key above it: indented further. If it has a
+	// name, Go takes it for a key of its own.
+	lineMore
+)
+
+// A parseError says where a file is not what AWS parsers can read. It does not
+// quote the line: that may hold a secret.
+type parseError struct {
+	File    string
+	Line    int // from 1
+	Problem string
+}
+
+func (e *parseError) Error() string { return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Problem) }
+
+const bom = "\ufeff"
+
+// parseINI reads data; file is the name for its *parseError. Not an error, as
+// it is none to all AWS parsers: duplicate sections and keys, any spelling of
+// a name, bytes that are not UTF-8.
+func parseINI(file string, data []byte) (*iniFile, error) {
+	f := &iniFile{eol: "\n"}
+	p := iniParser{}
+	for number := 1; len(data) > 0; number++ {
+		end := bytes.IndexByte(data, '\n') + 1
+		if end == 0 {
+			end = len(data)
+		}
+		text := string(data[:end])
+		data = data[end:]
+		if number == 1 && strings.HasSuffix(text, "\r\n") {
+			f.eol = "\r\n"
+		}
+		content := text
+		if number == 1 {
+			content = strings.TrimPrefix(text, bom)
+		}
+		line, problem := p.line(strings.TrimRight(content, "\r\n"))
+		if problem != "" {
+			return nil, &parseError{File: file, Line: number, Problem: problem}
+		}
+		line.text = text
+		f.lines = append(f.lines, line)
+	}
+	return f, nil
+}
+
+// iniParser is what the meaning of a line depends on.
+type iniParser struct {
+	inSection bool
+	open      bool // a key that further indented lines belong to
+	indent    int  // of the open key
+	goEmpty   bool // the key that Go holds open has an empty value: lines below nest
+}
+
+func (p *iniParser) line(s string) (l iniLine, problem string) {
+	trimmed := strings.TrimSpace(s)
+	if strings.IndexByte(s, 0) >= 0 {
+		return l, "not text: has a NUL byte (a file in UTF-16?)"
+	}
+	if trimmed == "" || trimmed[0] == '#' || trimmed[0] == ';' {
+		return l, ""
+	}
+	if trimmed[0] == '[' {
+		name, _, ok := strings.Cut(trimmed[1:], "]")
+		if !ok {
+			return l, `section header without "]"`
+		}
+		*p = iniParser{inSection: true}
+		return iniLine{kind: lineHeader, name: strings.TrimSpace(name)}, ""
+	}
+	if !p.inSection {
+		return l, "a setting outside any [section]"
+	}
+	indent := len(indentOf(s))
+	key, value, isKey := splitKey(s)
+	if p.open && indent > p.indent {
+		l.kind = lineMore
+		if isKey && !p.goEmpty {
+			l.name, p.goEmpty = key, value == ""
+		}
+		return l, ""
+	}
+	if !isKey {
+		return l, "neither a [section], a key = value nor a comment"
+	}
+	*p = iniParser{inSection: true, open: true, indent: indent, goEmpty: value == ""}
+	return iniLine{kind: lineKey, name: key}, ""
+}
+
+// splitKey splits a line at the first "=" or ":". A comment is one only after
+// a space, as in keys and passwords "#" is an ordinary character.
+func splitKey(s string) (key, value string, ok bool) {
+	i := strings.IndexAny(s, "=:")
+	if i < 0 {
+		return "", "", false
+	}
+	key = strings.ToLower(strings.TrimSpace(s[:i]))
+	value = s[i+1:]
+	for j := 1; j < len(value); j++ {
+		if (value[j] == '#' || value[j] == ';') && (value[j-1] == ' ' || value[j-1] == '\t') {
+			value = value[:j-1]
+			break
+		}
+	}
+	return key, strings.TrimSpace(value), key != ""
+}
+
+func (f *iniFile) bytes() []byte {
+	var b bytes.Buffer
+	for _, l := range f.lines {
+		b.WriteString(l.text)
+	}
+	return b.Bytes()
+}
+
+// sections returns the names of all sections in their order, duplicates too.
+func (f *iniFile) sections() (names []string) {
+	for _, l := range f.lines {
+		if l.kind == lineHeader {
+			names = append(names, l.name)
+		}
+	}
+	return names
+}
+
+// get returns the value of a key in the sections whose name matches: of the
+// last one that has it, as later lines override earlier ones.
+func (f *iniFile) get(match func(name string) bool, key string) (value string, ok bool) {
+	in := false
+	for _, l := range f.lines {
+		if l.kind == lineHeader {
+			in = match(l.name)
+		} else if in && l.name == key {
+			_, value, ok = splitKey(strings.TrimRight(l.text, "\r\n"))
+		}
+	}
+	return value, ok
+}
+
+// remove takes the keys out of every section whose name matches, each with the
+// lines that belong to it. Comments and blank lines stay.
+func (f *iniFile) remove(match func(name string) bool, keys ...string) {
+	in, gone := false, false
+	kept := f.lines[:0:0]
+	for _, l := range f.lines {
+		switch l.kind {
+		case lineHeader:
+			in, gone = match(l.name), false
+		case lineKey:
+			gone = in && slices.Contains(keys, l.name)
+		case lineMore:
+			if in && l.name != "" && slices.Contains(keys, l.name) {
+				continue
+			}
+		}
+		if gone && l.kind != lineOther {
+			continue
+		}
+		kept = append(kept, l)
+	}
+	f.lines = kept
+}
+
+// removeSections takes out every section whose name matches, from its header
+// to the line before the next header. Comments directly above the next header
+// are that one's, and stay.
+func (f *iniFile) removeSections(match func(name string) bool) {
+	kept := f.lines[:0:0]
+	for i := 0; i < len(f.lines); {
+		if f.lines[i].kind != lineHeader || !match(f.lines[i].name) {
+			kept = append(kept, f.lines[i])
+			i++
+			continue
+		}
+		end := i + 1
+		last := end // after the section's last line that is not blank or a comment
+		for ; end < len(f.lines) && f.lines[end].kind != lineHeader; end++ {
+			if f.lines[end].kind != lineOther {
+				last = end + 1
+			}
+		}
+		if end == len(f.lines) {
+			last = end
+		}
+		i = last
+	}
+	f.lines = kept
+}
+
+// set sets keys (pairs of key and value, in order) in every section whose name
+// matches: in place where the key is, else after the header. Further lines of
+// the old value, and the key's repetitions, go.
+func (f *iniFile) set(match func(name string) bool, pairs ...[2]string) {
+	for i := 0; i < len(f.lines); i++ {
+		if f.lines[i].kind == lineHeader && match(f.lines[i].name) {
+			f.setIn(i, pairs)
+		}
+	}
+}
+
+// setIn sets pairs in the section whose header is at line index header.
+func (f *iniFile) setIn(header int, pairs [][2]string) {
+	end := header + 1
+	for end < len(f.lines) && f.lines[end].kind != lineHeader {
+		end++
+	}
+	body := &iniFile{lines: slices.Clone(f.lines[header+1 : end]), eol: f.eol}
+	indent := body.indent()
+	at := 0 // where the next key that is missing goes
+	for _, pair := range pairs {
+		key, value := pair[0], pair[1]
+		where, lead := at, indent
+		if i := slices.IndexFunc(body.lines, func(l iniLine) bool { return l.kind == lineKey && l.name == key }); i >= 0 {
+			where, lead = i, indentOf(body.lines[i].text)
+		} else {
+			at++
+		}
+		// Under another name until the old lines are out.
+		body.lines = slices.Insert(body.lines, where, iniLine{text: lead + key + " = " + value + f.eol, kind: lineKey})
+		body.removeKey(key)
+		body.lines[slices.IndexFunc(body.lines, func(l iniLine) bool { return l.kind == lineKey && l.name == "" })].name = key
+	}
+	f.lines = slices.Concat(f.lines[:header+1], body.lines, f.lines[end:])
+	f.endLines()
+}
+
+// removeKey is remove for lines without a header: the body of one section.
+func (f *iniFile) removeKey(key string) {
+	whole := &iniFile{lines: append([]iniLine{{kind: lineHeader}}, f.lines...)}
+	whole.remove(func(string) bool { return true }, key)
+	f.lines = whole.lines[1:]
+}
+
+// indent returns the white space before the first key. A key that is put above
+// it with less would take it for a line of its own value.
+func (f *iniFile) indent() string {
+	for _, l := range f.lines {
+		if l.kind == lineKey {
+			return indentOf(l.text)
+		}
+	}
+	return ""
+}
+
+func indentOf(s string) string { return s[:len(s)-len(strings.TrimLeft(s, " \t"))] }
+
+// add appends a section with the pairs.
+func (f *iniFile) add(name string, pairs ...[2]string) {
+	if n := len(f.lines); n > 0 && strings.TrimSpace(strings.TrimPrefix(f.lines[n-1].text, bom)) != "" {
+		f.lines = append(f.lines, iniLine{text: f.eol})
+	}
+	f.lines = append(f.lines, iniLine{text: "[" + name + "]" + f.eol, kind: lineHeader, name: name})
+	for _, pair := range pairs {
+		f.lines = append(f.lines, iniLine{text: pair[0] + " = " + pair[1] + f.eol, kind: lineKey, name: pair[0]})
+	}
+	f.endLines()
+}
+
+// endLines ends the lines before others that have no end: once the last one.
+func (f *iniFile) endLines() {
+	for i := range f.lines[:max(0, len(f.lines)-1)] {
+		if !strings.HasSuffix(f.lines[i].text, "\n") {
+			f.lines[i].text += f.eol
+		}
+	}
+}
+
+func (f *iniFile) clone() *iniFile { return &iniFile{lines: slices.Clone(f.lines), eol: f.eol} }
+
+// dropBOM takes the byte order mark off, which neither Go nor botocore skips:
+// the first section would not be there for them.
+func (f *iniFile) dropBOM() {
+	if len(f.lines) > 0 {
+		f.lines[0].text = strings.TrimPrefix(f.lines[0].text, bom)
+	}
+}

@@ -1,0 +1,126 @@
+package writer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// overwrite changes the content of the file from old to content without giving
+// it a new inode.
+//
+// Whatever the moment, what is in the file is as close to one of the two as can
+// be: the file is first made long enough by blank lines, which settles whether
+// the disk has room while the old content is whole; then everything is written
+// by one call, a shorter content filled up by blank lines; then the file is
+// cut. If that fails the old content is put back.
+func overwrite(path string, old, content []byte, backupDir string) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	// The inode stays, so here the file itself can be locked: of a file that is
+	// mounted into several containers it is all that they have in common.
+	unlock, err := lockFile(f)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	now, err := readAll(f)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(now, old) {
+		return errRaced
+	}
+	backup, err := writeBackup(path, old, backupDir)
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	if err := fill(f, old, content); err != nil {
+		if rerr := restore(f, old); rerr != nil {
+			return fmt.Errorf("%w, and putting the old content back failed too: %w; it is in %s", err, rerr, backup)
+		}
+		os.Remove(backup)
+		return err
+	}
+	return os.Remove(backup)
+}
+
+func fill(f *os.File, old, content []byte) error {
+	if grow := len(content) - len(old); grow > 0 {
+		if _, err := f.WriteAt(bytes.Repeat([]byte("\n"), grow), int64(len(old))); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil { // some file systems find out only here
+			return err
+		}
+	}
+	padded := content
+	if len(content) < len(old) {
+		padded = append(bytes.Clone(content), bytes.Repeat([]byte("\n"), len(old)-len(content))...)
+	}
+	if _, err := f.WriteAt(padded, 0); err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(len(content))); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	got, err := readAll(f)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, content) {
+		return errors.New("reading it back gave something else")
+	}
+	return nil
+}
+
+func restore(f *os.File, old []byte) error {
+	if _, err := f.WriteAt(old, 0); err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(len(old))); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func readAll(f *os.File) ([]byte, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(f)
+}
+
+// writeBackup writes old to a new file that only its owner can read.
+func writeBackup(path string, old []byte, dir string) (name string, err error) {
+	if dir == "" {
+		dir = filepath.Dir(path)
+	}
+	name = filepath.Join(dir, besidePrefix(path)+randomName()+".backup")
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(name)
+		}
+	}()
+	if _, err := f.Write(old); err != nil {
+		return "", err
+	}
+	if err := f.Sync(); err != nil {
+		return "", err
+	}
+	return name, f.Close()
+}

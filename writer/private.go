@@ -1,0 +1,215 @@
+package writer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/writer/process"
+)
+
+// Names in the run directory.
+const (
+	configFile      = "config"
+	credentialsFile = "credentials"
+	programLink     = "brs-exec"
+)
+
+const fileMode = 0o600
+
+// Private is a run directory, which only this user can enter, with the files
+// that a child's SDKs read. It is a delivery of credentials to them.
+type Private struct {
+	opt     Options
+	profile string // the first of names but "default"
+	names   []string
+	dir     *runDir
+	user    *iniFile // the credentials file without what changes
+	command string   // the credential_process; "" in Mode File
+	notes   []string
+
+	mu   sync.Mutex  // one Deliver at a time
+	last process.Set // what was delivered last
+}
+
+// NewPrivate makes the run directory, puts the config file into it and removes
+// the run directories of brs-exec processes that were killed. The caller must
+// Close it. It fails if no directory can be used, or if a file of the user's is
+// not one that AWS parsers can read, with the file and the line.
+func NewPrivate(opt Options) (*Private, error) {
+	p := &Private{opt: opt, profile: opt.Profile}
+	if p.profile == "" || p.profile == "default" {
+		p.profile = DefaultProfile
+	}
+	for _, name := range append([]string{"default", p.profile}, opt.As...) {
+		if err := checkProfileName(name); err != nil {
+			return nil, err
+		}
+		if !slices.Contains(p.names, name) {
+			p.names = append(p.names, name)
+		}
+	}
+	if opt.Mode != File && !filepath.IsAbs(opt.Executable) {
+		return nil, fmt.Errorf("credential process %q: not an absolute path", opt.Executable)
+	}
+	config, err := p.readUser(opt.ConfigFile)
+	if err != nil {
+		return nil, err
+	}
+	if p.user, err = p.readUser(opt.CredentialsFile); err != nil {
+		return nil, err
+	}
+	bases := defaultBases(os.Getenv)
+	if opt.Dirs != nil {
+		bases = nil
+		for _, dir := range opt.Dirs {
+			bases = append(bases, base{path: dir})
+		}
+	}
+	p.dir, err = newRunDir(bases, func(dir, final string) error {
+		if err := p.setCommand(dir, final); err != nil {
+			return err
+		}
+		return writePrivate(filepath.Join(dir, configFile), p.config(config))
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.prepareCredentials()
+	return p, nil
+}
+
+// setCommand makes the command line of the credential_process. A program whose
+// path not every SDK can split is run through a link in the run directory.
+func (p *Private) setCommand(dir, final string) error {
+	if p.opt.Mode == File {
+		return nil
+	}
+	program := p.opt.Executable
+	switch {
+	case plainPath(program):
+	case runtime.GOOS == "windows": // links need a privilege, but quotes are understood
+		program = `"` + program + `"`
+	default:
+		if err := os.Symlink(program, filepath.Join(dir, programLink)); err != nil {
+			return err
+		}
+		program = filepath.Join(final, programLink)
+	}
+	p.command = program + " credentials --run-dir " + final
+	return nil
+}
+
+// readUser reads a file of the user's. One that is missing, not allowed to us
+// or no file is what SDKs take for an empty one.
+func (p *Private) readUser(path string) (*iniFile, error) {
+	if path == "" {
+		return parseINI(path, nil)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return parseINI(path, nil)
+	case err == nil && !info.Mode().IsRegular():
+		// Reading a pipe would take from the child what is in it.
+		if info.Mode()&os.ModeCharDevice == 0 {
+			p.notes = append(p.notes, fmt.Sprintf("%s is not a regular file and not copied for the child", path))
+		}
+		return parseINI(path, nil)
+	}
+	data, rerr := os.ReadFile(path)
+	if rerr != nil {
+		p.notes = append(p.notes, fmt.Sprintf("%v; not copied for the child", rerr))
+		return parseINI(path, nil)
+	}
+	return parseINI(path, data)
+}
+
+// Dir returns the run directory.
+func (p *Private) Dir() string { return p.dir.path }
+
+// Profile returns the name of the profile that the child is given.
+func (p *Private) Profile() string { return p.profile }
+
+// Notes returns what the user may want to know about how the files were made,
+// a line each.
+func (p *Private) Notes() []string { return slices.Clone(p.notes) }
+
+// Deliver writes the set to the files; when it returns nil a reader that looks
+// now finds it. Each file changes in one step, the state before the
+// credentials, and only if the set is another one. sets without ours are left
+// alone. The set must be usable until Expires on the local clock.
+func (p *Private) Deliver(ctx context.Context, sets map[string]aws.Credentials) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	creds, ok, err := p.pick(sets)
+	if err != nil || !ok {
+		return err
+	}
+	if err := checkSet(creds); err != nil {
+		return fmt.Errorf("deliver to %s: %w", p.Dir(), err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	set := toSet(creds, p.last.Delivered)
+	if set != p.last {
+		set.Delivered = time.Now().Round(0)
+	}
+	if err := writePrivate(filepath.Join(p.Dir(), process.StateFile), set.State()); err != nil {
+		return err
+	}
+	if err := writePrivate(filepath.Join(p.Dir(), credentialsFile), p.credentials(set)); err != nil {
+		return err
+	}
+	p.last = set
+	return nil
+}
+
+func (p *Private) pick(sets map[string]aws.Credentials) (creds aws.Credentials, ok bool, err error) {
+	if p.opt.Set != "" {
+		creds, ok = sets[p.opt.Set]
+		return creds, ok, nil
+	}
+	if len(sets) > 1 {
+		return creds, false, fmt.Errorf("internal error: %d sets of credentials for one run directory", len(sets))
+	}
+	for _, creds = range sets {
+		ok = true
+	}
+	return creds, ok, nil
+}
+
+// Close removes the run directory with all that is in it.
+func (p *Private) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.dir.remove(); err != nil {
+		return fmt.Errorf("remove run directory: %w", err)
+	}
+	return nil
+}
+
+func writePrivate(path string, content []byte) error {
+	_, err := Target{Path: path, Perm: fileMode, private: true}.Replace(func([]byte) ([]byte, error) { return content, nil })
+	return err
+}
+
+func toSet(c aws.Credentials, delivered time.Time) process.Set {
+	set := process.Set{
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,
+		Delivered: delivered,
+	}
+	if c.CanExpire {
+		set.Expires = c.Expires.Round(0).UTC()
+	}
+	return set
+}

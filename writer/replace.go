@@ -1,0 +1,307 @@
+package writer
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Replace changes the file at path to what edit makes of its content, in one
+// step for readers; it is Target{Path: path, Perm: perm}.Replace(edit).
+func Replace(path string, perm fs.FileMode, edit func(old []byte) ([]byte, error)) (Result, error) {
+	return Target{Path: path, Perm: perm}.Replace(edit)
+}
+
+// Target is a file to be replaced.
+type Target struct {
+	// Path names the file. A symbolic link is followed, and what it points to
+	// replaced; anything but a regular file is refused.
+	Path string
+	// Perm is the mode of a file that does not exist yet, exactly: the umask
+	// does not apply. An existing file keeps its owner, mode and ACL.
+	Perm fs.FileMode
+	// BackupDir is where the backup goes that is made before a file has to be
+	// written in place. "" is the file's own directory.
+	BackupDir string
+
+	// private is for files in a directory that only this process writes to: no
+	// lock and no search for strays.
+	private bool
+}
+
+// Way says how a file was changed.
+type Way int
+
+const (
+	// Unchanged: edit returned what was there, and nothing was written.
+	Unchanged Way = iota
+	// Renamed: a new file took the name. Readers see the old content or the
+	// new, never anything else.
+	Renamed
+	// InPlace: the name could not be given to a new file (the file is a mount
+	// point, its directory is not writable, its owner could not be kept), so
+	// the file was overwritten. A reader in that moment may see a mixture.
+	InPlace
+)
+
+// Result says what Replace did.
+type Result struct {
+	Way  Way
+	Path string // the file that was replaced, after symbolic links
+	// Cause is why it was written in place.
+	Cause error
+}
+
+const (
+	maxSymlinks = 40 // as Linux
+	// maxRaces bounds how often a file is read anew because another program
+	// wrote it between our reading and our renaming.
+	maxRaces = 10
+)
+
+// Replace locks a sentinel beside the file (never the file: its inode changes),
+// reads the file, and gives what edit returns to a temporary file in the same
+// directory, which then takes the file's name; file and directory are synced.
+// edit gets nil if the file does not exist, and may return nil to leave it so.
+// It may be called again if the file
+// was changed meanwhile by a program that does not lock. The new file's
+// modification time is always later than the old one's, as some readers
+// compare only that.
+//
+// If a rename is impossible the file is overwritten, after a backup. On any
+// error, also a full disk, the file is as it was, and no temporary file stays;
+// a backup stays only if the file could not be put right again, and the error
+// then names it. Other hard links to the file keep the old content.
+func (t Target) Replace(edit func(old []byte) ([]byte, error)) (res Result, err error) {
+	path, err := resolve(t.Path)
+	if err != nil {
+		return Result{}, fmt.Errorf("replace %s: %w", t.Path, err)
+	}
+	res.Path = path
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("replace %s: %w", path, err)
+		}
+	}()
+	if !t.private {
+		unlock, lerr := lockBeside(path)
+		if lerr != nil {
+			return res, lerr
+		}
+		defer unlock()
+		removeStrays(path)
+	}
+	for range maxRaces {
+		res.Way, res.Cause, err = t.once(path, edit)
+		if !errors.Is(err, errRaced) {
+			return res, err
+		}
+	}
+	return res, err
+}
+
+var errRaced = errors.New("other programs keep changing it")
+
+func (t Target) once(path string, edit func(old []byte) ([]byte, error)) (Way, error, error) {
+	old, info, err := readRegular(path)
+	if err != nil {
+		return Unchanged, nil, err
+	}
+	content, err := edit(old)
+	if err != nil {
+		return Unchanged, nil, err
+	}
+	if bytes.Equal(old, content) && (info != nil || content == nil) {
+		return Unchanged, nil, nil
+	}
+	cause := t.rename(path, content, old, info)
+	if cause == nil {
+		return Renamed, nil, syncDir(filepath.Dir(path))
+	}
+	if info == nil || !mustWriteInPlace(cause) {
+		return Unchanged, nil, cause
+	}
+	if err := overwrite(path, old, content, t.BackupDir); err != nil {
+		return Unchanged, nil, fmt.Errorf("in place, as %w: %w", cause, err)
+	}
+	return InPlace, cause, nil
+}
+
+// rename writes content to a temporary file and gives it the name of path.
+func (t Target) rename(path string, content, old []byte, info fs.FileInfo) (err error) {
+	temp, err := createTemp(path)
+	if err != nil {
+		return err
+	}
+	renamed := false
+	defer func() {
+		if !renamed {
+			temp.Close()
+			os.Remove(temp.Name())
+		}
+	}()
+	if _, err := temp.Write(content); err != nil {
+		return err
+	}
+	if err := t.dress(temp, path, info); err != nil {
+		return err
+	}
+	// Without it a crash of the machine can leave an empty file under the new
+	// name: file systems write names before they write content.
+	if err := temp.Sync(); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	if err := temp.Close(); err != nil {
+		return err
+	}
+	if !t.private {
+		now, nowInfo, err := readRegular(path)
+		if err != nil {
+			return err
+		}
+		if (info == nil) != (nowInfo == nil) || !bytes.Equal(now, old) {
+			return errRaced
+		}
+	}
+	if err := renameOver(temp.Name(), path); err != nil {
+		return err
+	}
+	renamed = true
+	return nil
+}
+
+// dress gives the new file the mode, owner, ACL and a later time than the one
+// it replaces.
+func (t Target) dress(temp *os.File, path string, info fs.FileInfo) error {
+	if info == nil {
+		return temp.Chmod(t.Perm)
+	}
+	if err := keepOwner(temp, path, info); err != nil {
+		return &ownerError{err}
+	}
+	// After the owner: changing that clears the set-id bits.
+	if err := temp.Chmod(info.Mode()); err != nil {
+		return err
+	}
+	made, err := temp.Stat()
+	if err != nil {
+		return err
+	}
+	if last := info.ModTime(); !made.ModTime().After(last) {
+		// A second that Java and others with a coarse clock can tell apart.
+		return os.Chtimes(temp.Name(), time.Time{}, last.Truncate(time.Second).Add(time.Second))
+	}
+	return nil
+}
+
+// An ownerError means that a new file could not get the owner of the old one.
+type ownerError struct{ err error }
+
+func (e *ownerError) Error() string { return "its owner cannot be kept: " + e.err.Error() }
+func (e *ownerError) Unwrap() error { return e.err }
+
+// mustWriteInPlace tells errors that say that the name cannot change hands from
+// those that say that nothing can be written now.
+func mustWriteInPlace(err error) bool {
+	var owner *ownerError
+	return errors.As(err, &owner) || cannotRename(err)
+}
+
+// resolve returns the path of the file that path leads to, through symbolic
+// links; the file itself need not exist.
+func resolve(path string) (string, error) {
+	for range maxSymlinks {
+		// The directory first: ".." in a link is relative to where it really is.
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return "", err
+		}
+		if path, err = filepath.Abs(filepath.Join(dir, filepath.Base(path))); err != nil {
+			return "", err
+		}
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			return path, nil
+		}
+		link, err := os.Readlink(path)
+		if err != nil {
+			return "", err
+		}
+		if !filepath.IsAbs(link) {
+			// Not Join: it would take ".." off before links are followed.
+			link = dir + string(filepath.Separator) + link
+		}
+		path = link
+	}
+	return "", errors.New("too many symbolic links")
+}
+
+// readRegular returns the content of the file, and nil twice if there is none.
+func readRegular(path string) ([]byte, fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("not a regular file (%s)", info.Mode().Type())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if data == nil {
+		data = []byte{}
+	}
+	return data, info, nil
+}
+
+// Names of our own beside a file, for strays to be told from others' files.
+func besidePrefix(path string) string { return "." + filepath.Base(path) + ".brs-exec-" }
+
+const tempSuffix = ".tmp"
+
+func createTemp(path string) (*os.File, error) {
+	return os.OpenFile(filepath.Join(filepath.Dir(path), besidePrefix(path)+randomName()+tempSuffix),
+		os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+func randomName() string {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+// removeStrays removes the temporary files of writers that were killed. The
+// caller holds the lock, so there are no others.
+func removeStrays(path string) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, besidePrefix(path)) && strings.HasSuffix(name, tempSuffix) {
+			os.Remove(filepath.Join(filepath.Dir(path), name)) // the next one tries again
+		}
+	}
+}

@@ -1,0 +1,35 @@
+package writer
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/windows"
+)
+
+// renameOver waits a little for readers: a file that someone has open cannot
+// be replaced here.
+func renameOver(from, to string) error {
+	deadline := time.Now().Add(2 * time.Second)
+	for {
+		err := os.Rename(from, to)
+		if err == nil || !cannotRename(err) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func cannotRename(err error) bool {
+	return errors.Is(err, windows.ERROR_SHARING_VIOLATION) || errors.Is(err, windows.ERROR_ACCESS_DENIED) ||
+		errors.Is(err, windows.ERROR_WRITE_PROTECT) || errors.Is(err, windows.ERROR_NOT_SAME_DEVICE)
+}
+
+// keepOwner does nothing: a new file gets the owner and ACL that its directory
+// gives.
+func keepOwner(*os.File, string, fs.FileInfo) error { return nil }
+
+// syncDir does nothing: directories cannot be synced here.
+func syncDir(string) error { return nil }

@@ -1,0 +1,66 @@
+// Package writer delivers credentials through files: the private run directory
+// that a child is pointed to (Private), the environment that points it there,
+// and the replacement of any file in one step (Replace).
+//
+// A reader never sees a torn, empty or mixed file: every write is a new file
+// renamed over the old one. What cannot be promised: on NFS a reader that holds
+// the old file open may get an error instead of the old content, and a bind
+// mount of a single file never shows the renamed one (mount its directory).
+package writer
+
+// Mode says what the files in the run directory are to be good for.
+type Mode int
+
+const (
+	// Auto is for everything that refreshes by itself: [default] and the
+	// profile run a credential_process, and the environment selects the
+	// profile. Other channels add their own variables through Env.
+	Auto Mode = iota
+	// File is for programs that read keys from the credentials file
+	// themselves, again and again: [default] and the profile hold the keys,
+	// and no profile is selected.
+	File
+	// Process is Auto for a child that can reach only our files, not our
+	// loopback address (another network namespace).
+	Process
+)
+
+// DefaultProfile is the profile that a child is given if its source has no
+// name of its own.
+const DefaultProfile = "brs-exec"
+
+// StaticProfile is the section of the credentials file that always holds the
+// current keys themselves, for people, scripts and readers told to use it. It
+// is not meant to be selected by an SDK, which would never read it again.
+const StaticProfile = "brs-static"
+
+// Options says what a Private serves. Executable is required but in Mode File;
+// the zero value of all else is usable.
+type Options struct {
+	// Profile is the name of the source's profile. The child gets the
+	// credentials under the same name, so that code which names it keeps
+	// working; "" and "default" make it DefaultProfile.
+	Profile string
+	// As are further profile names under which the child finds them.
+	As []string
+	// Set is the name under which Deliver is given the credentials to serve.
+	// "" takes the only one there is.
+	Set string
+	// Mode is what the files are good for.
+	Mode Mode
+	// Region is written to the profiles and the environment; "" leaves both as
+	// the user has them.
+	Region string
+	// ConfigFile and CredentialsFile are the user's own, copied from. "" or
+	// a file that cannot be read counts as an empty one.
+	ConfigFile, CredentialsFile string
+	// Executable is the absolute path of the binary that the profiles run as
+	// `Executable credentials --run-dir DIR`.
+	Executable string
+	// Dirs are the directories to make the run directory in: the first that
+	// can be used is. nil means $XDG_RUNTIME_DIR, /run/brs-exec (root only),
+	// /dev/shm, $TMPDIR or /tmp.
+	Dirs []string
+	// KeepIMDS leaves the instance metadata service reachable for the child.
+	KeepIMDS bool
+}
