@@ -1,43 +1,259 @@
 package refresh
 
 import (
+	"container/heap"
 	"context"
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+const (
+	// maxSleep bounds every sleep, on the monotonic clock, which stands still in
+	// a suspend and knows nothing of a clock that was set.
+	maxSleep = 30 * time.Second
+
+	// minSleep keeps a deadline that is some nanoseconds away, because the two
+	// clocks don't run at the same speed, from becoming a short spin.
+	minSleep = time.Millisecond
+
+	// minStep is the jump of the wall clock against the monotonic one that counts
+	// as a step. A clock that is slewed stays below: chrony at its fastest makes
+	// 2.5 s in maxSleep.
+	minStep = 5 * time.Second
+
+	defaultWorkers         = 8
+	defaultStartTimeout    = 30 * time.Second
+	defaultRetrieveTimeout = time.Minute
 )
 
 // Engine keeps the credentials of its profiles fresh. Make one with New.
 type Engine struct {
-	opts  Options
-	ready chan struct{}
+	opts    Options
+	ready   chan struct{}
+	started atomic.Bool
 }
 
 // New returns an engine that does nothing until Run.
 func New(o Options) *Engine {
+	if o.Workers <= 0 {
+		o.Workers = defaultWorkers
+	}
+	if o.StartTimeout <= 0 {
+		o.StartTimeout = defaultStartTimeout
+	}
+	if o.RetrieveTimeout <= 0 {
+		o.RetrieveTimeout = defaultRetrieveTimeout
+	}
+	if o.Notify == nil {
+		o.Notify = func(Event) {}
+	}
 	return &Engine{opts: o, ready: make(chan struct{})}
 }
 
+// String names the profiles, and not the sources, which may hold secrets.
+func (e *Engine) String() string { return fmt.Sprintf("refresh.Engine%v", e.opts.Profiles) }
+
+// GoString is String, for %#v.
+func (e *Engine) GoString() string { return e.String() }
+
 // Ready returns a channel that is closed once every delivery holds a set of
-// every profile with at least MinTTL left.
+// every profile, each with at least MinTTL left when it was had.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
-// Run gets and delivers the first sets and blocks until ctx ends.
+// Run keeps the profiles fresh until ctx ends, and then returns nil. It returns
+// an error only if it could not make the start:
+//
+//   - the source of a profile said that retries are no use (Error.Permanent), or
+//     gave no keys or credentials that have ended: at once;
+//   - a delivery was refused in a way that waiting does not cure (permission,
+//     read-only or full disk): at once;
+//   - anything else that was not mended within StartTimeout.
+//
+// The source's own error is in it: errors.As finds an *Error, or the SDK's.
+//
+// It waits for its goroutines, but not for ever: a source that does not return a
+// second after its context ended, or a delivery that does not in five, is left
+// behind with its goroutine. While the engine runs, such a source counts as
+// failed, but is not asked again until that call returns. Run works once.
 func (e *Engine) Run(ctx context.Context) error {
-	sets := make(map[string]aws.Credentials)
-	for _, p := range e.opts.Profiles {
-		c, err := p.Source.Retrieve(ctx)
+	if e.started.Swap(true) {
+		return errors.New("internal error: engine run twice")
+	}
+	s, err := newSchedule(e.opts, e.ready)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer s.calls.Wait()
+	defer cancel()
+	return s.loop(ctx)
+}
+
+// schedule is the state of Run; only its goroutine touches it. The goroutines of
+// calls get what they need and answer on a channel.
+type schedule struct {
+	opts     Options
+	profiles []*profile
+	targets  []*target
+	wakeups  wakeups    // all profiles
+	queue    []*profile // due, but no worker is free
+	busy     int        // sources being asked
+	seq      uint64     // of the newest version
+	skew     time.Duration
+
+	calls    sync.WaitGroup
+	answers  chan answer   // room for all workers, so that none ever blocks
+	receipts chan receipt  // room for all targets
+	ready    chan struct{} // nil once closed
+	unready  int           // profiles that were never delivered
+	startBy  time.Time     // monotonic
+
+	wall, mono time.Time // at the last tick
+}
+
+func newSchedule(o Options, ready chan struct{}) (*schedule, error) {
+	if len(o.Profiles) == 0 {
+		return nil, errors.New("internal error: no profiles")
+	}
+	s := &schedule{
+		opts: o, ready: ready, unready: len(o.Profiles),
+		answers:  make(chan answer, o.Workers),
+		receipts: make(chan receipt, len(o.Deliveries)),
+	}
+	s.mono = time.Now()
+	s.wall = s.now()
+	s.startBy = s.mono.Add(o.StartTimeout)
+	names := make(map[string]bool)
+	for i, p := range o.Profiles {
+		if p.Source == nil || names[p.Name] {
+			return nil, fmt.Errorf("internal error: profile %q: no source, or the name is not unique", p.Name)
+		}
+		names[p.Name] = true
+		s.profiles = append(s.profiles, &profile{Profile: p, index: i, due: s.wall})
+	}
+	s.wakeups = newWakeups(s.profiles)
+	for _, d := range o.Deliveries {
+		s.targets = append(s.targets, &target{delivery: d, has: make([]*version, len(o.Profiles))})
+	}
+	return s, nil
+}
+
+func (s *schedule) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		s.tick()
+		s.wake()
+		s.ask(ctx)
+		s.deliver(ctx)
+		if err := s.overdue(); err != nil {
+			return err
+		}
+		timer.Reset(s.sleep())
+
+		var err error
+		select {
+		case <-ctx.Done():
+		case a := <-s.answers:
+			if ctx.Err() == nil { // else it is about the end of ctx
+				err = s.answered(a)
+			}
+		case r := <-s.receipts:
+			if ctx.Err() == nil {
+				err = s.delivered(r)
+			}
+		case <-timer.C:
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
-			return fmt.Errorf("profile %q: %w", p.Name, err)
-		}
-		sets[p.Name] = c
-	}
-	for _, d := range e.opts.Deliveries {
-		if err := d.Deliver(ctx, sets); err != nil {
-			return fmt.Errorf("deliver credentials: %w", err)
+			return err
 		}
 	}
-	close(e.ready)
-	<-ctx.Done()
-	return nil
+}
+
+// now reads the wall clock, without the monotonic reading that would make
+// comparisons blind to a suspend.
+func (s *schedule) now() time.Time {
+	if s.opts.testOnlyNow != nil {
+		return s.opts.testOnlyNow().Round(0)
+	}
+	return time.Now().Round(0)
+}
+
+func (s *schedule) notify(e Event) {
+	e.Time = s.now()
+	s.opts.Notify(e)
+}
+
+// tick reads both clocks and compares how far they went.
+func (s *schedule) tick() {
+	wall, mono := s.wall, s.mono
+	s.mono = time.Now()
+	s.wall = s.now()
+	if step := s.wall.Sub(wall) - s.mono.Sub(mono); step.Abs() >= minStep {
+		s.step(step)
+	}
+}
+
+// step takes note of a jump of the wall clock. Forward needs nothing: deadlines
+// on the wall clock have come closer, as they must if the machine was suspended.
+// Back, everything goes along, so that no set lives longer by it.
+func (s *schedule) step(step time.Duration) {
+	s.notify(Event{Kind: ClockStep, Step: step})
+	if step > 0 {
+		return
+	}
+	for _, p := range s.profiles {
+		p.due = p.due.Add(step)
+		if !p.ends.IsZero() {
+			p.ends = p.ends.Add(step)
+		}
+		if p.current != nil && p.current.creds.CanExpire {
+			s.retranslate(p, p.current.creds.Expires.Add(step))
+		}
+	}
+	s.wakeups = newWakeups(s.profiles)
+}
+
+// wake handles every profile whose time has come.
+func (s *schedule) wake() {
+	for p := s.wakeups[0]; !p.at.After(s.wall); p = s.wakeups[0] {
+		if p.ended(s.wall) {
+			p.endSaid = true
+			e := Event{Kind: Expired, Profile: p.Name, KeyID: p.held.keyID(), Expires: p.ends, Attempt: p.failures}
+			if !p.asking {
+				e.Next = p.due
+			}
+			s.notify(e)
+		}
+		if !p.asking && !p.due.After(s.wall) {
+			p.asking = true
+			s.queue = append(s.queue, p)
+		}
+		s.reschedule(p)
+	}
+}
+
+func (s *schedule) reschedule(p *profile) {
+	p.at = p.wakeup()
+	heap.Fix(&s.wakeups, p.pos)
+}
+
+// sleep returns how long nothing is to be done, unless a call returns.
+func (s *schedule) sleep() time.Duration {
+	d := min(maxSleep, s.wakeups[0].at.Sub(s.wall))
+	if s.ready != nil && s.startBy.After(s.mono) {
+		d = min(d, s.startBy.Sub(s.mono))
+	}
+	for _, t := range s.targets {
+		if t.stale && !t.busy {
+			d = min(d, s.deliverAt(t).Sub(s.mono))
+		}
+	}
+	return max(d, minSleep)
 }

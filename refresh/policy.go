@@ -77,8 +77,7 @@ func (p Policy) next(now time.Time, o outcome, rnd float64) time.Time {
 	}
 	deadline := o.expires.Add(-m)
 	if o.life < minLife || !deadline.After(now) {
-		w := min(max(m/10, minReask), maxReask)
-		return now.Add(max(w-scale(w/10, rnd), minReask))
+		return now.Add(p.reask(o.life, rnd))
 	}
 	// Earlier only, so that many profiles that started together part ways; at
 	// most half of the time that there is, for margins of nearly a whole life.
@@ -87,6 +86,12 @@ func (p Policy) next(now time.Time, o outcome, rnd float64) time.Time {
 		return early
 	}
 	return deadline
+}
+
+// reask returns the wait for another set than one that should be replaced by now.
+func (p Policy) reask(life time.Duration, rnd float64) time.Duration {
+	w := min(max(p.Margin(life)/10, minReask), maxReask)
+	return max(w-scale(w/10, rnd), minReask)
 }
 
 // maxBackoff keeps the wait within the margin, so that an outage that ends is

@@ -1,0 +1,164 @@
+package refresh
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+func TestMargin(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name         string
+		before, life time.Duration
+		want         time.Duration
+	}{
+		{"12 hours, a quarter", 0, 12 * time.Hour, 3 * time.Hour},
+		{"2 hours, both the same", 0, 2 * time.Hour, 30 * time.Minute},
+		{"1 hour, at least 30 minutes", 0, time.Hour, 30 * time.Minute},
+		{"40 minutes, no more than half", 0, 40 * time.Minute, 20 * time.Minute},
+		{"15 minutes", 0, 15 * time.Minute, 450 * time.Second},
+		{"20 seconds", 0, 20 * time.Second, 10 * time.Second},
+		{"nothing left", 0, 0, 0},
+		{"over", 0, -time.Hour, 0},
+		{"asked for", 45 * time.Minute, time.Hour, 45 * time.Minute},
+		{"asked for less than the default", time.Minute, time.Hour, time.Minute},
+		{"asked for more than there is", 2 * time.Hour, time.Hour, 54 * time.Minute},
+		{"asked for, nothing left", time.Minute, 0, 0},
+		{"longest", 0, math.MaxInt64, math.MaxInt64 / 4},
+		{"longest, asked for", math.MaxInt64, math.MaxInt64, math.MaxInt64 - math.MaxInt64/10},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := (Policy{Before: tt.before}).Margin(tt.life); got != tt.want {
+				t.Errorf("Policy{%v}.Margin(%v) = %v, want %v", tt.before, tt.life, got, tt.want)
+			}
+		})
+	}
+}
+
+// TestNext gives the wait at both ends of the jitter.
+func TestNext(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	held := func(life, left time.Duration) outcome { return outcome{expires: now.Add(left), life: life} }
+	failed := func(n int, life time.Duration, permanent bool) outcome {
+		return outcome{expires: now.Add(life / 2), life: life, failures: n, permanent: permanent}
+	}
+	const last = 1 - 1.0/(1<<53) // the largest that rand.Float64 returns
+	tests := []struct {
+		name      string
+		before    time.Duration
+		o         outcome
+		low, high time.Duration
+	}{
+		{"an hour", 0, held(time.Hour, time.Hour), 27 * time.Minute, 30 * time.Minute},
+		{"12 hours", 0, held(12*time.Hour, 12*time.Hour), 8*time.Hour + 42*time.Minute, 9 * time.Hour},
+		{"20 seconds", 0, held(20*time.Second, 20*time.Second), 9 * time.Second, 10 * time.Second},
+		{"2 seconds", 0, held(2*time.Second, 2*time.Second), 900 * time.Millisecond, time.Second},
+		{"asked for nearly all", time.Hour, held(time.Hour, time.Hour), 3 * time.Minute, 6 * time.Minute},
+		{"an hour, seen before", 0, held(time.Hour, 40*time.Minute), 7 * time.Minute, 10 * time.Minute},
+		{"jitter would be over", 0, held(time.Hour, 30*time.Minute+50*time.Millisecond), 50 * time.Millisecond, 50 * time.Millisecond},
+		{"unchanged, an hour", 0, held(time.Hour, 30*time.Minute), 54 * time.Second, time.Minute},
+		{"unchanged, 15 minutes", 0, held(15*time.Minute, time.Minute), 40500 * time.Millisecond, 45 * time.Second},
+		{"unchanged, 20 seconds", 0, held(20*time.Second, time.Second), time.Second, time.Second},
+		{"unchanged and over", 0, held(time.Hour, -time.Hour), 54 * time.Second, time.Minute},
+		{"lives too short to be kept", 0, held(time.Millisecond, time.Millisecond), time.Second, time.Second},
+		{"does not expire", 0, outcome{}, 54 * time.Minute, time.Hour},
+		{"first failure", 0, failed(1, time.Hour, false), 100 * time.Millisecond, time.Second},
+		{"second failure", 0, failed(2, time.Hour, false), 100 * time.Millisecond, 2 * time.Second},
+		{"sixth failure", 0, failed(6, time.Hour, false), 100 * time.Millisecond, 32 * time.Second},
+		{"seventh failure", 0, failed(7, time.Hour, false), 100 * time.Millisecond, time.Minute},
+		{"many failures", 0, failed(math.MaxInt, time.Hour, false), 100 * time.Millisecond, time.Minute},
+		{"many failures, nothing had yet", 0, failed(100, 0, false), 100 * time.Millisecond, time.Minute},
+		{"many failures, 20 seconds", 0, failed(100, 20*time.Second, false), 100 * time.Millisecond, 10 * time.Second},
+		{"first permanent failure", 0, failed(1, time.Hour, true), 30 * time.Second, time.Minute},
+		{"second permanent failure", 0, failed(2, time.Hour, true), time.Minute, 2 * time.Minute},
+		{"many permanent failures", 0, failed(100, time.Hour, true), 150 * time.Second, 5 * time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := Policy{Before: tt.before}
+			a, b := p.next(now, tt.o, 0).Sub(now), p.next(now, tt.o, last).Sub(now)
+			// Jitter makes deadlines earlier and backoffs later.
+			low, high := min(a, b), max(a, b)
+			if !near(low, tt.low) || !near(high, tt.high) {
+				t.Errorf("next(%+v) waits %v to %v, want %v to %v", tt.o, low, high, tt.low, tt.high)
+			}
+		})
+	}
+}
+
+func near(a, b time.Duration) bool { return (a - b).Abs() < time.Millisecond }
+
+func FuzzPolicyNext(f *testing.F) {
+	f.Add(int64(0), int64(time.Hour), int64(time.Hour), 0, false, 0.5)
+	f.Add(int64(0), int64(time.Hour), int64(30*time.Minute), 0, false, 0.0)
+	f.Add(int64(0), int64(time.Hour), int64(30*time.Minute+1), 0, false, 0.999)
+	f.Add(int64(0), int64(20*time.Second), int64(-time.Hour), 0, false, 0.5)
+	f.Add(int64(0), int64(1), int64(1), 0, false, 0.0)
+	f.Add(int64(0), int64(math.MaxInt64), int64(math.MaxInt64), 0, false, 0.9)
+	f.Add(int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64), 0, false, 0.0)
+	f.Add(int64(time.Hour), int64(time.Second), int64(time.Second), 0, false, 0.1)
+	f.Add(int64(0), int64(time.Hour), int64(time.Minute), math.MaxInt, false, 0.0)
+	f.Add(int64(0), int64(0), int64(0), 1, true, 0.0)
+	f.Add(int64(-5), int64(-5), int64(-5), -5, true, 0.7)
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, before, life, left int64, failures int, permanent bool, rnd float64) {
+		if !(rnd >= 0 && rnd < 1) {
+			t.Skip("not what rand.Float64 returns")
+		}
+		p := Policy{Before: time.Duration(before)}
+		o := outcome{expires: now.Add(time.Duration(left)), life: time.Duration(life), failures: failures, permanent: permanent}
+		got := p.next(now, o, rnd)
+		if !got.After(now) {
+			t.Fatalf("%+v.next(%+v, %v) = now %+v: not later than now", p, o, rnd, got.Sub(now))
+		}
+		m := p.Margin(o.life)
+		if m < 0 || m > max(o.life, 0) {
+			t.Fatalf("%+v.Margin(%v) = %v, want 0 to life", p, o.life, m)
+		}
+		deadline := o.expires.Add(-m)
+		if failures > 0 || o.life < minLife || !deadline.After(now) {
+			if w := got.Sub(now); w < minWait {
+				t.Fatalf("%+v.next(%+v, %v) = now + %v, want at least %v", p, o, rnd, w, minWait)
+			}
+			return
+		}
+		if got.After(deadline) {
+			t.Fatalf("%+v.next(%+v, %v) = deadline + %v, want no later than the deadline", p, o, rnd, got.Sub(deadline))
+		}
+		if early := deadline.Sub(got); early > m/10+1 {
+			t.Fatalf("%+v.next(%+v, %v) = deadline - %v, want at most a tenth of %v earlier", p, o, rnd, early, m)
+		}
+	})
+}
+
+// TestBackoffSpreads shows the point of full jitter: failures that began together
+// do not stay together.
+func TestBackoffSpreads(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	seen := make(map[int]int)
+	for i := range n {
+		seen[int(backoff(10, maxBackoff, float64(i)/n)/(6*time.Second))]++
+	}
+	for slot := range 10 {
+		if got := seen[slot]; got < n/20 || got > n/5 {
+			t.Errorf("%d of %d waits fall into tenth %d of the minute, want about %d", got, n, slot, n/10)
+		}
+	}
+}
+
+func BenchmarkPolicyNext(b *testing.B) {
+	now := time.Now()
+	o := outcome{expires: now.Add(time.Hour), life: time.Hour}
+	var p Policy
+	for b.Loop() {
+		if !p.next(now, o, 0.5).After(now) {
+			b.Fatal("next is not later than now")
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package refresh
+
+import (
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// profile is what the schedule knows of a Profile.
+type profile struct {
+	Profile
+	index int
+
+	at  time.Time // when it wants attention, its key in the heap
+	pos int       // its place there
+
+	due    time.Time // when to ask next
+	asking bool      // it is being asked, or in the queue for it
+	asked  *question // that has not returned although its time is over; touched by the asking goroutine only
+
+	given   aws.Credentials // the last good set, as the source gave it
+	current *version        // the same for deliveries; nil before the first
+	life    time.Duration   // what it had left at first, 0 if it does not expire
+
+	failures  int  // in a row
+	streak    int  // of these, those of the same class at the end
+	permanent bool // that class
+	told      bool // of a permanent failure among them
+	lastErr   error
+
+	skew                  time.Duration // last noted
+	knowsSkew             bool          // the source has measured one at some time
+	saidShort, saidStatic bool
+
+	held    *version  // the oldest that any target holds; nil before all have one
+	ends    time.Time // of held; zero: never
+	endSaid bool
+}
+
+// version is a set as it is delivered: Expires is local. It does not change.
+type version struct {
+	seq     uint64 // rises with each version
+	set     uint64 // the seq of the first version of the same set
+	creds   aws.Credentials
+	life    time.Duration
+	attempt int // failures before it was had
+}
+
+func (v *version) keyID() string { return shortKeyID(v.creds.AccessKeyID) }
+
+// never is later than any wake-up.
+var never = time.Unix(1<<40, 0)
+
+func (p *profile) wakeup() time.Time {
+	at := never
+	if !p.asking {
+		at = p.due
+	}
+	if p.held != nil && !p.ends.IsZero() && !p.endSaid && p.ends.Before(at) {
+		at = p.ends
+	}
+	return at
+}
+
+// ended reports whether the end of what is delivered is news.
+func (p *profile) ended(now time.Time) bool {
+	return p.held != nil && !p.ends.IsZero() && !p.endSaid && !p.ends.After(now)
+}

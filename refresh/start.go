@@ -1,0 +1,54 @@
+package refresh
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// overdue returns the error that ends a start-up that took too long.
+func (s *schedule) overdue() error {
+	if s.ready == nil || s.mono.Before(s.startBy) {
+		return nil
+	}
+	missing, p := s.missing()
+	if missing == 0 {
+		return s.undelivered()
+	}
+	err := p.lastErr
+	if err == nil {
+		if p.asking && !slices.Contains(s.queue, p) {
+			return nil // its context has just ended: what it says is worth waiting for
+		}
+		err = errors.New("source not asked yet")
+	}
+	err = fmt.Errorf("profile %q: no credentials within %v: %w", p.Name, s.opts.StartTimeout, err)
+	if missing > 1 {
+		err = fmt.Errorf("%w (and %d profiles more)", err, missing-1)
+	}
+	return err
+}
+
+// missing returns how many profiles have no set, and the one that says most.
+func (s *schedule) missing() (n int, first *profile) {
+	for _, p := range s.profiles {
+		if p.current != nil {
+			continue
+		}
+		if n++; first == nil || (first.lastErr == nil && p.lastErr != nil) {
+			first = p
+		}
+	}
+	return n, first
+}
+
+func (s *schedule) undelivered() error {
+	err := errors.New("no answer")
+	for _, t := range s.targets {
+		if t.lastErr != nil {
+			err = t.lastErr
+			break
+		}
+	}
+	return fmt.Errorf("deliver credentials: not done within %v: %w", s.opts.StartTimeout, err)
+}
