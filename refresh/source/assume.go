@@ -1,0 +1,244 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+)
+
+// Role is one call of STS AssumeRole; empty fields are left out of it. Limits that
+// are AWS's own (characters, 900 s, sizes) are AWS's to enforce: other servers
+// that speak STS have others.
+type Role struct {
+	ARN string // anything of six parts that begins with arn:
+
+	// SessionName may hold {user} {host} {command} {pid} {profile}. What AWS does
+	// not allow in it is replaced by "-", and it is cut to 64 characters. "" is
+	// brs-exec-{command}-{pid}.
+	SessionName string
+
+	ExternalID     string
+	Policy         string   // session policy, JSON
+	PolicyARNs     []string // managed session policies
+	Tags           map[string]string
+	TransitiveTags []string // keys of Tags that later sessions of the chain inherit
+	SourceIdentity string
+	Duration       time.Duration // 0 leaves it to the server (AWS: one hour)
+}
+
+// chainLimit is the longest session of a role that was assumed with a role's
+// credentials: docs.aws.amazon.com/IAM/latest/UserGuide/id_roles.html, "Role chaining".
+const chainLimit = time.Hour
+
+// Chain spreads the options of one session over the roles on the way to it.
+// The ARN of session is ignored.
+//
+//   - SessionName goes to every role, so that each shows who is behind it.
+//   - ExternalID, Policy, PolicyARNs and Duration go to the last: they are about the
+//     session that the command works in, and the ones before only serve to get
+//     there. A policy on those could take away the right to go on.
+//   - SourceIdentity goes to the first: AWS carries it along by itself, and does not
+//     let it be changed.
+//   - Tags that are transitive go to the first, which makes them reach all that
+//     follow; passing them again would be refused. The others go to the last.
+func Chain(arns []string, session Role) []Role {
+	roles := make([]Role, 0, len(arns))
+	for i, arn := range arns {
+		r := Role{ARN: arn, SessionName: session.SessionName}
+		first, last := i == 0, i == len(arns)-1
+		if first {
+			r.SourceIdentity = session.SourceIdentity
+			r.TransitiveTags = session.TransitiveTags
+		}
+		if last {
+			r.ExternalID, r.Policy, r.PolicyARNs = session.ExternalID, session.Policy, session.PolicyARNs
+			r.Duration = session.Duration
+		}
+		for k, v := range session.Tags {
+			if transitive := slices.Contains(session.TransitiveTags, k); transitive && first || !transitive && last {
+				if r.Tags == nil {
+					r.Tags = map[string]string{}
+				}
+				r.Tags[k] = v
+			}
+		}
+		roles = append(roles, r)
+	}
+	return roles
+}
+
+var errARN = errors.New("is not an ARN")
+
+func (r Role) validate(n Names) error {
+	if !strings.HasPrefix(r.ARN, "arn:") || strings.Count(r.ARN, ":") < 5 || strings.ContainsAny(r.ARN, " \t\r\n") {
+		return fmt.Errorf("role %q: %w", r.ARN, errARN)
+	}
+	if _, err := expand(r.SessionName, n); err != nil {
+		return fmt.Errorf("session name %q: %w", r.SessionName, err)
+	}
+	if r.Policy != "" && !json.Valid([]byte(r.Policy)) {
+		return errors.New("session policy: is not JSON")
+	}
+	if r.Duration < 0 || r.Duration > 0 && r.Duration < time.Second {
+		return fmt.Errorf("session duration %s: must be a second or more", r.Duration)
+	}
+	for _, k := range r.TransitiveTags {
+		if _, ok := r.Tags[k]; !ok {
+			return fmt.Errorf("transitive tag %q: is none of the tags", k)
+		}
+	}
+	return nil
+}
+
+// capDuration cuts what is certain to be refused: the duration of a role after
+// another one.
+func (s *Source) capDuration(f *found) {
+	f.roles = slices.Clone(f.roles)
+	for i := range f.roles {
+		if r := &f.roles[i]; (i > 0 || f.byRole) && r.Duration > chainLimit {
+			s.noteCap(*r)
+			r.Duration = chainLimit
+		}
+	}
+}
+
+func (s *Source) noteCap(r Role) {
+	s.note("role %s: its session lasts 1h, not %s: AWS allows no more to a role that is assumed with the credentials of another", r.ARN, r.Duration)
+}
+
+// assume exchanges creds for a session of r.
+func (s *Source) assume(ctx context.Context, f *found, creds aws.Credentials, r Role, chained bool) (aws.Credentials, error) {
+	got, err := s.assumeOnce(ctx, f, creds, r)
+	if err == nil || chained || creds.SessionToken == "" || r.Duration <= chainLimit || !refused(err, http.StatusBadRequest) {
+		return got, err
+	}
+	// Temporary credentials of unknown origin, from the environment or a command:
+	// a role's are under the limit, those of GetSessionToken are not. Asked for
+	// less, the server tells which.
+	long := r
+	r.Duration = chainLimit
+	got, again := s.assumeOnce(ctx, f, creds, r)
+	if again != nil {
+		return got, err
+	}
+	s.noteCap(long)
+	for i := range f.roles {
+		if f.roles[i].ARN == r.ARN {
+			f.roles[i].Duration = chainLimit
+		}
+	}
+	return got, nil
+}
+
+func (s *Source) assumeOnce(ctx context.Context, f *found, creds aws.Credentials, r Role) (aws.Credentials, error) {
+	in := &sts.AssumeRoleInput{
+		RoleArn:           aws.String(r.ARN),
+		RoleSessionName:   aws.String(s.sessionName(r.SessionName)),
+		ExternalId:        optional(r.ExternalID),
+		Policy:            optional(r.Policy),
+		SourceIdentity:    optional(r.SourceIdentity),
+		TransitiveTagKeys: r.TransitiveTags,
+	}
+	for _, arn := range r.PolicyARNs {
+		in.PolicyArns = append(in.PolicyArns, types.PolicyDescriptorType{Arn: aws.String(arn)})
+	}
+	for _, k := range slices.Sorted(maps.Keys(r.Tags)) {
+		in.Tags = append(in.Tags, types.Tag{Key: aws.String(k), Value: aws.String(r.Tags[k])})
+	}
+	if r.Duration > 0 {
+		in.DurationSeconds = aws.Int32(int32(r.Duration / time.Second))
+	}
+	out, err := f.client.AssumeRole(ctx, in, regionFor(r.ARN), func(o *sts.Options) {
+		o.Credentials = credentials.StaticCredentialsProvider{Value: creds}
+	})
+	if err != nil {
+		return aws.Credentials{}, &roleError{r.ARN, err, []string{creds.SecretAccessKey, creds.SessionToken}}
+	}
+	if out.Credentials == nil || aws.ToString(out.Credentials.AccessKeyId) == "" ||
+		aws.ToString(out.Credentials.SecretAccessKey) == "" || out.Credentials.Expiration == nil {
+		return aws.Credentials{}, &roleError{arn: r.ARN, err: errUnreadable}
+	}
+	got := aws.Credentials{
+		AccessKeyID:     *out.Credentials.AccessKeyId,
+		SecretAccessKey: *out.Credentials.SecretAccessKey,
+		SessionToken:    aws.ToString(out.Credentials.SessionToken),
+		Source:          "AssumeRole",
+		CanExpire:       true,
+		Expires:         *out.Credentials.Expiration,
+	}
+	if out.AssumedRoleUser != nil {
+		got.AccountID = account(aws.ToString(out.AssumedRoleUser.Arn))
+	}
+	return got, nil
+}
+
+// tokenClient is the STS client of the SDK's web identity provider. It exists
+// before the configuration that the real one is made from.
+type tokenClient struct{ sts *sts.Client }
+
+func (c *tokenClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, opts ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+	arn := aws.ToString(in.RoleArn)
+	out, err := c.sts.AssumeRoleWithWebIdentity(ctx, in, append(opts, regionFor(arn))...)
+	if err != nil {
+		return out, &roleError{arn, err, []string{aws.ToString(in.WebIdentityToken)}}
+	}
+	return out, nil
+}
+
+// regionFor picks the region that STS is called in if none is configured. Each
+// partition has an STS of its own, and roles are only known to that.
+func regionFor(arn string) func(*sts.Options) {
+	return func(o *sts.Options) {
+		if o.Region != "" {
+			return
+		}
+		o.Region = "us-east-1"
+		if parts := strings.SplitN(arn, ":", 3); len(parts) == 3 {
+			switch parts[1] {
+			case "aws-cn":
+				o.Region = "cn-north-1"
+			case "aws-us-gov":
+				o.Region = "us-gov-west-1"
+			case "aws-iso":
+				o.Region = "us-iso-east-1"
+			case "aws-iso-b":
+				o.Region = "us-isob-east-1"
+			case "aws-eusc":
+				o.Region = "eusc-de-east-1"
+			}
+		}
+	}
+}
+
+// refused says whether a server answered with that status.
+func refused(err error, status int) bool {
+	var re *awshttp.ResponseError
+	return errors.As(err, &re) && re.HTTPStatusCode() == status
+}
+
+// account is the account of an ARN, "" if it has none.
+func account(arn string) string {
+	if parts := strings.Split(arn, ":"); len(parts) >= 6 {
+		return parts[4]
+	}
+	return ""
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,250 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/smithy-go"
+
+	"brs-exec/refresh"
+)
+
+var (
+	errEmpty      = errors.New("gives no access key and secret")
+	errUnreadable = errors.New("unreadable answer")
+)
+
+// roleError is a failed call of STS for a role, with what must not be shown of it.
+type roleError struct {
+	arn  string
+	err  error
+	hide []string
+}
+
+func (e *roleError) Error() string { return "assume role " + e.arn + ": " + e.err.Error() }
+func (e *roleError) Unwrap() error { return e.err }
+
+// configError is what is wrong with the environment or the shared files.
+type configError struct{ err error }
+
+func (e *configError) Error() string { return e.err.Error() }
+func (e *configError) Unwrap() error { return e.err }
+
+// commandError is a command that failed, outputError one that printed something
+// else than credentials. Neither holds anything of the output.
+type commandError struct {
+	name string
+	err  error
+}
+
+func (e *commandError) Error() string { return "command " + e.name + ": " + e.err.Error() }
+func (e *commandError) Unwrap() error { return e.err }
+
+type outputError struct{ err error }
+
+func (e *outputError) Error() string { return e.err.Error() }
+func (e *outputError) Unwrap() error { return e.err }
+
+// verdict is what an error comes to: text without where it happened.
+type verdict struct {
+	text      string
+	permanent bool
+	hint      string
+}
+
+// explain makes a *refresh.Error of any error: one line of text of our own making,
+// since those of the SDK run to paragraphs, and some quote what they could not
+// parse. It wraps nothing but the end of ctx, so that no one can print more.
+func (s *Source) explain(ctx context.Context, f *found, err error) error {
+	var where, hide []string
+	if f != nil {
+		where, hide = append(where, f.what), f.hidden
+	}
+	var role *roleError
+	if errors.As(err, &role) {
+		where, hide = append(where, "assume role "+role.arn), append(hide[:len(hide):len(hide)], role.hide...)
+	}
+	var v verdict
+	end := ctx.Err()
+	if end != nil && !isAnswer(err) {
+		v.text = "stopped"
+		if errors.Is(end, context.DeadlineExceeded) {
+			v.text = "no answer in time" + s.byServer()
+		}
+	} else {
+		v, end = s.judge(f, role, err), nil
+	}
+	text := scrub(strings.Join(append(where, v.text), ": "), hide)
+	e := errors.New(text)
+	if end != nil {
+		e = fmt.Errorf("%s: %w", text, end)
+	}
+	return &refresh.Error{Err: e, Permanent: v.permanent, Hint: scrub(v.hint, hide)}
+}
+
+// isAnswer says whether err is what someone answered, rather than the end of
+// waiting for it.
+func isAnswer(err error) bool {
+	var api smithy.APIError
+	var conf *configError
+	return errors.As(err, &api) || errors.As(err, &conf)
+}
+
+func (s *Source) byServer() string {
+	if host := s.web.server(); host != "" {
+		return " from " + host
+	}
+	return ""
+}
+
+// judge goes from what was answered to what kept an answer from coming.
+func (s *Source) judge(f *found, role *roleError, err error) verdict {
+	var conf *configError
+	var cmd *commandError
+	if errors.As(err, &conf) {
+		return judgeConfig(conf.err)
+	}
+	if errors.As(err, &cmd) {
+		return judgeCommand(cmd.err)
+	}
+	if errors.Is(err, errEmpty) {
+		return verdict{text: errEmpty.Error(), permanent: true}
+	}
+	service := ""
+	var op *smithy.OperationError
+	if errors.As(err, &op) {
+		service = op.Service()
+	}
+	if service == "ec2imds" || f.from(aws.CredentialSourceIMDS) && role == nil {
+		if v, ok := s.judgeMetadata(f, err); ok {
+			return v
+		}
+	}
+	if a, ok := answerOf(err); ok {
+		return s.judgeAnswer(f, role, service, a)
+	}
+	if v, ok := s.judgeNetwork(err); ok {
+		return v
+	}
+	var sso *ssocreds.InvalidTokenError
+	if errors.As(err, &sso) {
+		return verdict{"the SSO session has ended, or was never begun", true, f.login("aws sso login")}
+	}
+	if f.from(aws.CredentialSourceLogin) && role == nil {
+		return verdict{deepest(err).Error(), true, f.login("aws login")}
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return verdict{path.Error(), true, ""}
+	}
+	if quotesInput(err) {
+		return verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?"}
+	}
+	return verdict{text: deepest(err).Error()}
+}
+
+// quotesInput says whether err comes from parsing, and so may hold what was parsed.
+func quotesInput(err error) bool {
+	var (
+		de *smithy.DeserializationError
+		js *json.SyntaxError
+		jt *json.UnmarshalTypeError
+		tp *time.ParseError
+		xs *xml.SyntaxError
+	)
+	return errors.Is(err, errUnreadable) || errors.As(err, &de) || errors.As(err, &js) || errors.As(err, &jt) ||
+		errors.As(err, &tp) || errors.As(err, &xs)
+}
+
+// deepest is the error at the bottom of err: the SDK's layers on top of it say
+// what the prefix of the text says already.
+func deepest(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
+}
+
+// login is a hint to start a session, with the profile's name where it is needed.
+func (f *found) login(command string) string {
+	if f == nil || f.profile == "" || f.profile == config.DefaultSharedConfigProfile {
+		return command
+	}
+	return command + " --profile " + f.profile
+}
+
+func judgeCommand(err error) verdict {
+	var output *outputError
+	var exit *exec.ExitError
+	var notRun *exec.Error
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &output):
+		return verdict{output.Error(), true, "it must print credential_process JSON, an STS answer, or lines KEY=VALUE, and only that, on its standard output"}
+	case errors.Is(err, errLate):
+		return verdict{text: strings.TrimSuffix(err.Error(), ": "+errLate.Error()), hint: "it must not ask anything: it has neither standard input nor terminal"}
+	case errors.As(err, &exit):
+		return verdict{text: exit.ProcessState.String()}
+	case errors.As(err, &notRun):
+		return verdict{deepest(notRun).Error(), true, "it is run without a shell: give the path of a program, and its arguments"}
+	case errors.As(err, &path):
+		return verdict{deepest(path).Error(), true, "it is run without a shell: give the path of a program, and its arguments"}
+	}
+	return verdict{text: deepest(err).Error()}
+}
+
+func judgeConfig(err error) verdict {
+	var (
+		missing  config.SharedConfigProfileNotExistError
+		source   config.SharedConfigAssumeRoleError
+		mfa      config.AssumeRoleTokenProviderNotSetError
+		needsARN config.CredentialRequiresARNError
+		load     config.SharedConfigLoadError
+	)
+	v := verdict{permanent: true}
+	switch {
+	case errors.As(err, &source) && errors.As(err, &missing):
+		v.text = fmt.Sprintf("source_profile %q: there is no such profile", source.Profile)
+		v.hint = suggest(source.Profile)
+	case errors.As(err, &source):
+		v.text = fmt.Sprintf("source_profile %q: holds no credentials", source.Profile)
+	case errors.As(err, &missing):
+		v.text = fmt.Sprintf("profile %q: there is no such profile", missing.Profile)
+		v.hint = suggest(missing.Profile)
+	case errors.As(err, &mfa):
+		v.text = "the profile's role asks for an MFA code (mfa_serial), which cannot be given here"
+		v.hint = "begin a session with `aws sts get-session-token`, and take its credentials for the source"
+	case errors.As(err, &needsARN):
+		v.text = fmt.Sprintf("profile %q: has %s, but no role_arn", needsARN.Profile, needsARN.Type)
+	case errors.As(err, &load):
+		v.text = fmt.Sprintf("%s: %v", load.Filename, deepest(load.Err))
+	default:
+		v.text = "AWS configuration: " + err.Error()
+		if strings.Contains(v.text, "CA bundle") {
+			v.hint = cmp.Or(caHint(), "look at ca_bundle in the AWS configuration")
+		}
+	}
+	return v
+}
+
+func caHint() string {
+	if b := os.Getenv("AWS_CA_BUNDLE"); b != "" {
+		return "look at the file of AWS_CA_BUNDLE, " + b
+	}
+	return ""
+}

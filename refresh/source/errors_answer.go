@@ -1,0 +1,226 @@
+package source
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/smithy-go"
+)
+
+// reply is what a server said when it said no.
+type reply struct {
+	code    string // "" if it gave none that means anything
+	message string
+	status  int // 0 if unknown
+}
+
+// answerOf takes a server's refusal out of err. One that could be parsed is a
+// reply with a code; of others the status is all there is.
+func answerOf(err error) (reply, bool) {
+	var a reply
+	var withStatus interface{ HTTPStatusCode() int }
+	if errors.As(err, &withStatus) {
+		a.status = withStatus.HTTPStatusCode()
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		a.code, a.message = api.ErrorCode(), api.ErrorMessage()
+		if a.code == "Unknown" || a.code == "UnknownError" {
+			a.code = "" // radosgw's, and the SDK's own for none
+		}
+		return a, true
+	}
+	return a, a.status >= 300
+}
+
+func (a reply) String() string {
+	head := a.code
+	if head == "" {
+		head = "refused"
+		if a.status != 0 {
+			head = fmt.Sprintf("HTTP %d %s", a.status, http.StatusText(a.status))
+		}
+	}
+	if a.message == "" || a.message == a.code || a.message == "UnknownError" {
+		return head
+	}
+	return head + ": " + a.message
+}
+
+func (s *Source) judgeAnswer(f *found, role *roleError, service string, a reply) verdict {
+	text := a.String()
+	if a.code == "" {
+		text += s.byServer()
+	}
+	if _, ok := retry.DefaultThrottleErrorCodes[a.code]; ok || a.code == "Throttling" || a.status == http.StatusTooManyRequests || a.status >= 500 {
+		return verdict{text: text}
+	}
+	if v, ok := s.byCode(f, service, a.code); ok {
+		v.text = text
+		return v
+	}
+	switch {
+	case a.code == "AccessDenied", a.code == "AccessDeniedException", a.status == http.StatusForbidden, a.status == http.StatusUnauthorized:
+		return verdict{text, true, f.deniedHint(role, service)}
+	case strings.Contains(a.message, "DurationSeconds"):
+		return verdict{text, true, "ask for a shorter session (--duration, or duration_seconds in the profile), or raise the role's maximum"}
+	case a.status == http.StatusNotFound, a.status >= 300 && a.status < 400:
+		return verdict{text, true, "is that the right endpoint?" + endpointHint()}
+	case a.status == http.StatusRequestTimeout, a.status == 0:
+		return verdict{text: text}
+	}
+	return verdict{text: text, permanent: true}
+}
+
+// byCode knows the codes of STS, SSO, SSO OIDC and sign-in that need more than
+// their status says.
+func (s *Source) byCode(f *found, service, code string) (verdict, bool) {
+	if strings.HasPrefix(service, "SSO") {
+		switch code {
+		case "UnauthorizedException", "InvalidGrantException", "InvalidClientException", "UnauthorizedClientException", "ExpiredTokenException", "AccessDeniedException":
+			return verdict{permanent: true, hint: f.login("aws sso login")}, true
+		}
+	}
+	if service == "Signin" {
+		return verdict{permanent: true, hint: f.login("aws login")}, true
+	}
+	switch code {
+	case "ExpiredToken", "ExpiredTokenException":
+		return s.expired(f), true
+	case "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "InvalidToken", "AuthFailure":
+		return verdict{permanent: true, hint: "these keys are not known" + s.byServer() + ": deleted, mistyped, or of another endpoint or partition" + endpointHint()}, true
+	case "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired", "IncompleteSignature":
+		if h := skewHint(s.Skew()); h != "" {
+			return verdict{hint: h}, true // a clock is often set soon after a start or a resume
+		}
+		return verdict{permanent: true, hint: "the secret access key does not belong to the access key id, or the clock is wrong"}, true
+	case "RegionDisabledException":
+		return verdict{permanent: true, hint: "activate STS for that region in the account, or pass another --region"}, true
+	case "MalformedPolicyDocument", "PackedPolicyTooLarge":
+		return verdict{permanent: true, hint: "look at the session policy, the policy ARNs and the tags"}, true
+	case "IDPCommunicationError":
+		return verdict{}, true
+	case "AssumeRoleUnauthorizedAccess": // of the metadata service
+		return verdict{permanent: true, hint: "the trust policy of the instance's role must allow ec2.amazonaws.com"}, true
+	}
+	return verdict{}, false
+}
+
+// expired is for credentials, or a token, that had ended when they were used.
+func (s *Source) expired(f *found) verdict {
+	switch skew := skewHint(s.Skew()); {
+	case f.from(aws.CredentialSourceEnvVarsSTSWebIDToken, aws.CredentialSourceProfileSTSWebIDToken):
+		return verdict{hint: "the token in the web identity token file has ended, and nothing has renewed it"}
+	case f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP):
+		return verdict{hint: skew} // they are renewed by themselves
+	case skew != "":
+		return verdict{hint: skew}
+	}
+	return verdict{permanent: true, hint: "the credentials that this was asked with have ended: renew them"}
+}
+
+func (f *found) deniedHint(role *roleError, service string) string {
+	switch {
+	case strings.HasPrefix(service, "SSO"):
+		return "this SSO user is not assigned that role in that account (or no longer)"
+	case role == nil:
+		return ""
+	case len(f.roles) == 0: // by web identity
+		return "the role's trust policy must allow this identity provider, audience and subject"
+	}
+	who := f.what
+	for i := range f.roles {
+		if f.roles[i].ARN == role.arn && i > 0 {
+			who = f.roles[i-1].ARN
+		}
+	}
+	return fmt.Sprintf("the role's trust policy must allow %s (its external id, tags and MFA conditions, too), whose own policy must allow sts:AssumeRole", who)
+}
+
+func skewHint(skew time.Duration) string {
+	switch {
+	case skew >= time.Minute:
+		return fmt.Sprintf("this machine's clock is %s ahead of the server's: set it", skew)
+	case skew <= -time.Minute:
+		return fmt.Sprintf("this machine's clock is %s behind the server's: set it", -skew)
+	}
+	return ""
+}
+
+// endpointHint names the variable that decides about STS's address, if one does.
+func endpointHint() string {
+	for _, name := range []string{"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"} {
+		if os.Getenv(name) != "" {
+			return " (" + name + " is set)"
+		}
+	}
+	return ""
+}
+
+// judgeNetwork is for what keeps an answer from coming.
+func (s *Source) judgeNetwork(err error) (verdict, bool) {
+	var (
+		dns     *net.DNSError
+		cert    *tls.CertificateVerificationError
+		invalid x509.CertificateInvalidError
+		op      *net.OpError
+		timeout net.Error
+	)
+	switch {
+	case errors.Is(err, errTooLong):
+		return verdict{text: errTooLong.Error() + s.byServer()}, true
+	case errors.As(err, &dns):
+		v := verdict{text: "cannot resolve " + dns.Name}
+		if dns.IsNotFound {
+			v.hint = "check the network, the region, and any endpoint URL" + endpointHint()
+		}
+		return v, true
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return verdict{text: "TLS certificate" + s.byServer() + ": has expired or is not yet valid", hint: "is this machine's clock right?"}, true
+	case errors.As(err, &cert):
+		hint := caHint()
+		if hint == "" {
+			hint = "set AWS_CA_BUNDLE to the certificates of the authority that signs for this server or proxy"
+		}
+		return verdict{fmt.Sprintf("TLS certificate%s: %v", s.byServer(), deepest(cert.Err)), true, hint}, true
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return verdict{text: "no answer in time" + s.byServer()}, true
+	case errors.As(err, &op) && op.Op == "proxyconnect":
+		return verdict{text: op.Error(), hint: "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}, true
+	case errors.As(err, &op):
+		return verdict{text: op.Error()}, true
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return verdict{text: "connection closed without an answer" + s.byServer()}, true
+	}
+	return verdict{}, false
+}
+
+// judgeMetadata is for the instance metadata service, the last resort of the SDK's
+// chain: on most machines there is none, which then says that nothing else was found.
+func (s *Source) judgeMetadata(f *found, err error) (verdict, bool) {
+	if _, ok := answerOf(err); !ok && f.chainEnd() && !s.answered {
+		why := "no instance metadata service answers"
+		if strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true") {
+			why = "the instance metadata service is disabled"
+		}
+		return verdict{"no AWS credentials found: none in the environment, in the profile, or from a container, and " + why, true, noSourceHint()}, true
+	}
+	a, ok := answerOf(err)
+	switch {
+	case ok && a.status == http.StatusNotFound:
+		return verdict{"this instance has no role", true, noSourceHint()}, true
+	case ok && a.code == "" && a.status >= 400:
+		return verdict{text: fmt.Sprintf("the instance metadata service answers %d %s", a.status, http.StatusText(a.status))}, true
+	}
+	return verdict{}, false
+}

@@ -1,0 +1,72 @@
+package source
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// defaultSessionName names the run, so that CloudTrail tells it from others.
+const defaultSessionName = "brs-exec-{command}-{pid}"
+
+var errPlaceholder = errors.New("no such placeholder")
+
+// sessionName is what a template comes to in a form that AWS takes: 2 to 64 of
+// letters, digits and _+=,.@- (AssumeRole, RoleSessionName).
+func (s *Source) sessionName(template string) string {
+	n := s.spec.Names
+	if n.Profile == "" {
+		n.Profile = cmp.Or(s.spec.Profile, "default")
+	}
+	name, err := expand(cmp.Or(template, defaultSessionName), n)
+	if err != nil {
+		name = template // a profile's role_session_name: braces have no meaning there
+	}
+	return sanitise(name)
+}
+
+// expand fills in the placeholders.
+func expand(template string, n Names) (string, error) {
+	var b strings.Builder
+	for {
+		before, rest, open := strings.Cut(template, "{")
+		b.WriteString(before)
+		if !open {
+			return b.String(), nil
+		}
+		name, after, closed := strings.Cut(rest, "}")
+		if !closed {
+			return "", fmt.Errorf("{%s: %w", rest, errPlaceholder)
+		}
+		switch name {
+		case "user":
+			b.WriteString(n.User)
+		case "host":
+			b.WriteString(n.Host)
+		case "command":
+			b.WriteString(n.Command)
+		case "pid":
+			b.WriteString(strconv.Itoa(n.PID))
+		case "profile":
+			b.WriteString(n.Profile)
+		default:
+			return "", fmt.Errorf("{%s}: %w", name, errPlaceholder)
+		}
+		template = after
+	}
+}
+
+func sanitise(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_+=,.@-", r) {
+			return r
+		}
+		return '-'
+	}, name)
+	if len(name) < 2 {
+		name += "-brs-exec"
+	}
+	return name[:min(len(name), 64)]
+}

@@ -1,0 +1,272 @@
+// Package source says from where credentials come: each Source is one
+// aws.CredentialsProvider built from what was asked for on the command line.
+//
+// There are two kinds of base: what the AWS SDK's own chain finds (environment,
+// profiles, SSO, web identity, containers, instance roles; sdk.go) and a command
+// (command.go). On top of either, any number of roles is assumed (assume.go).
+//
+// A Source answers from no cache: the caller decides when a new set is due, and
+// the SDK's cache would hand out the old one. It leaves nothing awake between
+// two calls: no goroutine, no idle connection. Its errors are *refresh.Error,
+// one line each, and hold no part of a credential (errors.go).
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"brs-exec/refresh"
+)
+
+// Spec says what was asked for. The zero value is the SDK's default chain.
+type Spec struct {
+	Profile string // profile of the shared files; "" is the SDK's choice (AWS_PROFILE, else default)
+	Region  string // AWS region; "" is the SDK's choice
+
+	// Roles are assumed one from the other, in order, on top of the base. Each is
+	// used as it is; [Chain] spreads one set of options over several.
+	Roles []Role
+
+	// Command is run for the base in place of the SDK's chain: argv, no shell. It
+	// excludes Profile. See [Source.Retrieve] for what it may print.
+	Command        []string
+	CommandTimeout time.Duration // limit of one run; 0 is one minute
+
+	// AssumeLifetime is how long credentials are taken to live whose source
+	// does not say. 0 leaves them without an expiry.
+	AssumeLifetime time.Duration
+
+	Names Names // for session name templates
+
+	// Stderr gets what Command, or a profile's credential_process, prints on its
+	// standard error. nil discards it.
+	Stderr io.Writer
+
+	limits limits // time limits of the network, for tests; the zero value is the default
+}
+
+// Names are the values of the placeholders in [Role.SessionName].
+type Names struct {
+	User, Host, Command, Profile string
+	PID                          int
+}
+
+// Source is one aws.CredentialsProvider for what a Spec asks for. Its methods may
+// be called from several goroutines; retrievals queue.
+type Source struct {
+	spec Spec
+	web  *web
+
+	asking   sync.Mutex // held for the whole of a Retrieve
+	answered bool       // an earlier one succeeded; guarded by asking
+
+	mu    sync.Mutex // guards what follows
+	found *found     // what the configuration said when it was last read
+	notes []string
+	said  map[string]bool
+}
+
+// New reads the configuration and checks what can be checked without asking
+// anyone: it does not use the network and runs no command. Errors are
+// *refresh.Error with Permanent set.
+func New(ctx context.Context, s Spec) (*Source, error) {
+	if err := s.validate(); err != nil {
+		return nil, &refresh.Error{Err: err, Permanent: true, Hint: specHint(err)}
+	}
+	src := &Source{spec: s, web: newWeb(s.limits), said: map[string]bool{}}
+	f, err := src.find(ctx)
+	if err != nil {
+		return nil, src.explain(ctx, nil, err)
+	}
+	src.found = f
+	return src, nil
+}
+
+// errConflict says that two kinds of source were asked for.
+var errConflict = errors.New("a credential command and a profile cannot both be the source")
+
+func (s *Spec) validate() error {
+	if len(s.Command) > 0 && s.Profile != "" {
+		return errConflict
+	}
+	if len(s.Command) > 0 && s.Command[0] == "" {
+		return errors.New("credential command: its name is empty")
+	}
+	if s.AssumeLifetime < 0 {
+		return fmt.Errorf("assumed lifetime %s: must not be negative", s.AssumeLifetime)
+	}
+	for _, r := range s.Roles {
+		if err := r.validate(s.Names); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func specHint(err error) string {
+	switch {
+	case errors.Is(err, errConflict):
+		return "leave one of the two out"
+	case errors.Is(err, errARN):
+		return "a role's ARN looks like arn:aws:iam::123456789012:role/NAME"
+	case errors.Is(err, errPlaceholder):
+		return "the placeholders are {user} {host} {command} {pid} {profile}"
+	}
+	return ""
+}
+
+// Retrieve asks the source for a set now; nothing is answered from a cache.
+// Expires is what the source said, on its own clock (see [Source.Skew]).
+//
+// A command, and a profile's credential_process, may print the JSON of the
+// credential_process protocol, the JSON of an STS AssumeRole answer, that of
+// HashiCorp Vault's AWS secrets engine, or lines KEY=VALUE with or without
+// export, with the names of the AWS environment variables.
+func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	f := s.reread(ctx)
+	creds, err := s.retrieve(ctx, f)
+	if err != nil {
+		return aws.Credentials{}, s.explain(ctx, f, err)
+	}
+	if !creds.HasKeys() {
+		return aws.Credentials{}, s.explain(ctx, f, errEmpty)
+	}
+	s.answered = true
+	if creds.Expires.IsZero() {
+		creds.CanExpire = false
+	}
+	if !creds.CanExpire && s.spec.AssumeLifetime > 0 {
+		// On the server's clock, as any other expiry.
+		creds.CanExpire = true
+		creds.Expires = time.Now().Round(0).Add(s.spec.AssumeLifetime - s.Skew())
+	}
+	return creds, nil
+}
+
+func (s *Source) retrieve(ctx context.Context, f *found) (aws.Credentials, error) {
+	creds, err := f.base(ctx)
+	if err != nil {
+		return creds, err
+	}
+	for i, r := range f.roles {
+		if !creds.HasKeys() {
+			return creds, errEmpty
+		}
+		if creds, err = s.assume(ctx, f, creds, r, i > 0 || f.byRole); err != nil {
+			return creds, err
+		}
+	}
+	if f.region == "" && f.metadata != nil {
+		s.setRegion(f.metadata.region(ctx))
+	}
+	return creds, nil
+}
+
+// Skew returns how far the local clock was ahead of the server's at its last
+// response, also a refusal: whole seconds, and 0 if it is less than 2 s (which
+// the time on the wire and the one-second steps of a Date header explain) or if
+// no server has answered yet.
+func (s *Source) Skew() time.Duration { return s.web.skew() }
+
+// Region returns the region that the command should get: the one asked for, or
+// the configuration's; with an instance role and neither, the instance's, known
+// after the first Retrieve. "" if there is none. The region that only STS is
+// called in does not count.
+func (s *Source) Region() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found.region
+}
+
+func (s *Source) setRegion(r string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found.region = r
+}
+
+// Profile returns the name of the profile that the credentials come from, "" if
+// they come from elsewhere.
+func (s *Source) Profile() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found.profile
+}
+
+// Describe returns the way that credentials take, for people: `profile "prod" →
+// arn:aws:iam::123456789012:role/app`.
+func (s *Source) Describe() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found.describe()
+}
+
+// Notes returns what a person should know and has not been told by an earlier
+// call, one line each: a duration that was cut, a variable that was ignored.
+func (s *Source) Notes() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.notes
+	s.notes = nil
+	return n
+}
+
+// note adds a line for Notes, once in the life of the Source.
+func (s *Source) note(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.said[line] {
+		s.said[line] = true
+		s.notes = append(s.notes, line)
+	}
+}
+
+// found is what a reading of the configuration came to.
+type found struct {
+	// base asks for the credentials that the roles are assumed from.
+	base     func(context.Context) (aws.Credentials, error)
+	what     string                 // what base is, for people: `environment variables`
+	origin   []aws.CredentialSource // how the SDK came to it; nil for a command
+	byRole   bool                   // base is itself a role, so that further ones are chained
+	profile  string
+	region   string
+	roles    []Role    // the profile's own, then those of the Spec
+	metadata *metadata // set if base asks the instance metadata service
+
+	cfg    aws.Config // for clients; only set if the network may be used
+	client *sts.Client
+	stamp  string // of the files that were read
+	hidden []string
+}
+
+// from says whether the SDK's way to the credentials goes through any of these.
+func (f *found) from(kinds ...aws.CredentialSource) bool {
+	return f != nil && slices.ContainsFunc(f.origin, func(o aws.CredentialSource) bool {
+		return slices.Contains(kinds, o)
+	})
+}
+
+func (f *found) describe() string {
+	var b strings.Builder
+	b.WriteString(f.what)
+	for i := range f.roles {
+		b.WriteString(" → ")
+		b.WriteString(f.roles[i].ARN)
+	}
+	return b.String()
+}
+
+// program is a command's name for messages. Its arguments may hold secrets.
+func program(argv []string) string { return filepath.Base(argv[0]) }

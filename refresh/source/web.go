@@ -1,0 +1,170 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// limits bound what a server can do to us. Zero fields are the defaults.
+type limits struct {
+	connect time.Duration // dial, TLS handshake, response header: each; 0 is 10 s
+	whole   time.Duration // one request with its body; 0 is 20 s
+	body    int64         // longest answer in bytes; 0 is 1 MiB, far above any set of credentials
+}
+
+// web is how the clients of one Source reach servers, and what it saw of them.
+type web struct {
+	client *awshttp.BuildableClient
+	body   int64
+
+	mu    sync.Mutex
+	ahead time.Duration // local clock minus server's at the last response
+	host  string        // last one asked
+}
+
+func newWeb(l limits) *web {
+	if l.connect == 0 {
+		l.connect = 10 * time.Second
+	}
+	if l.whole == 0 {
+		l.whole = 20 * time.Second
+	}
+	if l.body == 0 {
+		l.body = 1 << 20
+	}
+	// It must be the SDK's own type: only that lets the SDK put in AWS_CA_BUNDLE,
+	// and take shorter limits for the instance metadata service.
+	c := awshttp.NewBuildableClient().WithTimeout(l.whole).
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = l.connect }).
+		WithTransportOptions(func(t *http.Transport) {
+			t.TLSHandshakeTimeout = l.connect
+			t.ResponseHeaderTimeout = l.connect
+			// A few requests an hour: a connection kept for the next one would
+			// only be memory, a timer and two goroutines. HTTP/2 likewise.
+			t.DisableKeepAlives = true
+			t.ForceAttemptHTTP2 = false
+		})
+	return &web{client: c, body: l.body}
+}
+
+// retryer gives the SDK two attempts, so that one lost packet does not count as
+// a failure. Waiting longer is the caller's, who knows how much time there is.
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = 2
+		o.MaxBackoff = time.Second
+	})
+}
+
+// liveKey holds the context that a retrieval really runs under: the SDK's cache
+// hides its end from what it calls, but not its values.
+type liveKey struct{}
+
+// options put w's watching into every operation of every client.
+func (w *web) options() []func(*middleware.Stack) error {
+	return []func(*middleware.Stack) error{
+		func(st *middleware.Stack) error { return st.Initialize.Add(endWithLive{}, middleware.Before) },
+		// After all others is next to the wire: before anything was parsed.
+		func(st *middleware.Stack) error { return st.Deserialize.Add(watch{w}, middleware.After) },
+	}
+}
+
+// endWithLive ends an operation when the retrieval that it serves is cancelled.
+type endWithLive struct{}
+
+func (endWithLive) ID() string { return "EndWithLive" }
+
+func (endWithLive) HandleInitialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+	if live, ok := ctx.Value(liveKey{}).(context.Context); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(live, cancel)()
+	}
+	return next.HandleInitialize(ctx, in)
+}
+
+// watch takes down the server's clock and name, and bounds its answer.
+type watch struct{ w *web }
+
+func (watch) ID() string { return "WatchServer" }
+
+func (m watch) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+	if req, ok := in.Request.(*smithyhttp.Request); ok {
+		m.w.asked(req.URL.Host)
+	}
+	out, md, err := next.HandleDeserialize(ctx, in)
+	if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil && resp.Response != nil {
+		m.w.answered(time.Now(), resp.Header.Get("Date"))
+		if resp.Body != nil {
+			resp.Body = &bounded{ReadCloser: resp.Body, left: m.w.body}
+		}
+	}
+	return out, md, err
+}
+
+func (w *web) asked(host string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.host = host
+}
+
+func (w *web) server() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.host
+}
+
+// answered keeps what a Date header (RFC 9110 section 6.6.1) tells. An answer
+// without one tells nothing, and leaves what was known.
+func (w *web) answered(now time.Time, date string) {
+	t, err := http.ParseTime(date)
+	if err != nil {
+		return
+	}
+	// Round(0): wall clocks are compared.
+	ahead := now.Round(0).Sub(t).Round(time.Second)
+	if ahead.Abs() < 2*time.Second {
+		ahead = 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead = ahead
+}
+
+func (w *web) skew() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ahead
+}
+
+var errTooLong = errors.New("the answer is too long")
+
+// bounded is a body that fails, rather than ends, after so many bytes.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLong
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	return n, err
+}
