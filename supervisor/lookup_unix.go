@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// exec calls start for each path that execvp(3) would try for argv[0], until one
+// execvp calls start for each path that execvp(3) would try for argv[0], until one
 // works. The semantics are those of the C library, not of os/exec: an empty or
 // relative entry of PATH counts, a file that can't be executed is passed over but
 // remembered as the error, and a script without "#!" is run by /bin/sh.
-func exec(argv, env []string, start func(path string, argv []string) error) error {
+func execvp(argv, env []string, start func(path string, argv []string) error) error {
 	name := argv[0]
 	if strings.Contains(name, "/") {
 		return execOne(name, argv, start)

@@ -150,7 +150,7 @@ func (s *Supervisor) start() (*Exit, error) {
 	defer s.mu.Unlock()
 	s.signals.respect()
 	defer s.signals.heed()
-	err := exec(s.opts.Argv, s.opts.Env, func(path string, argv []string) (err error) {
+	err := execvp(s.opts.Argv, s.opts.Env, func(path string, argv []string) (err error) {
 		s.job, err = job.Start(job.Spec{Path: path, Argv: argv, Env: s.opts.Env})
 		return err
 	})

@@ -1,0 +1,333 @@
+package supervisor
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The test binary impersonates many small programs: the wrapper under test
+// ("wrap", which is what main does with this package), and the commands that
+// run under it. A helper is registered in the file that uses it.
+//
+// No order is made by sleeping: helpers say what they have done on a pipe, and the
+// tests wait for that. A helper that is still there after helperLife ends itself
+// and says BUG.
+
+const (
+	helperEnv  = "SUPERVISOR_TEST_HELPER"
+	optionsEnv = "SUPERVISOR_TEST_OPTIONS"
+	helperLife = 20 * time.Second
+	patience   = 15 * time.Second // for what should take milliseconds
+)
+
+var helpers = map[string]func(args []string){}
+
+var used struct {
+	sync.Mutex
+	names map[string]bool
+}
+
+func register(name string, f func(args []string)) { helpers[name] = f }
+
+func TestMain(m *testing.M) {
+	if os.Getenv(helperEnv) == "" {
+		used.names = map[string]bool{}
+		code := m.Run()
+		if code == 0 && allTestsRan() {
+			for name := range helpers {
+				if !used.names[name] {
+					fmt.Fprintf(os.Stderr, "helper %q is not used by any test\n", name)
+					code = 1
+				}
+			}
+		}
+		os.Exit(code)
+	}
+	time.AfterFunc(helperLife, func() {
+		fmt.Fprintf(os.Stderr, "BUG: helper %q is still alive after %v\n", os.Args, helperLife)
+		os.Exit(99)
+	})
+	f := helpers[os.Args[1]]
+	if f == nil {
+		fmt.Fprintf(os.Stderr, "BUG: no helper %q\n", os.Args[1])
+		os.Exit(99)
+	}
+	f(os.Args[2:])
+	os.Exit(0)
+}
+
+func allTestsRan() bool {
+	for _, arg := range os.Args[1:] {
+		for _, part := range []string{"-test.run", "-test.skip", "-test.short", "-test.list", "-test.fuzz", "-test.bench"} {
+			if strings.HasPrefix(arg, part) && !strings.HasPrefix(arg, "-test.short=false") && arg != "-test.benchmem" {
+				return false
+			}
+		}
+	}
+	return os.Getuid() == 0 // others skip some
+}
+
+func self(t testing.TB) string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return exe
+}
+
+func use(names ...string) {
+	used.Lock()
+	defer used.Unlock()
+	for _, name := range names {
+		if helpers[name] != nil {
+			used.names[name] = true
+		}
+	}
+}
+
+// helper returns the argv that runs a helper.
+func helper(t testing.TB, name string, args ...string) []string {
+	t.Helper()
+	if helpers[name] == nil {
+		t.Fatalf("no helper %q", name)
+	}
+	use(name)
+	return append([]string{self(t), name}, args...)
+}
+
+// wrapped returns the argv that runs argv under the wrapper.
+func wrapped(t testing.TB, argv ...string) []string {
+	t.Helper()
+	return append(helper(t, "wrap"), argv...)
+}
+
+// wrapOptions is how a test tells the wrapper its options.
+type wrapOptions struct {
+	Options
+	CancelOn string // a signal that, instead of being forwarded, cancels the context
+	NotReady bool   // never become ready
+	Report   string // a file that gets the Exit as text
+}
+
+func (o wrapOptions) env(t testing.TB) string {
+	t.Helper()
+	b, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return optionsEnv + "=" + string(b)
+}
+
+var errCancelled = errors.New("cancelled by the test")
+
+func init() {
+	// wrap is the wrapper: what main does.
+	register("wrap", func(args []string) {
+		signals := Hold()
+		var o wrapOptions
+		if s := os.Getenv(optionsEnv); s != "" {
+			if err := json.Unmarshal([]byte(s), &o); err != nil {
+				fmt.Fprintln(os.Stderr, "BUG:", err)
+				os.Exit(99)
+			}
+			os.Unsetenv(optionsEnv)
+		}
+		o.Argv = args
+		s, err := New(o.Options, signals)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "wrap:", err)
+			os.Exit(125)
+		}
+		ctx, cancel := context.WithCancelCause(context.Background())
+		if o.CancelOn != "" {
+			sig, err := ParseSignal(o.CancelOn)
+			if err != nil {
+				panic(err)
+			}
+			signals.divert(sig, func() { cancel(errCancelled) })
+		}
+		ready := make(chan struct{})
+		if !o.NotReady {
+			close(ready)
+		}
+		exit, err := s.Run(ctx, ready)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "wrap:", err)
+		}
+		if o.Report != "" {
+			os.WriteFile(o.Report, fmt.Appendf(nil, "%v started=%v cause=%v", exit, exit.Started, exit.Cause), 0o600)
+		}
+		exit.Raise()
+		os.Exit(exit.Code)
+	})
+}
+
+// divert makes a signal call f instead of being forwarded.
+func (s *Signals) divert(sig syscall.Signal, f func()) {
+	in, out := s.caught, make(chan os.Signal, cap(s.caught))
+	s.caught = out
+	go func() {
+		for got := range in {
+			if got == sig {
+				f()
+			} else {
+				out <- got
+			}
+		}
+	}()
+}
+
+// process is a started command whose standard output is read line by line.
+type process struct {
+	*exec.Cmd
+	t      testing.TB
+	stdin  io.WriteCloser
+	lines  chan string
+	stderr *bytes.Buffer
+}
+
+func command(t testing.TB, argv ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), helperEnv+"=1")
+	cmd.Dir = t.TempDir()
+	return cmd
+}
+
+func start(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{Cmd: cmd, t: t, lines: make(chan string, 10000), stderr: new(bytes.Buffer)}
+	if cmd.Stderr == nil {
+		cmd.Stderr = p.stderr
+	}
+	var err error
+	if cmd.Stdin == nil {
+		if p.stdin, err = cmd.StdinPipe(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = w
+	cmd.WaitDelay = patience
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	go func() {
+		defer close(p.lines)
+		defer r.Close()
+		scan := bufio.NewScanner(r)
+		scan.Buffer(nil, 1<<20)
+		for scan.Scan() {
+			p.lines <- scan.Text()
+		}
+	}()
+	t.Cleanup(func() {
+		if p.ProcessState == nil {
+			p.Process.Kill()
+			p.Wait()
+		}
+		if t.Failed() && p.stderr.Len() > 0 {
+			t.Logf("standard error:\n%s", p.stderr)
+		}
+	})
+	return p
+}
+
+// line returns the next line of output.
+func (p *process) line() string {
+	p.t.Helper()
+	select {
+	case line, ok := <-p.lines:
+		if !ok {
+			p.t.Fatalf("the output of %v ended; standard error: %s", p.Args[1:], p.stderr)
+		}
+		return line
+	case <-time.After(patience):
+		p.t.Fatalf("no line from %v in %v", p.Args[1:], patience)
+	}
+	panic("unreachable")
+}
+
+// expect fails the test unless the next line is want.
+func (p *process) expect(want string) {
+	p.t.Helper()
+	if got := p.line(); got != want {
+		p.t.Fatalf("%v printed %q, want %q", p.Args[1:], got, want)
+	}
+}
+
+func (p *process) signal(sig syscall.Signal) {
+	p.t.Helper()
+	if err := p.Process.Signal(sig); err != nil {
+		p.t.Fatalf("signal %v: %v", sig, err)
+	}
+}
+
+// status waits for the end and returns "exit N" or "signal NAME".
+func (p *process) status() string {
+	p.t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- p.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		p.Process.Kill()
+		<-done
+		p.t.Fatalf("%v did not end in %v", p.Args[1:], patience)
+	}
+	return statusOf(p.ProcessState)
+}
+
+func statusOf(state *os.ProcessState) string {
+	if ws := state.Sys().(syscall.WaitStatus); ws.Signaled() {
+		s := "signal " + SignalName(ws.Signal())
+		if ws.CoreDump() {
+			s += " (core dumped)"
+		}
+		return s
+	}
+	return "exit " + strconv.Itoa(state.ExitCode())
+}
+
+// eventually polls for something that nothing announces.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in %v: %s", patience, what)
+		}
+		<-tick.C
+	}
+}
+
+// script writes an executable file.
+func script(t testing.TB, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
