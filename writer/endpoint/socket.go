@@ -16,7 +16,7 @@ import (
 
 const (
 	// headerTime bounds a client that dawdles. SDKs give up after 1 or 2 s, so nobody who is slower is still waiting.
-	headerTime = 5 * time.Second
+	headerTime = 3 * time.Second
 	// headerBytes is far over what SDKs send (under 2 KiB with the longest user agents); net/http adds 4 KiB of its own.
 	headerBytes = 8 << 10
 	// drainTime bounds the end of Run: an answer takes microseconds, so this is for a client that was stopped meanwhile.

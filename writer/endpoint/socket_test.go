@@ -2,7 +2,7 @@ package endpoint
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"net"
 	"runtime"
@@ -38,43 +38,36 @@ func dial(t testing.TB, s *socket) net.Conn {
 func TestSlowClientIsClosed(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, Options{}, nil)
-	for _, sent := range []string{"", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "} {
-		t.Run(fmt.Sprintf("%d bytes", len(sent)), func(t *testing.T) {
-			t.Parallel()
-			c := dial(t, s.socket)
-			io.WriteString(c, sent)
-			begin := time.Now()
-			if !closedWithin(c, 2*headerTime) {
-				t.Fatalf("still open after %v", 2*headerTime)
-			}
-			if took := time.Since(begin); took < headerTime/2 {
-				t.Errorf("closed after %v, want about %v", took, headerTime)
-			}
-		})
-	}
-	t.Run("a byte at a time", func(t *testing.T) {
-		t.Parallel()
-		c := dial(t, s.socket)
+	const half = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "
+	begin := time.Now()
+	silent, stuck, dripping, bodiless := dial(t, s.socket), dial(t, s.socket), dial(t, s.socket), dial(t, s.socket)
+	io.WriteString(stuck, half)
+	io.WriteString(dripping, half)
+	io.WriteString(bodiless, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n")
+	dripped := make(chan error, 1)
+	go func() {
 		drip := time.NewTicker(headerTime / 20)
 		defer drip.Stop()
-		io.WriteString(c, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
-		for begin := time.Now(); ; <-drip.C {
-			if _, err := io.WriteString(c, "x"); err != nil {
+		for time.Since(begin) < 2*headerTime {
+			if _, err := io.WriteString(dripping, "x"); err != nil {
+				dripped <- nil
 				return
 			}
-			if time.Since(begin) > 2*headerTime {
-				t.Fatalf("still open after %v", 2*headerTime)
-			}
+			<-drip.C
 		}
-	})
-	t.Run("a body that does not come", func(t *testing.T) {
-		t.Parallel()
-		c := dial(t, s.socket)
-		io.WriteString(c, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n")
+		dripped <- errors.New("still open")
+	}()
+	for name, c := range map[string]net.Conn{"silent": silent, "stuck in the header": stuck, "without the body": bodiless} {
 		if !closedWithin(c, 2*headerTime) {
-			t.Fatalf("still open after %v", 2*headerTime)
+			t.Errorf("client %s: still open after %v", name, time.Since(begin))
 		}
-	})
+	}
+	if took := time.Since(begin); took < headerTime/2 {
+		t.Errorf("closed after %v, want about %v", took, headerTime)
+	}
+	if err := <-dripped; err != nil {
+		t.Errorf("client that sends a byte at a time: %v after %v", err, time.Since(begin))
+	}
 }
 
 func TestHugeHeaders(t *testing.T) {
