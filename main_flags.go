@@ -1,0 +1,242 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
+
+	"brs-exec/refresh/plan"
+)
+
+// The flags, by what they are about. Each has a variable BRS_EXEC_<FLAG> and a
+// key of its name in the file of --config; settle fills in from these. Values
+// stay texts here: package plan reads and checks them, wherever they came from.
+
+const (
+	aboutSource  = "Where the credentials come from"
+	aboutRole    = "Assuming a role on top of that"
+	aboutDeliver = "What the command finds"
+	aboutRefresh = "When to refresh, and what follows"
+	aboutChild   = "Stopping the command"
+	aboutOutput  = "What brs-exec says"
+)
+
+func text(about, name, value, usage string) cli.Flag {
+	return &cli.StringFlag{Category: about, Name: name, Value: value, Usage: usage}
+}
+
+func list(about, name, usage string) cli.Flag {
+	return &cli.StringSliceFlag{Category: about, Name: name, Usage: usage + " (may be repeated)"}
+}
+
+func truth(about, name, usage string) cli.Flag {
+	return &cli.BoolFlag{Category: about, Name: name, Usage: usage, DisableDefaultText: true}
+}
+
+func sourceFlags() []cli.Flag {
+	return []cli.Flag{
+		text(aboutSource, "profile", "", "`NAME` of a profile in the AWS configuration; without any source, the SDK's default chain is asked"),
+		text(aboutSource, "region", "", "AWS `REGION` for the source and the command"),
+		text(aboutSource, "credential-command", "", "`COMMAND` that prints credentials (no shell): credential_process JSON, an STS response, or KEY=VALUE lines"),
+		text(aboutSource, "assume-lifetime", "", "`DURATION` that credentials live whose source tells no expiry"),
+
+		list(aboutRole, "role-arn", "`ARN` of a role to assume; several make a chain, in the order given"),
+		text(aboutRole, "role-session-name", "", "session `NAME`; {user} {host} {command} {pid} {profile} are filled in (default: brs-exec-{command}-{pid})"),
+		text(aboutRole, "external-id", "", "external `ID` that the role's trust policy asks for"),
+		text(aboutRole, "duration", "", "length of the session, a `DURATION` such as 1h (default: the role's own; a chained role has at most 1h)"),
+		text(aboutRole, "policy", "", "session policy: `JSON`, or @FILE"),
+		list(aboutRole, "policy-arn", "`ARN` of a managed policy that limits the session"),
+		list(aboutRole, "tag", "session tag `KEY=VALUE`"),
+		list(aboutRole, "transitive-tag", "`KEY` of a --tag that later roles inherit"),
+		text(aboutRole, "source-identity", "", "source `IDENTITY` that CloudTrail shows for the session and all that follow"),
+	}
+}
+
+func refreshFlags() []cli.Flag {
+	return []cli.Flag{
+		text(aboutRefresh, "refresh-before", "", "refresh this `DURATION` before the expiry (default: 30m or a quarter of the life, at most half of it)"),
+		text(aboutRefresh, "min-ttl", "", "do not start the command with credentials that live less than this `DURATION`"),
+		text(aboutRefresh, "start-timeout", "30s", "`DURATION` to try for the first credentials"),
+		text(aboutRefresh, "on-refresh", "none", "`REACTION` to a refresh: none, signal:SIG (if the command handles it), signal:SIG! (even if not), exec:COMMAND"),
+		text(aboutRefresh, "on-expiry", "keep", "`REACTION` when the credentials have ended and there are no newer: keep, signal:SIG, stop (exit code 124)"),
+	}
+}
+
+func deliveryFlags() []cli.Flag {
+	return []cli.Flag{
+		text(aboutDeliver, "deliver", "auto", "`HOW` the command gets credentials: auto, process, file (for programs that read the file themselves)"),
+		list(aboutDeliver, "as-profile", "further profile `NAME` to find them under"),
+		truth(aboutDeliver, "keep-imds", "leave the instance metadata service reachable for the command"),
+	}
+}
+
+func childFlags() []cli.Flag {
+	return []cli.Flag{
+		text(aboutChild, "stop-signal", "TERM", "`SIGNAL` that asks the command to stop"),
+		text(aboutChild, "stop-timeout", "10s", "`DURATION` from that signal to KILL"),
+	}
+}
+
+func outputFlags() []cli.Flag {
+	return []cli.Flag{
+		text(aboutOutput, "config", "", "YAML `FILE` with settings, a flag's name as the key"),
+		text(aboutOutput, "log-level", "warn", "`LEVEL`: debug, info, warn, error"),
+		text(aboutOutput, "log-format", "text", "`FORMAT`: text, json"),
+		truth(aboutOutput, "quiet", "say nothing but errors, as for cron"),
+	}
+}
+
+// variable is the name of the environment variable behind a flag.
+func variable(flag string) string {
+	return "BRS_EXEC_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// origins tells which settings were not typed as flags, and where they were.
+type origins map[string]string
+
+// settle fills in what the command line left open: from the environment, then
+// from the file of --config. It gives back where each of these came from.
+func settle(c *cli.Context) (origins, error) {
+	if parents := c.Lineage(); len(parents) > 1 && parents[1].Command != nil && parents[1].NumFlags() > 0 {
+		return nil, &plan.Error{
+			Text: fmt.Sprintf("flags stand before %q, where they would be lost", c.Command.Name),
+			Hint: fmt.Sprintf("brs-exec %s --flag …", c.Command.Name),
+		}
+	}
+	from, known := origins{}, settings()
+	for _, f := range c.Command.Flags {
+		name := f.Names()[0]
+		value := os.Getenv(variable(name))
+		if value == "" || c.IsSet(name) || !slices.Contains(known, name) {
+			continue
+		}
+		values := []string{value}
+		if _, repeatable := f.(*cli.StringSliceFlag); repeatable {
+			values = splitList(value)
+		}
+		if err := from.set(c, name, values, variable(name)); err != nil {
+			return nil, err
+		}
+	}
+	if path := c.String("config"); path != "" {
+		if err := from.readFile(c, path); err != nil {
+			return nil, err
+		}
+	}
+	return from, nil
+}
+
+func (from origins) readFile(c *cli.Context, path string) error {
+	entries, err := plan.ReadFile(path)
+	if err != nil {
+		return from.explain(err)
+	}
+	known := settings()
+	for _, e := range entries {
+		if !slices.Contains(known, e.Key) || e.Key == "config" {
+			return &plan.Error{Text: fmt.Sprintf("%s: no setting is named %q", e.Where, e.Key), Hint: nearest("", e.Key, known)}
+		}
+		f := flagNamed(c.Command.Flags, e.Key)
+		if f == nil || c.IsSet(e.Key) {
+			continue // a setting of another subcommand, or overridden
+		}
+		if _, repeatable := f.(*cli.StringSliceFlag); !repeatable && len(e.Values) != 1 {
+			return &plan.Error{Text: fmt.Sprintf("%s: %s takes one value, not %d", e.Where, e.Key, len(e.Values))}
+		}
+		if err := from.set(c, e.Key, e.Values, e.Where); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (from origins) set(c *cli.Context, name string, values []string, where string) error {
+	for _, v := range values {
+		if err := c.Set(name, v); err != nil {
+			return &plan.Error{Text: fmt.Sprintf("%s: %s is true or false, not %q", where, name, v)}
+		}
+	}
+	from[name] = where
+	return nil
+}
+
+// explain adds to an error about a setting where that setting stands.
+func (from origins) explain(err error) error {
+	var wrong *plan.Error
+	if errors.As(err, &wrong) && from[wrong.Flag] != "" {
+		return &plan.Error{Text: wrong.Error() + " (from " + from[wrong.Flag] + ")", Hint: wrong.Hint}
+	}
+	return err
+}
+
+// splitList splits a variable that stands for a repeatable flag: at line ends
+// if there are any, else at commas.
+func splitList(s string) []string {
+	sep := ","
+	if strings.Contains(s, "\n") {
+		sep = "\n"
+	}
+	var out []string
+	for _, v := range strings.Split(s, sep) {
+		if v = strings.TrimSpace(v); v != "" {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// settings lists the names of all flags of all subcommands that can be set in a file.
+func settings() []string {
+	var names []string
+	for _, flags := range [][]cli.Flag{sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags(), credentialsFlags()} {
+		for _, f := range flags {
+			names = append(names, f.Names()[0])
+		}
+	}
+	return names
+}
+
+func flagNamed(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+// nearest is a hint with the name that was probably meant, if one is close.
+func nearest(prefix, name string, known []string) string {
+	best, score := "", 0.85 // of Jaro and Winkler: less is a name of its own
+	for _, k := range known {
+		if s := smetrics.JaroWinkler(name, k, 0.7, 4); s > score {
+			best, score = k, s
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return "did you mean " + prefix + best + "?"
+}
+
+// usageError turns the parser's complaint into ours.
+func usageError(c *cli.Context, err error, _ bool) error {
+	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
+		name = strings.TrimLeft(name, "-")
+		var known []string
+		for _, f := range c.Command.Flags {
+			known = append(known, f.Names()...)
+		}
+		return &plan.Error{Text: "no flag is named --" + name, Hint: cmp.Or(nearest("--", name, known), "brs-exec --help lists them")}
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok {
+		return &plan.Error{Text: "--" + strings.TrimLeft(name, "-") + " needs a value"}
+	}
+	return &plan.Error{Text: err.Error(), Hint: "brs-exec --help"}
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/urfave/cli/v2"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
+	"brs-exec/supervisor"
+	"brs-exec/writer"
+)
+
+// session is one command and the credentials that are kept fresh for it.
+type session struct {
+	*program
+	plan     *plan.Plan
+	log      *slog.Logger
+	watch    func(refresh.Event)           // besides the log; for the demo
+	services []func(context.Context) error // run as long as the command; for the demo
+
+	child     *supervisor.Supervisor
+	end       context.CancelCauseFunc
+	delivered bool // the first set; of the engine's goroutine
+	hooks     sync.WaitGroup
+}
+
+// errExpired is why a command is stopped by --on-expiry=stop.
+var errExpired = errors.New("the credentials have ended")
+
+// session reads the settings of c, whatever they come from.
+func (p *program) session(c *cli.Context) (*session, error) {
+	from, err := settle(c)
+	if err != nil {
+		return nil, err
+	}
+	log, err := logger(p.stderr, c.String("log-level"), c.String("log-format"), c.Bool("quiet"))
+	if err != nil {
+		return nil, from.explain(err)
+	}
+	pl, err := plan.New(c, p.argv)
+	if err != nil {
+		return nil, from.explain(err)
+	}
+	if len(pl.Source.Roles) > 0 {
+		pl.Source.Names = names(p.argv)
+	}
+	pl.Source.Stderr = p.stderr
+	return &session{program: p, plan: pl, log: log}, nil
+}
+
+// names are what a session name template can say about this run.
+func names(argv []string) source.Names {
+	n := source.Names{Command: "brs-exec", PID: os.Getpid(), User: os.Getenv("USER")}
+	if len(argv) > 0 {
+		n.Command = filepath.Base(argv[0])
+	}
+	n.Host, _ = os.Hostname()
+	if n.User == "" {
+		if u, err := user.Current(); err == nil {
+			n.User = u.Username
+		}
+	}
+	return n
+}
+
+// run keeps credentials fresh until the command has ended, and returns its exit code.
+func (s *session) run() (int, error) {
+	ctx, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	s.end = end
+	src, err := source.New(ctx, s.plan.Source)
+	if err != nil {
+		return 0, err
+	}
+	files, err := s.files(src)
+	if err != nil {
+		return 0, err
+	}
+	exit, err := s.supervise(ctx, src, files)
+	if closed := files.Close(); closed != nil {
+		s.log.Warn("the run directory stays behind", "err", closed)
+	}
+	switch {
+	case err == nil && errors.Is(exit.Cause, errExpired):
+		return exitExpired, nil
+	case err != nil && exit.Code > exitFailed: // the command cannot be run, or is not there
+		s.complain(err)
+		return exit.Code, nil
+	case err == nil:
+		exit.Raise()
+	}
+	return exit.Code, err
+}
+
+// files makes the run directory and what the command is to find in it.
+func (s *session) files(src *source.Source) (*writer.Private, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find own program: %w", err)
+	}
+	o := writer.Options{
+		Profile: src.Profile(), As: s.plan.As, Set: setName, Mode: s.plan.Deliver, Region: src.Region(),
+		Executable: self, KeepIMDS: s.plan.KeepIMDS,
+	}
+	o.ConfigFile, o.CredentialsFile = sharedFiles()
+	files, err := writer.NewPrivate(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range files.Notes() {
+		s.log.Warn(note)
+	}
+	return files, nil
+}
+
+// setName is what the one set of credentials of a session is called between
+// the engine and its deliveries.
+const setName = "command"
+
+// sharedFiles are the user's own, found as the SDKs find them.
+func sharedFiles() (config, credentials string) {
+	home, _ := os.UserHomeDir()
+	find := func(variable, name string) string {
+		switch path := os.Getenv(variable); {
+		case path != "":
+			return path
+		case home != "":
+			return filepath.Join(home, ".aws", name)
+		}
+		return ""
+	}
+	return find("AWS_CONFIG_FILE", "config"), find("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+}
+
+// supervise runs the command and, as long as it lives, the engine.
+func (s *session) supervise(ctx context.Context, src *source.Source, files *writer.Private) (supervisor.Exit, error) {
+	env, scrubbed := files.Env(os.Environ())
+	s.log.Info("source", "from", src.Describe(), "dir", files.Dir())
+	if len(scrubbed) > 0 {
+		s.log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
+	}
+	var err error
+	s.child, err = supervisor.New(supervisor.Options{
+		Argv: s.plan.Argv, Env: env, StopSignal: s.plan.StopSignal, StopTimeout: s.plan.StopTimeout,
+	}, s.signals)
+	if err != nil {
+		return supervisor.Exit{}, err
+	}
+	engine := refresh.New(refresh.Options{
+		Profiles:     []refresh.Profile{{Name: setName, Source: src}},
+		Deliveries:   []refresh.Delivery{files},
+		Policy:       refresh.Policy{Before: s.plan.RefreshBefore},
+		MinTTL:       s.plan.MinTTL,
+		StartTimeout: s.plan.StartTimeout,
+		Notify:       func(e refresh.Event) { s.notify(ctx, src, e) },
+	})
+	var running sync.WaitGroup
+	for _, service := range append(s.services, engine.Run) {
+		running.Go(func() {
+			if err := service(ctx); err != nil {
+				s.end(err)
+			}
+		})
+	}
+	exit, err := s.child.Run(ctx, engine.Ready())
+	s.end(nil)
+	running.Wait()
+	s.hooks.Wait()
+	return exit, err
+}
+
+// notify follows an event of the engine, in whose goroutine it runs.
+func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Event) {
+	for _, note := range src.Notes() {
+		s.log.Warn(note)
+	}
+	report(s.log, e)
+	if s.watch != nil {
+		s.watch(e)
+	}
+	switch e.Kind {
+	case refresh.Refreshed:
+		if s.delivered { // not the set that the command starts with
+			s.react(ctx, s.plan.OnRefresh, e)
+		}
+		s.delivered = true
+	case refresh.Expired:
+		s.react(ctx, s.plan.OnExpiry, e)
+	}
+}
+
+// react does what --on-refresh and --on-expiry ask for.
+func (s *session) react(ctx context.Context, r plan.Reaction, e refresh.Event) {
+	switch r.Act {
+	case plan.Signal:
+		if err := s.child.Signal(r.Signal, r.Force); err != nil {
+			s.log.Warn("no signal sent", "reaction-to", e.Kind.String(), "err", err)
+		}
+	case plan.Stop:
+		s.log.Error("the credentials have ended: stopping the command")
+		s.end(errExpired)
+	case plan.Exec:
+		s.hooks.Go(func() { s.hook(ctx, r.Argv, e) })
+	}
+}

@@ -1,0 +1,122 @@
+package plan
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Entry is one setting of a configuration file.
+type Entry struct {
+	Key    string
+	Values []string // more than one for a list
+	Where  string   // file:line
+}
+
+// ReadFile reads the YAML of --config: a mapping from flag names, without the
+// dashes, to a text, number, truth value or list of these. A command line may
+// be given as a list of words under its flag's name only where the flag itself
+// is repeatable; elsewhere it is one text.
+//
+// Whether a key is a setting is for the caller to say, who knows the flags.
+func ReadFile(path string) ([]Entry, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, wrong("config", "", "%s", unread(path, err))
+	}
+	file, err := parser.ParseBytes(text, 0)
+	if err != nil {
+		return nil, syntaxError(path, err)
+	}
+	var entries []Entry
+	seen := map[string]string{}
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		pairs, ok := mapping(doc.Body)
+		if !ok {
+			return nil, wrong("", "write one setting a line, as in region: eu-west-1",
+				"%s: not a mapping of settings", place(path, doc.Body))
+		}
+		for _, pair := range pairs {
+			e, err := entry(path, pair)
+			if err != nil {
+				return nil, err
+			}
+			if first, twice := seen[e.Key]; twice {
+				return nil, wrong("", "", "%s: %s is set already at %s", e.Where, e.Key, first)
+			}
+			seen[e.Key] = e.Where
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+// syntaxError keeps the parser's reason and place, without its drawing of the
+// source lines: they may hold what should not be printed.
+func syntaxError(path string, err error) error {
+	var syntax interface {
+		GetMessage() string
+		GetToken() *token.Token
+	}
+	if !errors.As(err, &syntax) {
+		return wrong("", "", "%s: not YAML", path)
+	}
+	return wrong("", "", "%s: %s", placeOf(path, syntax.GetToken()), syntax.GetMessage())
+}
+
+func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	}
+	return nil, false
+}
+
+func entry(path string, pair *ast.MappingValueNode) (Entry, error) {
+	e := Entry{Key: pair.Key.GetToken().Value, Where: place(path, pair.Key)}
+	nodes := []ast.Node{pair.Value}
+	if list, ok := pair.Value.(*ast.SequenceNode); ok {
+		nodes = list.Values
+	}
+	for _, n := range nodes {
+		switch n := n.(type) {
+		case *ast.StringNode:
+			e.Values = append(e.Values, n.Value)
+		case *ast.LiteralNode:
+			e.Values = append(e.Values, n.Value.Value)
+		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+			e.Values = append(e.Values, n.GetToken().Value)
+		default:
+			return e, wrong("", "", "%s: %s: not a text, number, truth value or list of these", place(path, n), e.Key)
+		}
+	}
+	return e, nil
+}
+
+func place(path string, n ast.Node) string { return placeOf(path, n.GetToken()) }
+
+func placeOf(path string, t *token.Token) string {
+	if t == nil || t.Position == nil {
+		return path
+	}
+	return path + ":" + strconv.Itoa(t.Position.Line)
+}
+
+// unread says why a file cannot be read, without the name of the system call.
+func unread(path string, err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return path + ": " + err.Error()
+}

@@ -1,0 +1,134 @@
+// Package plan is what was asked: one model behind the flags, the BRS_EXEC_
+// variables and the configuration file, checked as a whole before anything is
+// started.
+//
+// Every complaint is an [Error]: one line that says what is wrong and, where
+// there is something to type instead, a second one that says what. The first
+// complaint is the only one: a person mends one thing at a time.
+package plan
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"brs-exec/refresh/source"
+	"brs-exec/writer"
+)
+
+// Values are the settings as they were typed, by flag name. A
+// *cli.Context satisfies it.
+type Values interface {
+	String(name string) string
+	StringSlice(name string) []string
+	Bool(name string) bool
+}
+
+// Error is a setting that cannot be used.
+type Error struct {
+	Flag string // the setting, without dashes; empty if it is about no single one
+	Text string // what is wrong, lower case, one line, reads on from "--flag "
+	Hint string // what to type next, one line; may be empty
+}
+
+// Error returns the flag and the text without the hint.
+func (e *Error) Error() string {
+	if e.Flag == "" {
+		return e.Text
+	}
+	return "--" + e.Flag + " " + e.Text
+}
+
+func wrong(flag, hint, format string, args ...any) error {
+	return &Error{Flag: flag, Text: fmt.Sprintf(format, args...), Hint: hint}
+}
+
+// Plan is a checked set of settings.
+type Plan struct {
+	Argv   []string // the command and its arguments; empty for subcommands that run none
+	Source source.Spec
+
+	Deliver  writer.Mode
+	As       []string // further profile names the child finds the credentials under
+	KeepIMDS bool
+
+	RefreshBefore time.Duration // 0 is the default margin
+	MinTTL        time.Duration // 0 is none
+	StartTimeout  time.Duration
+	OnRefresh     Reaction
+	OnExpiry      Reaction
+
+	StopSignal  syscall.Signal
+	StopTimeout time.Duration
+}
+
+// New checks the settings v and the command argv. It reads no file but the one
+// that --policy names, and asks nobody.
+func New(v Values, argv []string) (*Plan, error) {
+	p := &Plan{Argv: argv, As: v.StringSlice("as-profile"), KeepIMDS: v.Bool("keep-imds")}
+	steps := []func(Values) error{p.source, p.delivery, p.times, p.reactions}
+	for _, step := range steps {
+		if err := step(v); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *Plan) delivery(v Values) error {
+	for _, name := range p.As {
+		if name == "" || strings.ContainsAny(name, "[]\r\n") {
+			return wrong("as-profile", "a profile name as in [profile NAME]", "%q: not a profile name", name)
+		}
+	}
+	switch d := v.String("deliver"); d {
+	case "", "auto":
+		p.Deliver = writer.Auto
+	case "process":
+		p.Deliver = writer.Process
+	case "file":
+		p.Deliver = writer.File
+	default:
+		return wrong("deliver", "one of auto, process, file", "%q: no such delivery", d)
+	}
+	return nil
+}
+
+func (p *Plan) times(v Values) (err error) {
+	for _, d := range []struct {
+		flag string
+		into *time.Duration
+	}{
+		{"refresh-before", &p.RefreshBefore},
+		{"min-ttl", &p.MinTTL},
+		{"start-timeout", &p.StartTimeout},
+		{"stop-timeout", &p.StopTimeout},
+	} {
+		if *d.into, err = duration(v, d.flag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// duration reads a length of time. A bare number is refused: it is seconds to
+// those who come from the AWS CLI and minutes to those who come from cron.
+func duration(v Values, flag string) (time.Duration, error) {
+	s := v.String(flag)
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		hint := "write it as 90s, 45m or 1h30m"
+		if strings.Trim(s, "0123456789") == "" {
+			hint = fmt.Sprintf("a number needs its unit: --%s %ss or %sm", flag, s, s)
+		}
+		return 0, wrong(flag, hint, "%q: not a duration", s)
+	}
+	if d < 0 {
+		return 0, wrong(flag, "", "%q: a duration cannot be negative", s)
+	}
+	return d, nil
+}

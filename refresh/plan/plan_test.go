@@ -1,0 +1,210 @@
+package plan
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/refresh/source"
+	"brs-exec/writer"
+)
+
+// values are settings as a test writes them.
+type values map[string][]string
+
+func (v values) StringSlice(name string) []string { return v[name] }
+func (v values) Bool(name string) bool            { return len(v[name]) > 0 }
+func (v values) String(name string) string {
+	if len(v[name]) == 0 {
+		return ""
+	}
+	return v[name][0]
+}
+
+func TestNew(t *testing.T) {
+	t.Parallel()
+	policyFile := filepath.Join(t.TempDir(), "policy.json")
+	if err := os.WriteFile(policyFile, []byte("{\n  \"Version\": \"2012-10-17\"\n}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const app = "arn:aws:iam::123456789012:role/App"
+	for _, test := range []struct {
+		name string
+		in   values
+		want Plan
+	}{
+		{"nothing", values{}, Plan{}},
+		{"profile", values{"profile": {"prod"}, "region": {"eu-west-1"}}, Plan{
+			Source: source.Spec{Profile: "prod", Region: "eu-west-1"},
+		}},
+		{"a chain: session name on each, the rest on the last", values{
+			"role-arn": {"arn:aws:iam:::role/hop", app}, "role-session-name": {"{user}"}, "external-id": {"x"},
+			"duration": {"1h"}, "policy": {"@" + policyFile}, "policy-arn": {"arn:aws:iam::aws:policy/ReadOnlyAccess"},
+			"tag": {"team=data", "path=a=b"}, "transitive-tag": {"team"}, "source-identity": {"ci"},
+		}, Plan{Source: source.Spec{Roles: []source.Role{
+			{ARN: "arn:aws:iam:::role/hop", SessionName: "{user}"},
+			{
+				ARN: app, SessionName: "{user}", ExternalID: "x", Duration: time.Hour,
+				Policy: `{"Version":"2012-10-17"}`, PolicyARNs: []string{"arn:aws:iam::aws:policy/ReadOnlyAccess"},
+				Tags: map[string]string{"team": "data", "path": "a=b"}, TransitiveTags: []string{"team"}, SourceIdentity: "ci",
+			},
+		}}}},
+		{"a command", values{"credential-command": {`vault read -field "a b" x`}, "assume-lifetime": {"45m"}}, Plan{
+			Source: source.Spec{Command: []string{"vault", "read", "-field", "a b", "x"}, AssumeLifetime: 45 * time.Minute},
+		}},
+		{"reactions", values{"on-refresh": {"signal:HUP!"}, "on-expiry": {"signal:SIGTERM"}, "stop-signal": {"3"}}, Plan{
+			OnRefresh:  Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true},
+			OnExpiry:   Reaction{Act: Signal, Signal: syscall.SIGTERM},
+			StopSignal: syscall.SIGQUIT,
+		}},
+		{"a hook and a stop", values{"on-refresh": {`exec:sh -c "echo hi > /dev/null"`}, "on-expiry": {"stop"}}, Plan{
+			OnRefresh: Reaction{Act: Exec, Argv: []string{"sh", "-c", "echo hi > /dev/null"}},
+			OnExpiry:  Reaction{Act: Stop},
+		}},
+		{"delivery", values{"deliver": {"file"}, "as-profile": {"a", "b"}, "keep-imds": {"true"}}, Plan{
+			Deliver: writer.File, As: []string{"a", "b"}, KeepIMDS: true,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := New(test.in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(&test.want, got); diff != "" {
+				t.Errorf("New(%v) (-want +got):\n%s", test.in, diff)
+			}
+		})
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	const app = "arn:aws:iam::123456789012:role/App"
+	for _, test := range []struct {
+		name string
+		in   values
+		want string
+	}{
+		{"two sources", values{"profile": {"a"}, "credential-command": {"b"}}, "--profile and --credential-command are two sources; name one"},
+		{"no ARN", values{"role-arn": {"App"}}, `--role-arn "App": not an ARN`},
+		{"role setting without role", values{"external-id": {"x"}}, "--external-id needs --role-arn"},
+		{"repeatable role setting without role", values{"tag": {"a=b"}}, "--tag needs --role-arn"},
+		{"duration without unit", values{"role-arn": {app}, "duration": {"3600"}}, `--duration "3600": not a duration`},
+		{"no duration", values{"min-ttl": {"soon"}}, `--min-ttl "soon": not a duration`},
+		{"negative duration", values{"stop-timeout": {"-1s"}}, `--stop-timeout "-1s": a duration cannot be negative`},
+		{"split second session", values{"role-arn": {app}, "duration": {"1500ms"}}, `--duration "1500ms": not a length of a session`},
+		{"policy", values{"role-arn": {app}, "policy": {"{"}}, "--policy not JSON: unexpected end of JSON input"},
+		{"policy file", values{"role-arn": {app}, "policy": {"@/nowhere"}}, "--policy /nowhere: no such file or directory"},
+		{"tag", values{"role-arn": {app}, "tag": {"x"}}, `--tag "x": not KEY=VALUE`},
+		{"tag twice", values{"role-arn": {app}, "tag": {"x=1", "x=2"}}, "--tag x is given twice"},
+		{"transitive", values{"role-arn": {app}, "transitive-tag": {"x"}}, `--transitive-tag "x": no such --tag`},
+		{"pipe", values{"credential-command": {"a | b"}}, `--credential-command "a | b": no shell reads this, so | & ; < > mean nothing`},
+		{"quote", values{"credential-command": {`a "b`}}, `--credential-command "a \"b": a quote is not closed`},
+		{"blank command", values{"credential-command": {" "}}, `--credential-command " ": no command in it`},
+		{"reaction", values{"on-refresh": {"reload"}}, `--on-refresh "reload": no such reaction`},
+		{"signal", values{"on-refresh": {"signal:FOO"}}, `--on-refresh "signal:FOO": no such signal`},
+		{"hook without command", values{"on-refresh": {"exec:"}}, `--on-refresh "exec:": no command in it`},
+		{"expiry", values{"on-expiry": {"die"}}, `--on-expiry "die": no such reaction`},
+		{"stop signal", values{"stop-signal": {"NOPE"}}, `--stop-signal "NOPE": no such signal`},
+		{"delivery", values{"deliver": {"pigeon"}}, `--deliver "pigeon": no such delivery`},
+		{"profile name", values{"as-profile": {"a]"}}, `--as-profile "a]": not a profile name`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := New(test.in, nil)
+			var wrong *Error
+			if !errors.As(err, &wrong) {
+				t.Fatalf("New(%v) = %v, want a *plan.Error", test.in, err)
+			}
+			if diff := cmp.Diff(test.want, err.Error()); diff != "" {
+				t.Errorf("New(%v) (-want +got):\n%s", test.in, diff)
+			}
+		})
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, text string
+		want       []Entry
+		err        string
+	}{
+		{"empty", "", nil, ""},
+		{"comments only", "# nothing\n", nil, ""},
+		{
+			"kinds", "# a job\nprofile: prod\nquiet: true\nrole-arn:\n  - arn:a\n  - arn:b\nduration: 1h\ntag: [a=1, b=2]\n",
+			[]Entry{
+				{"profile", []string{"prod"}, "F:2"}, {"quiet", []string{"true"}, "F:3"},
+				{"role-arn", []string{"arn:a", "arn:b"}, "F:4"}, {"duration", []string{"1h"}, "F:7"},
+				{"tag", []string{"a=1", "b=2"}, "F:8"},
+			}, "",
+		},
+		{"block text", "policy: |\n  {\"a\": 1}\n", []Entry{{"policy", []string{"{\"a\": 1}\n"}, "F:1"}}, ""},
+		{"twice", "region: a\nregion: b\n", nil, `F:2: mapping key "region" already defined at [1:1]`},
+		{"a list at the top", "- region\n", nil, "F:1: not a mapping of settings"},
+		{"a nested mapping", "profile:\n  name: x\n", nil, "F:2: profile: not a text, number, truth value or list of these"},
+		{"nothing set", "profile:\n", nil, "F:1: profile: not a text, number, truth value or list of these"},
+		{"syntax", "profile: [a\n", nil, "F:1: sequence end token ']' not found"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "F")
+			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := ReadFile(path)
+			if msg := without(err, filepath.Dir(path)+"/"); msg != test.err {
+				t.Errorf("ReadFile error = %q, want %q", msg, test.err)
+			}
+			for i := range got {
+				got[i].Where = filepath.Base(got[i].Where)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("ReadFile (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func without(err error, dir string) string {
+	if err == nil {
+		return ""
+	}
+	return string([]byte(err.Error())[len(dir):])
+}
+
+func FuzzReadFile(f *testing.F) {
+	for _, seed := range []string{"", "a: b\n", "a: [1, 2]\n", "- a\n", "a: &x b\nc: *x\n", "a: |\n  b\n", "a: {b: c}\n", "\x00", "? a\n: b\n", "a: !!str 1\n"} {
+		f.Add(seed)
+	}
+	path := filepath.Join(f.TempDir(), "config.yaml")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		entries, err := ReadFile(path)
+		var wrong *Error
+		if err != nil && !errors.As(err, &wrong) {
+			t.Errorf("ReadFile(%q): %v is no *plan.Error", text, err)
+		}
+		if err != nil && entries != nil {
+			t.Errorf("ReadFile(%q) gave both entries and an error", text)
+		}
+	})
+}
+
+func FuzzSplitWords(f *testing.F) {
+	for _, seed := range []string{"a b", `a "b c"`, `a 'b`, `a\ b`, "a|b", "$(x)", "`x`", "a>b", "\\"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		words, err := splitWords(s)
+		if (err == nil) != (len(words) > 0) {
+			t.Errorf("splitWords(%q) = %q, %v", s, words, err)
+		}
+	})
+}

@@ -1,0 +1,90 @@
+package plan
+
+import (
+	"errors"
+	"strings"
+	"syscall"
+
+	"brs-exec/supervisor"
+)
+
+var (
+	errUnquoted = errors.New("a quote is not closed")
+	errShell    = errors.New("no shell reads this, so | & ; < > mean nothing")
+	errNoWords  = errors.New("no command in it")
+)
+
+// Act says what a [Reaction] does.
+type Act int
+
+// The acts. None and Keep are the same deed under the names that --on-refresh
+// and --on-expiry have for it: nothing.
+const (
+	None   Act = iota
+	Signal     // send Reaction.Signal to the command
+	Exec       // run Reaction.Argv
+	Stop       // stop the command
+)
+
+// Reaction is what follows a refresh or an expiry.
+type Reaction struct {
+	Act    Act
+	Signal syscall.Signal
+	Force  bool // send the signal even to a command that does not handle it
+	Argv   []string
+}
+
+func (p *Plan) reactions(v Values) (err error) {
+	if p.OnRefresh, err = onRefresh(v.String("on-refresh")); err != nil {
+		return err
+	}
+	if p.OnExpiry, err = onExpiry(v.String("on-expiry")); err != nil {
+		return err
+	}
+	if s := v.String("stop-signal"); s != "" {
+		if p.StopSignal, err = supervisor.ParseSignal(s); err != nil {
+			return wrong("stop-signal", "a name or number as kill takes it: TERM, INT, QUIT", "%q: no such signal", s)
+		}
+	}
+	return nil
+}
+
+func onRefresh(s string) (Reaction, error) {
+	const forms = "one of none, signal:HUP, signal:HUP!, exec:COMMAND"
+	kind, rest, _ := strings.Cut(s, ":")
+	switch {
+	case s == "" || s == "none":
+		return Reaction{}, nil
+	case kind == "signal":
+		return signal("on-refresh", s, rest)
+	case kind == "exec":
+		words, err := splitWords(rest)
+		if err != nil {
+			return Reaction{}, wrong("on-refresh", `for a shell's own syntax write 'exec:sh -c "…"'`, "%q: %v", s, err)
+		}
+		return Reaction{Act: Exec, Argv: words}, nil
+	}
+	return Reaction{}, wrong("on-refresh", forms, "%q: no such reaction", s)
+}
+
+func onExpiry(s string) (Reaction, error) {
+	kind, rest, _ := strings.Cut(s, ":")
+	switch {
+	case s == "" || s == "keep":
+		return Reaction{}, nil
+	case s == "stop":
+		return Reaction{Act: Stop}, nil
+	case kind == "signal":
+		return signal("on-expiry", s, rest)
+	}
+	return Reaction{}, wrong("on-expiry", "one of keep, stop, signal:TERM", "%q: no such reaction", s)
+}
+
+func signal(flag, s, name string) (Reaction, error) {
+	name, force := strings.CutSuffix(name, "!")
+	sig, err := supervisor.ParseSignal(name)
+	if err != nil {
+		return Reaction{}, wrong(flag, "a name or number as kill takes it: signal:HUP, signal:USR1", "%q: no such signal", s)
+	}
+	return Reaction{Act: Signal, Signal: sig, Force: force}, nil
+}

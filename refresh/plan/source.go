@@ -1,0 +1,163 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-shellwords"
+
+	"brs-exec/refresh/source"
+)
+
+// needRole and needRoles are the settings that mean nothing without --role-arn;
+// the latter are repeatable.
+var (
+	needRole  = []string{"role-session-name", "external-id", "duration", "policy", "source-identity"}
+	needRoles = []string{"policy-arn", "tag", "transitive-tag"}
+)
+
+func (p *Plan) source(v Values) (err error) {
+	s := &p.Source
+	s.Profile, s.Region = v.String("profile"), v.String("region")
+	if s.Command, err = argv(v, "credential-command"); err != nil {
+		return err
+	}
+	if len(s.Command) > 0 && s.Profile != "" {
+		return wrong("profile", "keep the one that knows the credentials",
+			"and --credential-command are two sources; name one")
+	}
+	if s.AssumeLifetime, err = duration(v, "assume-lifetime"); err != nil {
+		return err
+	}
+	return p.roles(v)
+}
+
+func (p *Plan) roles(v Values) error {
+	arns := v.StringSlice("role-arn")
+	if len(arns) == 0 {
+		return roleless(v)
+	}
+	for _, a := range arns {
+		if !isARN(a) {
+			return wrong("role-arn", "an ARN looks like arn:aws:iam::123456789012:role/NAME", "%q: not an ARN", a)
+		}
+	}
+	role, err := session(v)
+	if err != nil {
+		return err
+	}
+	p.Source.Roles = source.Chain(arns, role)
+	return nil
+}
+
+func roleless(v Values) error {
+	for _, flag := range slices.Concat(needRole, needRoles) {
+		if slices.Contains(needRole, flag) && v.String(flag) != "" || slices.Contains(needRoles, flag) && len(v.StringSlice(flag)) > 0 {
+			return wrong(flag, "name the role: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
+		}
+	}
+	return nil
+}
+
+// session reads the settings of the session that the command gets in the end.
+func session(v Values) (r source.Role, err error) {
+	r.SessionName, r.ExternalID, r.SourceIdentity = v.String("role-session-name"), v.String("external-id"), v.String("source-identity")
+	if r.Duration, err = duration(v, "duration"); err != nil {
+		return r, err
+	}
+	if v.String("duration") != "" && (r.Duration < time.Second || r.Duration%time.Second != 0) {
+		return r, wrong("duration", "AWS accepts 15m to 12h, in whole seconds", "%q: not a length of a session", v.String("duration"))
+	}
+	if r.Policy, err = policy(v.String("policy")); err != nil {
+		return r, err
+	}
+	for _, a := range v.StringSlice("policy-arn") {
+		if !isARN(a) {
+			return r, wrong("policy-arn", "a managed policy is arn:aws:iam::aws:policy/NAME", "%q: not an ARN", a)
+		}
+		r.PolicyARNs = append(r.PolicyARNs, a)
+	}
+	err = tags(v, &r)
+	return r, err
+}
+
+func tags(v Values, r *source.Role) error {
+	for _, t := range v.StringSlice("tag") {
+		key, value, ok := strings.Cut(t, "=")
+		if !ok || key == "" {
+			return wrong("tag", "write it as --tag team=data", "%q: not KEY=VALUE", t)
+		}
+		if _, twice := r.Tags[key]; twice {
+			return wrong("tag", "", "%s is given twice", key)
+		}
+		if r.Tags == nil {
+			r.Tags = map[string]string{}
+		}
+		r.Tags[key] = value
+	}
+	for _, key := range v.StringSlice("transitive-tag") {
+		if _, ok := r.Tags[key]; !ok {
+			return wrong("transitive-tag", "add --tag "+key+"=VALUE", "%q: no such --tag", key)
+		}
+		r.TransitiveTags = append(r.TransitiveTags, key)
+	}
+	return nil
+}
+
+// isARN asks only for the shape that every ARN has: other servers that speak
+// STS have no account, or an account that is no number.
+func isARN(s string) bool {
+	return strings.HasPrefix(s, "arn:") && strings.Count(s, ":") >= 5 && !strings.ContainsAny(s, " \t\r\n")
+}
+
+// policy reads a session policy: JSON, or @FILE. It is compacted, because AWS
+// counts its characters (2,048) and some servers do not decode a "+" in a form.
+func policy(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	text := []byte(s)
+	if path, ok := strings.CutPrefix(s, "@"); ok {
+		var err error
+		if text, err = os.ReadFile(path); err != nil {
+			return "", wrong("policy", "", "%s", unread(path, err))
+		}
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		return "", wrong("policy", "give the JSON itself, or @FILE", "not JSON: %v", err)
+	}
+	return compact.String(), nil
+}
+
+// argv splits a setting that is a command line as a shell would, without being
+// one: quotes and backslashes count, variables, pipes and redirections do not.
+func argv(v Values, flag string) ([]string, error) {
+	s := v.String(flag)
+	if s == "" {
+		return nil, nil
+	}
+	words, err := splitWords(s)
+	if err != nil {
+		return nil, wrong(flag, `for a shell's own syntax write sh -c "…"`, "%q: %v", s, err)
+	}
+	return words, nil
+}
+
+func splitWords(s string) ([]string, error) {
+	parser := shellwords.NewParser()
+	words, err := parser.Parse(s)
+	switch {
+	case err != nil:
+		return nil, errUnquoted
+	case parser.Position >= 0:
+		return nil, errShell
+	case len(words) == 0:
+		return nil, errNoWords
+	}
+	return words, nil
+}
