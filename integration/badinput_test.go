@@ -1,0 +1,303 @@
+//go:build unix
+
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/integration/fakeaws"
+)
+
+// bad is input that brs-exec must refuse before it starts anything.
+type bad struct {
+	name string // of the golden file, too
+	// args is the whole command line; MARK in it is a command that leaves a
+	// file behind if it ever runs.
+	args []string
+	// prepare sets up the world: variables, files, the server.
+	prepare func(w *world)
+}
+
+// mark is replaced by a command that would be seen to have run.
+const mark = "MARK"
+
+func badInputs() []bad {
+	role := []string{"--role-arn", roleARN}
+	run := func(flags ...string) []string { return append(flags, "--", mark) }
+	env := func(name, value string) func(*world) { return func(w *world) { w.env[name] = value } }
+	return []bad{
+		{name: "no command", args: []string{}},
+		{name: "no command after dashes", args: []string{"--"}},
+		{name: "no dashes", args: []string{mark}},
+		{name: "no dashes after a flag", args: []string{"--profile", "prod", mark}},
+		{name: "unknown flag", args: run("--frobnicate")},
+		{name: "flag misspelt", args: run("--rol-arn", roleARN)},
+		{name: "flag without its value", args: []string{"--role-arn"}},
+		{name: "unknown subcommand flag", args: []string{"credentials", "--frobnicate"}},
+
+		{name: "variable with a bad value", args: run(), prepare: env("BRS_EXEC_DELIVER", "teleport")},
+		{name: "variable with a bad duration", args: run(), prepare: env("BRS_EXEC_START_TIMEOUT", "soon")},
+		{name: "unknown deliver", args: run("--deliver", "teleport")},
+		{name: "unknown log level", args: run("--log-level", "chatty")},
+		{name: "unknown log format", args: run("--log-format", "xml")},
+		{name: "unknown format", args: []string{"credentials", "--format", "xml"}},
+
+		{name: "two sources", args: run("--profile", "prod", "--credential-command", "true")},
+		{name: "two sources, one a variable", args: run("--profile", "prod"), prepare: env("BRS_EXEC_CREDENTIAL_COMMAND", "true")},
+		{name: "role option without a role", args: run("--external-id", "x")},
+		{name: "duration without a role", args: run("--duration", "1h")},
+
+		{name: "role is no ARN", args: run("--role-arn", "App")},
+		{name: "duration malformed", args: run(append(role, "--duration", "5parsecs")...)},
+		{name: "duration without a unit", args: run(append(role, "--duration", "900")...)},
+		{name: "duration negative", args: run("--start-timeout", "-3s")},
+		{name: "signal unknown", args: run("--stop-signal", "FROB")},
+		{name: "signal of a reaction unknown", args: run("--on-refresh", "signal:NOPE")},
+		{name: "reaction unknown", args: run("--on-refresh", "dance")},
+		{name: "reaction to expiry unknown", args: run("--on-expiry", "dance")},
+		{name: "tag without a value", args: run(append(role, "--tag", "team")...)},
+		{name: "transitive tag that is none", args: run(append(role, "--transitive-tag", "team")...)},
+		{name: "policy is no JSON", args: run(append(role, "--policy", "{")...)},
+		{name: "policy file missing", args: run(append(role, "--policy", "@missing.json")...)},
+		{name: "session name template", args: run(append(role, "--role-session-name", "{planet}")...)},
+
+		{name: "config missing", args: run("--config", "missing.yaml")},
+		{name: "config with an unknown key", args: run("--config", "settings.yaml"), prepare: func(w *world) {
+			w.write("settings.yaml", "log-level: info\nrole-anr: x\n")
+		}},
+		{name: "config with a bad value", args: run("--config", "settings.yaml"), prepare: func(w *world) {
+			w.write("settings.yaml", "log-level: info\nstart-timeout: soon\n")
+		}},
+		{name: "config is no YAML", args: run("--config", "settings.yaml"), prepare: func(w *world) {
+			w.write("settings.yaml", "log-level: [\n")
+		}},
+
+		{name: "no credentials", args: run(), prepare: func(w *world) {
+			w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+		}},
+		{name: "no such profile", args: run("--profile", "nobody")},
+		{name: "credential command missing", args: run("--credential-command", "/no/such/program")},
+		{name: "credential command fails", args: run("--credential-command", "false")},
+		{name: "credential command says nothing", args: run("--credential-command", "true")},
+		{name: "credential command says rubbish", args: run("--credential-command", "echo rubbish")},
+		{name: "credentials already expired", args: run("--credential-command", "cat expired.json"), prepare: func(w *world) {
+			w.write("expired.json", `{"Version":1,"AccessKeyId":"ASIAEXPIRED","SecretAccessKey":"s","SessionToken":"t","Expiration":"2020-01-02T03:04:05Z"}`)
+		}},
+		{name: "credentials live too short", args: run(append(role, "--min-ttl", "1h", "--start-timeout", "2s")...)},
+		{name: "STS unreachable", args: run(append(role, "--start-timeout", "1s")...), prepare: env("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")},
+		{name: "STS denies", args: run(role...), prepare: fault(fakeaws.Denied)},
+		{name: "STS throttles", args: run(append(role, "--start-timeout", "2s")...), prepare: fault(fakeaws.Throttle)},
+		{name: "STS unavailable", args: run(append(role, "--start-timeout", "2s")...), prepare: fault(fakeaws.Unavailable)},
+		{name: "STS answers garbage", args: run(append(role, "--start-timeout", "2s")...), prepare: fault(fakeaws.Garbage)},
+		{name: "STS is a black hole", args: run(append(role, "--start-timeout", "2s")...), prepare: fault(fakeaws.BlackHole)},
+		{name: "keys unknown to STS", args: run(role...), prepare: env("AWS_ACCESS_KEY_ID", "AKIANOBODY")},
+		{name: "secret wrong", args: run(role...), prepare: env("AWS_SECRET_ACCESS_KEY", "wrong")},
+	}
+}
+
+func fault(k fakeaws.Kind) func(*world) {
+	return func(w *world) { w.server.SetFaults(fakeaws.Fault{Kind: k}) }
+}
+
+// TestBadInput: one line that says what is wrong, at most one that says what to
+// do, exit code 125, nothing started and nothing left.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	for _, b := range badInputs() {
+		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Minute)
+			if b.prepare != nil {
+				b.prepare(w)
+			}
+			before := w.places()
+			p := w.brsExec(w.withMark(b.args)...)
+			if code := p.exit(); code != 125 {
+				t.Errorf("exit code %d, want 125", code)
+			}
+			w.checkComplaint(p)
+			w.checkNothingHappened(before)
+			golden(t, filepath.Join("badinput", strings.ReplaceAll(b.name, " ", "-")), w.plain(p.stderr.String()))
+		})
+	}
+}
+
+// withMark puts in the command that leaves a trace.
+func (w *world) withMark(args []string) []string {
+	var with []string
+	for _, a := range args {
+		if a == mark {
+			with = append(with, "touch", w.path("started"))
+		} else {
+			with = append(with, a)
+		}
+	}
+	return with
+}
+
+// checkComplaint: an error line, perhaps a hint line, and nothing else at all.
+func (w *world) checkComplaint(p *process) {
+	w.t.Helper()
+	if out := p.stdout.String(); out != "" {
+		w.t.Errorf("standard output %q, want none", out)
+	}
+	text := p.stderr.String()
+	lines := p.stderr.lines()
+	good := strings.HasSuffix(text, "\n") && (len(lines) == 1 || len(lines) == 2) &&
+		strings.HasPrefix(lines[0], "brs-exec: error: ") &&
+		(len(lines) == 1 || strings.HasPrefix(lines[1], "brs-exec: hint: "))
+	if !good {
+		w.t.Errorf("standard error, want one line of error and at most one of hint:\n%s", text)
+	}
+	for _, line := range lines {
+		if len(line) > 400 {
+			w.t.Errorf("a line of %d characters is not for people: %s", len(line), line)
+		}
+	}
+}
+
+// places lists all that could have been left behind.
+func (w *world) places() []string {
+	var all []string
+	for _, dir := range []string{w.run, w.path("home"), w.path("tmp")} {
+		for _, f := range w.tree(dir) {
+			all = append(all, filepath.Join(dir, f))
+		}
+	}
+	for _, dir := range []string{"/run/brs-exec", "/dev/shm", os.TempDir()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), "brs-exec") && !strings.HasPrefix(e.Name(), "brs-exec-test-") || dir == "/run/brs-exec" {
+				all = append(all, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return all
+}
+
+func (w *world) checkNothingHappened(before []string) {
+	w.t.Helper()
+	if _, err := os.Stat(w.path("started")); err == nil {
+		w.t.Error("the command was started")
+	}
+	for _, f := range w.places() {
+		// Other tests work in the shared places at the same time; only what is
+		// in this world's own is known to be from this run.
+		if !slices.Contains(before, f) && strings.HasPrefix(f, w.dir) {
+			w.t.Errorf("left behind: %s", f)
+		}
+	}
+}
+
+var (
+	ports      = regexp.MustCompile(`127\.0\.0\.1:\d{4,5}`)
+	requestIDs = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{20,}`)
+)
+
+// plain takes out of a text what differs from run to run.
+func (w *world) plain(text string) string {
+	text = strings.ReplaceAll(text, w.dir, "$DIR")
+	text = ports.ReplaceAllString(text, "127.0.0.1:$$PORT")
+	return requestIDs.ReplaceAllString(text, "$$REQUEST")
+}
+
+// golden compares text with testdata/NAME.golden, or rewrites that with -update.
+func golden(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (run the tests with -update, and read what that writes)", err)
+	}
+	if diff := cmp.Diff(string(want), text); diff != "" {
+		t.Errorf("text (-want +got):\n%s", diff)
+	}
+}
+
+// TestExoticInput is what looks odd and is right all the same.
+func TestExoticInput(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		args    []string
+		prepare func(w *world)
+		says    *regexp.Regexp // nil for silence
+	}{
+		{name: "role ARN without account", args: []string{"--role-arn", "arn:aws:iam:::role/x"}},
+		{name: "role ARN of another server", args: []string{"--role-arn", "arn:minio:iam:::role/idmp-x"}},
+		{name: "short duration", args: []string{"--role-arn", roleARN, "--duration", "5s"}},
+		{name: "no session token and no expiry", args: []string{"--credential-command", "cat keys.json"}, prepare: func(w *world) {
+			w.write("keys.json", `{"Version":1,"AccessKeyId":"AKIAFOREVER","SecretAccessKey":"forever"}`)
+		}, says: regexp.MustCompile(`(?i)\A[^\n]*can(no|')t be refreshed[^\n]*\n\z`)},
+		{name: "lifetime assumed", args: []string{"--credential-command", "cat keys.json", "--assume-lifetime", "1h"}, prepare: func(w *world) {
+			w.write("keys.json", `{"Version":1,"AccessKeyId":"ASIAHOUR","SecretAccessKey":"s","SessionToken":"t"}`)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Hour)
+			if tt.prepare != nil {
+				tt.prepare(w)
+			}
+			p := w.brsExec(append(tt.args, "--", "true")...)
+			if code := p.exit(); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+			said := p.stderr.String()
+			if tt.says == nil && said != "" || tt.says != nil && !tt.says.MatchString(said) {
+				t.Errorf("standard error %q, want %v", said, tt.says)
+			}
+		})
+	}
+}
+
+// TestCommandItself: found but not executable, not found, and its own code.
+func TestCommandItself(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		command []string
+		code    int
+		says    bool
+	}{
+		{"not found", []string{"no-such-program-anywhere"}, 127, true},
+		{"not executable", []string{"/etc/passwd"}, 126, true},
+		{"its own code", []string{"sh", "-c", "exit 3"}, 3, false},
+		{"code 125 of its own", []string{"sh", "-c", "exit 125"}, 125, false},
+		{"a name of ours", []string{"sh", "-c", "exit 0", "status"}, 0, false},
+		{"died of a signal", []string{"sh", "-c", "kill -TERM $$"}, 143, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Hour)
+			p := w.brsExec(append([]string{"--role-arn", roleARN, "--"}, tt.command...)...)
+			if code := p.exit(); code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			if tt.says {
+				w.checkComplaint(p)
+			} else if got := p.stderr.String(); got != "" {
+				t.Errorf("standard error %q, want none", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,82 @@
+//go:build linux
+
+// Command bench measures what brs-exec costs: time at start, memory and wakings
+// while idle, size. It builds brs-exec and a bare wrapper in Go, the floor, and
+// measures both in turns in the same run, so that the ratios hold on any
+// machine, however busy. Run it from the module:
+//
+//	go run ./integration/bench
+//
+// It asserts nothing; the aims are printed beside what was measured.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+)
+
+func main() {
+	pairs := flag.Int("pairs", 200, "how many times each command is started")
+	idle := flag.Duration("idle", idleFor, "how long to watch an idle process")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *pairs, *idle); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// programs are the paths of what was built.
+type programs struct{ brsExec, stripped, floor string }
+
+func build(ctx context.Context, dir string) (programs, error) {
+	p := programs{
+		brsExec:  filepath.Join(dir, "brs-exec"),
+		stripped: filepath.Join(dir, "brs-exec-stripped"),
+		floor:    filepath.Join(dir, "floor"),
+	}
+	builds := [][]string{
+		{"-o", p.brsExec, "brs-exec"},
+		{"-trimpath", "-ldflags", "-s -w", "-o", p.stripped, "brs-exec"},
+		{"-o", p.floor, "brs-exec/integration/bench/floor"},
+	}
+	for _, args := range builds {
+		cmd := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return p, fmt.Errorf("go build %q: %w\n%s", args, err, out)
+		}
+	}
+	return p, nil
+}
+
+func run(ctx context.Context, pairs int, idle duration) error {
+	dir, err := os.MkdirTemp("", "brs-exec-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	p, err := build(ctx, dir)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s %s/%s, %d processors\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	b := bench{programs: p, dir: dir}
+	if err := b.startUp(ctx, pairs); err != nil {
+		return fmt.Errorf("start-up: %w", err)
+	}
+	if err := b.memory(ctx, idle); err != nil {
+		return fmt.Errorf("memory: %w", err)
+	}
+	if err := b.size(); err != nil {
+		return fmt.Errorf("size: %w", err)
+	}
+	return code(ctx)
+}

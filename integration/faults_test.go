@@ -1,0 +1,391 @@
+//go:build unix
+
+package integration
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"brs-exec/integration/fakeaws"
+)
+
+// child is the fastest of the clients, for tests that are not about clients.
+func child(t *testing.T) []string {
+	t.Helper()
+	path, err := buildGoV2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{path}
+}
+
+// startChild runs the client under brs-exec and waits until it has made calls.
+func (w *world) startChild(flags ...string) *process {
+	w.t.Helper()
+	p := w.brsExec(append(append([]string{"--role-arn", roleARN}, flags...), append([]string{"--"}, child(w.t)...)...)...)
+	w.awaitOK(p, 2)
+	return p
+}
+
+// awaitOK waits for n more calls of the client that go well.
+func (w *world) awaitOK(p *process, n int) {
+	w.t.Helper()
+	before, _ := counts(p)
+	if !poll(patience, func() bool {
+		ok, _ := counts(p)
+		return ok >= before+n
+	}) {
+		w.t.Fatalf("the client made no %d more good calls\nstdout:\n%s\nstderr:\n%s", n, p.stdout.String(), p.stderr.String())
+	}
+}
+
+// finish ends the client and wants every call to have gone well.
+func (w *world) finish(p *process) {
+	w.t.Helper()
+	p.stdin.Close()
+	if code := p.exit(); code != 0 {
+		w.t.Errorf("exit code %d, want 0", code)
+	}
+	if ok, refused := counts(p); refused > 0 {
+		w.t.Errorf("%d calls went well and %d did not:\n%s", ok, refused, p.stdout.String())
+	}
+}
+
+// runDirs lists the run directories.
+func (w *world) runDirs() []string {
+	w.t.Helper()
+	entries, err := os.ReadDir(w.run)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var dirs []string
+	for _, e := range entries {
+		if e.IsDir() {
+			dirs = append(dirs, e.Name())
+		}
+	}
+	return dirs
+}
+
+// TestKilled: with brs-exec killed outright, the command goes on with the set
+// that it has, and the next start clears up after the dead.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Minute)
+	w.leaves = true
+	p := w.startChild()
+	left := w.runDirs()
+	if len(left) != 1 {
+		t.Fatalf("run directories %q, want one", left)
+	}
+	p.signal(syscall.SIGKILL)
+	w.awaitOK(p, 3)
+	if _, refused := counts(p); refused > 0 {
+		t.Errorf("calls were refused after brs-exec was killed:\n%s", p.stdout.String())
+	}
+	p.stdin.Close() // the client ends
+	p.exit()
+
+	q := w.startChild()
+	now := w.runDirs()
+	if len(now) != 1 || now[0] == left[0] {
+		t.Errorf("run directories %q, want only a new one in place of %q", now, left)
+	}
+	w.finish(q)
+	if rest := w.runDirs(); len(rest) > 0 {
+		t.Errorf("run directories %q are left", rest)
+	}
+}
+
+// TestOutage: the command has good calls until its set ends, and again soon
+// after the server is back.
+func TestOutage(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	kinds := map[string]fakeaws.Kind{
+		"throttled":   fakeaws.Throttle,
+		"unavailable": fakeaws.Unavailable,
+		"black hole":  fakeaws.BlackHole,
+		"garbage":     fakeaws.Garbage,
+		"reset":       fakeaws.Reset,
+		"denied":      fakeaws.Denied,
+	}
+	for name, kind := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const life = 10 * time.Second
+			w := newWorld(t, life)
+			p := w.startChild("--log-level", "debug")
+			w.server.SetFaults(fakeaws.Fault{Kind: kind, Actions: []string{"AssumeRole"}})
+			eventually(t, life+patience, "a refused call once the set has ended", func() bool {
+				_, refused := counts(p)
+				return refused > 0
+			})
+			if p.ended() {
+				t.Fatalf("ended with %d in the outage\n%s", p.exit(), p.stderr.String())
+			}
+			w.checkUsedToTheEnd(life)
+			w.server.SetFaults()
+			recovers(t, p, "after the outage")
+			p.stdin.Close()
+			if code := p.exit(); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+		})
+	}
+}
+
+// checkUsedToTheEnd: the last set was used until shortly before its end. What
+// the command is told of the end is a tenth of the life early, by design.
+func (w *world) checkUsedToTheEnd(life time.Duration) {
+	w.t.Helper()
+	var last fakeaws.Call
+	for _, c := range w.server.Calls() {
+		if c.Action == "GetCallerIdentity" && c.Accepted {
+			last = c
+		}
+	}
+	end, ok := w.server.Expiry(last.KeyID)
+	if !ok {
+		w.t.Fatalf("no such set: %v", last)
+	}
+	if unused := end.Sub(last.Time); unused > life/10+2500*time.Millisecond {
+		w.t.Errorf("the set was not used for its last %v, although there was no other", unused)
+	}
+}
+
+// TestSlowServer: an answer that trickles in is an answer.
+func TestSlowServer(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	w := newWorld(t, life)
+	w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Slow, Actions: []string{"AssumeRole"}})
+	p := w.startChild()
+	w.awaitRefreshes(2)
+	w.awaitOK(p, 2)
+	w.finish(p)
+}
+
+// TestStartTimeout: for the first credentials it does not wait for ever.
+func TestStartTimeout(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, life)
+	w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.BlackHole})
+	began := time.Now()
+	p := w.brsExec("--role-arn", roleARN, "--start-timeout", "3s", "--", "touch", w.path("started"))
+	if code := p.exit(); code != 125 {
+		t.Errorf("exit code %d, want 125", code)
+	}
+	if took := time.Since(began); took < 2900*time.Millisecond || took > 10*time.Second {
+		t.Errorf("it took %v, want about 3s", took)
+	}
+	if _, err := os.Stat(w.path("started")); err == nil {
+		t.Error("the command was started")
+	}
+}
+
+// TestLateServer: what fails at first may come up within --start-timeout.
+func TestLateServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Minute)
+	w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Unavailable, Times: 4})
+	w.finish(w.startChild())
+}
+
+// TestClockOffset: the server's clock is not this machine's. Without regard to
+// that, a server that is ahead makes brs-exec refresh too late, and one that is
+// behind hands out sets that seem to have ended.
+func TestClockOffset(t *testing.T) {
+	slow(t)
+	for _, offset := range []time.Duration{10 * time.Minute, -10 * time.Minute, 2 * time.Hour, -2 * time.Hour} {
+		t.Run(offset.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, life)
+			w.server.SetClockOffset(offset)
+			p := w.startChild("--log-level", "info")
+			w.awaitRefreshes(3)
+			w.awaitOK(p, 2)
+			p.stdin.Close()
+			if code := p.exit(); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+			used := map[string]bool{}
+			for _, c := range w.server.Calls() {
+				if c.Code == "ExpiredToken" {
+					t.Errorf("refused: %v", c)
+				}
+				used[c.KeyID] = true
+			}
+			if len(used) < 4 {
+				t.Errorf("%d key ids were used, want at least 4", len(used))
+			}
+			if _, refused := counts(p); refused > 0 {
+				t.Errorf("the client had refused calls:\n%s", p.stdout.String())
+			}
+			if !strings.Contains(strings.ToLower(p.stderr.String()), "clock") {
+				t.Errorf("nothing was said of a clock that is %v off:\n%s", offset, p.stderr.String())
+			}
+			// A hot loop would show as many more sets than the time allows.
+			if n := w.assumed(); n > 8 {
+				t.Errorf("%d sets in about 40 s, want about 5", n)
+			}
+		})
+	}
+}
+
+// TestTwoAtOnce: two brs-exec in the same places don't disturb each other.
+func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 8*time.Second)
+	w.leaves = true // each leaves the other's directory alone
+	p, q := w.startChild(), w.startChild()
+	if dirs := w.runDirs(); len(dirs) != 2 {
+		t.Errorf("run directories %q, want two", dirs)
+	}
+	w.finish(p)
+	if dirs := w.runDirs(); len(dirs) != 1 {
+		t.Errorf("run directories %q after the end of one, want that of the other", dirs)
+	}
+	w.awaitRefreshes(2)
+	w.awaitOK(q, 2)
+	w.finish(q)
+	if left := w.tree(w.run); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+// inMounts returns a command that runs script in a mount namespace of its own,
+// with the program and its arguments as "$@", or skips the test.
+func inMounts(t *testing.T, script string) []string {
+	t.Helper()
+	for _, flags := range []string{"-m", "-rm"} {
+		if exec.Command("unshare", flags, "mount", "-t", "tmpfs", "none", "/mnt").Run() == nil {
+			return []string{"unshare", flags, "sh", "-c", script, "sh"}
+		}
+	}
+	t.Skip("needs root, or user namespaces: mounting is not permitted here")
+	return nil
+}
+
+// TestNowhereToWrite: no candidate for the run directory can be written.
+func TestNowhereToWrite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	w.env["TMPDIR"] = w.run
+	command := inMounts(t, `for d in "$XDG_RUNTIME_DIR" /run /dev/shm /tmp /var/tmp; do mount -t tmpfs -o ro none $d; done; exec "$@"`)
+	// The binary is below /tmp, which the mounts hide.
+	binary, err := os.Open(brsExec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer binary.Close()
+	p := w.start(command[0], append(command[1:], "/proc/"+strconv.Itoa(os.Getpid())+"/fd/"+strconv.Itoa(int(binary.Fd())),
+		"--role-arn", roleARN, "--", "touch", w.path("started"))...)
+	if code := p.exit(); code != 125 {
+		t.Errorf("exit code %d, want 125", code)
+	}
+	w.checkComplaint(p)
+	w.checkNothingHappened(nil)
+	golden(t, filepath.Join("badinput", "nowhere-to-write"), w.plain(p.stderr.String()))
+}
+
+// TestElsewhere: XDG_RUNTIME_DIR that cannot be written is not the only place.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Minute)
+	w.env["XDG_RUNTIME_DIR"] = "/nonexistent"
+	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `dirname "$AWS_CONFIG_FILE"`)
+	if code := p.exit(); code != 0 {
+		t.Fatalf("exit code %d, want 0\n%s", code, p.stderr.String())
+	}
+	dir := strings.TrimSpace(p.stdout.String())
+	if !filepath.IsAbs(dir) {
+		t.Errorf("run directory %q, want an absolute path", dir)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("%s is left behind", dir)
+	}
+}
+
+// TestDiskFullAtFirst: the first set can't be written.
+func TestDiskFullAtFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	command := inMounts(t, `mount -t tmpfs -o size=64k none "$XDG_RUNTIME_DIR"
+		head -c 65536 /dev/zero >"$XDG_RUNTIME_DIR/full"
+		"$@"; code=$?
+		ls -A "$XDG_RUNTIME_DIR" >left; exit $code`)
+	p := w.start(command[0], append(command[1:], brsExec(t), "--role-arn", roleARN, "--start-timeout", "3s", "--", "touch", w.path("started"))...)
+	if code := p.exit(); code != 125 {
+		t.Errorf("exit code %d, want 125", code)
+	}
+	w.checkComplaint(p)
+	w.checkNothingHappened(nil)
+	if left, err := os.ReadFile(w.path("left")); err != nil || string(left) != "full\n" {
+		t.Errorf("left in the run directory's parent: %q (%v), want only what filled it", left, err)
+	}
+	golden(t, filepath.Join("badinput", "disk-full-at-first"), w.plain(p.stderr.String()))
+}
+
+// TestDiskFullLater: a later set can't be written. The command keeps the one it
+// has, and gets the next as soon as there is room.
+func TestDiskFullLater(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	w := newWorld(t, life)
+	command := inMounts(t, `mount -t tmpfs -o size=128k none "$XDG_RUNTIME_DIR"; exec "$@"`)
+	args := append(command[1:], brsExec(t), "--role-arn", roleARN, "--log-level", "info", "--")
+	p := w.start(command[0], append(args, child(t)...)...)
+	w.awaitOK(p, 2)
+	// The mount is seen through the process that has it.
+	inside := filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "root", w.run)
+	fill := filepath.Join(inside, "full")
+	fillUp(t, fill)
+	eventually(t, life, "a complaint about the full disk", func() bool {
+		return strings.Contains(p.stderr.String(), "no space left")
+	})
+	stuck := w.lastKey()
+	if err := os.Remove(fill); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the command uses a newer set", func() bool { return w.lastKey() != stuck })
+	w.finish(p)
+	for _, c := range w.server.Calls() {
+		if !c.Accepted {
+			t.Errorf("refused: %v", c)
+		}
+	}
+}
+
+// lastKey is the key id of the client's last accepted call.
+func (w *world) lastKey() string {
+	id := ""
+	for _, c := range w.server.Calls() {
+		if c.Action == "GetCallerIdentity" && c.Accepted {
+			id = c.KeyID
+		}
+	}
+	return id
+}
+
+// fillUp writes a file until there is no room for more.
+func fillUp(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for range 1 << 20 {
+		if _, err := f.Write(make([]byte, 512)); err != nil {
+			return
+		}
+	}
+	t.Fatal("the disk never filled up")
+}
