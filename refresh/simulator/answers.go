@@ -91,6 +91,8 @@ func (s *Server) writeDone(w http.ResponseWriter, r *http.Request, c Call) {
 	case isJSON(r):
 		writeJSON(w, http.StatusOK, `{}`)
 	default:
-		writeXML(w, http.StatusOK, `<Response><Result/><ResponseMetadata><RequestId>%s</RequestId></ResponseMetadata></Response>`, w.Header().Get("X-Amzn-Requestid"))
+		name, _, _ := strings.Cut(c.Action, " ") // of the query protocol, whose clients look for it
+		writeXML(w, http.StatusOK, `<%[1]sResponse><%[1]sResult/><ResponseMetadata><RequestId>%[2]s</RequestId></ResponseMetadata></%[1]sResponse>`,
+			name, w.Header().Get("X-Amzn-Requestid"))
 	}
 }

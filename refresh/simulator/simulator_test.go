@@ -191,7 +191,7 @@ func TestOtherServices(t *testing.T) {
 		{"dynamodb", "dynamodb", "POST", "/", "DynamoDB_20120810.ListTables", "{}", good, 200, `{"TableNames":[]}`},
 		{"other json", "logs", "POST", "/", "Logs_20140328.DescribeLogGroups", "{}", good, 200, `{}`},
 		{"json refused", "logs", "POST", "/", "Logs_20140328.DescribeLogGroups", "{}", bad, 400, "InvalidSignatureException"},
-		{"query", "iam", "POST", "/", "", "Action=ListUsers", good, 200, "<Response>"},
+		{"query", "iam", "POST", "/", "", "Action=ListUsers", good, 200, "<ListUsersResult/>"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
