@@ -88,20 +88,22 @@ func (s *schedule) answered(a answer) (err error) {
 	p, now := a.profile, s.now()
 	s.busy--
 	p.asking = false
+	p.news()
 	defer s.reschedule(p)
 
 	s.noteSkew(p, a.skew)
 	if a.err != nil {
 		return s.failed(p, a.err, now)
 	}
-	if p.current != nil && sameSet(a.creds, p.given) {
-		s.unchanged(p, local(a.creds, a.skew), now)
+	given := plain(a.creds)
+	if p.current != nil && sameSet(given, p.given) {
+		s.unchanged(p, local(given, a.skew), now)
 		return nil
 	}
-	if !a.creds.HasKeys() {
+	if !given.HasKeys() {
 		return s.failed(p, &Error{Err: errors.New("source gave no keys"), Permanent: true}, now)
 	}
-	creds := local(a.creds, a.skew)
+	creds := local(given, a.skew)
 	left := time.Duration(0)
 	if creds.CanExpire {
 		left = creds.Expires.Sub(now)
@@ -118,18 +120,26 @@ func (s *schedule) answered(a answer) (err error) {
 			return nil
 		}
 	}
-	p.given = a.creds
+	p.given = given
 	s.adopt(p, creds, left, now)
 	return nil
 }
 
-// local returns the set with its expiry on the local clock.
-func local(c aws.Credentials, skew time.Duration) aws.Credentials {
+// plain removes an expiry that does not count, and the monotonic reading of one
+// that does.
+func plain(c aws.Credentials) aws.Credentials {
 	if !c.CanExpire || c.Expires.IsZero() {
 		c.CanExpire, c.Expires = false, time.Time{}
-		return c
 	}
-	c.Expires = c.Expires.Round(0).Add(skew)
+	c.Expires = c.Expires.Round(0)
+	return c
+}
+
+// local returns the set with its expiry on the local clock.
+func local(c aws.Credentials, skew time.Duration) aws.Credentials {
+	if c.CanExpire {
+		c.Expires = c.Expires.Add(skew)
+	}
 	return c
 }
 
@@ -190,7 +200,7 @@ func (s *schedule) retranslate(p *profile, expires time.Time) {
 }
 
 func (p *profile) recovered() {
-	p.failures, p.streak, p.permanent, p.told, p.lastErr = 0, 0, false, false, nil
+	p.failures, p.streak, p.permanent, p.loud, p.lastErr = 0, 0, false, false, nil
 }
 
 func (s *schedule) dueAfterSuccess(p *profile, now time.Time) {
@@ -228,9 +238,9 @@ func (s *schedule) fail(p *profile, err error, now, next time.Time) {
 	p.due = next
 	e := Event{
 		Kind: Failed, Profile: p.Name, Attempt: p.failures, Err: err,
-		Permanent: p.permanent, First: p.permanent && !p.told,
+		Permanent: p.permanent, First: p.permanent && !p.loud,
 	}
-	p.told = p.told || p.permanent
+	p.loud = p.loud || p.permanent
 	if p.current == nil {
 		if limit := now.Add(startRetry); p.due.After(limit) {
 			p.due = limit

@@ -106,7 +106,7 @@ func (t *target) deliver(ctx context.Context, parcels []parcel) receipt {
 	}
 	if !returned {
 		t.called = h
-		return receipt{target: t, err: fmt.Errorf("delivery does not return: %w", context.DeadlineExceeded)}
+		return receipt{target: t, parcels: h.parcels, err: fmt.Errorf("delivery does not return: %w", context.DeadlineExceeded)}
 	}
 	t.called = nil
 	return receipt{target: t, parcels: h.parcels, late: late, err: h.err}
@@ -116,6 +116,12 @@ func (t *target) deliver(ctx context.Context, parcels []parcel) receipt {
 func (s *schedule) delivered(r receipt) error {
 	t := r.target
 	t.busy = false
+	defer func() {
+		for _, p := range r.parcels {
+			p.profile.news()
+			s.reschedule(p.profile)
+		}
+	}()
 	if r.err != nil {
 		if s.ready != nil && hopeless(r.err) {
 			return fmt.Errorf("deliver credentials: %w", r.err)
@@ -133,7 +139,6 @@ func (s *schedule) delivered(r receipt) error {
 	for _, p := range r.parcels {
 		t.has[p.profile.index] = p.version
 		s.noteHeld(p.profile)
-		s.reschedule(p.profile)
 	}
 	return nil
 }
@@ -157,10 +162,12 @@ func (s *schedule) noteHeld(p *profile) {
 	}
 	p.held, p.ends = oldest, oldest.creds.Expires
 	if was != nil && oldest.set == was.set {
-		p.endSaid = p.endSaid && !p.ends.After(s.wall)
+		if p.ends.After(s.wall) {
+			p.endTold = no
+		}
 		return
 	}
-	p.endSaid = false
+	p.endTold = no
 	s.notify(Event{
 		Kind: Refreshed, Profile: p.Name, KeyID: oldest.keyID(), Expires: p.ends,
 		Life: oldest.life, Next: p.due, Attempt: oldest.attempt,
@@ -172,6 +179,20 @@ func (s *schedule) noteHeld(p *profile) {
 			s.ready = nil
 		}
 	}
+}
+
+// underWay reports whether a set that has not ended is being delivered to the
+// targets that hold an older one, none of which had trouble with it.
+func (s *schedule) underWay(p *profile) bool {
+	if p.current.creds.CanExpire && !p.current.creds.Expires.After(s.wall) {
+		return false
+	}
+	for _, t := range s.targets {
+		if t.failures > 0 && t.has[p.index] != p.current {
+			return false
+		}
+	}
+	return true
 }
 
 // hopeless reports whether a delivery failed in a way that waiting does not cure.

@@ -223,22 +223,34 @@ func (s *schedule) step(step time.Duration) {
 // wake handles every profile whose time has come.
 func (s *schedule) wake() {
 	for p := s.wakeups[0]; !p.at.After(s.wall); p = s.wakeups[0] {
-		if p.ended(s.wall) {
-			p.endSaid = true
-			e := Event{Kind: Expired, Profile: p.Name, KeyID: p.held.keyID(), Expires: p.ends, Attempt: p.failures}
-			if !p.asking {
-				e.Next = p.due
-			}
-			s.notify(e)
-		}
 		if !p.asking && !p.due.After(s.wall) {
 			p.asking = true
 			s.queue = append(s.queue, p)
+		}
+		if p.endTold == no && !p.ends.IsZero() && !p.ends.After(s.wall) {
+			s.ended(p)
 		}
 		s.reschedule(p)
 	}
 }
 
+// ended handles the end of what the targets hold of p. After a suspend, or when
+// the clock was set, a new set may be no more than one question away: that is
+// not worth stopping a child for.
+func (s *schedule) ended(p *profile) {
+	if (p.asking && p.failures == 0) || s.underWay(p) {
+		p.endTold = later
+		return
+	}
+	p.endTold = yes
+	e := Event{Kind: Expired, Profile: p.Name, KeyID: p.held.keyID(), Expires: p.ends, Attempt: p.failures}
+	if !p.asking {
+		e.Next = p.due
+	}
+	s.notify(e)
+}
+
+// reschedule puts p where it belongs after a change.
 func (s *schedule) reschedule(p *profile) {
 	p.at = p.wakeup()
 	heap.Fix(&s.wakeups, p.pos)

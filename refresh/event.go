@@ -27,8 +27,11 @@ const (
 	// The end of the trouble is the Refreshed of those profiles.
 	DeliveryFailed
 
-	// Expired: what the deliveries hold ended at Expires and there is nothing
-	// better. Once for each set; the next Refreshed is the recovery.
+	// Expired: what the deliveries hold (one of them, if some failed) ended at
+	// Expires, and there is nothing better: the source failed, or gave the same
+	// again, or a delivery failed. Once for each set; the next Refreshed is the
+	// recovery. It comes on time, but if the first question after a suspend or a
+	// step of the clock is still open, after its answer.
 	Expired
 
 	// Short: sessions of this profile live for Life, less than 40 minutes, which

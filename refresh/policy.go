@@ -82,7 +82,8 @@ func (p Policy) next(now time.Time, o outcome, rnd float64) time.Time {
 	// Earlier only, so that many profiles that started together part ways; at
 	// most half of the time that there is, for margins of nearly a whole life.
 	jitter := scale(min(m/10, (o.life-m)/2), rnd)
-	if early := deadline.Add(-jitter); early.After(now.Add(minWait)) {
+	// A set that was asked for early and did not change gets no second jitter.
+	if early := deadline.Add(-jitter); early.After(now.Add(p.reask(o.life, 0))) {
 		return early
 	}
 	return deadline

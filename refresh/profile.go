@@ -25,7 +25,7 @@ type profile struct {
 	failures  int  // in a row
 	streak    int  // of these, those of the same class at the end
 	permanent bool // that class
-	told      bool // of a permanent failure among them
+	loud      bool // there was a permanent one, and it was told
 	lastErr   error
 
 	skew                  time.Duration // last noted
@@ -33,9 +33,18 @@ type profile struct {
 	saidShort, saidStatic bool
 
 	held    *version  // the oldest that any target holds; nil before all have one
-	ends    time.Time // of held; zero: never
-	endSaid bool
+	ends    time.Time // of held; zero: it has none
+	endTold told      // that it is over
 }
+
+// told is whether an event was sent.
+type told int
+
+const (
+	no    told = iota
+	later      // when a question or a delivery has come to its end
+	yes
+)
 
 // version is a set as it is delivered: Expires is local. It does not change.
 type version struct {
@@ -56,13 +65,15 @@ func (p *profile) wakeup() time.Time {
 	if !p.asking {
 		at = p.due
 	}
-	if p.held != nil && !p.ends.IsZero() && !p.endSaid && p.ends.Before(at) {
+	if p.endTold == no && !p.ends.IsZero() && p.ends.Before(at) {
 		at = p.ends
 	}
 	return at
 }
 
-// ended reports whether the end of what is delivered is news.
-func (p *profile) ended(now time.Time) bool {
-	return p.held != nil && !p.ends.IsZero() && !p.endSaid && !p.ends.After(now)
+// news has the end of what is held looked at again.
+func (p *profile) news() {
+	if p.endTold == later {
+		p.endTold = no
+	}
 }

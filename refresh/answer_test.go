@@ -1,0 +1,316 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// TestSameSet is a source that does not rotate: it gives the same set until that
+// is over, and beyond.
+func TestSameSet(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		end := w.true().Add(6 * time.Hour) // margin 90 minutes
+		s := &shelf{}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{
+			world: w, edit: func(_ int, c aws.Credentials) aws.Credentials {
+				c.AccessKeyID, c.SessionToken, c.Expires = "ASIASAMESAMESAMESAME", "t", end
+				return c
+			},
+		})})
+		pass(6*time.Hour - time.Second)
+		r.count(Expired, 0)
+		pass(time.Second)
+		r.count(Expired, 1)
+		pass(2 * time.Hour)
+		r.count(Expired, 1)
+		r.count(Refreshed, 1)
+		r.count(Failed, 0)
+		// Once, then each minute for 90 minutes and two hours, up to 10 % earlier.
+		if got := int(w.asked.Load()); got < 210 || got > 210*112/100 {
+			t.Errorf("asked %d times, want 211 and up to a tenth more", got)
+		}
+		if got := s.calls(); len(got) != 1 {
+			t.Errorf("delivered %d times, want once", len(got))
+		}
+		for i, e := range r.seen(Unchanged) {
+			if e.Time.Before(end.Add(-90 * time.Minute)) {
+				if e.Next.After(end.Add(-90 * time.Minute)) {
+					t.Errorf("answer %d, before the deadline, is asked again after it, at %v", i, e.Next)
+				}
+				continue
+			}
+			if wait := e.Next.Sub(e.Time); wait < 54*time.Second || wait > time.Minute {
+				t.Fatalf("answer %d is asked again after %v, want 54s to 1m", i, wait)
+			}
+		}
+	})
+}
+
+// TestRotationLate is the metadata services' way: the same set until shortly
+// before its end, then another.
+func TestRotationLate(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		begin := w.true()
+		s := &shelf{}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{
+			world: w, edit: func(_ int, c aws.Credentials) aws.Credentials {
+				k := w.true().Sub(begin) / (350 * time.Minute) // six hours, ten minutes before the end
+				c.AccessKeyID, c.SessionToken = fmt.Sprintf("ASIASAMESAMESAME%04d", k), "t"
+				c.Expires = begin.Add(k*350*time.Minute + 6*time.Hour)
+				return c
+			},
+		})})
+		for range 24 * 60 {
+			pass(time.Minute)
+			if left := s.get("a").Expires.Sub(w.local()); left < 9*time.Minute {
+				t.Fatalf("holds a set with %v left, want that of the source within a minute", left)
+			}
+		}
+		r.count(Expired, 0)
+		r.count(Failed, 0)
+		r.count(Refreshed, 5)
+	})
+}
+
+func TestStatic(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(c *aws.Credentials)
+	}{
+		{"no expiry", func(c *aws.Credentials) { c.CanExpire, c.Expires = false, time.Time{} }},
+		{"an expiry that does not count", func(c *aws.Credentials) { c.CanExpire = false }},
+		{"zero expiry", func(c *aws.Credentials) { c.Expires = time.Time{} }},
+		{"no token", func(c *aws.Credentials) { c.CanExpire, c.SessionToken = false, "" }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				s := &shelf{}
+				r := launch(t, w, Options{Deliveries: []Delivery{s}, MinTTL: time.Hour, Profiles: one(&issuer{
+					world: w, life: time.Minute, edit: func(call int, c aws.Credentials) aws.Credentials {
+						c.AccessKeyID, c.SessionToken = "AKIAFIRSTFIRSTFIRST1", "t"
+						if call > 10 {
+							c.AccessKeyID = "AKIAOTHEROTHEROTHER2" // somebody replaced the keys
+						}
+						tt.edit(&c)
+						return c
+					},
+				})})
+				if !r.isReady() {
+					t.Fatal("not ready")
+				}
+				if c := s.get("a"); c.CanExpire || !c.Expires.IsZero() {
+					t.Errorf("delivered with CanExpire %v, Expires %v, want neither", c.CanExpire, c.Expires)
+				}
+				pass(8 * time.Hour)
+				if got := w.asked.Load(); got < 9 || got > 10 {
+					t.Errorf("asked %d times in 8 hours, want once an hour", got)
+				}
+				r.count(Refreshed, 1)
+				pass(3 * time.Hour)
+				r.count(Refreshed, 2)
+				r.count(Static, 1)
+				r.count(Expired, 0)
+				r.count(Short, 0)
+				r.count(Failed, 0)
+			})
+		})
+	}
+}
+
+func TestShort(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		r := launch(t, w, Options{Profiles: []Profile{
+			{"short", &issuer{world: w, life: 40*time.Minute - time.Second}},
+			{"enough", &issuer{world: w, life: 40 * time.Minute}},
+		}})
+		pass(3 * time.Hour)
+		es := r.seen(Short)
+		if len(es) != 1 || es[0].Profile != "short" || es[0].Life != 40*time.Minute-time.Second {
+			t.Errorf("events %v, want one, of short, with its life", es)
+		}
+	})
+}
+
+// TestPermanent: somebody's MFA session ends while it runs.
+func TestPermanent(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		denied := &Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "log in"}
+		s := &shelf{}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{world: w, life: time.Hour, fail: func(call int) error {
+			switch {
+			case call == 1 || call == 20:
+				return nil
+			case call == 2 || call == 3 || call == 10:
+				return errTransient
+			case call < 30:
+				return fmt.Errorf("assume role: %w", denied)
+			}
+			return nil
+		}})})
+		pass(4 * time.Hour)
+		firsts := 0
+		for i, e := range r.seen(Failed) {
+			if want := errors.Is(e.Err, denied); e.Permanent != want {
+				t.Errorf("failure %d: permanent %v, want %v", i, e.Permanent, want)
+			}
+			if e.First {
+				firsts++
+				if e.Attempt != 3 && e.Attempt != 1 {
+					t.Errorf("the loud failure has attempt %d, want 3 in the first streak and 1 in the second", e.Attempt)
+				}
+			}
+			wait := e.Next.Sub(e.Time)
+			if e.Permanent && (wait < minSlowBackoff/2 || wait > maxSlowBackoff) {
+				t.Errorf("failure %d is retried after %v, want 30s to 5m", i, wait)
+			}
+			if !e.Permanent && wait > 2*time.Second {
+				t.Errorf("transient failure %d is retried after %v, want 2s at most", i, wait)
+			}
+		}
+		if firsts != 2 {
+			t.Errorf("%d loud failures, want one for each of 2 streaks", firsts)
+		}
+		var attempts []int
+		for _, e := range r.seen(Refreshed)[:3] {
+			attempts = append(attempts, e.Attempt)
+		}
+		if want := []int{0, 18, 9}; fmt.Sprint(attempts) != fmt.Sprint(want) {
+			t.Errorf("refreshes have attempts %v, want %v", attempts, want)
+		}
+	})
+}
+
+// TestWorse: what a source gives later may be of no use. The good set stays.
+func TestWorse(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(w *world, c *aws.Credentials)
+		want string
+	}{
+		{"no keys", func(_ *world, c *aws.Credentials) { *c = aws.Credentials{} }, "no keys"},
+		{"no secret", func(_ *world, c *aws.Credentials) { c.SecretAccessKey = "" }, "no keys"},
+		{"over", func(w *world, c *aws.Credentials) { c.Expires = w.true().Add(-time.Minute) }, "ended at"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				s := &shelf{}
+				r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{world: w, life: time.Hour, edit: func(call int, c aws.Credentials) aws.Credentials {
+					if call > 1 {
+						tt.edit(w, &c)
+					}
+					return c
+				}})})
+				pass(time.Minute)
+				first := s.get("a")
+				pass(2 * time.Hour)
+				if s.get("a") != first {
+					t.Error("the good set was replaced")
+				}
+				es := r.seen(Failed)
+				if len(es) < 5 || !strings.Contains(es[0].Err.Error(), tt.want) {
+					t.Errorf("events %v, want failures that say %q", es, tt.want)
+				}
+				r.count(Expired, 1)
+			})
+		})
+	}
+}
+
+// TestPanic: a bug in a source is a failure of that profile.
+func TestPanic(t *testing.T) {
+	const secret = "verysecret"
+	for _, v := range []any{secret, errors.New(secret), nil} {
+		t.Run(fmt.Sprintf("%T", v), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				fail := func(int) error {
+					if v == nil {
+						var none []int
+						_ = none[len(secret)]
+					}
+					panic(v)
+				}
+				later := func(call int) error {
+					if call == 1 {
+						return nil
+					}
+					return fail(call)
+				}
+				s := &shelf{}
+				r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: []Profile{
+					{"a", &issuer{world: w, life: time.Hour, fail: later}}, {"b", &issuer{world: w, life: time.Hour}},
+				}})
+				pass(2 * time.Hour)
+				es := r.seen(Failed)
+				if len(es) == 0 {
+					t.Fatal("no failure")
+				}
+				if text := es[0].Err.Error(); !strings.Contains(text, "TestPanic") || strings.Contains(text, secret) || !es[0].First {
+					t.Errorf("failure %+v, want a loud one that names the place, and not the value", es[0])
+				}
+				if left := s.get("b").Expires.Sub(w.local()); left < 29*time.Minute {
+					t.Errorf("the other profile has %v left", left)
+				}
+				err := launch(t, w, Options{Profiles: one(&issuer{world: w, fail: fail})}).wait()
+				if err == nil || strings.Contains(err.Error(), secret) {
+					t.Errorf("Run with a source that panics at the start = %v, want an error", err)
+				}
+			})
+		})
+	}
+}
+
+// TestBlackHole: a source hangs. Those that listen to their context fail after the
+// limit; the others can't, but are given up on. No worker is lost.
+func TestBlackHole(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		t.Run(fmt.Sprint("deaf ", deaf), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				const n = 4
+				begin, release := time.Now(), make(chan struct{})
+				var profiles []Profile
+				for i := range n {
+					profiles = append(profiles, Profile{fmt.Sprint("hangs", i), &issuer{world: w, life: time.Hour, hang: func(ctx context.Context, call int) {
+						switch {
+						case call == 1:
+						case deaf && call == 2:
+							<-release
+						case !deaf && time.Since(begin) < 65*time.Minute:
+							<-ctx.Done()
+						}
+					}}})
+				}
+				profiles = append(profiles, Profile{"works", &issuer{world: w, life: time.Hour}})
+				s := &shelf{}
+				r := launch(t, w, Options{Profiles: profiles, Deliveries: []Delivery{s}, Workers: 2})
+				pass(65 * time.Minute)
+				if left := s.get("works").Expires.Sub(w.local()); left < 25*time.Minute {
+					t.Errorf("%v left of the set of a source that works, while others hang", left)
+				}
+				for _, e := range r.seen(Failed) {
+					if !errors.Is(e.Err, context.DeadlineExceeded) || !strings.HasPrefix(e.Profile, "hangs") {
+						t.Errorf("failure %v, want a deadline, of those that hang", e)
+					}
+				}
+				r.count(Expired, n)
+				if got, most := w.now.Load(), int64(n); deaf && got != most {
+					t.Errorf("%d calls are open, want %d: one for each deaf source", got, most)
+				}
+				close(release)
+				pass(time.Hour)
+				for _, p := range profiles {
+					if left := s.get(p.Name).Expires.Sub(w.local()); left < 25*time.Minute {
+						t.Errorf("%s: %v left after all were mended", p.Name, left)
+					}
+				}
+			})
+		})
+	}
+}

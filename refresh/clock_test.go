@@ -1,0 +1,231 @@
+package refresh
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// TestSuspend: the machine sleeps past the end of one set, and up to the margin of
+// another. The monotonic clock has seen nothing.
+func TestSuspend(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := &shelf{}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: []Profile{
+			{"hour", &issuer{world: w, life: time.Hour}},
+			{"half day", &issuer{world: w, life: 12 * time.Hour}},
+		}})
+		pass(time.Minute)
+		long := s.get("half day")
+		w.suspend(3 * time.Hour)
+		pass(maxSleep)
+		if left := s.get("hour").Expires.Sub(w.local()); left < 59*time.Minute {
+			t.Errorf("%v left %v after the machine woke, want a new set", left, maxSleep)
+		}
+		if s.get("half day") != long {
+			t.Error("a set that had hours left was refreshed")
+		}
+		if es := r.seen(ClockStep); len(es) != 1 || es[0].Step != 3*time.Hour {
+			t.Errorf("events %v, want one step of 3h", es)
+		}
+		r.count(Expired, 0) // it was over before anyone could see it
+		w.suspend(8 * time.Hour)
+		pass(maxSleep)
+		if s.get("half day") == long {
+			t.Error("a set that came into its margin while the machine slept was not refreshed")
+		}
+		r.count(ClockStep, 2)
+	})
+}
+
+// TestSuspendOffline: the machine wakes without a network.
+func TestSuspendOffline(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := &shelf{}
+		i := &issuer{world: w, life: time.Hour, latency: time.Second, fail: func(call int) error {
+			if call > 1 && call < 5 {
+				return errTransient
+			}
+			return nil
+		}}
+		r := launch(t, w, Options{Profiles: one(i), Deliveries: []Delivery{s}})
+		pass(time.Second + 2*maxSleep)
+		w.suspend(3 * time.Hour)
+		pass(maxSleep - 10*time.Millisecond) // until it looks at the clock
+		r.count(Expired, 0)
+		pass(500 * time.Millisecond)
+		r.count(Expired, 0) // its question is open
+		pass(time.Second)
+		r.count(Expired, 1)
+		pass(20 * time.Second)
+		r.count(Expired, 1)
+		if es := r.seen(Refreshed); len(es) != 2 || es[1].Attempt != 3 {
+			t.Errorf("events %v, want a recovery after 3 failures", es)
+		}
+	})
+}
+
+// TestClockSet sets the wall clock while the servers' clocks go on, with sources
+// that measure the difference, and with sources that don't.
+func TestClockSet(t *testing.T) {
+	for _, step := range []time.Duration{-5 * time.Hour, -10 * time.Minute, -6 * time.Second, 6 * time.Second, 10 * time.Minute, 5 * time.Hour} {
+		for _, skewed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v measured %v", step, skewed), func(t *testing.T) {
+				bubble(t, func(t *testing.T, w *world) {
+					const n = 20
+					i := &issuer{world: w, life: time.Hour, skewed: skewed}
+					profiles := one(i)
+					for k := range n {
+						profiles = append(profiles, Profile{fmt.Sprint(k), &issuer{world: w, life: time.Hour, skewed: skewed}})
+					}
+					s := &shelf{}
+					r := launch(t, w, Options{Profiles: profiles, Deliveries: []Delivery{s}})
+					pass(20 * time.Minute)
+					before := s.get("a")
+					w.set(step)
+					pass(maxSleep)
+
+					es := r.seen(ClockStep)
+					if len(es) != 1 || es[0].Step != step {
+						t.Fatalf("events %v, want one step of %v", es, step)
+					}
+					// 20½ of 60 minutes have gone by.
+					after := s.get("a")
+					left := after.Expires.Sub(w.local())
+					switch {
+					case step < 0:
+						if after.AccessKeyID != before.AccessKeyID {
+							t.Error("a set with life left was refreshed")
+						}
+						if want := 39*time.Minute + 30*time.Second; left != want {
+							t.Errorf("readers see %v left, want %v", left, want)
+						}
+					case step < 9*time.Minute:
+						if after != before {
+							t.Error("a small step forward changed what is delivered")
+						}
+					case !skewed && step > time.Hour:
+						// Nobody can tell what the source gives from a dead set.
+						if len(r.seen(Failed)) == 0 || len(r.seen(Expired)) != n+1 {
+							t.Error("sets that are over by the local clock are no failure")
+						}
+					case after.AccessKeyID == before.AccessKeyID:
+						t.Errorf("readers see %v left after a step forward, and it was not refreshed", left)
+					}
+
+					// While the servers answer, the servers' time that is left is never
+					// less than the margin.
+					for range 300 {
+						pass(30 * time.Second)
+						c := s.get("a")
+						lastIssue := w.true().Sub(c.Expires.Add(-time.Hour).Add(-w.local().Sub(w.true())))
+						if !skewed && step > 0 {
+							continue // the local clock is ahead: sets look older than they are, or dead
+						}
+						if !skewed && c.AccessKeyID != before.AccessKeyID {
+							continue // behind, without a measure: nobody can know
+						}
+						if lastIssue > 30*time.Minute+time.Second {
+							t.Fatalf("holds a set issued %v ago, want 30m at most", lastIssue)
+						}
+					}
+					wantSkewed := 0
+					if skewed && step.Abs() > maxSkew {
+						wantSkewed = 1
+					}
+					r.count(Skewed, wantSkewed)
+					r.count(ClockStep, 1)
+				})
+			})
+		}
+	}
+}
+
+// TestSlew: a clock that is being adjusted is not a clock that was set.
+func TestSlew(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		r := launch(t, w, Options{Profiles: one(&issuer{world: w, life: time.Hour}), Deliveries: []Delivery{&shelf{}}})
+		for range 120 {
+			pass(time.Second)
+			w.set(-80 * time.Millisecond) // chrony's fastest
+		}
+		r.count(ClockStep, 0)
+	})
+}
+
+// TestSkew: the local clock is wrong from the start. Sets are scheduled on the
+// server's clock, and readers see the end on theirs.
+func TestSkew(t *testing.T) {
+	for _, skew := range []time.Duration{-3 * time.Hour, -59 * time.Second, 59 * time.Second, 5 * time.Minute, 3 * time.Hour} {
+		t.Run(skew.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.set(skew)
+				ps := one(&issuer{world: w, life: time.Hour, skewed: true})
+				ps = append(ps, Profile{"b", &issuer{world: w, life: time.Hour, skewed: true}})
+				s := &shelf{}
+				r := launch(t, w, Options{Profiles: ps, Deliveries: []Delivery{s}})
+				pass(time.Minute)
+				first := s.get("a")
+				if left := first.Expires.Sub(w.local()); left != 59*time.Minute {
+					t.Errorf("readers see %v left after a minute, want 59m", left)
+				}
+				pass(25 * time.Minute)
+				if s.get("a") != first {
+					t.Error("refreshed before its time")
+				}
+				pass(4*time.Minute + time.Second)
+				if s.get("a").AccessKeyID == first.AccessKeyID {
+					t.Error("not refreshed after 30 minutes")
+				}
+				pass(3 * time.Hour)
+				es := r.seen(Skewed)
+				if skew.Abs() <= maxSkew {
+					r.count(Skewed, 0)
+					return
+				}
+				if len(es) != 1 || es[0].Skew != skew {
+					t.Fatalf("events %v, want one for both profiles, of %v", es, skew)
+				}
+				w.set(-skew) // somebody sets it right
+				pass(time.Hour)
+				if es = r.seen(Skewed); len(es) != 2 || es[1].Skew != 0 {
+					t.Errorf("events %v, want another of 0", es)
+				}
+				r.count(Expired, 0)
+			})
+		})
+	}
+}
+
+// TestSkewMeasuredLater: the same set comes again, with another measure of the
+// clock. That is no refresh, but readers must see the right end.
+func TestSkewMeasuredLater(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.set(10 * time.Minute)
+		end := w.true().Add(time.Hour)
+		i := &issuer{world: w, latency: 0}
+		i.edit = func(n int, c aws.Credentials) aws.Credentials {
+			c.AccessKeyID, c.SessionToken, c.Expires = "ASIASAMESAMESAMESAME", "t", end
+			if n >= 2 {
+				i.skew = 10 * time.Minute
+			}
+			return c
+		}
+		s := &shelf{}
+		r := launch(t, w, Options{Profiles: one(i), Deliveries: []Delivery{s}})
+		pass(time.Minute)
+		if got := s.get("a").Expires; !got.Equal(end) {
+			t.Fatalf("expires %v, want %v", got, end)
+		}
+		pass(40 * time.Minute)
+		if got, want := s.get("a").Expires, end.Add(10*time.Minute); !got.Equal(want) {
+			t.Errorf("expires %v once the clock was measured, want %v", got, want)
+		}
+		r.count(Refreshed, 1)
+		if got := len(s.calls()); got != 2 {
+			t.Errorf("%d deliveries, want 2", got)
+		}
+	})
+}

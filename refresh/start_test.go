@@ -1,0 +1,236 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// apiError stands for what the SDK returns.
+type apiError struct{ code string }
+
+func (e *apiError) Error() string { return "api error " + e.code }
+
+// TestStart gives what Run returns, and when, if the first sets can't be had.
+func TestStart(t *testing.T) {
+	denied := fmt.Errorf("assume role: %w", &Error{Err: &apiError{"AccessDenied"}, Permanent: true, Hint: "ask an admin"})
+	throttled := &Error{Err: &apiError{"Throttling"}, Hint: "wait"}
+	always := func(err error) func(int) error { return func(int) error { return err } }
+	tests := []struct {
+		name    string
+		source  issuer
+		minTTL  time.Duration
+		deliver func(ctx context.Context, call int) error
+		want    []string // parts of the error; none: Run goes on
+		is      error
+		hint    string // that of the *Error in it
+		after   time.Duration
+		asked   int // at least
+	}{
+		{
+			name: "denied", source: issuer{fail: always(denied)},
+			want: []string{`profile "a": assume role: api error AccessDenied`}, hint: "ask an admin", asked: 1,
+		},
+		{
+			name: "throttled for ever", source: issuer{fail: always(throttled)},
+			want: []string{`profile "a": no credentials within 30s: api error Throttling`}, hint: "wait", after: 30 * time.Second, asked: 8,
+		},
+		{
+			name: "throttled, then denied", source: issuer{fail: func(call int) error {
+				if call < 3 {
+					return throttled
+				}
+				return denied
+			}},
+			want: []string{`profile "a": assume role: api error AccessDenied`}, hint: "ask an admin", asked: 3,
+		},
+		{
+			name: "throttled, then good", source: issuer{fail: func(call int) error {
+				if call < 5 {
+					return throttled
+				}
+				return nil
+			}},
+			asked: 5,
+		},
+		{
+			name: "hangs", source: issuer{hang: func(ctx context.Context, _ int) { <-ctx.Done() }},
+			want: []string{"within 30s: context deadline exceeded"}, is: context.DeadlineExceeded, after: 30 * time.Second, asked: 1,
+		},
+		{
+			name: "hangs and is deaf", source: issuer{hang: func(context.Context, int) { time.Sleep(10 * time.Minute) }},
+			want: []string{"within 30s: source does not return"}, is: context.DeadlineExceeded, after: 30*time.Second + retrieveGrace, asked: 1,
+		},
+		{
+			name: "over", source: issuer{life: -2 * time.Hour},
+			want: []string{`profile "a": source gave credentials that ended at 1999-12-31T22:00:00Z, 2h0m0s ago`},
+			hint: "see whether the source caches what it gives, and whether this machine's clock is right", asked: 1,
+		},
+		{
+			name:   "nothing",
+			source: issuer{edit: func(int, aws.Credentials) aws.Credentials { return aws.Credentials{} }},
+			want:   []string{`profile "a": source gave no keys`}, asked: 1,
+		},
+		{
+			name: "always too little left", source: issuer{life: 10 * time.Minute}, minTTL: 15 * time.Minute,
+			want:  []string{`profile "a": no credentials within 30s: credentials have 10m0s left, less than the minimum of 15m0s`},
+			hint:  "ask for longer sessions, or for a lower minimum",
+			after: 30 * time.Second, asked: 6,
+		},
+		{
+			name: "too little left at first", minTTL: 15 * time.Minute,
+			source: issuer{edit: func(call int, c aws.Credentials) aws.Credentials {
+				if call < 3 {
+					c.Expires = c.Expires.Add(-50 * time.Minute)
+				}
+				return c
+			}},
+			asked: 3,
+		},
+		{name: "just enough left", source: issuer{life: 15 * time.Minute}, minTTL: 15 * time.Minute, asked: 1},
+		{
+			name:    "disk full",
+			deliver: func(context.Context, int) error { return &fs.PathError{Op: "write", Path: "/x", Err: syscall.ENOSPC} },
+			want:    []string{"deliver credentials: write /x: "}, is: syscall.ENOSPC, asked: 1,
+		},
+		{
+			name:    "no permission",
+			deliver: func(context.Context, int) error { return &fs.PathError{Op: "open", Path: "/x", Err: syscall.EACCES} },
+			want:    []string{"deliver credentials: open /x: "}, is: fs.ErrPermission, asked: 1,
+		},
+		{
+			name:    "read-only",
+			deliver: func(context.Context, int) error { return &fs.PathError{Op: "open", Path: "/x", Err: syscall.EROFS} },
+			want:    []string{"deliver credentials: open /x: "}, is: syscall.EROFS, asked: 1,
+		},
+		{
+			name:    "delivery panics",
+			deliver: func(context.Context, int) error { panic("x") },
+			want:    []string{"deliver credentials: internal error: panic in brs-exec/refresh.TestStart"}, hint: "this is a bug, please report it", asked: 1,
+		},
+		{
+			name:    "delivery fails for ever",
+			deliver: func(context.Context, int) error { return errTransient },
+			want:    []string{"deliver credentials: not done within 30s: connection refused"}, is: errTransient, after: 30 * time.Second, asked: 1,
+		},
+		{
+			name: "delivery fails at first",
+			deliver: func(_ context.Context, call int) error {
+				if call < 4 {
+					return errTransient
+				}
+				return nil
+			},
+			asked: 1,
+		},
+		{
+			name:    "delivery hangs",
+			deliver: func(ctx context.Context, _ int) error { <-ctx.Done(); return ctx.Err() },
+			want:    []string{"deliver credentials: not done within 30s: no answer"}, after: 30 * time.Second, asked: 1,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				i := &tt.source
+				if i.life == 0 {
+					i.life = time.Hour
+				}
+				i.world = w
+				begin := time.Now()
+				r := launch(t, w, Options{Profiles: one(i), Deliveries: []Delivery{&shelf{deliver: tt.deliver}}, MinTTL: tt.minTTL})
+				if tt.want == nil {
+					pass(29 * time.Second)
+					if !r.isReady() {
+						t.Error("not ready")
+					}
+				} else {
+					checkError(t, r.wait(), tt.want, tt.is, tt.hint)
+					if r.isReady() {
+						t.Error("ready")
+					}
+					// Backoff before a permanent failure takes its time.
+					if took := time.Since(begin); took < tt.after || took > tt.after+4*time.Second || (tt.asked == 1 && took != tt.after) {
+						t.Errorf("Run returned after %v, want %v", took, tt.after)
+					}
+				}
+				if got := i.calls; got < tt.asked || got > 2*tt.asked*tt.asked+20 || (tt.asked == 1 && got != 1) {
+					t.Errorf("asked %d times, want %d", got, tt.asked)
+				}
+				r.cancel()
+				pass(time.Hour) // so that the deaf ones end
+			})
+		})
+	}
+}
+
+func checkError(t *testing.T, err error, parts []string, is error, hint string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("Run = nil, want an error")
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("Run = %v, want %q in it", err, part)
+		}
+	}
+	if is != nil && !errors.Is(err, is) {
+		t.Errorf("Run = %v, want it to be %v", err, is)
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{}
+	}
+	if e.Hint != hint {
+		t.Errorf("Run = %v with an Error %+v, want hint %q", err, e, hint)
+	}
+	var api *apiError
+	if strings.Contains(err.Error(), "api error") && !errors.As(err, &api) {
+		t.Errorf("Run = %v without the source's own error in it", err)
+	}
+}
+
+// TestStartMany: one of many keeps all from starting, and is the one named.
+func TestStartMany(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var profiles []Profile
+		for n := range 50 {
+			i := &issuer{world: w, life: time.Hour}
+			switch {
+			case n == 20:
+				i.fail = func(int) error { return errTransient }
+			case n%10 == 3:
+				i.hang = func(ctx context.Context, _ int) { <-ctx.Done() }
+			}
+			profiles = append(profiles, Profile{fmt.Sprint("p", n), i})
+		}
+		s := &shelf{}
+		r := launch(t, w, Options{Profiles: profiles, Deliveries: []Delivery{s}, StartTimeout: 10 * time.Second})
+		checkError(t, r.wait(), []string{`profile "p20": no credentials within 10s: connection refused (and 5 profiles more)`}, errTransient, "")
+	})
+}
+
+// TestStartSlow: so many that the workers don't get through in time.
+func TestStartSlow(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var profiles []Profile
+		for n := range 100 {
+			profiles = append(profiles, Profile{fmt.Sprint("p", n), &issuer{world: w, life: time.Hour, latency: time.Second}})
+		}
+		o := Options{Profiles: profiles, Workers: 2, StartTimeout: 10500 * time.Millisecond}
+		checkError(t, launch(t, w, o).wait(), []string{"no credentials within 10.5s", "profiles more"}, nil, "")
+		o.StartTimeout = time.Minute
+		r := launch(t, w, o)
+		pass(51 * time.Second)
+		if !r.isReady() {
+			t.Error("not ready")
+		}
+	})
+}
