@@ -74,6 +74,9 @@ type Supervisor struct {
 	hurry   int         // TERM and INT that came during the grace period
 	cause   error       // why we stop the child
 
+	held     []syscall.Signal // came before there was a child
+	terminal bool             // the last child had a controlling terminal
+
 	mu    sync.Mutex // guards the following, and that job is not reaped while it is signalled
 	child child
 	job   *job.Job // nil: no child
@@ -160,7 +163,17 @@ func (s *Supervisor) start() (*Exit, error) {
 		return &exit, errors.Join(err, s.child.abandon())
 	}
 	s.wait.watch(s.job, s.signals)
-	return nil, s.child.start(time.Now())
+	s.terminal = s.job.Terminal()
+	if err := s.child.start(time.Now()); err != nil {
+		return nil, err
+	}
+	for _, sig := range s.held {
+		if err := s.forward(sig); err != nil {
+			return nil, err
+		}
+	}
+	s.held = nil
+	return nil, nil
 }
 
 // stop asks the child to end for good.
@@ -221,22 +234,32 @@ func (s *Supervisor) caught(sig syscall.Signal) (*Exit, error) {
 			return nil, nil
 		}
 	}
-	if err := gone(s.job.Forward(sig, false)); err != nil {
-		return nil, fmt.Errorf("forward %s to pid %d: %w", SignalName(sig), s.job.Pid(), err)
-	}
-	return nil, nil
+	return nil, s.forward(sig)
 }
 
-// caughtAlone handles a signal while there is no child: those that ask for the
-// end get it, the terminal's stop is obeyed, and the others go to the child once
-// it is there, as they would if it had been started at once.
+func (s *Supervisor) forward(sig syscall.Signal) error {
+	if err := gone(s.job.Forward(sig, false)); err != nil {
+		return fmt.Errorf("forward %s to pid %d: %w", SignalName(sig), s.job.Pid(), err)
+	}
+	return nil
+}
+
+// caughtAlone handles a signal while there is no child. Those that ask for the
+// end get it, and the terminal's stop is obeyed. Others are held for the first
+// child, as if it had been started at once; between two runs they are dropped,
+// and HUP with them unless it can be the terminal's: the next run knows nothing
+// of them, and begins with what they may have announced.
 func (s *Supervisor) caughtAlone(sig syscall.Signal) (*Exit, error) {
+	first := s.child.state == waiting
 	switch {
-	case sig == syscall.SIGTERM || sig == syscall.SIGINT || sig == syscall.SIGHUP || sig == syscall.SIGQUIT:
+	case sig == syscall.SIGTERM, sig == syscall.SIGINT, sig == syscall.SIGQUIT,
+		sig == syscall.SIGHUP && (first || s.terminal):
 		exit := signalled(sig)
 		return &exit, s.child.abandon()
 	case isTerminalStop(sig):
 		stopSelf()
+	case first:
+		s.held = append(s.held, sig)
 	}
 	return nil, nil
 }
