@@ -173,23 +173,22 @@ func (f *iniFile) get(match func(name string) bool, key string) (value string, o
 // remove takes the keys out of every section whose name matches, each with the
 // lines that belong to it. Comments and blank lines stay.
 func (f *iniFile) remove(match func(name string) bool, keys ...string) {
-	in, gone := false, false
+	in := false
+	gone, goneMore := false, false // the open key, and what Go holds open below it
 	kept := f.lines[:0:0]
 	for _, l := range f.lines {
-		switch l.kind {
-		case lineHeader:
-			in, gone = match(l.name), false
-		case lineKey:
-			gone = in && slices.Contains(keys, l.name)
-		case lineMore:
-			if in && l.name != "" && slices.Contains(keys, l.name) {
-				continue
-			}
+		ours := in && slices.Contains(keys, l.name)
+		switch {
+		case l.kind == lineHeader:
+			in, gone, goneMore = match(l.name), false, false
+		case l.kind == lineKey:
+			gone, goneMore = ours, false
+		case l.kind == lineMore && l.name != "":
+			goneMore = ours
 		}
-		if gone && l.kind != lineOther {
-			continue
+		if l.kind == lineOther || !gone && !(goneMore && l.kind == lineMore) {
+			kept = append(kept, l)
 		}
-		kept = append(kept, l)
 	}
 	f.lines = kept
 }

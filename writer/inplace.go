@@ -101,11 +101,11 @@ func readAll(f *os.File) ([]byte, error) {
 }
 
 // writeBackup writes old to a new file that only its owner can read.
-func writeBackup(path string, old []byte, dir string) (name string, err error) {
+func writeBackup(path string, old []byte, dir string) (_ string, err error) {
 	if dir == "" {
 		dir = filepath.Dir(path)
 	}
-	name = filepath.Join(dir, besidePrefix(path)+randomName()+".backup")
+	name := filepath.Join(dir, besidePrefix(path)+randomName()+".backup")
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return "", err

@@ -81,12 +81,12 @@ func lockDir(dir string, cause error) (unlock func(), err error) {
 	if err != nil { // a directory that can only be passed through
 		return func() {}, nil
 	}
-	unlock, err = lockFile(f)
+	release, err := lockFile(f)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
-	return func() { unlock(); f.Close() }, nil
+	return func() { release(); f.Close() }, nil
 }
 
 func stillThere(f *os.File, name string) bool {

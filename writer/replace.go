@@ -218,12 +218,17 @@ func mustWriteInPlace(err error) bool {
 // links; the file itself need not exist.
 func resolve(path string) (string, error) {
 	for range maxSymlinks {
-		// The directory first: ".." in a link is relative to where it really is.
-		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		// Not Dir and Base: they take ".." off before links are followed, while
+		// the kernel goes up from where a link has led.
+		dir, name := filepath.Split(path)
+		if dir == "" {
+			dir = "."
+		}
+		dir, err := filepath.EvalSymlinks(dir)
 		if err != nil {
 			return "", err
 		}
-		if path, err = filepath.Abs(filepath.Join(dir, filepath.Base(path))); err != nil {
+		if path, err = filepath.Abs(filepath.Join(dir, name)); err != nil {
 			return "", err
 		}
 		info, err := os.Lstat(path)
@@ -241,7 +246,6 @@ func resolve(path string) (string, error) {
 			return "", err
 		}
 		if !filepath.IsAbs(link) {
-			// Not Join: it would take ".." off before links are followed.
 			link = dir + string(filepath.Separator) + link
 		}
 		path = link

@@ -1,0 +1,187 @@
+//go:build unix
+
+package writer
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func wantMode(t *testing.T, path string, want os.FileMode) {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Error(err)
+	} else if info.Mode().Perm() != want {
+		t.Errorf("mode of %s = %04o, want %04o", path, info.Mode().Perm(), want)
+	}
+}
+
+func wantOwner(t *testing.T, path string, uid, gid uint32) {
+	t.Helper()
+	info, err := os.Lstat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); st.Uid != uid || st.Gid != gid {
+		t.Errorf("owner of %s = %d:%d, want %d:%d", path, st.Uid, st.Gid, uid, gid)
+	}
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+}
+
+func TestReplaceKeepsOwnerAndMode(t *testing.T) {
+	needRoot(t)
+	path := filepath.Join(t.TempDir(), "f")
+	put(t, path, "old", 0o600)
+	if err := os.Chown(path, 1234, 4321); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o604|os.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Replace(path, 0o600, to("new")); err != nil {
+		t.Fatal(err)
+	}
+	wantOwner(t, path, 1234, 4321)
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o604|os.ModeSetgid {
+		t.Errorf("mode = %v, %v", info.Mode(), err)
+	}
+}
+
+func TestReplaceRefusesPipes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Replace(path, 0o600, to("x")); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("Replace of a pipe = %v", err)
+	}
+}
+
+func TestCannotRename(t *testing.T) {
+	for err, want := range map[error]bool{
+		unix.EBUSY: true, unix.EXDEV: true, unix.EROFS: true, unix.EACCES: true, unix.EPERM: true,
+		unix.ENOSPC: false, unix.EDQUOT: false, unix.ETXTBSY: false, unix.EIO: false, unix.ENOENT: false, unix.ESTALE: false,
+	} {
+		if got := cannotRename(&os.LinkError{Op: "rename", Err: err}); got != want {
+			t.Errorf("cannotRename(%v) = %v, want %v", err, got, want)
+		}
+	}
+}
+
+// drop runs the helper that becomes a user without rights and replaces path.
+func drop(t *testing.T, path, content, backupDir string) error {
+	t.Helper()
+	needRoot(t)
+	cmd := helper(t, "drop", path, content, backupDir)
+	cmd.Stderr = nil
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return errors.New(string(out))
+	}
+	if got := string(out); got != "in place\n" {
+		t.Errorf("way = %q, want in place", got)
+	}
+	return nil
+}
+
+const nobody = 65534
+
+func helpDrop(args []string) error {
+	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
+		return err
+	}
+	res, err := Target{Path: args[0], Perm: 0o600, BackupDir: args[2]}.Replace(to(args[1]))
+	if err != nil {
+		return err
+	}
+	if res.Way != InPlace || res.Cause == nil {
+		return errors.New("way " + strconv.Itoa(int(res.Way)))
+	}
+	_, err = os.Stdout.WriteString("in place\n")
+	return err
+}
+
+// inDirs makes a directory that nobody may not write to with a file that it
+// may, and one for backups.
+func inDirs(t *testing.T, owner int) (path, backups string) {
+	t.Helper()
+	needRoot(t)
+	root := t.TempDir()
+	for dir := root; dir != "/"; dir = filepath.Dir(dir) { // nobody must get there
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&0o005 != 0o005 {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Skip(err)
+			}
+		}
+	}
+	path, backups = filepath.Join(root, "d", "f"), filepath.Join(root, "b")
+	for _, dir := range []string{filepath.Dir(path), backups} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, path, "a longer old content", 0o666)
+	if err := errors.Join(os.Chown(path, owner, owner), os.Chown(backups, nobody, nobody)); err != nil {
+		t.Fatal(err)
+	}
+	return path, backups
+}
+
+func TestReplaceInDirectoryNotWritable(t *testing.T) {
+	path, backups := inDirs(t, nobody)
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := drop(t, path, "new", ""); err == nil || !strings.Contains(err.Error(), "backup") {
+		t.Errorf("without a place for the backup = %v, want an error", err)
+	}
+	holds(t, filepath.Dir(path), map[string]string{"f": "a longer old content"})
+	if err := drop(t, path, "new", backups); err != nil {
+		t.Error(err)
+	}
+	holds(t, filepath.Dir(path), map[string]string{"f": "new"})
+	holds(t, backups, map[string]string{})
+	if after, err := os.Stat(path); err != nil || !os.SameFile(before, after) {
+		t.Errorf("not the same file any more: %v", err)
+	}
+}
+
+func TestReplaceFileNotWritable(t *testing.T) {
+	path, backups := inDirs(t, 0)
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if err := drop(t, path, "new", backups); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("Replace = %v, want permission denied", err)
+	}
+	holds(t, filepath.Dir(path), map[string]string{"f": "a longer old content"})
+	holds(t, backups, map[string]string{})
+}
+
+// A rename would make us the owner of a file that others own.
+func TestReplaceOwnerNotOurs(t *testing.T) {
+	path, backups := inDirs(t, 0)
+	if err := os.Chown(filepath.Dir(path), nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	if err := drop(t, path, "new and much longer than what was there", backups); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, filepath.Dir(path), map[string]string{"f": "new and much longer than what was there"})
+	wantOwner(t, path, 0, 0)
+}
