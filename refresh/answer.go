@@ -85,7 +85,7 @@ func (p *profile) ask(ctx context.Context, limit time.Duration) answer {
 
 // answered takes what a source said. It returns an error that ends the start-up.
 func (s *schedule) answered(a answer) (err error) {
-	p, now := a.profile, s.now()
+	p, now := a.profile, s.wall
 	s.busy--
 	p.asking = false
 	p.news()

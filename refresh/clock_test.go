@@ -143,6 +143,34 @@ func TestClockSet(t *testing.T) {
 	}
 }
 
+// TestClockSetWhileAsked: the answer comes from after the step, so it must not be
+// moved along with what was there before.
+func TestClockSetWhileAsked(t *testing.T) {
+	for _, step := range []time.Duration{-time.Hour, time.Hour} {
+		t.Run(step.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				const latency = 20 * time.Second
+				s := &shelf{}
+				r := launch(t, w, Options{Profiles: one(&issuer{world: w, life: time.Hour, latency: latency, skewed: true}), Deliveries: []Delivery{s}})
+				for len(r.seen(Refreshed)) < 1 || w.now.Load() == 0 {
+					pass(time.Second)
+				}
+				w.set(step)
+				pass(latency)
+				r.count(Refreshed, 2)
+				r.count(ClockStep, 1)
+				if left := s.get("a").Expires.Sub(w.local()); left < time.Hour-2*time.Second || left > time.Hour {
+					t.Errorf("readers see %v left of a new set, want an hour", left)
+				}
+				pass(25 * time.Minute)
+				r.count(Refreshed, 2)
+				pass(6 * time.Minute)
+				r.count(Refreshed, 3)
+			})
+		})
+	}
+}
+
 // TestSlew: a clock that is being adjusted is not a clock that was set.
 func TestSlew(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

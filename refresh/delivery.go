@@ -130,8 +130,8 @@ func (s *schedule) delivered(r receipt) error {
 		t.lastErr = r.err
 		t.stale = true
 		wait := backoff(t.failures, maxDeliveryBackoff, rand.Float64())
-		t.retry = time.Now().Add(wait)
-		s.notify(Event{Kind: DeliveryFailed, Attempt: t.failures, Next: s.now().Add(wait), Err: r.err})
+		t.retry = s.mono.Add(wait)
+		s.notify(Event{Kind: DeliveryFailed, Attempt: t.failures, Next: s.wall.Add(wait), Err: r.err})
 		return nil
 	}
 	t.failures, t.lastErr, t.retry = 0, nil, time.Time{}

@@ -111,7 +111,7 @@ type schedule struct {
 	unready  int           // profiles that were never delivered
 	startBy  time.Time     // monotonic
 
-	wall, mono time.Time // at the last tick
+	wall, mono time.Time // when the loop last woke
 }
 
 func newSchedule(o Options, ready chan struct{}) (*schedule, error) {
@@ -145,7 +145,6 @@ func (s *schedule) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		s.tick()
 		s.wake()
 		s.ask(ctx)
 		s.deliver(ctx)
@@ -153,25 +152,27 @@ func (s *schedule) loop(ctx context.Context) error {
 			return err
 		}
 		timer.Reset(s.sleep())
-
-		var err error
 		select {
 		case <-ctx.Done():
+			return nil
 		case a := <-s.answers:
-			if ctx.Err() == nil { // else it is about the end of ctx
-				err = s.answered(a)
+			if ctx.Err() != nil {
+				return nil // the answer is about that
+			}
+			s.tick() // before anything is reckoned by the clocks
+			if err := s.answered(a); err != nil {
+				return err
 			}
 		case r := <-s.receipts:
-			if ctx.Err() == nil {
-				err = s.delivered(r)
+			if ctx.Err() != nil {
+				return nil
+			}
+			s.tick()
+			if err := s.delivered(r); err != nil {
+				return err
 			}
 		case <-timer.C:
-		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
+			s.tick()
 		}
 	}
 }
@@ -186,7 +187,7 @@ func (s *schedule) now() time.Time {
 }
 
 func (s *schedule) notify(e Event) {
-	e.Time = s.now()
+	e.Time = s.wall
 	s.opts.Notify(e)
 }
 

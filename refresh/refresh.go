@@ -55,7 +55,7 @@ type Profile struct {
 	//
 	// A set with CanExpire false, or with the zero Expires, does not expire: it
 	// is asked for again about once an hour, so that replaced keys are picked up.
-	Source aws.CredentialsProvider
+	Source aws.CredentialsProvider `json:"-"` // it may hold secrets
 }
 
 // String returns the name alone, because a Source may hold secrets.
