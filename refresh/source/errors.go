@@ -70,7 +70,10 @@ type verdict struct {
 func (s *Source) explain(ctx context.Context, f *found, err error) error {
 	var where, hide []string
 	if f != nil {
-		where, hide = append(where, f.what), f.hidden
+		hide = f.hidden
+		if !f.chainEnd() || s.answered {
+			where = append(where, f.what)
+		}
 	}
 	var role *roleError
 	if errors.As(err, &role) {
@@ -143,16 +146,18 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 		return verdict{"the SSO session has ended, or was never begun", true, f.login("aws sso login")}
 	}
 	if f.from(aws.CredentialSourceLogin) && role == nil {
-		return verdict{deepest(err).Error(), true, f.login("aws login")}
+		return verdict{foreign(deepest(err).Error()), true, f.login("aws login")}
 	}
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return verdict{path.Error(), true, ""}
+	if f != nil && f.tokenFile != "" && role == nil {
+		// The SDK's text for it is longer, and hides which error it was.
+		if _, err := os.ReadFile(f.tokenFile); err != nil {
+			return verdict{err.Error(), true, "something must write the web identity token there"}
+		}
 	}
 	if quotesInput(err) {
 		return verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?"}
 	}
-	return verdict{text: deepest(err).Error()}
+	return verdict{text: foreign(deepest(err).Error())}
 }
 
 // quotesInput says whether err comes from parsing, and so may hold what was parsed.
@@ -234,7 +239,7 @@ func judgeConfig(err error) verdict {
 	case errors.As(err, &load):
 		v.text = fmt.Sprintf("%s: %v", load.Filename, deepest(load.Err))
 	default:
-		v.text = "AWS configuration: " + err.Error()
+		v.text = "AWS configuration: " + foreign(err.Error())
 		if strings.Contains(v.text, "CA bundle") {
 			v.hint = cmp.Or(caHint(), "look at ca_bundle in the AWS configuration")
 		}

@@ -54,7 +54,7 @@ func (a reply) String() string {
 	if a.message == "" || a.message == a.code || a.message == "UnknownError" {
 		return head
 	}
-	return head + ": " + a.message
+	return head + ": " + foreign(a.message)
 }
 
 func (s *Source) judgeAnswer(f *found, role *roleError, service string, a reply) verdict {
@@ -199,7 +199,9 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 		return verdict{text: op.Error(), hint: "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}, true
 	case errors.As(err, &op):
 		return verdict{text: op.Error()}, true
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return verdict{text: "the answer breaks off" + s.byServer()}, true
+	case errors.Is(err, io.EOF):
 		return verdict{text: "connection closed without an answer" + s.byServer()}, true
 	}
 	return verdict{}, false

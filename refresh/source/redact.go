@@ -11,10 +11,8 @@ const (
 	redacted = "[redacted]"
 )
 
-// scrub makes text from elsewhere fit to be shown: one line, no known secret, nothing
-// that looks like one (40 characters and more of mixed letters and digits, as in
-// secret keys, tokens and encoded authorization messages), no path of a URL
-// (that of a container's credentials is a secret), not longer than a person reads.
+// scrub makes text fit to be shown: one line, no secret that is known, and not
+// longer than a person reads.
 func scrub(text string, hide []string) string {
 	for _, h := range hide {
 		// Shorter is no secret, and would make holes in ordinary words.
@@ -22,20 +20,35 @@ func scrub(text string, hide []string) string {
 			text = strings.ReplaceAll(text, h, redacted)
 		}
 	}
-	words := strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
-	for i, w := range words {
-		words[i] = scrubWord(w)
-	}
-	text = strings.ToValidUTF8(strings.Join(words, " "), "?")
+	text = strings.ToValidUTF8(strings.Join(fields(text), " "), "?")
 	if r := []rune(text); len(r) > maxText {
 		text = string(r[:maxText]) + "…"
 	}
 	return text
 }
 
-func scrubWord(w string) string {
+func fields(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+}
+
+// foreign takes out of a text that others wrote what may be a secret: 40 characters
+// and more of mixed letters and digits (secret keys, tokens, encoded
+// authorization messages), JSON web tokens, and the path of a URL, which for a
+// container's credentials is as good as a key.
+func foreign(text string) string {
+	words := fields(text)
+	for i, w := range words {
+		words[i] = foreignWord(w)
+	}
+	return strings.Join(words, " ")
+}
+
+func foreignWord(w string) string {
 	if strings.Contains(w, "://") {
 		return scrubURL(w)
+	}
+	if i := strings.Index(w, "eyJ"); i >= 0 && len(w)-i >= 16 {
+		return w[:i] + redacted // a JSON web token: `{"` in base64
 	}
 	if strings.Contains(w, "arn:") {
 		return w // long names are usual here
@@ -49,7 +62,7 @@ func scrubWord(w string) string {
 		}
 		b.WriteString(run)
 	}
-	for i := 0; i < len(w); i++ {
+	for i := range len(w) {
 		if !inToken(w[i]) {
 			flush(i)
 			b.WriteByte(w[i])

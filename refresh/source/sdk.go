@@ -221,13 +221,17 @@ func (s *Source) load(ctx context.Context, more ...func(*config.LoadOptions) err
 func (f *found) name(env config.EnvConfig, shared config.SharedConfig) {
 	switch {
 	case f.from(aws.CredentialSourceEnvVarsSTSWebIDToken):
-		f.what = "web identity token file " + env.WebIdentityTokenFilePath
+		f.tokenFile = env.WebIdentityTokenFilePath
+		f.what = "web identity token"
 	case f.chainEnd():
 		f.what = "EC2 instance role"
 	case len(f.origin) == 1 && f.from(aws.CredentialSourceHTTP):
 		f.what = "container credentials endpoint"
 	default:
 		f.inProfile(shared.Profile, f.origin...)
+		for c := &shared; c != nil; c = c.Source {
+			f.tokenFile = c.WebIdentityTokenFile
+		}
 	}
 }
 

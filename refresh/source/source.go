@@ -236,14 +236,15 @@ func (s *Source) note(format string, args ...any) {
 // found is what a reading of the configuration came to.
 type found struct {
 	// base asks for the credentials that the roles are assumed from.
-	base     func(context.Context) (aws.Credentials, error)
-	what     string                 // what base is, for people: `environment variables`
-	origin   []aws.CredentialSource // how the SDK came to it; nil for a command
-	byRole   bool                   // base is itself a role, so that further ones are chained
-	profile  string
-	region   string
-	roles    []Role    // the profile's own, then those of the Spec
-	metadata *metadata // set if base asks the instance metadata service
+	base      func(context.Context) (aws.Credentials, error)
+	what      string                 // what base is, for people: `environment variables`
+	origin    []aws.CredentialSource // how the SDK came to it; nil for a command
+	byRole    bool                   // base is itself a role, so that further ones are chained
+	profile   string
+	region    string
+	roles     []Role    // the profile's own, then those of the Spec
+	tokenFile string    // of a web identity
+	metadata  *metadata // set if base asks the instance metadata service
 
 	cfg    aws.Config // for clients; only set if the network may be used
 	client *sts.Client
