@@ -273,20 +273,30 @@ func inMounts(t *testing.T, script string) []string {
 	return nil
 }
 
+// readOnly hides every place where run directories go behind a file system that
+// can't be written, but /mnt, which is for the test. The working directory stays
+// what it is, although there is no path to it then.
+const readOnly = `for d in /run /dev/shm /tmp /var/tmp; do mount -t tmpfs -o ro none $d; done
+	export XDG_RUNTIME_DIR=/mnt TMPDIR=/mnt
+	`
+
+// hidden starts brs-exec in mounts under which its path is not to be seen.
+func (w *world) hidden(command []string, args ...string) *process {
+	w.t.Helper()
+	binary, err := os.Open(brsExec(w.t))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { binary.Close() })
+	path := filepath.Join("/proc", strconv.Itoa(os.Getpid()), "fd", strconv.Itoa(int(binary.Fd())))
+	return w.start(command[0], append(append(command[1:], path), args...)...)
+}
+
 // TestNowhereToWrite: no candidate for the run directory can be written.
 func TestNowhereToWrite(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
-	w.env["TMPDIR"] = w.run
-	command := inMounts(t, `for d in "$XDG_RUNTIME_DIR" /run /dev/shm /tmp /var/tmp; do mount -t tmpfs -o ro none $d; done; exec "$@"`)
-	// The binary is below /tmp, which the mounts hide.
-	binary, err := os.Open(brsExec(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer binary.Close()
-	p := w.start(command[0], append(command[1:], "/proc/"+strconv.Itoa(os.Getpid())+"/fd/"+strconv.Itoa(int(binary.Fd())),
-		"--role-arn", roleARN, "--", "touch", w.path("started"))...)
+	p := w.hidden(inMounts(t, readOnly+`mount -t tmpfs -o ro none /mnt; exec "$@"`), "--role-arn", roleARN, "--", "touch", "started")
 	if code := p.exit(); code != 125 {
 		t.Errorf("exit code %d, want 125", code)
 	}
@@ -313,24 +323,42 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestDiskFullAtFirst: the first set can't be written.
+// TestDiskFullAtFirst: the first set can't be written, since there is no room
+// for anything, or only for the file that comes before it.
 func TestDiskFullAtFirst(t *testing.T) {
 	t.Parallel()
+	for name, room := range map[string]string{"no room": "0", "room for one page": "4096"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Hour)
+			p := w.hidden(inMounts(t, readOnly+`mount -t tmpfs -o size=64k none /mnt
+				head -c $((65536 - `+room+`)) /dev/zero >/mnt/full
+				"$@"; code=$?
+				ls -A /mnt >left; exit $code`), "--role-arn", roleARN, "--start-timeout", "3s", "--", "touch", "started")
+			if code := p.exit(); code != 125 {
+				t.Errorf("exit code %d, want 125", code)
+			}
+			w.checkComplaint(p)
+			w.checkNothingHappened(nil)
+			if left, err := os.ReadFile(w.path("left")); err != nil || string(left) != "full\n" {
+				t.Errorf("left in the run directory's parent: %q (%v), want only what filled it", left, err)
+			}
+			if !strings.Contains(p.stderr.String(), "no space left on device") {
+				t.Errorf("the cause is not told:\n%s", p.stderr.String())
+			}
+		})
+	}
+}
+
+// TestDiskFullMovesOn: where there is no room, the next place is taken.
+func TestDiskFullMovesOn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, time.Hour)
-	command := inMounts(t, `mount -t tmpfs -o size=64k none "$XDG_RUNTIME_DIR"
-		head -c 65536 /dev/zero >"$XDG_RUNTIME_DIR/full"
-		"$@"; code=$?
-		ls -A "$XDG_RUNTIME_DIR" >left; exit $code`)
-	p := w.start(command[0], append(command[1:], brsExec(t), "--role-arn", roleARN, "--start-timeout", "3s", "--", "touch", w.path("started"))...)
-	if code := p.exit(); code != 125 {
-		t.Errorf("exit code %d, want 125", code)
+	command := inMounts(t, `mount -t tmpfs -o size=4k none "$XDG_RUNTIME_DIR"; head -c 4096 /dev/zero >"$XDG_RUNTIME_DIR/full"; exec "$@"`)
+	p := w.start(command[0], append(command[1:], brsExec(t), "--role-arn", roleARN, "--", "sh", "-c", `cat "$AWS_CONFIG_FILE" >/dev/null`)...)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
 	}
-	w.checkComplaint(p)
-	w.checkNothingHappened(nil)
-	if left, err := os.ReadFile(w.path("left")); err != nil || string(left) != "full\n" {
-		t.Errorf("left in the run directory's parent: %q (%v), want only what filled it", left, err)
-	}
-	golden(t, filepath.Join("badinput", "disk-full-at-first"), w.plain(p.stderr.String()))
 }
 
 // TestDiskFullLater: a later set can't be written. The command keeps the one it

@@ -134,6 +134,9 @@ func (w *world) start(name string, args ...string) *process {
 		p.err = p.cmd.Wait()
 	}()
 	w.t.Cleanup(func() {
+		if !p.ended() {
+			w.leaves = true // the kill that follows is no fair end
+		}
 		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		<-p.done
 		p.audit()
