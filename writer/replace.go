@@ -31,8 +31,9 @@ type Target struct {
 	// written in place. "" is the file's own directory.
 	BackupDir string
 
-	// private is for files in a directory that only this process writes to: no
-	// lock and no search for strays.
+	// private is for files in a directory that only this process writes to, and
+	// that nobody wants back after a crash of the machine: no lock, no search
+	// for strays, no sync.
 	private bool
 }
 
@@ -122,7 +123,10 @@ func (t Target) once(path string, edit func(old []byte) ([]byte, error)) (Way, e
 		return Unchanged, nil, nil
 	}
 	cause := t.rename(path, content, old, info)
-	if cause == nil {
+	switch {
+	case cause == nil && t.private:
+		return Renamed, nil, nil
+	case cause == nil:
 		return Renamed, nil, syncDir(filepath.Dir(path))
 	}
 	if info == nil || !mustWriteInPlace(cause) {
@@ -153,27 +157,37 @@ func (t Target) rename(path string, content, old []byte, info fs.FileInfo) (err 
 	if err := t.dress(temp, path, info); err != nil {
 		return err
 	}
-	// Without it a crash of the machine can leave an empty file under the new
-	// name: file systems write names before they write content.
-	if err := temp.Sync(); err != nil {
-		return fmt.Errorf("sync: %w", err)
+	if !t.private {
+		// Without it a crash of the machine can leave an empty file under the
+		// new name: file systems write names before they write content.
+		if err := temp.Sync(); err != nil {
+			return fmt.Errorf("sync: %w", err)
+		}
 	}
-	if err := temp.Close(); err != nil {
+	if err := temp.Close(); err != nil { // NFS says only here that the disk is full
 		return err
 	}
 	if !t.private {
-		now, nowInfo, err := readRegular(path)
-		if err != nil {
+		if err := unchanged(path, old, info); err != nil {
 			return err
-		}
-		if (info == nil) != (nowInfo == nil) || !bytes.Equal(now, old) {
-			return errRaced
 		}
 	}
 	if err := renameOver(temp.Name(), path); err != nil {
 		return err
 	}
 	renamed = true
+	return nil
+}
+
+// unchanged returns errRaced if the file is not what it was when it was read.
+func unchanged(path string, old []byte, info fs.FileInfo) error {
+	now, nowInfo, err := readRegular(path)
+	if err != nil {
+		return err
+	}
+	if (info == nil) != (nowInfo == nil) || !bytes.Equal(now, old) {
+		return errRaced
+	}
 	return nil
 }
 

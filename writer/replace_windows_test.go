@@ -11,3 +11,5 @@ func wantMode(*testing.T, string, os.FileMode) {}
 func needRoot(t *testing.T) { t.Skip("needs a POSIX system") }
 
 func helpDrop([]string) error { return nil }
+
+func helpUmask([]string) error { return nil }

@@ -1,0 +1,371 @@
+//go:build unix
+
+package writer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func noFill(string, string) error { return nil }
+
+// openBase returns a directory that run directories may be made in, whatever
+// the umask.
+func openBase(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func names(t *testing.T, dir string) (list []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
+	good := openBase(t)
+	for _, tt := range []struct {
+		name, why string
+		bad       func(t *testing.T) base
+	}{
+		{"not set", "$X (not set)", func(*testing.T) base { return base{label: "$X"} }},
+		{"relative", "relative/dir (not an absolute path)", func(*testing.T) base { return base{path: "relative/dir"} }},
+		{"missing", "(no such file or directory)", func(t *testing.T) base { return base{path: openBase(t) + "/none"} }},
+		{"a file", "(not a directory)", func(t *testing.T) base {
+			path := filepath.Join(openBase(t), "file")
+			put(t, path, "", 0o600)
+			return base{path: path}
+		}},
+		{"a space in the path", "characters other than", func(t *testing.T) base {
+			path := filepath.Join(openBase(t), "a b")
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			return base{path: path}
+		}},
+		{"anyone may rename in it", "no sticky bit (mode 0777)", func(t *testing.T) base {
+			dir := openBase(t)
+			if err := os.Chmod(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			return base{path: dir}
+		}},
+		{"another user's", "owned by uid 1234, not by us or root", func(t *testing.T) base {
+			needRoot(t)
+			dir := openBase(t)
+			if err := os.Chown(dir, 1234, 1234); err != nil {
+				t.Fatal(err)
+			}
+			return base{path: dir}
+		}},
+		{"to be ours alone and is not", "mode 0755: must be ours and 0700", func(t *testing.T) base { return base{path: openBase(t), make: true} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bad := tt.bad(t)
+			d, err := newRunDir([]base{bad, {path: good}}, noFill)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if filepath.Dir(d.path) != good {
+				t.Errorf("made %s, want it in %s", d.path, good)
+			}
+			if err := d.remove(); err != nil {
+				t.Error(err)
+			}
+			if bad.path != "" {
+				if left, err := os.ReadDir(bad.path); err == nil && len(left) > 0 {
+					t.Errorf("left behind: %v", left)
+				}
+			}
+			_, err = newRunDir([]base{bad, bad}, noFill)
+			if err == nil || !strings.HasPrefix(err.Error(), "no writable run directory: tried ") || !strings.Contains(err.Error(), tt.why) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("newRunDir = %v, want one line with %q", err, tt.why)
+			}
+		})
+	}
+	if got := names(t, good); len(got) > 0 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
+// With a sticky bit, or made by us, a directory that others see is good.
+func TestRunDirIn(t *testing.T) {
+	sticky := openBase(t)
+	if err := os.Chmod(sticky, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(openBase(t), "link")
+	if err := os.Symlink(sticky, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []base{{path: sticky}, {path: link + "/"}, {path: filepath.Join(openBase(t), "new"), make: true}} {
+		d, err := newRunDir([]base{b}, noFill)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := filepath.Clean(b.path) + fmt.Sprintf("/brs-exec-%d-", os.Getpid()); !strings.HasPrefix(d.path, want) || !isRunName(filepath.Base(d.path)) {
+			t.Errorf("path = %s, want %s…", d.path, want)
+		}
+		wantMode(t, d.path, 0o700)
+		wantMode(t, filepath.Join(d.path, lockedFile), 0o600)
+		if b.make {
+			wantMode(t, b.path, 0o700)
+		}
+		if err := d.remove(); err != nil {
+			t.Error(err)
+		}
+		if got := names(t, b.path); len(got) > 0 {
+			t.Errorf("left behind: %v", got)
+		}
+	}
+}
+
+// If filling fails (a full disk) the next candidate is tried, but not if it is
+// the user's file that is wrong.
+func TestRunDirFill(t *testing.T) {
+	first, second := openBase(t), openBase(t)
+	bases := []base{{path: first}, {path: second}}
+	full := func(dir, final string) error {
+		if strings.HasPrefix(dir, first) {
+			return &os.PathError{Op: "write", Path: dir + "/config", Err: syscall.ENOSPC}
+		}
+		return os.WriteFile(filepath.Join(dir, "config"), []byte(final), 0o600)
+	}
+	d, err := newRunDir(bases, full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(d.path, "config")); string(got) != d.path || filepath.Dir(d.path) != second {
+		t.Errorf("fill was told %q, %v, want %s", got, err, d.path)
+	}
+	if err := d.remove(); err != nil {
+		t.Error(err)
+	}
+	if _, err := newRunDir(bases[:1], full); err == nil || !strings.Contains(err.Error(), first+" (no space left on device)") {
+		t.Errorf("newRunDir = %v, want the reason", err)
+	}
+	tries := 0
+	_, err = newRunDir(bases, func(string, string) error { tries++; return &parseError{File: "config", Line: 3, Problem: "x"} })
+	if err == nil || err.Error() != "config:3: x" || tries != 1 {
+		t.Errorf("newRunDir = %v after %d tries", err, tries)
+	}
+	for _, dir := range []string{first, second} {
+		if got := names(t, dir); len(got) > 0 {
+			t.Errorf("left behind: %v", got)
+		}
+	}
+}
+
+func TestSweep(t *testing.T) {
+	me, _, _ := startHelper(t, "private", openBase(t)) // a process that lives
+	pid, start := me.Process.Pid, startTime(me.Process.Pid)
+	const gone = 1 << 22 // above the largest process id
+	const random = "-0123456789abcdef"
+	old := time.Now().Add(-2 * makingTimeout)
+	for _, tt := range []struct {
+		name, dir string
+		lock      string // content of its lock file; "" for none
+		content   bool   // a file with a secret in it
+		age       time.Time
+		mode      os.FileMode
+		stays     bool
+	}{
+		{name: "process gone", dir: "brs-exec-1" + random, lock: fmt.Sprintf("%d 5\n", gone), content: true},
+		{name: "process lives", dir: "brs-exec-1" + random, lock: fmt.Sprintf("%d %d\n", pid, start), content: true, stays: true},
+		{name: "killed before it said who it was", dir: "brs-exec-1" + random, lock: "x", content: true},
+		{name: "removal cut short", dir: "brs-exec-1" + random},
+		{name: "no lock but content", dir: "brs-exec-1" + random, content: true, stays: true},
+		{name: "being made", dir: ".brs-exec-1" + random, lock: "x", age: time.Now(), stays: true},
+		{name: "killed while being made", dir: ".brs-exec-1" + random, lock: "x", content: true, age: old},
+		{name: "killed before the lock", dir: ".brs-exec-1" + random, age: old},
+		{name: "another name", dir: "brs-exec-build", lock: "x", stays: true},
+		{name: "nearly our name", dir: "brs-exec-1-0123456789abcdeg", lock: "x", stays: true},
+		{name: "open to others", dir: "brs-exec-1" + random, lock: "x", mode: 0o755, stays: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := openBase(t)
+			dir := filepath.Join(in, tt.dir)
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if tt.lock != "" {
+				put(t, filepath.Join(dir, lockedFile), tt.lock, 0o600)
+			}
+			if tt.content {
+				put(t, filepath.Join(dir, "credentials"), "secret", 0o600)
+			}
+			if tt.mode != 0 {
+				if err := os.Chmod(dir, tt.mode); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !tt.age.IsZero() {
+				if err := os.Chtimes(dir, tt.age, tt.age); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := names(t, dir)
+			sweep(in)
+			_, err := os.Stat(dir)
+			if stays := err == nil; stays != tt.stays {
+				t.Fatalf("it stays: %v, want %v", stays, tt.stays)
+			}
+			if tt.stays && len(names(t, dir)) != len(before) {
+				t.Errorf("it lost files: %v", names(t, dir))
+			}
+		})
+	}
+}
+
+func TestSweepFollowsNoLinks(t *testing.T) {
+	in, outside := openBase(t), openBase(t)
+	put(t, filepath.Join(outside, "keep"), "x", 0o600)
+	put(t, filepath.Join(outside, lockedFile), "x", 0o600)
+	if err := os.Chmod(outside, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(in, "brs-exec-1-0123456789abcdef")
+	if err := os.Symlink(outside, link); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(in, "brs-exec-2-0123456789abcdef")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(outside, "keep"), filepath.Join(dir, "config")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, lockedFile), "x", 0o600)
+	sweep(in)
+	holds(t, outside, map[string]string{"keep": "x", lockedFile: "x"})
+	if got := names(t, in); len(got) != 1 || got[0] != filepath.Base(link) {
+		t.Errorf("left %v, want the link", got)
+	}
+}
+
+// A lock that is held means alive, whatever the file says: the process may be
+// in another process id namespace.
+func TestSweepBelievesTheLock(t *testing.T) {
+	in := openBase(t)
+	cmd, stdin, dir := startHelper(t, "private", in)
+	put(t, filepath.Join(dir, lockedFile), "4194304 5\n", 0o600)
+	sweep(in)
+	if _, err := os.Stat(filepath.Join(dir, "config")); err != nil {
+		t.Fatalf("a live directory was swept: %v", err)
+	}
+	stdin.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if got := names(t, in); len(got) > 0 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
+// One that was killed leaves its directory, and the next one takes it away; a
+// third one that lives stays.
+func TestKilledIsSwept(t *testing.T) {
+	in := openBase(t)
+	_, _, alive := startHelper(t, "private", in)
+	cmd, _, dead := startHelper(t, "private", in)
+	cmd.Process.Kill()
+	cmd.Wait()
+	if _, err := os.Stat(filepath.Join(dead, "config")); err != nil {
+		t.Fatalf("nothing to sweep: %v", err)
+	}
+	_, _, next := startHelper(t, "private", in)
+	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the dead one's directory is still there: %v", err)
+	}
+	for _, dir := range []string{alive, next} {
+		if _, err := os.Stat(filepath.Join(dir, "config")); err != nil {
+			t.Errorf("a live one's is gone: %v", err)
+		}
+	}
+}
+
+// Many that start at once sweep the same dead ones and none of each other.
+func TestStartTogether(t *testing.T) {
+	in := openBase(t)
+	for i := range 5 {
+		dir := filepath.Join(in, fmt.Sprintf("brs-exec-%d-0123456789abcdef", i+1))
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(dir, lockedFile), "4194304 5\n", 0o600)
+	}
+	const n = 8
+	made := make(chan *runDir, n)
+	for range n {
+		go func() {
+			d, err := newRunDir([]base{{path: in}}, noFill)
+			if err != nil {
+				t.Error(err)
+			}
+			made <- d
+		}()
+	}
+	for range n {
+		if d := <-made; d != nil {
+			if _, err := os.Stat(filepath.Join(d.path, lockedFile)); err != nil {
+				t.Error(err)
+			}
+			defer d.remove()
+		}
+	}
+	if got := names(t, in); len(got) != n {
+		t.Errorf("%d directories, want %d: %v", len(got), n, got)
+	}
+}
+
+func TestAlive(t *testing.T) {
+	cmd, stdin, _ := startHelper(t, "private", openBase(t))
+	pid, start := cmd.Process.Pid, startTime(cmd.Process.Pid)
+	if !alive(pid, start) {
+		t.Error("a running process is dead")
+	}
+	if start != 0 && alive(pid, start+1) {
+		t.Error("a process that started later is the same")
+	}
+	stdin.Close()
+	for deadline := time.Now().Add(10 * time.Second); start != 0 && alive(pid, start); {
+		if time.Now().After(deadline) {
+			t.Fatal("one that only waits to be reaped lives") // where there is no start time, it does
+		}
+	}
+	cmd.Wait()
+	if alive(pid, start) {
+		t.Error("a process that has ended lives")
+	}
+}
+
+func TestDefaultBases(t *testing.T) {
+	env := map[string]string{"XDG_RUNTIME_DIR": "/run/user/1", "TMPDIR": "/var/tmp"}
+	var got []string
+	for _, b := range defaultBases(func(name string) string { return env[name] }) {
+		got = append(got, b.path)
+	}
+	want := "/run/user/1 /dev/shm /var/tmp /tmp"
+	if os.Geteuid() == 0 {
+		want = "/run/user/1 /run/brs-exec /dev/shm /var/tmp /tmp"
+	}
+	if s := strings.Join(got, " "); s != want {
+		t.Errorf("candidates = %s, want %s", s, want)
+	}
+}
