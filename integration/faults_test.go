@@ -203,6 +203,7 @@ func TestLateServer(t *testing.T) {
 // behind hands out sets that seem to have ended.
 func TestClockOffset(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	for _, offset := range []time.Duration{10 * time.Minute, -10 * time.Minute, 2 * time.Hour, -2 * time.Hour} {
 		t.Run(offset.String(), func(t *testing.T) {
 			t.Parallel()

@@ -59,6 +59,7 @@ const life = 20 * time.Second
 // calls across at least three expirations and not one of them is refused.
 func TestOutlives(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	for _, c := range clients() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -126,6 +127,7 @@ func checkOutlived(t *testing.T, w *world, p *process) {
 // handed to them are refused once it has expired.
 func TestBareDies(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	for _, c := range clients() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
