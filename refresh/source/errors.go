@@ -3,15 +3,12 @@ package source
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -106,7 +103,7 @@ func isAnswer(err error) bool {
 }
 
 func (s *Source) byServer() string {
-	if host := s.web.server(); host != "" {
+	if host, _, _ := s.web.last(); host != "" {
 		return " from " + host
 	}
 	return ""
@@ -138,6 +135,12 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 	if a, ok := answerOf(err); ok {
 		return s.judgeAnswer(f, role, service, a)
 	}
+	if _, replied, broken := s.web.last(); broken != nil {
+		err = broken
+	} else if replied {
+		// Whatever the SDK says now is about the answer, and likely to quote it.
+		return verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + endpointHint()}
+	}
 	if v, ok := s.judgeNetwork(err); ok {
 		return v
 	}
@@ -154,23 +157,7 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 			return verdict{err.Error(), true, "something must write the web identity token there"}
 		}
 	}
-	if quotesInput(err) {
-		return verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?"}
-	}
 	return verdict{text: foreign(deepest(err).Error())}
-}
-
-// quotesInput says whether err comes from parsing, and so may hold what was parsed.
-func quotesInput(err error) bool {
-	var (
-		de *smithy.DeserializationError
-		js *json.SyntaxError
-		jt *json.UnmarshalTypeError
-		tp *time.ParseError
-		xs *xml.SyntaxError
-	)
-	return errors.Is(err, errUnreadable) || errors.As(err, &de) || errors.As(err, &js) || errors.As(err, &jt) ||
-		errors.As(err, &tp) || errors.As(err, &xs)
 }
 
 // deepest is the error at the bottom of err: the SDK's layers on top of it say

@@ -44,7 +44,7 @@ func answerOf(err error) (reply, bool) {
 }
 
 func (a reply) String() string {
-	head := a.code
+	head := foreign(a.code)
 	if head == "" {
 		head = "refused"
 		if a.status != 0 {

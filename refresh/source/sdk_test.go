@@ -287,7 +287,7 @@ func TestContainer(t *testing.T) {
 		{"denied", 403, `{"code":"AccessDenied","message":"not for you ` + baseSecret + `"}`, "AccessDenied: not for you [redacted]", true},
 		{"throttled", 429, `slow down`, "HTTP 429", false},
 		{"server", 500, `{"code":"InternalServerException","message":"x"}`, "InternalServerException", false},
-		{"garbage", 200, `{"AccessKeyId":"` + shortSecret, "the answer breaks off", false},
+		{"garbage", 200, `{"AccessKeyId":"` + shortSecret, "unreadable answer", false},
 		{"secret for a time", 200, `{"AccessKeyId":"A","SecretAccessKey":"` + baseSecret + `","Expiration":"` + shortSecret + `"}`, "unreadable answer", false},
 		{"no keys", 200, `{}`, "gives no access key and secret", true},
 		{"html", 200, `<html>` + shortSecret + `</html>`, "unreadable answer", false},

@@ -135,6 +135,7 @@ func specHint(err error) string {
 func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	s.asking.Lock()
 	defer s.asking.Unlock()
+	s.web.asked("")
 	f := s.reread(ctx)
 	creds, err := s.retrieve(ctx, f)
 	if err != nil {

@@ -28,9 +28,11 @@ type web struct {
 	client *awshttp.BuildableClient
 	body   int64
 
-	mu    sync.Mutex
-	ahead time.Duration // local clock minus server's at the last response
-	host  string        // last one asked
+	mu      sync.Mutex
+	ahead   time.Duration // local clock minus server's at the last response
+	host    string        // last one asked
+	replied bool          // it has answered
+	broken  error         // what kept its answer from being read to the end
 }
 
 func newWeb(l limits) *web {
@@ -105,30 +107,42 @@ func (m watch) HandleDeserialize(ctx context.Context, in middleware.DeserializeI
 		m.w.asked(req.URL.Host)
 	}
 	out, md, err := next.HandleDeserialize(ctx, in)
-	if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil && resp.Response != nil {
+	// Where there was no answer the SDK makes one up, with no status.
+	if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil && resp.Response != nil && resp.StatusCode != 0 {
 		m.w.answered(time.Now(), resp.Header.Get("Date"))
 		if resp.Body != nil {
-			resp.Body = &bounded{ReadCloser: resp.Body, left: m.w.body}
+			resp.Body = &bounded{resp.Body, m.w, m.w.body}
 		}
 	}
 	return out, md, err
 }
 
+// asked begins an exchange with host, or with "" a retrieval.
 func (w *web) asked(host string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.host = host
+	w.host, w.replied, w.broken = host, false, nil
 }
 
-func (w *web) server() string {
+// last tells how the last exchange went.
+func (w *web) last() (host string, replied bool, broken error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.host
+	return w.host, w.replied, w.broken
+}
+
+func (w *web) failed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken = err
 }
 
 // answered keeps what a Date header (RFC 9110 section 6.6.1) tells. An answer
 // without one tells nothing, and leaves what was known.
 func (w *web) answered(now time.Time, date string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.replied = true
 	t, err := http.ParseTime(date)
 	if err != nil {
 		return
@@ -138,8 +152,6 @@ func (w *web) answered(now time.Time, date string) {
 	if ahead.Abs() < 2*time.Second {
 		ahead = 0
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.ahead = ahead
 }
 
@@ -151,14 +163,17 @@ func (w *web) skew() time.Duration {
 
 var errTooLong = errors.New("the answer is too long")
 
-// bounded is a body that fails, rather than ends, after so many bytes.
+// bounded is a body that fails, rather than ends, after so many bytes, and that
+// keeps why it failed: the SDK reports that as it reports a parse error.
 type bounded struct {
 	io.ReadCloser
+	w    *web
 	left int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
+		b.w.failed(errTooLong)
 		return 0, errTooLong
 	}
 	if int64(len(p)) > b.left {
@@ -166,5 +181,8 @@ func (b *bounded) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.left -= int64(n)
+	if err != nil && err != io.EOF {
+		b.w.failed(err)
+	}
 	return n, err
 }
