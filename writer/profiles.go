@@ -59,12 +59,50 @@ func (p *Private) config(user *iniFile) []byte {
 	f.set(p.isOurs, pairs...)
 	for _, name := range p.names {
 		for _, header := range configHeaders(name) {
-			if !slices.Contains(f.sections(), header) {
-				f.add(header, pairs...)
+			if !slices.ContainsFunc(f.sections(), func(have string) bool { return sameHeader(have, header) }) {
+				addSpelling(f, header, name, pairs)
 			}
 		}
 	}
 	return f.bytes()
+}
+
+// sameHeader tells whether all parsers take two section names for one: they do
+// not care how much space follows the first word.
+func sameHeader(a, b string) bool {
+	word := func(s string) (first, rest string) {
+		if i := strings.IndexAny(s, " \t"); i >= 0 {
+			return s[:i], strings.TrimSpace(s[i:])
+		}
+		return s, ""
+	}
+	a1, a2 := word(a)
+	b1, b2 := word(b)
+	return a1 == b1 && a2 == b2
+}
+
+// addSpelling adds a section for a profile that some parsers cannot find. If
+// others can, under another spelling, it gets the same settings: one that came
+// later in the file with fewer would hide the user's from them.
+func addSpelling(f *iniFile, header, profile string, pairs [][2]string) {
+	var body []iniLine
+	in := false
+	for _, l := range f.lines {
+		if l.kind == lineHeader {
+			if in = profileOf(l.name) == profile && strings.HasPrefix(l.name, "profile"); in {
+				body = nil
+			}
+		} else if in && l.kind != lineOther {
+			body = append(body, l)
+		}
+	}
+	if body == nil {
+		f.add(header, pairs...)
+		return
+	}
+	f.add(header)
+	f.lines = append(f.lines, body...)
+	f.endLines()
 }
 
 // configHeaders returns the section names under which all parsers find a

@@ -60,12 +60,9 @@ type Result struct {
 	Cause error
 }
 
-const (
-	maxSymlinks = 40 // as Linux
-	// maxRaces bounds how often a file is read anew because another program
-	// wrote it between our reading and our renaming.
-	maxRaces = 10
-)
+// maxRaces bounds how often a file is read anew because another program wrote
+// it between our reading and our renaming.
+const maxRaces = 10
 
 // Replace locks a sentinel beside the file (never the file: its inode changes),
 // reads the file, and gives what edit returns to a temporary file in the same
@@ -226,67 +223,6 @@ func (e *ownerError) Unwrap() error { return e.err }
 func mustWriteInPlace(err error) bool {
 	var owner *ownerError
 	return errors.As(err, &owner) || cannotRename(err)
-}
-
-// resolve returns the path of the file that path leads to, through symbolic
-// links; the file itself need not exist.
-func resolve(path string) (string, error) {
-	for range maxSymlinks {
-		// Not Dir and Base: they take ".." off before links are followed, while
-		// the kernel goes up from where a link has led.
-		dir, name := filepath.Split(path)
-		if dir == "" {
-			dir = "."
-		}
-		dir, err := filepath.EvalSymlinks(dir)
-		if err != nil {
-			return "", err
-		}
-		if path, err = filepath.Abs(filepath.Join(dir, name)); err != nil {
-			return "", err
-		}
-		info, err := os.Lstat(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return path, nil
-		}
-		if err != nil {
-			return "", err
-		}
-		if info.Mode()&fs.ModeSymlink == 0 {
-			return path, nil
-		}
-		link, err := os.Readlink(path)
-		if err != nil {
-			return "", err
-		}
-		if !filepath.IsAbs(link) {
-			link = dir + string(filepath.Separator) + link
-		}
-		path = link
-	}
-	return "", errors.New("too many symbolic links")
-}
-
-// readRegular returns the content of the file, and nil twice if there is none.
-func readRegular(path string) ([]byte, fs.FileInfo, error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("not a regular file (%s)", info.Mode().Type())
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if data == nil {
-		data = []byte{}
-	}
-	return data, info, nil
 }
 
 // Names of our own beside a file, for strays to be told from others' files.

@@ -8,8 +8,6 @@ import (
 // wantMode checks nothing: modes are not what protects files here.
 func wantMode(*testing.T, string, os.FileMode) {}
 
-func needRoot(t *testing.T) { t.Skip("needs a POSIX system") }
-
 func helpDrop([]string) error { return nil }
 
 func helpUmask([]string) error { return nil }

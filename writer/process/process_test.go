@@ -132,7 +132,7 @@ func TestOutputErrors(t *testing.T) {
 }
 
 func FuzzLine(f *testing.F) {
-	f.Add("AKID", `s"\` + "\x00\x1f\x7f", "tok\xff\u2028é")
+	f.Add("AKID", `s"\`+"\x00\x1f\x7f", "tok\xff\u2028é")
 	f.Add("", "<&>", "")
 	f.Fuzz(func(t *testing.T, id, secret, token string) {
 		dir := t.TempDir()

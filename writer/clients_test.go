@@ -1,0 +1,212 @@
+package writer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/google/go-cmp/cmp"
+)
+
+// userFiles are files as users have them. Real AWS parsers must see in our
+// copies what they see in these, but for our own profiles.
+var userFiles = []struct{ name, config, credentials string }{
+	{"plain", userConfig, userCredentials},
+	{"none", "", ""},
+	{"CRLF", strings.ReplaceAll(userConfig, "\n", "\r\n"), strings.ReplaceAll(userCredentials, "\n", "\r\n")},
+	{"no final newline", strings.TrimSuffix(userConfig, "\n"), strings.TrimSuffix(userCredentials, "\n")},
+	{"no final newline after a header", "[profile prod]\noutput = text\n[profile other]", "[other]"},
+	{"indented", strings.NewReplacer("\nregion", "\n  region", "\noutput", "\n  output", "\nrole", "\n  role", "\nsource", "\n  source", "\ns3 =\n  addr", "\n  s3 =\n    addr").Replace("[default]\nregion = x\noutput = json\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = a\ns3 =\n  addressing_style = path\n[profile a]\nregion = y\n"), "[default]\n\taws_access_key_id = A\n\taws_secret_access_key = B\n[a]\n  aws_access_key_id = A\n  aws_secret_access_key = B\n"},
+	{"cases and colons", "[default]\nREGION: x\nRole_Arn: arn:aws:iam::1:role/x\nSource_Profile = other\nOutput : text\n[profile other]\nRegion:y\n", "[other]\nAWS_ACCESS_KEY_ID: A\nAWS_Secret_Access_Key: B\n"},
+	{"comments", "; top\n[default] ; home\n# region = z\nregion = x # here\noutput = text ; there\n  # indented\n[profile prod] # work\nrole_arn = arn # of mine\noutput = a#b\n", "[prod] ; x\naws_access_key_id = A\naws_secret_access_key = B#;C\n"},
+	{"spellings", "[profile   prod]\noutput = a\n[profile \"with quotes\"]\noutput = b\n[profile\ttab]\noutput = c\n[nonprofile]\nx = 1\n[prod]\noutput = d\n", "[with quotes]\naws_access_key_id = A\naws_secret_access_key = B\n"},
+	{"spellings that not all understand", "[profile default]\noutput = a\ns3 =\n  addressing_style = path\n[profile 'prod']\n  output = b\n  retry_mode = standard", ""},
+	{"empty values", "[default]\nregion =\noutput =\nca_bundle =\n[profile prod]\nsso_session =\ncredential_process =\noutput = x\n", "[default]\naws_session_token =\nk = v\n"},
+	{"nested", "[default]\ns3 =\n  max_concurrent_requests = 20\n  role_arn = not a key\napi_versions =\n    ec2 = 2015-03-01\n    cloudfront = 2015-09-17\nrole_arn = x\nregion = y\n[plugins]\ncli_legacy = x\n", ""},
+	{"services", "[profile prod]\nservices = s\nsso_session = c\n[services s]\ndynamodb =\n  endpoint_url = http://127.0.0.1:1\ns3 =\n  endpoint_url = http://127.0.0.1:2\n[sso-session c]\nsso_region = r\nsso_start_url = u\nsso_registration_scopes = a\n[preview]\ncloudfront = true\n", ""},
+}
+
+// views makes our copies of each of userFiles.
+func views(t *testing.T, mode Mode) (ps []*Private) {
+	t.Helper()
+	for _, u := range userFiles {
+		p, err := newPrivate(t, u.config, u.credentials, Options{Profile: "prod", Region: "eu-central-1", Mode: mode})
+		if err != nil {
+			t.Fatalf("%s: %v", u.name, err)
+		}
+		if err := deliver(p, numbered(5)); err != nil {
+			t.Fatalf("%s: %v", u.name, err)
+		}
+		ps = append(ps, p)
+	}
+	return ps
+}
+
+// The shared configuration as aws-sdk-go-v2 loads it.
+func TestGoSDKReads(t *testing.T) {
+	load := func(profile, configFile, credentialsFile string) (config.SharedConfig, error) {
+		return config.LoadSharedConfigProfile(context.Background(), profile, func(o *config.LoadSharedConfigOptions) {
+			o.ConfigFiles, o.CredentialsFiles = []string{configFile}, []string{credentialsFile}
+		})
+	}
+	for _, mode := range []Mode{Auto, File} {
+		for i, p := range views(t, mode) {
+			name := userFiles[i].name
+			ours := func(profile string) (config.SharedConfig, error) {
+				return load(profile, filepath.Join(p.Dir(), "config"), filepath.Join(p.Dir(), "credentials"))
+			}
+			for _, profile := range []string{"default", "prod"} {
+				got, err := ours(profile)
+				if err != nil {
+					t.Errorf("%s: profile %s: %v", name, profile, err)
+					continue
+				}
+				wantID, wantCommand := "", p.command
+				if mode == File {
+					wantID = "AKID5"
+				}
+				if got.CredentialProcess != wantCommand || got.Credentials.AccessKeyID != wantID || got.Region != "eu-central-1" ||
+					got.RoleARN+got.SourceProfileName+got.SSOSessionName+got.SSOAccountID+got.SSORoleName+got.WebIdentityTokenFile+got.CredentialSource != "" {
+					t.Errorf("%s: profile %s = %+v", name, profile, got)
+				}
+				// The rest is the user's.
+				if was, err := load(profile, p.opt.ConfigFile, p.opt.CredentialsFile); err == nil {
+					if was.ServicesSectionName != got.ServicesSectionName || was.CustomCABundle != got.CustomCABundle || was.RetryMode != got.RetryMode || !cmp.Equal(was.Services, got.Services) {
+						t.Errorf("%s: profile %s lost settings: %+v, was %+v", name, profile, got, was)
+					}
+				}
+			}
+			for _, profile := range []string{"other", "child", "a", "with quotes", "tab", "base"} {
+				was, wasErr := load(profile, p.opt.ConfigFile, p.opt.CredentialsFile)
+				got, gotErr := ours(profile)
+				if wasErr != nil || gotErr != nil {
+					if (wasErr == nil) != (gotErr == nil) {
+						t.Errorf("%s: profile %s: %v, was %v", name, profile, gotErr, wasErr)
+					}
+					continue
+				}
+				// Where a profile comes from is another file now, and what it is
+				// based on may be ours.
+				for _, c := range []*config.SharedConfig{&was, &got} {
+					c.Credentials.Source, c.Source = "", nil
+				}
+				if diff := cmp.Diff(was, got); diff != "" {
+					t.Errorf("%s: profile %s (-before +after):\n%s", name, profile, diff)
+				}
+			}
+		}
+	}
+}
+
+const botocoreScript = `
+import json, sys
+from botocore.configloader import load_config, raw_config_parse
+out = []
+for config, credentials in json.load(sys.stdin):
+    out.append({"config": load_config(config), "credentials": raw_config_parse(credentials)})
+json.dump(out, sys.stdout)
+`
+
+type botocoreView struct {
+	Config struct {
+		Profiles                                 map[string]map[string]any
+		SSOSessions, Services, Plugins, Preview map[string]any
+	}
+	Credentials map[string]map[string]any
+}
+
+func (v *botocoreView) UnmarshalJSON(data []byte) error {
+	var raw struct {
+		Config struct {
+			Profiles    map[string]map[string]any `json:"profiles"`
+			SSOSessions map[string]any            `json:"sso_sessions"`
+			Services    map[string]any            `json:"services"`
+			Plugins     map[string]any            `json:"plugins"`
+			Preview     map[string]any            `json:"preview"`
+		} `json:"config"`
+		Credentials map[string]map[string]any `json:"credentials"`
+	}
+	err := json.Unmarshal(data, &raw)
+	v.Config.Profiles, v.Config.SSOSessions, v.Config.Services = raw.Config.Profiles, raw.Config.SSOSessions, raw.Config.Services
+	v.Config.Plugins, v.Config.Preview, v.Credentials = raw.Config.Plugins, raw.Config.Preview, raw.Credentials
+	return err
+}
+
+// expect turns what botocore sees in the user's files into what it must see in
+// ours.
+func (v *botocoreView) expect(p *Private) {
+	keys := map[string]any{"aws_access_key_id": "AKID5", "aws_secret_access_key": "SECRET5", "aws_session_token": "TOKEN5"}
+	for _, profiles := range []*map[string]map[string]any{&v.Config.Profiles, &v.Credentials} {
+		inConfig := profiles == &v.Config.Profiles
+		if *profiles == nil {
+			*profiles = map[string]map[string]any{}
+		}
+		for _, name := range p.names {
+			section := (*profiles)[name]
+			if section == nil {
+				section = map[string]any{}
+			}
+			maps.DeleteFunc(section, func(key string, _ any) bool { return slices.Contains(credentialKeys, key) || key == "region" })
+			if p.opt.Mode != File {
+				section["credential_process"] = p.command
+			} else if !inConfig {
+				maps.Copy(section, keys)
+			}
+			if inConfig {
+				section["region"] = "eu-central-1"
+			}
+			(*profiles)[name] = section
+		}
+	}
+	v.Credentials[StaticProfile] = keys
+}
+
+// The files as botocore (boto3, the AWS CLI) reads them: Python's configparser,
+// a parser of another kind.
+func TestBotocoreReads(t *testing.T) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("no python3")
+	}
+	if err := exec.Command(python, "-c", "import botocore.configloader").Run(); err != nil {
+		t.Skip("no botocore for python3")
+	}
+	for _, mode := range []Mode{Auto, File} {
+		ps := views(t, mode)
+		var files [][2]string
+		for _, p := range ps {
+			files = append(files, [2]string{p.opt.ConfigFile, p.opt.CredentialsFile},
+				[2]string{filepath.Join(p.Dir(), "config"), filepath.Join(p.Dir(), "credentials")})
+		}
+		input, err := json.Marshal(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(python, "-c", botocoreScript)
+		cmd.Stdin = bytes.NewReader(input)
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		output, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("python: %v\n%s", err, &stderr)
+		}
+		var seen []*botocoreView
+		if err := json.Unmarshal(output, &seen); err != nil {
+			t.Fatal(err)
+		}
+		for i, p := range ps {
+			want, got := seen[2*i], seen[2*i+1]
+			want.expect(p)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", userFiles[i].name, diff)
+			}
+		}
+	}
+}
