@@ -74,9 +74,10 @@ func (j *Job) Forward(sig syscall.Signal, group bool) error {
 	if sig == unix.SIGCONT {
 		return j.resume()
 	}
-	if !j.own && j.Typed(sig) {
+	if j.Typed(sig) {
 		return nil
 	}
+	j.lend()
 	if group {
 		return j.SignalGroup(sig)
 	}
@@ -103,10 +104,21 @@ func (j *Job) resume() error {
 		}
 		return j.Signal(unix.SIGCONT)
 	}
-	if j.tty != nil && j.tty.foreground() == unix.Getpgrp() {
-		j.tty.give(j.group)
-	}
+	j.lend()
 	return unix.Kill(-j.group, unix.SIGCONT)
+}
+
+// lend gives the terminal to the child's group if ours has it. It reports
+// whether it did.
+//
+// A shell that brings a running job to the foreground tells nobody, so this is
+// tried whenever something happens that hints at it.
+func (j *Job) lend() bool {
+	if !j.own || j.tty == nil || j.tty.foreground() != unix.Getpgrp() {
+		return false
+	}
+	j.tty.give(j.group)
+	return true
 }
 
 // Suspended tells the job that its child was stopped by sig. If that happened
@@ -125,6 +137,9 @@ func (j *Job) Suspended(sig syscall.Signal) error {
 			return unix.Kill(-j.group, unix.SIGCONT)
 		}
 		return nil
+	}
+	if (sig == unix.SIGTTIN || sig == unix.SIGTTOU) && j.lend() {
+		return unix.Kill(-j.group, unix.SIGCONT) // it only wanted the terminal
 	}
 	if j.own && j.tty.foreground() == j.group {
 		j.tty.give(unix.Getpgrp())
