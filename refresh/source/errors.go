@@ -42,11 +42,11 @@ func (e *configError) Unwrap() error { return e.err }
 // commandError is a command that failed, outputError one that printed something
 // else than credentials. Neither holds anything of the output.
 type commandError struct {
-	name string
+	name string // prefix, where what the base is called does not say it
 	err  error
 }
 
-func (e *commandError) Error() string { return "command " + e.name + ": " + e.err.Error() }
+func (e *commandError) Error() string { return e.name + e.err.Error() }
 func (e *commandError) Unwrap() error { return e.err }
 
 type outputError struct{ err error }
@@ -117,7 +117,9 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 		return judgeConfig(conf.err)
 	}
 	if errors.As(err, &cmd) {
-		return judgeCommand(cmd.err)
+		v := judgeCommand(cmd.err)
+		v.text = cmd.name + v.text
+		return v
 	}
 	if errors.Is(err, errEmpty) {
 		return verdict{text: errEmpty.Error(), permanent: true}
@@ -197,7 +199,7 @@ func judgeCommand(err error) verdict {
 	case errors.As(err, &path):
 		return verdict{deepest(path).Error(), true, "it is run without a shell: give the path of a program, and its arguments"}
 	}
-	return verdict{text: deepest(err).Error()}
+	return verdict{text: foreign(deepest(err).Error())}
 }
 
 func judgeConfig(err error) verdict {

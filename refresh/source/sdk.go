@@ -85,7 +85,7 @@ func (s *Source) local(f *found, env config.EnvConfig, shared config.SharedConfi
 	switch {
 	case len(s.spec.Command) > 0:
 		f.what = "command " + program(s.spec.Command)
-		f.base = s.command(s.spec.Command)
+		f.base = s.command(s.spec.Command, "")
 	case s.spec.Profile == "" && env.Credentials.HasKeys():
 		f.what, f.origin = "environment variables", []aws.CredentialSource{aws.CredentialSourceEnvVars}
 		f.base = fixed(s.envExpiry(env.Credentials))
@@ -99,7 +99,7 @@ func (s *Source) local(f *found, env config.EnvConfig, shared config.SharedConfi
 		return false
 	default:
 		f.inProfile(shared.Profile, aws.CredentialSourceProfileProcess, aws.CredentialSourceProcess)
-		f.base = s.command(shell(shared.CredentialProcess))
+		f.base = s.command(shell(shared.CredentialProcess), "credential_process: ")
 	}
 	return true
 }
@@ -180,7 +180,7 @@ func (s *Source) chain(ctx context.Context, f *found, env config.EnvConfig, shar
 	if f.from(aws.CredentialSourceProcess) {
 		for c := &shared; c != nil; c = c.Source {
 			if c.Source == nil {
-				f.base = s.command(shell(c.CredentialProcess))
+				f.base = s.command(shell(c.CredentialProcess), "credential_process: ")
 			}
 		}
 	}

@@ -1,0 +1,41 @@
+//go:build unix
+
+package source
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+)
+
+// gone checks that the process whose id is in the file has ended. One that never
+// came to write it has been killed before.
+func gone(t *testing.T, pidFile string) {
+	t.Helper()
+	text, err := os.ReadFile(pidFile)
+	if err != nil {
+		return
+	}
+	var pid int
+	if _, err := fmt.Sscan(string(text), &pid); err != nil {
+		return
+	}
+	eventually(t, "the command's child is killed", func() bool {
+		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || zombie(pid)
+	})
+}
+
+// zombie says whether a process has ended and only waits to be reaped, which where
+// no init does that is the end of it.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	var id int
+	var name, state string
+	fmt.Sscan(string(stat), &id, &name, &state)
+	return state == "Z"
+}
