@@ -84,9 +84,9 @@ func (p *program) app() *cli.App {
 		DisableSliceFlagSeparator: true,
 		Writer:                    p.stdout,
 		ErrWriter:                 p.stderr,
-		Flags:                     slices.Concat(sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags(), []cli.Flag{cli.HelpFlag}),
+		Flags:                     slices.Concat(sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn"), []cli.Flag{cli.HelpFlag}),
 		Commands: []*cli.Command{
-			p.credentialsCommand(), p.completionCommand(),
+			p.credentialsCommand(), p.demoCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", OnUsageError: usageError, HideHelpCommand: true, Action: func(*cli.Context) error {
 				_, err := fmt.Fprintln(p.stdout, "brs-exec", version())
 				return err

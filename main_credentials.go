@@ -32,7 +32,7 @@ func (p *program) credentialsCommand() *cli.Command {
 		Usage:           "print one set of credentials, for a credential_process line or a script",
 		UsageText:       "brs-exec credentials [FLAGS]",
 		Description:     "credential_process = brs-exec credentials --role-arn arn:aws:iam::123456789012:role/NAME",
-		Flags:           append(flags, outputFlags()...),
+		Flags:           append(flags, outputFlags("warn")...),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.credentials,

@@ -83,10 +83,10 @@ func childFlags() []cli.Flag {
 	}
 }
 
-func outputFlags() []cli.Flag {
+func outputFlags(level string) []cli.Flag {
 	return []cli.Flag{
 		text(aboutOutput, "config", "", "YAML `FILE` with settings, a flag's name as the key"),
-		text(aboutOutput, "log-level", "warn", "`LEVEL`: debug, info, warn, error"),
+		text(aboutOutput, "log-level", level, "`LEVEL`: debug, info, warn, error"),
 		text(aboutOutput, "log-format", "text", "`FORMAT`: text, json"),
 		truth(aboutOutput, "quiet", "say nothing but errors, as for cron"),
 	}
@@ -194,7 +194,7 @@ func splitList(s string) []string {
 // settings lists the names of all flags of all subcommands that can be set in a file.
 func settings() []string {
 	var names []string
-	for _, flags := range [][]cli.Flag{sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags(), credentialsFlags()} {
+	for _, flags := range [][]cli.Flag{sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn"), credentialsFlags()} {
 		for _, f := range flags {
 			names = append(names, f.Names()[0])
 		}

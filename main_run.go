@@ -27,6 +27,7 @@ type session struct {
 	log      *slog.Logger
 	watch    func(refresh.Event)           // besides the log; for the demo
 	services []func(context.Context) error // run as long as the command; for the demo
+	after    func(code int)                // told the exit code, before it is passed on; for the demo
 
 	child     *supervisor.Supervisor
 	end       context.CancelCauseFunc
@@ -55,6 +56,9 @@ func (p *program) session(c *cli.Context) (*session, error) {
 		pl.Source.Names = names(p.argv)
 	}
 	pl.Source.Stderr = p.stderr
+	if p.signals == nil {
+		p.signals = supervisor.Hold()
+	}
 	return &session{program: p, plan: pl, log: log}, nil
 }
 
@@ -89,6 +93,9 @@ func (s *session) run() (int, error) {
 	exit, err := s.supervise(ctx, src, files)
 	if closed := files.Close(); closed != nil {
 		s.log.Warn("the run directory stays behind", "err", closed)
+	}
+	if s.after != nil && err == nil {
+		s.after(exit.Code)
 	}
 	switch {
 	case err == nil && errors.Is(exit.Cause, errExpired):
