@@ -287,3 +287,12 @@ func poll(within time.Duration, ok func() bool) bool {
 	}
 	return true
 }
+
+// read is the content of a file in the world's directory, "" if there is none.
+func (w *world) read(name string) string {
+	b, err := os.ReadFile(w.path(name))
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
