@@ -116,7 +116,7 @@ json.dump(out, sys.stdout)
 
 type botocoreView struct {
 	Config struct {
-		Profiles                                 map[string]map[string]any
+		Profiles                                map[string]map[string]any
 		SSOSessions, Services, Plugins, Preview map[string]any
 	}
 	Credentials map[string]map[string]any

@@ -83,7 +83,7 @@ func plainValue(s string) bool {
 	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
 		return false
 	}
-	// Go takes quotes off.
+	// Go takes quotes off, and does not survive a lone one.
 	n := len(s)
-	return n < 2 || s[0] != s[n-1] || s[0] != '"' && s[0] != '\''
+	return n == 0 || s[0] != s[n-1] || s[0] != '"' && s[0] != '\''
 }

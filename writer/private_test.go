@@ -383,6 +383,7 @@ func TestDeliverErrors(t *testing.T) {
 		{"no secret", "without an access key id or a secret", map[string]aws.Credentials{"x": {AccessKeyID: "A"}}},
 		{"line break", "session token has a character", map[string]aws.Credentials{"x": {AccessKeyID: "A", SecretAccessKey: "B", SessionToken: "hidden\n[x]"}}},
 		{"quotes", "secret access key has a character", map[string]aws.Credentials{"x": {AccessKeyID: "A", SecretAccessKey: `"hidden"`}}},
+		{"one quote", "access key id has a character", map[string]aws.Credentials{"x": {AccessKeyID: "'", SecretAccessKey: "B"}}},
 		{"two sets", "internal error", map[string]aws.Credentials{"x": numbered(1), "y": numbered(2)}},
 	} {
 		err := p.Deliver(context.Background(), tt.sets)
