@@ -98,7 +98,7 @@ func (s *Source) byCode(f *found, service, code string) (verdict, bool) {
 	case "ExpiredToken", "ExpiredTokenException":
 		return s.expired(f), true
 	case "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "InvalidToken", "AuthFailure":
-		return verdict{permanent: true, hint: "these keys are not known" + s.byServer() + ": deleted, mistyped, or of another endpoint or partition" + endpointHint()}, true
+		return verdict{permanent: true, hint: "these keys are not known" + strings.Replace(s.byServer(), "from", "to", 1) + ": deleted, mistyped, or of another endpoint or partition" + endpointHint()}, true
 	case "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired", "IncompleteSignature":
 		if h := skewHint(s.Skew()); h != "" {
 			return verdict{hint: h}, true // a clock is often set soon after a start or a resume
@@ -144,7 +144,7 @@ func (f *found) deniedHint(role *roleError, service string) string {
 			who = f.roles[i-1].ARN
 		}
 	}
-	return fmt.Sprintf("the role's trust policy must allow %s (its external id, tags and MFA conditions, too), whose own policy must allow sts:AssumeRole", who)
+	return fmt.Sprintf("the role's trust policy must allow the identity behind %s (its external id, tags and MFA conditions, too), and that identity's own policy sts:AssumeRole", who)
 }
 
 func skewHint(skew time.Duration) string {
@@ -215,7 +215,11 @@ func (s *Source) judgeMetadata(f *found, err error) (verdict, bool) {
 		if strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true") {
 			why = "the instance metadata service is disabled"
 		}
-		return verdict{"no AWS credentials found: none in the environment, in the profile, or from a container, and " + why, true, noSourceHint()}, true
+		where := "in the environment, in the profile, or from a container"
+		if s.spec.Profile != "" {
+			where = fmt.Sprintf("in profile %q, or from a container", s.spec.Profile)
+		}
+		return verdict{"no AWS credentials found: none " + where + ", and " + why, true, noSourceHint()}, true
 	}
 	a, ok := answerOf(err)
 	switch {

@@ -18,13 +18,13 @@ func TestAnswers(t *testing.T) {
 		hint          string
 	}{
 		{403, "AccessDenied", "User: arn:aws:iam::123456789012:user/ops is not authorized to perform: sts:AssumeRole on resource: " + roleA,
-			"AccessDenied: User: arn:aws:iam::123456789012:user/ops is not authorized to perform: sts:AssumeRole on resource: " + roleA, true, "trust policy must allow environment variables"},
+			"AccessDenied: User: arn:aws:iam::123456789012:user/ops is not authorized to perform: sts:AssumeRole on resource: " + roleA, true, "trust policy must allow the identity behind environment variables"},
 		{403, "Unknown", "", "HTTP 403 Forbidden from 127.0.0.1", true, "trust policy"}, // radosgw
 		{404, "Unknown", "", "HTTP 404 Not Found from 127.0.0.1", true, "(AWS_ENDPOINT_URL is set)"},
 		{400, "Unknown", "", "HTTP 400 Bad Request from 127.0.0.1", true, ""},
 		{405, "MethodNotAllowed", "x", "MethodNotAllowed: x", true, ""},
 		{403, "ExpiredToken", "The security token included in the request is expired", "ExpiredToken: The security token included in the request is expired", true, "renew them"},
-		{403, "InvalidClientTokenId", "The security token included in the request is invalid.", "InvalidClientTokenId", true, "these keys are not known from 127.0.0.1"},
+		{403, "InvalidClientTokenId", "The security token included in the request is invalid.", "InvalidClientTokenId", true, "these keys are not known to 127.0.0.1"},
 		{403, "InvalidAccessKeyId", "The Access Key Id you provided does not exist in our records.", "InvalidAccessKeyId", true, "these keys are not known"}, // MinIO
 		{403, "SignatureDoesNotMatch", "Check your key and signing method.", "SignatureDoesNotMatch", true, "secret access key"},
 		{403, "RegionDisabledException", "STS is not activated in this region", "RegionDisabledException", true, "--region"},
@@ -83,7 +83,7 @@ func TestDeniedInChain(t *testing.T) {
 		return c.Get("RoleArn") == roleB && refuse(w, 403, "AccessDenied", "no")
 	}
 	_, err := mustNew(t, Spec{Roles: Chain([]string{roleA, roleB}, Role{})}).Retrieve(t.Context())
-	if e := failure(t, err); !strings.Contains(e.Error(), "assume role "+roleB+": AccessDenied: no") || !strings.Contains(e.Hint, "must allow "+roleA) {
+	if e := failure(t, err); !strings.Contains(e.Error(), "assume role "+roleB+": AccessDenied: no") || !strings.Contains(e.Hint, "must allow the identity behind "+roleA) {
 		t.Errorf("error %q, hint %q", e, e.Hint)
 	}
 }
@@ -101,6 +101,8 @@ func TestProfileErrors(t *testing.T) {
 			`source_profile "bas": there is no such profile`, `did you mean "base"?`},
 		{"sso session", "[profile app]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n", "app", "failed to find SSO session section, corp", ""},
 		{"credential_source", "[profile app]\nrole_arn = " + roleA + "\ncredential_source = Nowhere\n", "app", "credential_source values must be", ""},
+		{"mfa", "[profile app]\nrole_arn = " + roleA + "\nmfa_serial = arn:aws:iam::1:mfa/ann\nsource_profile = base\n[profile base]\naws_access_key_id = A\naws_secret_access_key = " + baseSecret + "\n", "app",
+			"asks for an MFA code (mfa_serial)", "get-session-token"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -111,6 +113,15 @@ func TestProfileErrors(t *testing.T) {
 				t.Errorf("error %q, permanent %v, hint %q; want %q, %q", e, e.Permanent, e.Hint, tt.want, tt.hint)
 			}
 		})
+	}
+}
+
+func TestLogin(t *testing.T) {
+	conf, _ := isolate(t)
+	write(t, conf, "[profile app]\nlogin_session = arn:aws:iam::123456789012:user/ann\nregion = eu-west-1\n")
+	_, err := mustNew(t, Spec{Profile: "app"}).Retrieve(t.Context())
+	if e := failure(t, err); !e.Permanent || !strings.HasPrefix(e.Error(), `profile "app": `) || e.Hint != "aws login --profile app" {
+		t.Errorf("error %q, permanent %v, hint %q; want a hint to log in", e, e.Permanent, e.Hint)
 	}
 }
 

@@ -270,6 +270,10 @@ func TestNothingFound(t *testing.T) {
 			if !e.Permanent || !strings.Contains(e.Error(), "no AWS credentials found") || !strings.Contains(e.Hint, "pass --profile NAME") || !strings.HasSuffix(e.Hint, "default, dev, prod") {
 				t.Errorf("error %q, permanent %v, hint %q", e, e.Permanent, e.Hint)
 			}
+			_, err = mustNew(t, Spec{Profile: "prod"}).Retrieve(t.Context())
+			if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), `none in profile "prod"`) {
+				t.Errorf("error %q, permanent %v", e, e.Permanent)
+			}
 		})
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -307,13 +309,18 @@ func TestCABundle(t *testing.T) {
 	mustRetrieve(t, mustNew(t, Spec{}))
 }
 
+// Go reads the proxy variables once, so that this takes a process of its own.
 func TestProxy(t *testing.T) {
-	if _, err := http.ProxyFromEnvironment(httptest.NewRequest("GET", "http://sts.invalid", nil)); err != nil {
-		t.Skip("the environment's proxy is not readable")
+	isolate(t)
+	baseEnv(t)
+	proxy := newSTS(t)
+	setenv(t, "HTTP_PROXY="+proxy.URL, "AWS_ENDPOINT_URL=http://sts.invalid")
+	out, err := exec.Command(os.Args[0], "helper", "assume").CombinedOutput()
+	if err != nil || string(out) != "ASIAROLE1" {
+		t.Errorf("output %q, %v, want ASIAROLE1", out, err)
 	}
-	w := newWeb(limits{})
-	if w.client.GetTransport().Proxy == nil {
-		t.Error("no proxy from the environment is used")
+	if calls := proxy.got(); len(calls) != 1 || calls[0].keyID != "AKIABASE" {
+		t.Errorf("the proxy got %+v", calls)
 	}
 }
 
