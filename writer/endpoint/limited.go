@@ -9,9 +9,10 @@ import (
 
 const (
 	// maxConns bounds memory (about 16 KiB a connection) and, more important, the descriptors that refreshes need too.
-	maxConns = 64
-	// dawdleTime is when a connection counts as one that only sits there: an answer takes well under a millisecond.
-	dawdleTime = 100 * time.Millisecond
+	maxConns = 128
+	// dawdleTime is when a connection counts as one that only sits there. An answer takes well under a millisecond, but this
+	// process may be kept from running for much longer on a busy machine.
+	dawdleTime = 250 * time.Millisecond
 )
 
 // limited is a listener with a bounded number of open connections. When it is full it does not shut new clients out, which

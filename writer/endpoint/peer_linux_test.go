@@ -65,7 +65,7 @@ func TestPeerUID(t *testing.T) {
 	}
 }
 
-// TestIMDSOtherUser comes as nobody. A thread can change its user alone; it ends with the goroutine that locked it.
+// TestIMDSOtherUser comes as nobody. On Linux one thread can change its user alone.
 func TestIMDSOtherUser(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -86,12 +86,14 @@ func TestIMDSOtherUser(t *testing.T) {
 		m := startIMDS(t, IMDSOptions{AnyUser: tt.any, AllowV1: tt.v1}, nil)
 		got := make(chan error, 1)
 		go func() {
-			runtime.LockOSThread()
+			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 			const nobody, unchanged = 65534, ^uintptr(0)
 			if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, nobody, unchanged); errno != 0 {
 				got <- errno
 				return
 			}
+			// The first thread of a process does not end, and whoever looks at the process sees its user.
+			defer syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, 0, unchanged)
 			c, err := net.Dial("tcp", m.socket.listener.Addr().String())
 			if err != nil {
 				got <- err

@@ -3,8 +3,10 @@ package endpoint
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"runtime"
 	"strings"
 	"testing"
@@ -98,8 +100,8 @@ func TestIdleConnectionsDoNotLockOut(t *testing.T) {
 	if got := get(t, s.URL(""), s.token); got.status != 200 {
 		t.Errorf("status %d, want 200", got.status)
 	}
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("answered after %v, want under a second, which is when SDKs give up", took)
+	if took := time.Since(begin); took > headerTime*2/3 {
+		t.Errorf("answered after %v, want well before %v, when idle connections end by themselves", took, headerTime)
 	}
 	if !closedWithin(idle[0], time.Second) {
 		t.Error("the oldest idle connection is still open")
@@ -115,16 +117,59 @@ func TestIdleConnectionsDoNotLockOut(t *testing.T) {
 // TestBurstIsServed sends many more requests at once than there are places; every one must be answered.
 func TestBurstIsServed(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, Options{}, map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)})
-	const clients = 8 * maxConns
-	got := make(chan int, clients)
+	s, err := Listen(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Deliver(t.Context(), map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	s.socket.listener.dawdle = testTimeout // on a machine that is busy with other tests nothing here is late
+	start(t, s.Run)
+	const clients = 4 * maxConns
+	address, lines := lines(s.URL(""), s.token)
+	got := make(chan error, clients)
 	for range clients {
-		go func() { got <- get(t, s.URL(""), s.token).status }()
+		go func() {
+			r, err := exchange(address, lines...)
+			if err == nil && r.status != 200 {
+				err = fmt.Errorf("status %d", r.status)
+			}
+			got <- err
+		}()
 	}
 	for range clients {
-		if status := <-got; status != 200 {
-			t.Fatalf("status %d, want 200", status)
+		if err := <-got; err != nil {
+			t.Errorf("one of %d: %v", clients, err)
 		}
+	}
+}
+
+// TestRunWaitsForHandlers has an answer that is not ready when Run stops waiting for answers to be sent.
+func TestRunWaitsForHandlers(t *testing.T) {
+	t.Parallel()
+	entered, release := make(chan struct{}), make(chan struct{})
+	s, err := listen("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		close(entered)
+		<-release
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.run(ctx) }()
+	io.WriteString(dial(t, s), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-entered
+	cancel()
+	select {
+	case err := <-done:
+		t.Errorf("run returned %v while a handler was running", err)
+	case <-time.After(2 * drainTime):
+	}
+	close(release)
+	if err := <-done; err != nil {
+		t.Errorf("run: %v", err)
 	}
 }
 
