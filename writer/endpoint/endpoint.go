@@ -31,7 +31,7 @@ import (
 type Options struct {
 	// Profile is the one that Env points at; every other delivered profile has its own URL.
 	Profile string
-	// Address is a loopback "host:port"; "" is a free port of 127.0.0.1 (of ::1 where there is no IPv4).
+	// Address is a loopback literal and a port, as "127.0.0.1:0"; "" is a free port of 127.0.0.1 (of ::1 where there is no IPv4).
 	Address string
 	// TokenFile, if not "", is created by Listen with mode 0600 and holds the token without a newline, which every SDK
 	// would send and then be refused for. It must not exist yet. Run removes it.

@@ -26,7 +26,7 @@ type IMDSOptions struct {
 	Role string
 	// Region answers the region and zone look-ups; "" leaves them 404, as clients expect where there is none.
 	Region string
-	// Address is a loopback "host:port"; "" is a free port of 127.0.0.1. Old Ruby SDKs only ever ask port 80.
+	// Address is a loopback literal and a port, as "127.0.0.1:0"; "" is a free port of 127.0.0.1. Old Ruby SDKs only ever ask port 80.
 	Address string
 	// AllowV1 also answers requests without a session token.
 	AllowV1 bool
