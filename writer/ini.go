@@ -188,7 +188,7 @@ func (f *iniFile) add(name string, pairs ...[2]string) {
 func (f *iniFile) endLines() {
 	for i := range f.lines[:max(0, len(f.lines)-1)] {
 		if !strings.HasSuffix(f.lines[i].text, "\n") {
-			f.lines[i].text += f.eol
+			f.lines[i].text = strings.TrimSuffix(f.lines[i].text, "\r") + f.eol
 		}
 	}
 }

@@ -31,7 +31,7 @@ func parseINI(file string, data []byte) (*iniFile, error) {
 		}
 		text := string(data[:end])
 		data = data[end:]
-		if number == 1 && strings.HasSuffix(text, "\r\n") {
+		if number == 1 && strings.HasSuffix(strings.TrimSuffix(text, "\n"), "\r") {
 			f.eol = "\r\n"
 		}
 		content := text

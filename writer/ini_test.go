@@ -29,6 +29,7 @@ func TestINIEdit(t *testing.T) {
 		{"no final newline after another key", "[default]\nregion = x\na = 1", "[default]\nregion = new\na = 1"},
 		{"no final newline of our key", "[default]\nregion = x", "[default]\nregion = new\n"},
 		{"CRLF", "[default]\r\nregion = x\r\na = 1\r\n", "[default]\r\nregion = new\r\na = 1\r\n"},
+		{"half a CRLF at the end", "[default]\r", "[default]\r\nregion = new\r\n"},
 		{"byte order mark", "\ufeff[default]\nrole_arn = x\n", "\ufeff[default]\nregion = new\n"},
 		{"removed with its further lines", "[default]\nrole_arn = x\n  more\n# kept\n\n  and more\na = 1\n", "[default]\nregion = new\n# kept\n\na = 1\n"},
 		{"nested block stays", "[default]\ns3 =\n  role_arn = no key\n  addressing_style = path\na = 1\n", "[default]\nregion = new\ns3 =\n  role_arn = no key\n  addressing_style = path\na = 1\n"},
@@ -193,7 +194,7 @@ func checkKept(t *testing.T, before, after string, keys ...string) {
 		if ours || line == "" {
 			continue
 		}
-		for len(rest) > 0 && rest[0] != line && strings.TrimRight(rest[0], "\r\n") != line {
+		for len(rest) > 0 && rest[0] != line && strings.TrimRight(rest[0], "\r\n") != strings.TrimRight(line, "\r") {
 			rest = rest[1:]
 		}
 		if len(rest) == 0 {
