@@ -234,7 +234,9 @@ func (s *schedule) failed(p *profile, err error, now time.Time) error {
 
 func (s *schedule) fail(p *profile, err error, now, next time.Time) {
 	p.failures++
-	p.lastErr = err
+	if late := s.ready != nil && !s.mono.Before(s.startBy); !late || p.lastErr == nil || !errors.Is(err, context.DeadlineExceeded) {
+		p.lastErr = err // else it is we who ended that call, and what came before says more
+	}
 	p.due = next
 	e := Event{
 		Kind: Failed, Profile: p.Name, Attempt: p.failures, Err: err,

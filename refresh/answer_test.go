@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestSameSet is a source that does not rotate: it gives the same set until that
@@ -48,6 +49,56 @@ func TestSameSet(t *testing.T) {
 			if wait := e.Next.Sub(e.Time); wait < 54*time.Second || wait > time.Minute {
 				t.Fatalf("answer %d is asked again after %v, want 54s to 1m", i, wait)
 			}
+		}
+	})
+}
+
+// TestExtended: the same keys with a later end are a new set, since readers have
+// to learn of the end.
+func TestExtended(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := &shelf{}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{
+			world: w, life: time.Hour, edit: func(_ int, c aws.Credentials) aws.Credentials {
+				c.AccessKeyID, c.SessionToken = "ASIASAMESAMESAMESAME", "t"
+				return c
+			},
+		})})
+		pass(2 * time.Hour)
+		if left := s.get("a").Expires.Sub(w.local()); left < 29*time.Minute {
+			t.Errorf("readers see %v left", left)
+		}
+		r.count(Unchanged, 0)
+		r.count(Expired, 0)
+	})
+}
+
+// TestSameSetAfterFailures: any answer ends a streak.
+func TestSameSetAfterFailures(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		end := w.true().Add(time.Hour)
+		r := launch(t, w, Options{Deliveries: []Delivery{&shelf{}}, Profiles: one(&issuer{
+			world: w, life: time.Hour,
+			fail: func(call int) error {
+				switch call {
+				case 2, 3, 4, 6:
+					return errTransient
+				}
+				return nil
+			},
+			edit: func(_ int, c aws.Credentials) aws.Credentials {
+				c.AccessKeyID, c.SessionToken, c.Expires = "ASIASAMESAMESAMESAME", "t", end
+				return c
+			},
+		})})
+		pass(40 * time.Minute)
+		var got []string
+		for _, e := range append(r.seen(Failed), r.seen(Unchanged)[:3]...) {
+			got = append(got, fmt.Sprint(e.Kind, e.Attempt))
+		}
+		want := []string{"refresh failed 1", "refresh failed 2", "refresh failed 3", "refresh failed 1", "unchanged 3", "unchanged 1", "unchanged 0"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
 	})
 }
@@ -217,6 +268,9 @@ func TestWorse(t *testing.T) {
 				es := r.seen(Failed)
 				if len(es) < 5 || !strings.Contains(es[0].Err.Error(), tt.want) {
 					t.Errorf("events %v, want failures that say %q", es, tt.want)
+				}
+				if overs := tt.want == "ended at"; len(es) > 0 && es[0].Permanent == overs {
+					t.Errorf("permanent is %v, but the source may soon have another", es[0].Permanent)
 				}
 				r.count(Expired, 1)
 			})

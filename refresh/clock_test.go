@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -63,6 +64,31 @@ func TestSuspendOffline(t *testing.T) {
 		r.count(Expired, 1)
 		if es := r.seen(Refreshed); len(es) != 2 || es[1].Attempt != 3 {
 			t.Errorf("events %v, want a recovery after 3 failures", es)
+		}
+	})
+}
+
+// TestSuspendHidden: a clock that was far ahead is set right after a suspend that
+// is shorter, so that all there is to see is a step back.
+func TestSuspendHidden(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.set(3 * time.Hour)
+		i := &issuer{world: w, life: 12 * time.Hour, skewed: true}
+		s := &shelf{}
+		r := launch(t, w, Options{Profiles: one(i), Deliveries: []Delivery{s}})
+		pass(time.Minute)
+		w.suspend(2 * time.Hour)
+		w.set(-3 * time.Hour)
+		pass(maxSleep)
+		if es := r.seen(ClockStep); len(es) != 1 || es[0].Step != -time.Hour {
+			t.Fatalf("events %v, want one step of -1h", es)
+		}
+		pass(maxReask)
+		if i.calls != 2 {
+			t.Errorf("asked %d times, want once more within a minute", i.calls)
+		}
+		if left := s.get("a").Expires.Sub(w.local()); left > 12*time.Hour || left < 12*time.Hour-maxReask {
+			t.Errorf("readers see %v left, want 12 hours", left)
 		}
 	})
 }
@@ -225,6 +251,96 @@ func TestSkew(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSameSetAfterStep: the set from before a step back comes again, from a source
+// that does not measure the clock: what it says of the end is still not so.
+func TestSameSetAfterStep(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		end := w.true().Add(time.Hour)
+		s := &shelf{}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{
+			world: w, edit: func(_ int, c aws.Credentials) aws.Credentials {
+				c.AccessKeyID, c.SessionToken, c.Expires = "ASIASAMESAMESAMESAME", "t", end
+				return c
+			},
+		})})
+		pass(20 * time.Minute)
+		w.set(-2 * time.Hour)
+		pass(20 * time.Minute)
+		if len(r.seen(Unchanged)) == 0 {
+			t.Error("not asked in the margin")
+		}
+		if left := s.get("a").Expires.Sub(w.local()); left != 20*time.Minute {
+			t.Errorf("readers see %v left, want 20m", left)
+		}
+		pass(20*time.Minute + time.Second)
+		r.count(Expired, 1)
+	})
+}
+
+// TestStepUndelivered: nothing can be had or delivered after a step back, and the
+// end of what is held is noticed when it comes.
+func TestStepUndelivered(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		after := func(call int) error {
+			if call > 1 {
+				return errTransient
+			}
+			return nil
+		}
+		s := &shelf{deliver: func(_ context.Context, call int) error { return after(call) }}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{world: w, life: time.Hour, fail: after})})
+		pass(20 * time.Minute)
+		w.set(-2 * time.Hour)
+		pass(39 * time.Minute)
+		r.count(Expired, 0)
+		pass(time.Minute + time.Second)
+		r.count(Expired, 1)
+	})
+}
+
+// TestSuspendUndelivered: the machine wakes, the source answers, but the new set
+// can't be delivered.
+func TestSuspendUndelivered(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := &shelf{deliver: func(_ context.Context, call int) error {
+			if call > 1 {
+				time.Sleep(time.Second)
+				return errTransient
+			}
+			return nil
+		}}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{world: w, life: time.Hour})})
+		pass(2 * maxSleep)
+		w.suspend(3 * time.Hour)
+		pass(maxSleep + time.Second/2)
+		if len(s.calls()) != 2 {
+			t.Fatalf("%d deliveries, want the second to be open", len(s.calls()))
+		}
+		r.count(Expired, 0)
+		pass(time.Second)
+		r.count(Expired, 1)
+	})
+}
+
+// TestSkewNoise: a second more or less is no reason to deliver a set again.
+func TestSkewNoise(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		end := w.true().Add(time.Hour)
+		i := &issuer{world: w}
+		i.edit = func(call int, c aws.Credentials) aws.Credentials {
+			c.AccessKeyID, c.SessionToken, c.Expires = "ASIASAMESAMESAMESAME", "t", end
+			i.skew = time.Duration(1+call%2) * time.Second
+			return c
+		}
+		s := &shelf{}
+		launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(i)})
+		pass(50 * time.Minute)
+		if got := s.calls(); i.calls < 10 || len(got) != 1 {
+			t.Errorf("%d deliveries of %d answers, want one", len(got), i.calls)
+		}
+	})
 }
 
 // TestSkewMeasuredLater: the same set comes again, with another measure of the

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -203,7 +204,8 @@ func (s *schedule) tick() {
 
 // step takes note of a jump of the wall clock. Forward needs nothing: deadlines
 // on the wall clock have come closer, as they must if the machine was suspended.
-// Back, everything goes along, so that no set lives longer by it.
+// Back, everything goes along, so that no set lives longer by it. But a suspend
+// may hide in a larger step back, so the sources are asked soon.
 func (s *schedule) step(step time.Duration) {
 	s.notify(Event{Kind: ClockStep, Step: step})
 	if step > 0 {
@@ -214,8 +216,13 @@ func (s *schedule) step(step time.Duration) {
 		if !p.ends.IsZero() {
 			p.ends = p.ends.Add(step)
 		}
-		if p.current != nil && p.current.creds.CanExpire {
-			s.retranslate(p, p.current.creds.Expires.Add(step))
+		if p.current == nil || !p.current.creds.CanExpire {
+			continue
+		}
+		s.retranslate(p, p.current.creds.Expires.Add(step))
+		soon := s.wall.Add(scale(s.opts.Policy.reask(p.life, 0), rand.Float64()))
+		if soon.Before(p.due) {
+			p.due = soon
 		}
 	}
 	s.wakeups = newWakeups(s.profiles)

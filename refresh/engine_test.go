@@ -278,20 +278,28 @@ func TestCancel(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
+				begin := time.Now()
+				s := &shelf{deliver: tt.deliver}
 				r := launch(t, w, Options{
 					Profiles:   one(&issuer{world: w, life: time.Hour, hang: tt.hang}),
-					Deliveries: []Delivery{&shelf{deliver: tt.deliver}},
+					Deliveries: []Delivery{s},
 					// Longer than the test waits.
 					StartTimeout: 3 * time.Hour, RetrieveTimeout: 3 * time.Hour,
 				})
-				pass(30*time.Minute + time.Second) // in the middle of the second round
+				pass(20 * time.Minute)
+				for time.Since(begin) < 30*time.Minute && (len(s.calls()) < 2 || tt.deliver == nil) {
+					pass(time.Second) // to the middle of the second round
+				}
 				events := len(r.events)
 				before := time.Now()
 				if err := r.stop(); err != nil {
 					t.Errorf("Run = %v, want nil", err)
 				}
-				if took := time.Since(before); took > tt.within {
+				if took := time.Since(before); took != tt.within {
 					t.Errorf("Run returned %v after the end of its context, want %v", took, tt.within)
+				}
+				if got := w.now.Load(); got != 0 && tt.within == 0 {
+					t.Errorf("%d calls are open after Run returned", got)
 				}
 				if got := len(r.events); got != events {
 					t.Errorf("the end of the context is an event: %v", r.events[events:])
@@ -300,6 +308,18 @@ func TestCancel(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestCallContext: what a source leaves behind on its context ends with the call.
+func TestCallContext(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		var call context.Context
+		r := launch(t, w, Options{Profiles: one(&issuer{world: w, life: time.Hour, hang: func(ctx context.Context, _ int) { call = ctx }})})
+		pass(time.Second)
+		if !r.isReady() || call.Err() == nil {
+			t.Errorf("ready %v, context of the call %v, want it to have ended", r.isReady(), call.Err())
+		}
+	})
 }
 
 func TestRunMisused(t *testing.T) {

@@ -24,7 +24,9 @@
 // readers on this machine compare with. If the wall clock jumps forward, time is
 // taken to have passed (a suspended machine and a clock set ahead look the
 // same, and asking early is the harmless mistake); if it is set back, what is
-// held keeps the life it had left, and is delivered again with the new Expires.
+// held keeps the life it had left and is delivered again with the new Expires,
+// and the sources are asked within a minute. What can't be seen is a suspend and
+// a correction of the clock that hide each other within the same 30 seconds.
 //
 // # Failure
 //
@@ -123,10 +125,12 @@ type Options struct {
 	MinTTL time.Duration
 
 	// StartTimeout limits how long the first sets may take to be had and to be
-	// delivered. 0 means 30 seconds.
+	// delivered, and so each call of a source until then: give more where a
+	// person has to type something. 0 means 30 seconds.
 	StartTimeout time.Duration
 
-	// RetrieveTimeout limits each call of a source. 0 means 60 seconds.
+	// RetrieveTimeout limits each call of a source, so that a network that
+	// swallows everything does not keep a worker. 0 means 60 seconds.
 	RetrieveTimeout time.Duration
 
 	// Notify, if not nil, is called for each Event in order, from the goroutine

@@ -3,7 +3,6 @@ package refresh
 import (
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // overdue returns the error that ends a start-up that took too long.
@@ -15,14 +14,12 @@ func (s *schedule) overdue() error {
 	if missing == 0 {
 		return s.undelivered()
 	}
-	err := p.lastErr
-	if err == nil {
-		if p.asking && !slices.Contains(s.queue, p) {
-			return nil // its context has just ended: what it says is worth waiting for
-		}
-		err = errors.New("source not asked yet")
+	if p.lastErr == nil {
+		// None of them has failed yet, so all are being asked or in the queue.
+		// The contexts of these calls end now: what they say is worth waiting for.
+		return nil
 	}
-	err = fmt.Errorf("profile %q: no credentials within %v: %w", p.Name, s.opts.StartTimeout, err)
+	err := fmt.Errorf("profile %q: no credentials within %v: %w", p.Name, s.opts.StartTimeout, p.lastErr)
 	if missing > 1 {
 		err = fmt.Errorf("%w (and %d profiles more)", err, missing-1)
 	}

@@ -69,6 +69,14 @@ func TestStart(t *testing.T) {
 			want: []string{"within 30s: source does not return"}, is: context.DeadlineExceeded, after: 30*time.Second + retrieveGrace, asked: 1,
 		},
 		{
+			name: "throttled, then hangs", source: issuer{hang: func(ctx context.Context, call int) {
+				if call > 1 {
+					<-ctx.Done()
+				}
+			}, fail: always(throttled)},
+			want: []string{"within 30s: api error Throttling"}, hint: "wait", after: 30 * time.Second, asked: 2,
+		},
+		{
 			name: "over", source: issuer{life: -2 * time.Hour},
 			want: []string{`profile "a": source gave credentials that ended at 1999-12-31T22:00:00Z, 2h0m0s ago`},
 			hint: "see whether the source caches what it gives, and whether this machine's clock is right", asked: 1,
@@ -225,7 +233,7 @@ func TestStartSlow(t *testing.T) {
 			profiles = append(profiles, Profile{fmt.Sprint("p", n), &issuer{world: w, life: time.Hour, latency: time.Second}})
 		}
 		o := Options{Profiles: profiles, Workers: 2, StartTimeout: 10500 * time.Millisecond}
-		checkError(t, launch(t, w, o).wait(), []string{"no credentials within 10.5s", "profiles more"}, nil, "")
+		checkError(t, launch(t, w, o).wait(), []string{"no credentials within 10.5s: context deadline exceeded (and 79 profiles more)"}, nil, "")
 		o.StartTimeout = time.Minute
 		r := launch(t, w, o)
 		pass(51 * time.Second)
