@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -190,6 +191,26 @@ func TestStartTimeout(t *testing.T) {
 	}
 }
 
+// TestEndedAtStart: whoever loses patience before the first credentials are
+// there gets out at once, and nothing is left.
+func TestEndedAtStart(t *testing.T) {
+	t.Parallel()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		t.Run(s.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, life)
+			w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.BlackHole})
+			p := w.brsExec("--role-arn", roleARN, "--", "touch", w.path("started"))
+			eventually(t, patience, "a call", func() bool { return len(w.server.Calls()) > 0 })
+			p.signal(s)
+			if code := p.exitWithin(5 * time.Second); code != 128+int(s) {
+				t.Errorf("exit code %d, want %d", code, 128+int(s))
+			}
+			w.checkNothingHappened(nil)
+		})
+	}
+}
+
 // TestLateServer: what fails at first may come up within --start-timeout.
 func TestLateServer(t *testing.T) {
 	t.Parallel()
@@ -321,6 +342,87 @@ func TestElsewhere(t *testing.T) {
 	}
 	if _, err := os.Stat(dir); err == nil {
 		t.Errorf("%s is left behind", dir)
+	}
+}
+
+// TestForeignUser: a user who is in no list, has no home and no runtime
+// directory, as in many containers.
+func TestForeignUser(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to be another user")
+	}
+	w := newWorld(t, time.Hour)
+	w.unset("HOME", "XDG_RUNTIME_DIR", "TMPDIR", "GOCOVERDIR", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+	// The test's own directory is root's alone.
+	cmd := exec.Command(brsExec(t), "--role-arn", roleARN, "--role-session-name", "by-{user}-on-{host}", "--",
+		"sh", "-c", `dirname "$AWS_CONFIG_FILE"; cat "$AWS_SHARED_CREDENTIALS_FILE" >/dev/null`)
+	cmd.Env, cmd.Dir = w.environ(), "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	if _, err := os.Stat(strings.TrimSpace(string(out))); err == nil {
+		t.Errorf("%s is left behind", out)
+	}
+}
+
+// TestNoTornReads: with a new set every second, a reader that does nothing but
+// read never has parts of two sets, a cut file or none.
+func TestNoTornReads(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	w := newWorld(t, 2*time.Second)
+	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `echo "$AWS_SHARED_CREDENTIALS_FILE"; read -r _; exit 0`)
+	eventually(t, patience, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+	path := p.stdout.lines()[0]
+	over := time.After(7 * time.Second)
+	reads, sets := 0, map[string]bool{}
+	for running := true; running; {
+		select {
+		case <-over:
+			running = false
+		default:
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatalf("read %d: %v", reads, err)
+		}
+		m := staticKeys.FindSubmatch(b)
+		if m == nil || !w.server.Issued(string(m[1]), string(m[2]), string(m[3])) {
+			t.Fatalf("read %d found no whole set in %d bytes", reads, len(b))
+		}
+		sets[string(m[1])] = true
+		reads++
+	}
+	if len(sets) < 4 || reads < 1000 {
+		t.Errorf("%d reads saw %d sets, want thousands and at least 4", reads, len(sets))
+	}
+	w.finishPlain(p, 0)
+}
+
+var staticKeys = regexp.MustCompile(`\[brs-static\]\n(?:[#;].*\n)*aws_access_key_id *= *(\S+)\naws_secret_access_key *= *(\S+)\naws_session_token *= *(\S+)\n`)
+
+// TestManyStarts: starts and ends that fall together, each of which sweeps what
+// the dead left, take nothing from the living.
+func TestManyStarts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	w.leaves = true // of one another, while they run
+	running := make([]*process, 16)
+	for i := range running {
+		running[i] = w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `cat "$AWS_CONFIG_FILE" "$AWS_SHARED_CREDENTIALS_FILE" >/dev/null`)
+	}
+	for _, p := range running {
+		if code := p.exit(); code != 0 {
+			t.Errorf("exit code %d, want 0\n%s", code, p.stderr.String())
+		}
+	}
+	if left := w.tree(w.run); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
 	}
 }
 

@@ -26,6 +26,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	// Some tests run the binary as another user.
+	os.Chmod(scratch, 0o755)
 	code := m.Run()
 	os.RemoveAll(scratch)
 	os.Exit(code)

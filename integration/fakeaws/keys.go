@@ -57,6 +57,15 @@ func (s *Server) Expiry(keyID string) (time.Time, bool) {
 	return id.Expires, true
 }
 
+// Issued tells whether the three parts are of one set that the server issued. A
+// reader that got parts of two sets, or a cut one, has something else.
+func (s *Server) Issued(keyID, secret, token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, ok := s.keys[keyID]
+	return ok && id.SecretAccessKey == secret && id.SessionToken == token
+}
+
 func (s *Server) issue(prefix, arn string, life time.Duration) Credentials {
 	c := Credentials{
 		AccessKeyID:     prefix + rand.Text()[:16],
