@@ -70,7 +70,7 @@ func refreshFlags() []cli.Flag {
 
 func deliveryFlags() []cli.Flag {
 	return []cli.Flag{
-		text(aboutDeliver, "deliver", "auto", "`HOW` the command gets credentials: auto, process, file (for programs that read the file themselves)"),
+		text(aboutDeliver, "deliver", "auto", "`HOW` the command gets credentials: auto, process, file, endpoint, imds; see the README"),
 		list(aboutDeliver, "as-profile", "further profile `NAME` to find them under"),
 		truth(aboutDeliver, "keep-imds", "leave the instance metadata service reachable for the command"),
 	}

@@ -18,6 +18,7 @@ import (
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
+	"brs-exec/writer/endpoint"
 )
 
 // session is one command and the credentials that are kept fresh for it.
@@ -90,7 +91,7 @@ func (s *session) run() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	exit, err := s.supervise(ctx, src, files)
+	exit, err := s.deliver(ctx, src, files)
 	if closed := files.Close(); closed != nil {
 		s.log.Warn("the run directory stays behind", "err", closed)
 	}
@@ -116,7 +117,7 @@ func (s *session) files(src *source.Source) (*writer.Private, error) {
 		return nil, fmt.Errorf("find own program: %w", err)
 	}
 	o := writer.Options{
-		Profile: src.Profile(), As: s.plan.As, Set: setName, Mode: s.plan.Deliver, Region: src.Region(),
+		Profile: src.Profile(), As: s.plan.As, Set: setName, Mode: s.plan.Deliver.Files, Region: src.Region(),
 		Executable: self, KeepIMDS: s.plan.KeepIMDS,
 	}
 	o.ConfigFile, o.CredentialsFile = sharedFiles()
@@ -149,23 +150,48 @@ func sharedFiles() (config, credentials string) {
 	return find("AWS_CONFIG_FILE", "config"), find("AWS_SHARED_CREDENTIALS_FILE", "credentials")
 }
 
-// supervise runs the command and, as long as it lives, the engine.
-func (s *session) supervise(ctx context.Context, src *source.Source, files *writer.Private) (supervisor.Exit, error) {
-	env, scrubbed := files.Env(os.Environ())
+// deliver opens the channels beside the files, and supervises.
+func (s *session) deliver(ctx context.Context, src *source.Source, files *writer.Private) (supervisor.Exit, error) {
+	deliveries := []refresh.Delivery{files}
+	var more []string
+	if s.plan.Deliver.Endpoint {
+		o := endpoint.Options{Profile: setName}
+		if s.plan.Deliver.Files == writer.Auto { // JavaScript's SDK warns at each fetch if it has both and no profile
+			o.TokenFile = filepath.Join(files.Dir(), "token")
+		}
+		server, err := endpoint.Listen(o)
+		if err != nil {
+			return supervisor.Exit{}, err
+		}
+		deliveries, s.services, more = append(deliveries, server), append(s.services, server.Run), server.Env()
+	}
+	if s.plan.Deliver.IMDS {
+		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: src.Region()})
+		if err != nil {
+			return supervisor.Exit{}, err
+		}
+		deliveries, s.services = append(deliveries, server), append(s.services, server.Run)
+		more = append(server.Env(), "AWS_EC2_METADATA_DISABLED=false")
+	}
+	env, scrubbed := files.Env(os.Environ(), more...)
 	s.log.Info("source", "from", src.Describe(), "dir", files.Dir())
 	if len(scrubbed) > 0 {
 		s.log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
 	}
-	var err error
+	return s.supervise(ctx, src, deliveries, env)
+}
+
+// supervise runs the command and, as long as it lives, the engine.
+func (s *session) supervise(ctx context.Context, src *source.Source, deliveries []refresh.Delivery, env []string) (exit supervisor.Exit, err error) {
 	s.child, err = supervisor.New(supervisor.Options{
 		Argv: s.plan.Argv, Env: env, StopSignal: s.plan.StopSignal, StopTimeout: s.plan.StopTimeout,
 	}, s.signals)
 	if err != nil {
-		return supervisor.Exit{}, err
+		return exit, err
 	}
 	engine := refresh.New(refresh.Options{
 		Profiles:     []refresh.Profile{{Name: setName, Source: src}},
-		Deliveries:   []refresh.Delivery{files},
+		Deliveries:   deliveries,
 		Policy:       refresh.Policy{Before: s.plan.RefreshBefore},
 		MinTTL:       s.plan.MinTTL,
 		StartTimeout: s.plan.StartTimeout,
@@ -179,7 +205,7 @@ func (s *session) supervise(ctx context.Context, src *source.Source, files *writ
 			}
 		})
 	}
-	exit, err := s.child.Run(ctx, engine.Ready())
+	exit, err = s.child.Run(ctx, engine.Ready())
 	s.end(nil)
 	running.Wait()
 	s.hooks.Wait()

@@ -26,8 +26,8 @@ var scrub = []string{
 // is not to be used.
 var scrubIMDS = []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"}
 
-// scrubProfile would select a profile. Mode File needs none selected: the
-// programs it is for take [default], and a selected profile hides it.
+// scrubProfile would select a profile. Modes File and Endpoint need none
+// selected: the programs they are for take [default], or no profile at all.
 var scrubProfile = []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}
 
 const scrubPrefix = "AWS_SSO"
@@ -47,7 +47,7 @@ func (p *Private) Env(base []string, more ...string) (env, scrubbed []string) {
 	for _, kv := range p.variables() {
 		e.set(kv[0], kv[1])
 	}
-	if p.opt.Mode == Auto {
+	if p.opt.Mode == Auto || p.opt.Mode == Endpoint {
 		e.bypassProxy()
 	}
 	for _, entry := range more {
@@ -61,7 +61,7 @@ func (p *Private) Env(base []string, more ...string) (env, scrubbed []string) {
 func (p *Private) variables() [][2]string {
 	config, credentials := filepath.Join(p.Dir(), configFile), filepath.Join(p.Dir(), credentialsFile)
 	var kv [][2]string
-	if p.opt.Mode != File {
+	if p.opt.Mode.byProcess() {
 		// botocore and C++ look at the second one first.
 		kv = append(kv, [2]string{"AWS_PROFILE", p.profile}, [2]string{"AWS_DEFAULT_PROFILE", p.profile})
 	}
@@ -89,7 +89,7 @@ func (p *Private) scrubs(name string, fold bool) bool {
 	}
 	return slices.Contains(scrub, name) || strings.HasPrefix(name, scrubPrefix) ||
 		!p.opt.KeepIMDS && slices.Contains(scrubIMDS, name) ||
-		p.opt.Mode == File && slices.Contains(scrubProfile, name)
+		!p.opt.Mode.byProcess() && slices.Contains(scrubProfile, name)
 }
 
 // environ is a list of KEY=VALUE. On Windows names differ only by more than

@@ -43,6 +43,8 @@ func TestEnv(t *testing.T) {
 			want: "AWS_EC2_METADATA_DISABLED=true " + selects + " " + files, scrubbed: "AWS_EC2_METADATA_SERVICE_ENDPOINT AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"},
 		{name: "file: no profile", opt: Options{Mode: File}, base: []string{"AWS_PROFILE=a", "AWS_DEFAULT_PROFILE=b"},
 			want: files + " " + noIMDS, scrubbed: "AWS_PROFILE AWS_DEFAULT_PROFILE"},
+		{name: "endpoint: no profile", opt: Options{Mode: Endpoint}, base: []string{"AWS_PROFILE=a", "HTTP_PROXY=http://p"}, more: []string{"A=b"},
+			want: "HTTP_PROXY=http://p " + files + " " + noIMDS + " NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost A=b", scrubbed: "AWS_PROFILE"},
 		{name: "places, odd entries and bytes", base: []string{"B=1", "", "odd", "=x", "AWS_PROFILE=a", "AWS_SECRET_ACCESS_KEY=s", "B=2", "C=\xff=", "AWS_PROFILE=b", "AWS_SECRET_ACCESS_KEY=t", "aws_profile=c"},
 			want: "B=1  odd =x AWS_PROFILE=prod B=2 C=\xff= aws_profile=c AWS_DEFAULT_PROFILE=prod " + files + " " + noIMDS, scrubbed: "AWS_SECRET_ACCESS_KEY"},
 		{name: "similar names stay", base: []string{"AWS_ROLE_ARNS=a", "XAWS_SSO=b", "AWS_ENDPOINT_URL=c", "AWS_CA_BUNDLE=d", "AWS_MAX_ATTEMPTS=e", "AWS_USE_FIPS_ENDPOINT=f", "AWS_STS_REGIONAL_ENDPOINTS=g"},

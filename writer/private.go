@@ -33,7 +33,7 @@ type Private struct {
 	names   []string
 	dir     *runDir
 	user    *iniFile // the credentials file without what changes
-	command string   // the credential_process; "" in Mode File
+	command string   // the credential_process; "" where there is none
 	notes   []string
 
 	mu   sync.Mutex  // one Deliver at a time
@@ -57,7 +57,7 @@ func NewPrivate(opt Options) (*Private, error) {
 			p.names = append(p.names, name)
 		}
 	}
-	if opt.Mode != File && !filepath.IsAbs(opt.Executable) {
+	if opt.Mode.byProcess() && !filepath.IsAbs(opt.Executable) {
 		return nil, fmt.Errorf("credential process %q: not an absolute path", opt.Executable)
 	}
 	config, err := p.readUser(opt.ConfigFile)
@@ -90,7 +90,7 @@ func NewPrivate(opt Options) (*Private, error) {
 // setCommand makes the command line of the credential_process. A program whose
 // path not every SDK can split is run through a link in the run directory.
 func (p *Private) setCommand(dir, final string) error {
-	if p.opt.Mode == File {
+	if !p.opt.Mode.byProcess() {
 		return nil
 	}
 	program := p.opt.Executable

@@ -172,6 +172,35 @@ aws_session_token = TOKEN7
 	}
 }
 
+// TestPrivateEndpoint: nothing that a client could take in place of an address.
+func TestPrivateEndpoint(t *testing.T) {
+	p, err := newPrivate(t, userConfig, userCredentials, Options{Profile: "prod", Mode: Endpoint})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := deliver(p, numbered(3)); err != nil {
+		t.Fatal(err)
+	}
+	config, err := os.ReadFile(filepath.Join(p.Dir(), configFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := os.ReadFile(filepath.Join(p.Dir(), credentialsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, _, ok := strings.Cut(string(credentials), "[brs-static]")
+	if !ok || strings.Contains(ours, "AKIDUSER") || strings.Contains(ours, "AKID3") || !strings.Contains(ours, "AKIDOTHER") {
+		t.Errorf("credentials:\n%s", credentials)
+	}
+	own, _, _ := strings.Cut(string(config), "[profile child]")
+	for _, key := range credentialKeys {
+		if strings.Contains(strings.ToLower(own), key) {
+			t.Errorf("%s is left in:\n%s", key, own)
+		}
+	}
+}
+
 func TestPrivateFile(t *testing.T) {
 	p, err := newPrivate(t, userConfig, strings.ReplaceAll(userCredentials, "\n", "\r\n"), Options{Profile: "prod", Mode: File})
 	if err != nil {

@@ -23,7 +23,14 @@ const (
 	// Process is Auto for a child that can reach only our files, not our
 	// loopback address (another network namespace).
 	Process
+	// Endpoint is for programs that know no credential_process, or cannot run
+	// one: no profile is selected, and none has credentials, so that all of
+	// them go on to the addresses that other channels add through Env.
+	Endpoint
 )
+
+// byProcess tells whether the profiles run a credential_process.
+func (m Mode) byProcess() bool { return m == Auto || m == Process }
 
 // DefaultProfile is the profile that a child is given if its source has no
 // name of its own.
@@ -34,8 +41,8 @@ const DefaultProfile = "brs-exec"
 // is not meant to be selected by an SDK, which would never read it again.
 const StaticProfile = "brs-static"
 
-// Options says what a Private serves. Executable is required but in Mode File;
-// the zero value of all else is usable.
+// Options says what a Private serves. Executable is required where Mode is
+// Auto or Process; the zero value of all else is usable.
 type Options struct {
 	// Profile is the name of the source's profile. The child gets the
 	// credentials under the same name, so that code which names it keeps

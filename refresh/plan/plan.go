@@ -49,7 +49,7 @@ type Plan struct {
 	Argv   []string // the command and its arguments; empty for subcommands that run none
 	Source source.Spec
 
-	Deliver  writer.Mode
+	Deliver  Delivery
 	As       []string // further profile names the child finds the credentials under
 	KeepIMDS bool
 
@@ -61,6 +61,23 @@ type Plan struct {
 
 	StopSignal  syscall.Signal
 	StopTimeout time.Duration
+}
+
+// Delivery is a combination of channels to the command.
+type Delivery struct {
+	Files    writer.Mode
+	Endpoint bool // the container credentials endpoint
+	IMDS     bool // the instance metadata service
+}
+
+// deliveries are the combinations that have been found to work: a channel that
+// an SDK asks first hides the others from it.
+var deliveries = map[string]Delivery{
+	"auto":     {Files: writer.Auto, Endpoint: true},
+	"process":  {Files: writer.Process},
+	"file":     {Files: writer.File},
+	"endpoint": {Files: writer.Endpoint, Endpoint: true},
+	"imds":     {Files: writer.Endpoint, IMDS: true},
 }
 
 // New checks the settings v and the command argv. It reads no file but the one
@@ -82,15 +99,13 @@ func (p *Plan) delivery(v Values) error {
 			return wrong("as-profile", "a profile name as in [profile NAME]", "%q: not a profile name", name)
 		}
 	}
-	switch d := v.String("deliver"); d {
-	case "", "auto":
-		p.Deliver = writer.Auto
-	case "process":
-		p.Deliver = writer.Process
-	case "file":
-		p.Deliver = writer.File
-	default:
-		return wrong("deliver", "one of auto, process, file", "%q: no such delivery", d)
+	d := v.String("deliver")
+	if d == "" {
+		d = "auto"
+	}
+	var ok bool
+	if p.Deliver, ok = deliveries[d]; !ok {
+		return wrong("deliver", "one of auto, process, file, endpoint, imds", "%q: no such delivery", d)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"brs-exec/refresh/source"
 	"brs-exec/writer"
@@ -42,16 +43,19 @@ func TestNew(t *testing.T) {
 		{"profile", values{"profile": {"prod"}, "region": {"eu-west-1"}}, Plan{
 			Source: source.Spec{Profile: "prod", Region: "eu-west-1"},
 		}},
-		{"a chain: session name on each, the rest on the last", values{
+		{"a chain: each option goes to the role that it is for", values{
 			"role-arn": {"arn:aws:iam:::role/hop", app}, "role-session-name": {"{user}"}, "external-id": {"x"},
 			"duration": {"1h"}, "policy": {"@" + policyFile}, "policy-arn": {"arn:aws:iam::aws:policy/ReadOnlyAccess"},
 			"tag": {"team=data", "path=a=b"}, "transitive-tag": {"team"}, "source-identity": {"ci"},
 		}, Plan{Source: source.Spec{Roles: []source.Role{
-			{ARN: "arn:aws:iam:::role/hop", SessionName: "{user}"},
+			{
+				ARN: "arn:aws:iam:::role/hop", SessionName: "{user}", SourceIdentity: "ci",
+				Tags: map[string]string{"team": "data"}, TransitiveTags: []string{"team"},
+			},
 			{
 				ARN: app, SessionName: "{user}", ExternalID: "x", Duration: time.Hour,
 				Policy: `{"Version":"2012-10-17"}`, PolicyARNs: []string{"arn:aws:iam::aws:policy/ReadOnlyAccess"},
-				Tags: map[string]string{"team": "data", "path": "a=b"}, TransitiveTags: []string{"team"}, SourceIdentity: "ci",
+				Tags: map[string]string{"path": "a=b"},
 			},
 		}}}},
 		{"a command", values{"credential-command": {`vault read -field "a b" x`}, "assume-lifetime": {"45m"}}, Plan{
@@ -67,7 +71,7 @@ func TestNew(t *testing.T) {
 			OnExpiry:  Reaction{Act: Stop},
 		}},
 		{"delivery", values{"deliver": {"file"}, "as-profile": {"a", "b"}, "keep-imds": {"true"}}, Plan{
-			Deliver: writer.File, As: []string{"a", "b"}, KeepIMDS: true,
+			Deliver: Delivery{Files: writer.File}, As: []string{"a", "b"}, KeepIMDS: true,
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -75,7 +79,10 @@ func TestNew(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(&test.want, got); diff != "" {
+			if test.in["deliver"] == nil {
+				test.want.Deliver = Delivery{Files: writer.Auto, Endpoint: true}
+			}
+			if diff := cmp.Diff(&test.want, got, cmpopts.IgnoreUnexported(source.Spec{})); diff != "" {
 				t.Errorf("New(%v) (-want +got):\n%s", test.in, diff)
 			}
 		})
