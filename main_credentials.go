@@ -100,7 +100,7 @@ func (p *program) once(pl *plan.Plan, log *slog.Logger) (aws.Credentials, error)
 		StartTimeout: pl.StartTimeout,
 		Notify: func(e refresh.Event) {
 			if e.Kind == refresh.Failed {
-				report(log, e)
+				report(log, e, false)
 			}
 		},
 	})

@@ -52,8 +52,9 @@ func (p prefixed) Write(line []byte) (int, error) {
 }
 
 // report logs an event of the engine. What needs a person is an error, what a
-// person may want to change a warning, and the daily round is information.
-func report(log *slog.Logger, e refresh.Event) {
+// person may want to change a warning, and the daily round is information. So
+// is a start that does not succeed at once: its end is an error of its own.
+func report(log *slog.Logger, e refresh.Event, started bool) {
 	level, message := slog.LevelInfo, e.Kind.String()
 	switch e.Kind {
 	case refresh.Unchanged:
@@ -61,6 +62,10 @@ func report(log *slog.Logger, e refresh.Event) {
 	case refresh.Refreshed:
 		message = "credentials refreshed"
 	case refresh.Failed:
+		if !started {
+			message = "no credentials yet"
+			break
+		}
 		level, message = slog.LevelWarn, "refresh failed; the credentials at hand stay"
 		if e.Permanent && e.First {
 			level, message = slog.LevelError, "refresh refused, and no retry will change that; the credentials at hand stay"

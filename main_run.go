@@ -217,7 +217,7 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 	for _, note := range src.Notes() {
 		s.log.Warn(note)
 	}
-	report(s.log, e)
+	report(s.log, e, s.delivered)
 	if s.watch != nil {
 		s.watch(e)
 	}

@@ -221,7 +221,7 @@ func (s *schedule) tooShort(p *profile, left time.Duration, now time.Time) {
 func (s *schedule) failed(p *profile, err error, now time.Time) error {
 	permanent := isPermanent(err)
 	if permanent && p.current == nil {
-		return fmt.Errorf("profile %q: %w", p.Name, err)
+		return s.about(p, err)
 	}
 	if permanent != p.permanent {
 		p.streak = 0

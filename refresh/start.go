@@ -19,11 +19,19 @@ func (s *schedule) overdue() error {
 		// The contexts of these calls end now: what they say is worth waiting for.
 		return nil
 	}
-	err := fmt.Errorf("profile %q: no credentials within %v: %w", p.Name, s.opts.StartTimeout, p.lastErr)
+	err := s.about(p, fmt.Errorf("no credentials within %v: %w", s.opts.StartTimeout, p.lastErr))
 	if missing > 1 {
 		err = fmt.Errorf("%w (and %d profiles more)", err, missing-1)
 	}
 	return err
+}
+
+// about says which profile an error is about, where there is more than one.
+func (s *schedule) about(p *profile, err error) error {
+	if len(s.profiles) == 1 {
+		return err
+	}
+	return fmt.Errorf("profile %q: %w", p.Name, err)
 }
 
 // missing returns how many profiles have no set, and the one that says most.

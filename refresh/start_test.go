@@ -36,11 +36,11 @@ func TestStart(t *testing.T) {
 	}{
 		{
 			name: "denied", source: issuer{fail: always(denied)},
-			want: []string{`profile "a": assume role: api error AccessDenied`}, hint: "ask an admin", asked: 1,
+			want: []string{`assume role: api error AccessDenied`}, hint: "ask an admin", asked: 1,
 		},
 		{
 			name: "throttled for ever", source: issuer{fail: always(throttled)},
-			want: []string{`profile "a": no credentials within 30s: api error Throttling`}, hint: "wait", after: 30 * time.Second, asked: 8,
+			want: []string{`no credentials within 30s: api error Throttling`}, hint: "wait", after: 30 * time.Second, asked: 8,
 		},
 		{
 			name: "throttled, then denied", source: issuer{fail: func(call int) error {
@@ -49,7 +49,7 @@ func TestStart(t *testing.T) {
 				}
 				return denied
 			}},
-			want: []string{`profile "a": assume role: api error AccessDenied`}, hint: "ask an admin", asked: 3,
+			want: []string{`assume role: api error AccessDenied`}, hint: "ask an admin", asked: 3,
 		},
 		{
 			name: "throttled, then good", source: issuer{fail: func(call int) error {
@@ -78,17 +78,17 @@ func TestStart(t *testing.T) {
 		},
 		{
 			name: "over", source: issuer{life: -2 * time.Hour},
-			want: []string{`profile "a": source gave credentials that ended at 1999-12-31T22:00:00Z, 2h0m0s ago`},
+			want: []string{`source gave credentials that ended at 1999-12-31T22:00:00Z, 2h0m0s ago`},
 			hint: "see whether the source caches what it gives, and whether this machine's clock is right", asked: 1,
 		},
 		{
 			name:   "nothing",
 			source: issuer{edit: func(int, aws.Credentials) aws.Credentials { return aws.Credentials{} }},
-			want:   []string{`profile "a": source gave no keys`}, asked: 1,
+			want:   []string{`source gave no keys`}, asked: 1,
 		},
 		{
 			name: "always too little left", source: issuer{life: 10 * time.Minute}, minTTL: 15 * time.Minute,
-			want:  []string{`profile "a": no credentials within 30s: credentials have 10m0s left, less than the minimum of 15m0s`},
+			want:  []string{`no credentials within 30s: credentials have 10m0s left, less than the minimum of 15m0s`},
 			hint:  "ask for longer sessions, or for a lower minimum",
 			after: 30 * time.Second, asked: 6,
 		},
