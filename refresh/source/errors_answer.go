@@ -193,12 +193,15 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 			hint = "set AWS_CA_BUNDLE to the certificates of the authority that signs for this server or proxy"
 		}
 		return verdict{fmt.Sprintf("TLS certificate%s: %v", s.byServer(), deepest(cert.Err)), true, hint}, true
-	case errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, net.ErrClosed), errors.As(err, &timeout) && timeout.Timeout():
+		// Closed is what is seen of the client's time limit if it strikes in a read.
 		return verdict{text: "no answer in time" + s.byServer()}, true
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		return verdict{text: op.Error(), hint: "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}, true
-	case errors.As(err, &op):
+	case errors.As(err, &op) && op.Op == "dial":
 		return verdict{text: op.Error()}, true
+	case errors.As(err, &op): // without its port of ours, which is another one each time
+		return verdict{text: "connection" + strings.Replace(s.byServer(), "from", "to", 1) + ": " + deepest(op).Error()}, true
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return verdict{text: "the answer breaks off" + s.byServer()}, true
 	case errors.Is(err, io.EOF):

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -169,6 +171,14 @@ func TestNetworkFaults(t *testing.T) {
 			return false
 		}, "no answer in time", false},
 		{"hang up", func(http.ResponseWriter, call) bool { panic(http.ErrAbortHandler) }, "connection closed without an answer", false},
+		{"reset", func(w http.ResponseWriter, _ call) bool {
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				c.(*net.TCPConn).SetLinger(0)
+				c.Close()
+			}
+			return true
+		}, "connection to 127.0.0.1", false},
 		{"breaks off", func(w http.ResponseWriter, _ call) bool {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, "<AssumeRoleResponse><"+shortSecret)
@@ -220,7 +230,6 @@ func TestNetworkFaults(t *testing.T) {
 			baseEnv(t)
 			sts := newSTS(t)
 			sts.answer = tt.answer
-			sts.Config.ErrorLog = nil
 			setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
 			src := mustNew(t, Spec{Roles: []Role{{ARN: roleA}}, limits: short})
 			within(t, 5*time.Second, func() {
@@ -242,7 +251,9 @@ func wait(d time.Duration) { <-time.After(d) }
 func TestUnreachable(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
-	tls := httptest.NewTLSServer(nil)
+	tls := httptest.NewUnstartedServer(nil)
+	tls.Config.ErrorLog = log.New(io.Discard, "", 0) // that its certificate is refused
+	tls.StartTLS()
 	defer tls.Close()
 	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never says a word
 	if err != nil {
