@@ -26,6 +26,8 @@ import (
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
 	"brs-exec/supervisor"
+
+	_ "brs-exec/writer/process/early" // credentials --run-dir
 )
 
 const (
@@ -36,13 +38,6 @@ const (
 func main() {
 	p := &program{stdout: os.Stdout, stderr: os.Stderr}
 	args := os.Args[1:]
-	if len(args) == 3 && args[0] == "credentials" && args[1] == "--run-dir" {
-		if err := p.held(args[2]); err != nil {
-			p.complain(err)
-			os.Exit(exitFailed)
-		}
-		return
-	}
 	if slices.Contains(args, "--") {
 		p.signals = supervisor.Hold()
 	}

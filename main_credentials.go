@@ -72,8 +72,8 @@ func (p *program) credentials(c *cli.Context) error {
 	return p.print(creds, format, cmp.Or(pl.Source.Profile, "default"))
 }
 
-// held prints what another brs-exec keeps in dir. SDKs start this for every
-// request when little life is left, so [main] comes here without reading flags.
+// held prints what another brs-exec keeps in dir. In the spelling that SDKs are
+// given, package early has done that already.
 func (p *program) held(dir string) error {
 	line, err := process.Output(dir, time.Now())
 	if err != nil {
