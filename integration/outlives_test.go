@@ -20,6 +20,8 @@ type client struct {
 	// rawFile is set for one that reads section [brs-static] of the credentials
 	// file rather than the variables.
 	rawFile bool
+	// channels are the values of --deliver that it is run with.
+	channels []string
 }
 
 func source(elem ...string) string {
@@ -32,21 +34,21 @@ func source(elem ...string) string {
 
 func clients() []client {
 	return []client{
-		{name: "boto3", command: func(t *testing.T) []string {
+		{name: "boto3", channels: []string{"auto", "endpoint"}, command: func(t *testing.T) []string {
 			return []string{program(t, "python"), source("boto3", "client.py")}
 		}},
-		{name: "awscli", command: func(t *testing.T) []string {
+		{name: "awscli", channels: []string{"auto"}, command: func(t *testing.T) []string {
 			program(t, "aws")
 			return []string{"bash", source("awscli", "client.sh")}
 		}},
-		{name: "gov2", command: func(t *testing.T) []string {
+		{name: "gov2", channels: []string{"auto", "process", "endpoint", "imds"}, command: func(t *testing.T) []string {
 			path, err := buildGoV2()
 			if err != nil {
 				t.Fatal(err)
 			}
 			return []string{path}
 		}},
-		{name: "rawfile", rawFile: true, command: func(t *testing.T) []string {
+		{name: "rawfile", rawFile: true, channels: []string{"auto"}, command: func(t *testing.T) []string {
 			program(t, "curl")
 			return []string{"bash", source("rawfile", "client.sh")}
 		}},
@@ -61,27 +63,25 @@ func TestOutlives(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	for _, c := range clients() {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, life)
-			command := c.command(t)
-			p := w.brsExec(append([]string{"--role-arn", roleARN, "--log-level", "debug", "--"}, command...)...)
-			// Three lives and a bit: a call after the third one's end is needed.
-			over := time.After(3*life + 2*time.Second)
-			for running := true; running; {
+		for _, channel := range c.channels {
+			t.Run(c.name+" "+channel, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, life)
+				command := c.command(t)
+				p := w.brsExec(append([]string{"--role-arn", roleARN, "--deliver", channel, "--log-level", "debug", "--"}, command...)...)
+				// Three lives and a bit: a call after the third one's end is needed.
 				select {
-				case <-over:
-					running = false
+				case <-time.After(3*life + 2*time.Second):
 				case <-p.done:
 					t.Fatalf("ended early with %d\n%s", p.exit(), p.stderr.String())
 				}
-			}
-			p.stdin.Close()
-			if code := p.exit(); code != 0 {
-				t.Errorf("exit code %d, want 0", code)
-			}
-			checkOutlived(t, w, p)
-		})
+				p.stdin.Close()
+				if code := p.exit(); code != 0 {
+					t.Errorf("exit code %d, want 0", code)
+				}
+				checkOutlived(t, w, p)
+			})
+		}
 	}
 }
 

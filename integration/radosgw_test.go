@@ -129,14 +129,10 @@ func TestRealServer(t *testing.T) {
 	p := w.brsExec("--role-arn", roleARN, "--duration", lifetime.String(), "--log-level", "debug", "--",
 		program(t, "python"), source("boto3", "client.py"))
 
-	over := time.After(5*lifetime + 2*time.Second)
-	for running := true; running; {
-		select {
-		case <-over:
-			running = false
-		case <-p.done:
-			t.Fatalf("ended early with %d\n%s", p.exit(), p.stderr.String())
-		}
+	select {
+	case <-time.After(5*lifetime + 2*time.Second):
+	case <-p.done:
+		t.Fatalf("ended early with %d\n%s", p.exit(), p.stderr.String())
 	}
 	used := map[string]bool{}
 	for _, line := range p.stdout.lines() {

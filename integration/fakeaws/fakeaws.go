@@ -31,6 +31,10 @@ type Options struct {
 	Life time.Duration
 	// ClockOffset is how far the server's clock is ahead of this machine's.
 	ClockOffset time.Duration
+	// Hold is how long the answer to each action is held back once the call has
+	// been judged, so that a transfer of small objects takes as long as one of
+	// big ones. HTTP/1.1 clients notice nothing else.
+	Hold map[string]time.Duration
 }
 
 // Server is one AWS-like server. It is safe for concurrent use.
@@ -41,6 +45,7 @@ type Server struct {
 	closing  chan struct{} // closed by Close: releases black-holed requests
 
 	bootstrap Credentials
+	holds     map[string]time.Duration
 
 	mu      sync.Mutex // guards everything below
 	life    time.Duration
@@ -64,6 +69,7 @@ func Listen(o Options) (*Server, error) {
 		listener: l,
 		served:   make(chan struct{}),
 		closing:  make(chan struct{}),
+		holds:    o.Hold,
 		life:     o.Life,
 		offset:   o.ClockOffset,
 		keys:     make(map[string]*identity),

@@ -121,3 +121,19 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, k Kind, status int
 		w.Write(body)
 	}
 }
+
+// hold waits as long as Options.Hold says for action, unless the client or the
+// server goes first.
+func (s *Server) hold(r *http.Request, action string) {
+	d := s.holds[action]
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.closing:
+	case <-r.Context().Done():
+	}
+}

@@ -17,7 +17,8 @@ const maxBody = 16 << 20
 type answer struct {
 	status int
 	body   []byte
-	code   string // of an error, "" if the call was accepted
+	header map[string]string // besides those that every answer has
+	code   string            // of an error, "" if the call was accepted
 	reason string
 }
 
@@ -58,9 +59,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.Accepted, c.Reason = false, "half an answer"
 	}
 	s.record(c)
+	s.hold(r, c.Action)
 
 	h := w.Header()
 	h.Set("Content-Type", p.contentType())
+	for name, value := range a.header {
+		h.Set(name, value)
+	}
 	h.Set("Content-Length", strconv.Itoa(len(a.body)))
 	h.Set("Date", s.Now().UTC().Format(http.TimeFormat))
 	h.Set("X-Amzn-Requestid", requestID)

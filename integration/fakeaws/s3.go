@@ -2,9 +2,11 @@ package fakeaws
 
 import (
 	"bytes"
+	"crypto/md5"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,17 +17,48 @@ type s3 struct {
 	body    []byte
 }
 
+// split returns the bucket and the key that the path names.
+func (c s3) split() (bucket, key string) {
+	bucket, key, _ = strings.Cut(strings.TrimPrefix(c.request.URL.Path, "/"), "/")
+	return bucket, key
+}
+
 func (c s3) action() string {
-	bucket, key, _ := strings.Cut(strings.TrimPrefix(c.request.URL.Path, "/"), "/")
-	switch {
-	case c.request.Method == http.MethodGet && bucket == "":
-		return "ListBuckets"
-	case c.request.Method == http.MethodGet && key != "":
-		return "GetObject"
-	case c.request.Method == http.MethodPut && key != "":
-		return "PutObject"
-	case c.request.Method == http.MethodPut && bucket != "":
-		return "CreateBucket"
+	bucket, key := c.split()
+	query := c.request.URL.Query()
+	switch c.request.Method {
+	case http.MethodGet:
+		switch {
+		case bucket == "":
+			return "ListBuckets"
+		case key != "":
+			return "GetObject"
+		case query.Has("location"):
+			return "GetBucketLocation"
+		case query.Get("list-type") == "2":
+			return "ListObjectsV2"
+		case query.Has("versioning") || query.Has("object-lock"):
+		default:
+			return "ListObjects"
+		}
+	case http.MethodHead:
+		switch {
+		case key != "":
+			return "HeadObject"
+		case bucket != "":
+			return "HeadBucket"
+		}
+	case http.MethodPut:
+		switch {
+		case key != "":
+			return "PutObject"
+		case bucket != "":
+			return "CreateBucket"
+		}
+	case http.MethodDelete:
+		if key != "" {
+			return "DeleteObject"
+		}
 	}
 	return c.request.Method + " " + c.request.URL.Path
 }
@@ -68,35 +101,155 @@ func (c s3) error(status int, code, message, reason string) answer {
 }
 
 func (c s3) do(s *Server, id *identity) answer {
-	path := c.request.URL.Path
 	switch c.action() {
 	case "ListBuckets":
-		body := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?>
-<ListAllMyBucketsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>%s</ID></Owner><Buckets><Bucket><Name>jobs</Name><CreationDate>%s</CreationDate></Bucket></Buckets></ListAllMyBucketsResult>
-`, Account, stamp(time.Unix(1700000000, 0)))
-		return answer{status: http.StatusOK, body: []byte(body)}
-	case "CreateBucket": // every bucket exists
+		return c.xml("ListAllMyBucketsResult", fmt.Sprintf("<Owner><ID>%s</ID></Owner><Buckets><Bucket><Name>jobs</Name><CreationDate>%s</CreationDate></Bucket></Buckets>",
+			Account, stamp(modified)))
+	case "CreateBucket", "HeadBucket": // every bucket exists
 		return answer{status: http.StatusOK}
+	case "GetBucketLocation": // empty is us-east-1
+		return c.xml("LocationConstraint", "")
+	case "ListObjectsV2", "ListObjects":
+		return c.list(s)
 	case "PutObject":
-		object := c.body
-		if strings.HasPrefix(c.request.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
-			var ok bool
-			if object, ok = decodeChunks(c.body); !ok {
-				return c.error(400, "IncompleteBody", "The body is not aws-chunked.", "bad framing")
-			}
-		}
+		return c.put(s)
+	case "GetObject", "HeadObject":
+		return c.get(s)
+	case "DeleteObject":
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.objects[path] = bytes.Clone(object)
-		return answer{status: http.StatusOK}
-	case "GetObject":
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		object, ok := s.objects[path]
-		if !ok {
-			return c.error(404, "NoSuchKey", "The specified key does not exist.", "no such object")
-		}
-		return answer{status: http.StatusOK, body: object}
+		delete(s.objects, c.request.URL.Path)
+		return answer{status: http.StatusNoContent}
 	}
 	return c.error(501, "NotImplemented", "A header or method you provided implies functionality that is not implemented.", "unknown action")
+}
+
+// modified is when every object was last changed: nothing depends on it.
+var modified = time.Unix(1700000000, 0)
+
+func (c s3) xml(element, inner string) answer {
+	body := fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?>
+<%[1]s xmlns="http://s3.amazonaws.com/doc/2006-03-01/">%[2]s</%[1]s>
+`, element, inner)
+	return answer{status: http.StatusOK, body: []byte(body)}
+}
+
+func etag(object []byte) string { return fmt.Sprintf(`"%x"`, md5.Sum(object)) }
+
+func (c s3) put(s *Server) answer {
+	object := c.body
+	if strings.HasPrefix(c.request.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
+		var ok bool
+		if object, ok = decodeChunks(c.body); !ok {
+			return c.error(400, "IncompleteBody", "The body is not aws-chunked.", "bad framing")
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objects[c.request.URL.Path] = bytes.Clone(object)
+	return answer{status: http.StatusOK, header: map[string]string{"ETag": etag(object)}}
+}
+
+// get answers with an object or, if one is asked for, a single range of it.
+func (c s3) get(s *Server) answer {
+	s.mu.Lock()
+	object, ok := s.objects[c.request.URL.Path]
+	s.mu.Unlock()
+	if !ok {
+		return c.error(404, "NoSuchKey", "The specified key does not exist.", "no such object")
+	}
+	a := answer{status: http.StatusOK, body: object, header: map[string]string{
+		"Content-Type":  "application/octet-stream",
+		"ETag":          etag(object),
+		"Last-Modified": modified.UTC().Format(http.TimeFormat),
+		"Accept-Ranges": "bytes",
+	}}
+	from, to, ok := byteRange(c.request.Header.Get("Range"), len(object))
+	if !ok {
+		return a
+	}
+	if from >= len(object) {
+		return c.error(416, "InvalidRange", "The requested range is not satisfiable", "bad range")
+	}
+	a.status, a.body = http.StatusPartialContent, object[from:to]
+	a.header["Content-Range"] = fmt.Sprintf("bytes %d-%d/%d", from, to-1, len(object))
+	return a
+}
+
+// byteRange reads "bytes=from-to" with either end left out, for an object of
+// that size; to is past the last byte. It returns false for anything else.
+func byteRange(text string, size int) (from, to int, ok bool) {
+	spec, found := strings.CutPrefix(text, "bytes=")
+	if !found {
+		return 0, 0, false
+	}
+	if n, err := fmt.Sscanf(spec, "-%d", &to); n == 1 && err == nil {
+		return max(0, size-to), size, true
+	}
+	if n, _ := fmt.Sscanf(spec, "%d-%d", &from, &to); n == 2 {
+		return from, min(to+1, size), true
+	}
+	if n, _ := fmt.Sscanf(spec, "%d-", &from); n == 1 {
+		return from, size, true
+	}
+	return 0, 0, false
+}
+
+// list answers both versions of the listing, always in one page.
+func (c s3) list(s *Server) answer {
+	bucket, _ := c.split()
+	query := c.request.URL.Query()
+	prefix, delimiter := query.Get("prefix"), query.Get("delimiter")
+	name := func(key string) string {
+		if query.Get("encoding-type") == "url" {
+			key = strings.ReplaceAll(escape(key), "%2F", "/")
+		}
+		return escapeXML(key)
+	}
+	var contents, groups strings.Builder
+	count := 0
+	seen := map[string]bool{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range s.keysOf(bucket) {
+		rest, found := strings.CutPrefix(key, prefix)
+		if !found {
+			continue
+		}
+		if i := strings.Index(rest, delimiter); delimiter != "" && i >= 0 {
+			if group := prefix + rest[:i+len(delimiter)]; !seen[group] {
+				seen[group] = true
+				count++
+				fmt.Fprintf(&groups, "<CommonPrefixes><Prefix>%s</Prefix></CommonPrefixes>", name(group))
+			}
+			continue
+		}
+		count++
+		object := s.objects["/"+bucket+"/"+key]
+		fmt.Fprintf(&contents, "<Contents><Key>%s</Key><LastModified>%s</LastModified><ETag>%s</ETag><Size>%d</Size><StorageClass>STANDARD</StorageClass></Contents>",
+			name(key), stamp(modified), escapeXML(etag(object)), len(object))
+	}
+	return c.xml("ListBucketResult", fmt.Sprintf("<Name>%s</Name><Prefix>%s</Prefix><Delimiter>%s</Delimiter><MaxKeys>1000</MaxKeys><KeyCount>%d</KeyCount><IsTruncated>false</IsTruncated>%s%s%s",
+		escapeXML(bucket), name(prefix), name(delimiter), count, encodingType(query), contents.String(), groups.String()))
+}
+
+// encodingType tells the client to decode the names, if it asked to have them
+// encoded.
+func encodingType(query url.Values) string {
+	if query.Get("encoding-type") != "url" {
+		return ""
+	}
+	return "<EncodingType>url</EncodingType>"
+}
+
+// keysOf lists a bucket in order; the caller holds s.mu.
+func (s *Server) keysOf(bucket string) []string {
+	var keys []string
+	for path := range s.objects {
+		if key, ok := strings.CutPrefix(path, "/"+bucket+"/"); ok {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
