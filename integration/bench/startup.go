@@ -54,6 +54,7 @@ func (b bench) startUp(ctx context.Context, pairs int) error {
 		{"true", []string{"/bin/true"}},
 		{"floor true", []string{b.floor, "/bin/true"}},
 		{"brs-exec -- true", []string{b.brsExec, "--quiet", "--", "/bin/true"}},
+		{"brs-exec version", []string{b.brsExec, "version"}},
 		{"brs-exec credentials --run-dir", []string{b.brsExec, "credentials", "--run-dir", runDir}},
 	}
 	times := make([][]duration, len(commands))
@@ -78,9 +79,10 @@ func (b bench) startUp(ctx context.Context, pairs int) error {
 		fmt.Printf("  %-32s %7.2f ms   added %7.2f ms   10th-90th percentile %.2f-%.2f ms\n", c.name,
 			ms(median[i]), ms(median[i]-median[0]), ms(times[i][len(times[i])/10]), ms(times[i][len(times[i])*9/10]))
 	}
+	// "version" does nothing: it is what the size of the binary alone costs.
 	floor := median[1] - median[0]
 	fmt.Printf("  brs-exec adds %.2f x what the floor adds (aim 1.4)\n", ratio(median[2]-median[0], floor))
-	fmt.Printf("  credentials --run-dir takes %.2f x the floor's time (aim 1.2)\n\n", ratio(median[3], median[1]))
+	fmt.Printf("  credentials --run-dir takes %.2f x the floor's time (aim 1.2)\n\n", ratio(median[4], median[1]))
 	return nil
 }
 
