@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"strconv"
 	"syscall"
+
+	"brs-exec/supervisor/siginfo"
 )
 
 // Exit codes of brs-exec itself, the ones that env, nohup and timeout use.
@@ -47,7 +49,7 @@ func (e Exit) String() string {
 // are PID 1: then exit with e.Code.
 func (e Exit) Raise() {
 	if e.Signal != 0 {
-		dieOf(e.Signal)
+		siginfo.Die(e.Signal)
 	}
 }
 

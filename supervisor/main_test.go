@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"brs-exec/supervisor/siginfo"
 )
 
 // The test binary impersonates many small programs: the wrapper under test
@@ -179,11 +181,11 @@ func init() {
 
 // divert makes a signal call f instead of being forwarded.
 func (s *Signals) divert(sig syscall.Signal, f func()) {
-	in, out := s.caught, make(chan os.Signal, cap(s.caught))
+	in, out := s.caught, make(chan siginfo.Info)
 	s.caught = out
 	go func() {
 		for got := range in {
-			if got == sig {
+			if got.Signal == sig {
 				f()
 			} else {
 				out <- got

@@ -2,33 +2,79 @@ package supervisor
 
 import (
 	"fmt"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"brs-exec/supervisor/siginfo"
 )
 
 // Signals holds back the signals that this process gets until there is a child
 // to have them. Make it with [Hold].
 type Signals struct {
-	caught  chan os.Signal   // to forward; as many as a burst may bring while nobody looks
-	child   chan os.Signal   // "something happened to a child"; one is as good as many
-	ignored []syscall.Signal // SIG_IGN when we were started
+	stream  *siginfo.Stream
+	caught  chan siginfo.Info
+	ignored []syscall.Signal // when we were started
+	err     error            // of Hold; New returns it
 }
 
 // Hold catches every signal that is to reach the child, from now on. Call it
 // before anything else in main: a signal that comes earlier acts on this process
-// as it would on any (as on the child in its own first millisecond).
+// as it would on any (as on the child in its own first millisecond). From then on
+// os/signal hears nothing of those signals.
 //
 // What was ignored when we were started (nohup's HUP) is found out first, and is
 // ignored in the child, too. SIGPIPE is caught so that a reader of standard
 // error that goes away can't end us.
 //
-// It is a process-wide act: call it once.
+// It is a process-wide act: call it once. A goroutine that waits for signals
+// stays as long as the process.
 func Hold() *Signals {
-	s := &Signals{caught: make(chan os.Signal, 4096), child: make(chan os.Signal, 1)}
-	s.hold()
+	s := &Signals{caught: make(chan siginfo.Info)}
+	if s.stream, s.err = siginfo.Open(); s.err != nil {
+		return s
+	}
+	for _, sig := range append(forwarded(), childSignals...) {
+		if siginfo.IgnoredAtStart(sig) && !slices.Contains(childSignals, sig) {
+			s.ignored = append(s.ignored, sig)
+		} else if err := s.stream.Catch(sig); err != nil {
+			s.err = err
+		}
+	}
+	s.respect()
+	holdPipe()
+	go s.pump()
 	return s
+}
+
+func (s *Signals) pump() {
+	for {
+		info, err := s.stream.Next()
+		if err != nil {
+			return // only if someone closes descriptors behind our back
+		}
+		s.caught <- info
+	}
+}
+
+// respect makes a process that is started from now on ignore what we were
+// started to ignore. Until heed is called, so do we.
+func (s *Signals) respect() {
+	for _, sig := range s.ignored {
+		siginfo.Ignore(sig)
+	}
+}
+
+// heed catches the signals that we were started to ignore as well: the child
+// may have installed a handler of its own.
+func (s *Signals) heed() error {
+	for _, sig := range s.ignored {
+		if err := s.stream.Catch(sig); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ParseSignal reads a signal as kill(1) takes it: "HUP", "SIGHUP", "hup", "1",

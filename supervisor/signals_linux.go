@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"fmt"
-	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,21 +24,6 @@ var forwardedHere = func() []syscall.Signal {
 	}
 	return list
 }()
-
-// ignoredAtStart reports whether sig was ignored when this process was started.
-// It has to be asked before os/signal touches sig.
-//
-// The Go runtime leaves HUP and INT alone if they are ignored, and CONT, TSTP,
-// TTIN and TTOU in any case; for those the kernel still knows. For the others it
-// has installed its handlers before any code of ours runs, and what it found
-// there it keeps to itself: see inherited.
-func ignoredAtStart(sig syscall.Signal) bool {
-	var old sigaction
-	if rtSigaction(sig, nil, &old) == nil && old.handler == sigIgn {
-		return true
-	}
-	return signal.Ignored(sig) || inheritedIgnored(sig)
-}
 
 func realtimeNumber(name string) syscall.Signal {
 	base, rest := rtMin, strings.TrimPrefix(name, "RTMIN")

@@ -9,41 +9,20 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"brs-exec/supervisor/siginfo"
 )
 
-// hold is Hold; see [forwarded] for the list.
-func (s *Signals) hold() {
-	var catch []os.Signal
-	for _, sig := range forwarded() {
-		if ignoredAtStart(sig) {
-			s.ignored = append(s.ignored, sig)
-		} else {
-			catch = append(catch, sig)
-		}
-	}
-	signal.Notify(s.caught, catch...)
-	signal.Notify(s.child, unix.SIGCHLD)
-	s.respect()
-	if ignoredAtStart(unix.SIGPIPE) {
+// childSignals tell that something happened to a child.
+var childSignals = []syscall.Signal{unix.SIGCHLD}
+
+// holdPipe keeps the Go runtime from dying of a write to a standard error that
+// nobody reads.
+func holdPipe() {
+	if siginfo.IgnoredAtStart(unix.SIGPIPE) {
 		signal.Ignore(unix.SIGPIPE)
 	} else {
 		signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
-	}
-}
-
-// respect makes a process that is started from now on ignore what we were
-// started to ignore. Until heed is called, so do we.
-func (s *Signals) respect() {
-	for _, sig := range s.ignored {
-		signal.Ignore(sig)
-	}
-}
-
-// heed catches the signals that we were started to ignore as well: the child
-// may have installed a handler of its own.
-func (s *Signals) heed() {
-	for _, sig := range s.ignored {
-		signal.Notify(s.caught, sig)
 	}
 }
 

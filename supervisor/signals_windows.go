@@ -1,8 +1,6 @@
 package supervisor
 
 import (
-	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 )
@@ -18,11 +16,11 @@ var signalNames = map[string]syscall.Signal{
 	"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM,
 }
 
-func (s *Signals) hold() { signal.Notify(s.caught, os.Interrupt) }
+var childSignals []syscall.Signal // the waiter's goroutine tells
 
-func (s *Signals) respect() {}
+func forwarded() []syscall.Signal { return []syscall.Signal{syscall.SIGINT} }
 
-func (s *Signals) heed() {}
+func holdPipe() {}
 
 func signalNumber(name string) syscall.Signal { return signalNames[strings.ToUpper(name)] }
 

@@ -35,11 +35,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
 
 	"brs-exec/supervisor/job"
+	"brs-exec/supervisor/siginfo"
 )
 
 // Options say what to run and how. The zero value of each but Argv is usable.
@@ -74,8 +76,8 @@ type Supervisor struct {
 	hurry   int         // TERM and INT that came during the grace period
 	cause   error       // why we stop the child
 
-	held     []syscall.Signal // came before there was a child
-	terminal bool             // the last child had a controlling terminal
+	held     []siginfo.Info // came before there was a child
+	terminal bool           // the last child had a controlling terminal
 
 	mu    sync.Mutex // guards the following, and that job is not reaped while it is signalled
 	child child
@@ -93,6 +95,9 @@ func New(o Options, signals *Signals) (*Supervisor, error) {
 	}
 	if o.StopSignal == 0 {
 		o.StopSignal = syscall.SIGTERM
+	}
+	if signals.err != nil {
+		return nil, fmt.Errorf("hold signals: %w", signals.err)
 	}
 	o.StopTimeout = orDefault(o.StopTimeout, DefaultStopTimeout)
 	return &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer()}, nil
@@ -130,8 +135,12 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 			cancelled = nil
 			exit, err = s.stop(context.Cause(ctx))
 		case sig := <-s.signals.caught:
-			exit, err = s.caught(sig.(syscall.Signal))
-		case <-s.signals.child:
+			if slices.Contains(childSignals, sig.Signal) {
+				exit, err = s.changed()
+			} else {
+				exit, err = s.caught(sig)
+			}
+		case <-s.wait.tick():
 			exit, err = s.changed()
 		case <-s.grace.C:
 			err = s.kill()
@@ -152,17 +161,20 @@ func (s *Supervisor) start() (*Exit, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.signals.respect()
-	defer s.signals.heed()
 	err := execvp(s.opts.Argv, s.opts.Env, func(path string, argv []string) (err error) {
 		s.job, err = job.Start(job.Spec{Path: path, Argv: argv, Env: s.opts.Env})
 		return err
 	})
+	if heed := s.signals.heed(); heed != nil && err == nil {
+		err = heed
+		_ = s.job.Signal(syscall.SIGKILL)
+	}
 	if err != nil {
 		s.job = nil
 		exit := startExit(err)
 		return &exit, errors.Join(err, s.child.abandon())
 	}
-	s.wait.watch(s.job, s.signals)
+	s.wait.watch(s.job)
 	s.terminal = s.job.Terminal()
 	if err := s.child.start(time.Now()); err != nil {
 		return nil, err
@@ -218,28 +230,27 @@ func (s *Supervisor) kill() error {
 }
 
 // caught handles a signal that was sent to us.
-func (s *Supervisor) caught(sig syscall.Signal) (*Exit, error) {
+func (s *Supervisor) caught(sig siginfo.Info) (*Exit, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.job == nil {
 		return s.caughtAlone(sig)
 	}
-	ends := sig == syscall.SIGTERM || sig == syscall.SIGINT
-	if ends {
+	if sig.Signal == syscall.SIGTERM || sig.Signal == syscall.SIGINT {
 		s.child.heed()
-	}
-	if ends && s.child.state == stopping {
-		if s.hurry++; s.hurry > 1 {
-			s.grace.Reset(0)
-			return nil, nil
+		if s.child.state == stopping {
+			if s.hurry++; s.hurry > 1 {
+				s.grace.Reset(0)
+				return nil, nil
+			}
 		}
 	}
 	return nil, s.forward(sig)
 }
 
-func (s *Supervisor) forward(sig syscall.Signal) error {
+func (s *Supervisor) forward(sig siginfo.Info) error {
 	if err := gone(s.job.Forward(sig, false)); err != nil {
-		return fmt.Errorf("forward %s to pid %d: %w", SignalName(sig), s.job.Pid(), err)
+		return fmt.Errorf("forward %s to pid %d: %w", SignalName(sig.Signal), s.job.Pid(), err)
 	}
 	return nil
 }
@@ -249,16 +260,20 @@ func (s *Supervisor) forward(sig syscall.Signal) error {
 // child, as if it had been started at once; between two runs they are dropped,
 // and HUP with them unless it can be the terminal's: the next run knows nothing
 // of them, and begins with what they may have announced.
-func (s *Supervisor) caughtAlone(sig syscall.Signal) (*Exit, error) {
+func (s *Supervisor) caughtAlone(sig siginfo.Info) (*Exit, error) {
 	first := s.child.state == waiting
-	switch {
-	case sig == syscall.SIGTERM, sig == syscall.SIGINT, sig == syscall.SIGQUIT,
-		sig == syscall.SIGHUP && (first || s.terminal):
-		exit := signalled(sig)
+	switch sig.Signal {
+	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
+		if sig.Signal == syscall.SIGHUP && !first && !s.terminal {
+			return nil, nil
+		}
+		exit := signalled(sig.Signal)
 		return &exit, s.child.abandon()
-	case isTerminalStop(sig):
+	case terminalStop:
 		stopSelf()
-	case first:
+		return nil, nil
+	}
+	if first {
 		s.held = append(s.held, sig)
 	}
 	return nil, nil

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brs-exec/supervisor/job"
+	"brs-exec/supervisor/siginfo"
 )
 
 // change is something that happened to the child.
@@ -30,8 +31,10 @@ const (
 // that os/exec started are waited for there.
 type waiter struct{}
 
-// watch is for systems without SIGCHLD.
-func (waiter) watch(*job.Job, *Signals) {}
+// watch and tick are for systems without SIGCHLD.
+func (waiter) watch(*job.Job) {}
+
+func (waiter) tick() <-chan struct{} { return nil }
 
 // poll returns the next change, without waiting for it.
 func (waiter) poll(j *job.Job) (change, error) {
@@ -69,9 +72,9 @@ func (s *Supervisor) suspended(sig unix.Signal) error {
 // resumeForStop continues a child that is asked to end.
 func (s *Supervisor) resumeForStop() error { return s.job.SignalGroup(unix.SIGCONT) }
 
-func isTerminalStop(sig unix.Signal) bool { return sig == unix.SIGTSTP }
+const terminalStop = unix.SIGTSTP
 
-func stopSelf() { _ = unix.Kill(unix.Getpid(), unix.SIGSTOP) }
+func stopSelf() { siginfo.Stop() }
 
 // gone takes the error of a signal to a process that ended on its own, and that
 // of one to a group whose last member did: we will hear of it.

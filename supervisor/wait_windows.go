@@ -23,11 +23,14 @@ const (
 )
 
 // waiter waits for the child in a goroutine, which ends with it.
-type waiter struct{ result chan change }
+type waiter struct {
+	result chan change
+	ended  chan struct{}
+}
 
-func (w *waiter) watch(j *job.Job, s *Signals) {
-	w.result = make(chan change, 1)
-	result, tell := w.result, s.child
+func (w *waiter) watch(j *job.Job) {
+	w.result, w.ended = make(chan change, 1), make(chan struct{}, 1)
+	result, tell := w.result, w.ended
 	go func() {
 		state, err := j.Process().Wait()
 		exit := Exit{Code: 1}
@@ -35,12 +38,11 @@ func (w *waiter) watch(j *job.Job, s *Signals) {
 			exit.Code = state.ExitCode()
 		}
 		result <- change{kind: ended, exit: exit}
-		select {
-		case tell <- os.Interrupt: // any value will do
-		default:
-		}
+		tell <- struct{}{}
 	}()
 }
+
+func (w *waiter) tick() <-chan struct{} { return w.ended }
 
 func (w *waiter) poll(*job.Job) (change, error) {
 	select {
@@ -55,7 +57,7 @@ func (s *Supervisor) suspended(syscall.Signal) error { return s.child.suspend() 
 
 func (s *Supervisor) resumeForStop() error { return nil }
 
-func isTerminalStop(syscall.Signal) bool { return false }
+const terminalStop = syscall.Signal(-1) // there is none
 
 func stopSelf() {}
 

@@ -17,9 +17,9 @@
 // continue the child's group.
 //
 // In a pipeline, a script, the background or without a terminal the child stays
-// in our group. There the terminal and the shell tell the child by themselves;
-// while our group is the foreground one, what is typed is not forwarded a second
-// time. Never is there a new session: ssh, sudo and gpg need /dev/tty.
+// in our group. There the terminal and the shell tell the child by themselves,
+// and what comes from them is not forwarded a second time. Never is there a new
+// session: ssh, sudo and gpg need /dev/tty.
 package job
 
 import "syscall"

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"brs-exec/supervisor/siginfo"
 )
 
 // Job is a started child. It is not safe for concurrent use.
@@ -70,42 +72,54 @@ func (j *Job) SignalGroup(sig syscall.Signal) error {
 
 // Forward passes a signal on that was caught by us: to the child, or with group
 // set to its group, unless the child has had it already.
-func (j *Job) Forward(sig syscall.Signal, group bool) error {
-	if sig == unix.SIGCONT {
-		return j.resume()
-	}
-	if j.Typed(sig) {
+func (j *Job) Forward(sig siginfo.Info, group bool) error {
+	switch {
+	case !j.own && j.told(sig):
 		return nil
+	case sig.Signal == unix.SIGCONT:
+		j.lend()
+		return j.SignalGroup(unix.SIGCONT)
 	}
 	j.lend()
 	if group {
-		return j.SignalGroup(sig)
+		return j.SignalGroup(sig.Signal)
 	}
-	return j.Signal(sig)
+	return j.Signal(sig.Signal)
 }
 
-// Typed reports whether sig, caught by us, is taken as coming from the terminal:
-// we share the child's group and it is the foreground one. (os/signal does not
-// tell who sent a signal.)
-func (j *Job) Typed(sig syscall.Signal) bool {
-	switch sig {
-	case unix.SIGINT, unix.SIGQUIT, unix.SIGWINCH, unix.SIGTSTP, unix.SIGCONT:
-		return !j.own && j.tty != nil && j.tty.foreground() == unix.Getpgrp()
+// told reports whether sig, caught by us, went to the whole group that the child
+// shares with us.
+func (j *Job) told(sig siginfo.Info) bool {
+	if j.tty == nil {
+		return false
+	}
+	switch sig.Signal {
+	case unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP, unix.SIGWINCH, unix.SIGHUP:
+		switch sig.Origin {
+		case siginfo.Kernel:
+			return true // the terminal's
+		case siginfo.Unknown:
+			return sig.Signal != unix.SIGHUP && j.tty.foreground() == unix.Getpgrp()
+		}
+		// vim and others stop their whole group, as the terminal would.
+		return sig.Signal == unix.SIGTSTP && groupIs(sig.PID, j.group)
+	case unix.SIGCONT:
+		switch sig.Origin {
+		case siginfo.Kernel: // to an orphaned group, after HUP
+			return true
+		case siginfo.Unknown:
+			return j.tty.foreground() == unix.Getpgrp()
+		}
+		// A shell, the leader of its session, continues a job as a group.
+		sid, err := unix.Getsid(0)
+		return err == nil && sig.PID == sid
 	}
 	return false
 }
 
-// resume answers a SIGCONT: the terminal goes to the child if it is ours to give,
-// and the child goes on.
-func (j *Job) resume() error {
-	if !j.own {
-		if j.Typed(unix.SIGCONT) {
-			return nil
-		}
-		return j.Signal(unix.SIGCONT)
-	}
-	j.lend()
-	return unix.Kill(-j.group, unix.SIGCONT)
+func groupIs(pid, group int) bool {
+	pgrp, err := unix.Getpgid(pid)
+	return err == nil && pgrp == group
 }
 
 // lend gives the terminal to the child's group if ours has it. It reports
@@ -144,7 +158,8 @@ func (j *Job) Suspended(sig syscall.Signal) error {
 	if j.own && j.tty.foreground() == j.group {
 		j.tty.give(unix.Getpgrp())
 	}
-	return unix.Kill(os.Getpid(), unix.SIGSTOP)
+	siginfo.Stop()
+	return nil
 }
 
 // Ended tells the job that its child is gone: the terminal is taken back if the

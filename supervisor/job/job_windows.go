@@ -3,6 +3,8 @@ package job
 import (
 	"os"
 	"syscall"
+
+	"brs-exec/supervisor/siginfo"
 )
 
 // Job is a started child. On Windows there are no process groups, no job
@@ -44,15 +46,12 @@ func (j *Job) SignalGroup(sig syscall.Signal) error { return j.Signal(sig) }
 
 // Forward does nothing for an interrupt, which the console has sent to the child
 // already.
-func (j *Job) Forward(sig syscall.Signal, group bool) error {
-	if sig == syscall.SIGINT {
+func (j *Job) Forward(sig siginfo.Info, group bool) error {
+	if sig.Signal == syscall.SIGINT {
 		return nil
 	}
-	return j.Signal(sig)
+	return j.Signal(sig.Signal)
 }
-
-// Typed reports whether sig came from the console.
-func (j *Job) Typed(sig syscall.Signal) bool { return sig == syscall.SIGINT }
 
 // Ended releases what is held for the child.
 func (j *Job) Ended() {}

@@ -1,6 +1,6 @@
 //go:build brs_fwdsig
 
-package supervisor
+package siginfo
 
 import (
 	"syscall"
