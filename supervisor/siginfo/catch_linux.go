@@ -13,8 +13,8 @@ import (
 // a write is all or nothing.
 const record = 32
 
-// pipe is the descriptor that the handler writes to. Read by assembly.
-var pipe int32
+// pipe is the descriptor that the handler writes to.
+var pipe int32 //lint:ignore U1000 assembly reads it
 
 // handler and restorer are run by the kernel, on a thread of its choice.
 func handlerPC() uintptr

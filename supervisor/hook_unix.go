@@ -1,0 +1,15 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// leadGroup gives the command a process group of its own, and kills the group
+// when the command has to go.
+func leadGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+}
