@@ -32,8 +32,11 @@ type session struct {
 
 	child     *supervisor.Supervisor
 	end       context.CancelCauseFunc
-	delivered bool // the first set; of the engine's goroutine
+	delivered bool     // the first set; of the engine's goroutine
+	env       []string // of the command
+	profile   string   // that the command finds the credentials under
 	hooks     sync.WaitGroup
+	hookTurn  sync.Mutex // one at a time
 }
 
 // errExpired is why a command is stopped by --on-expiry=stop.
@@ -178,13 +181,14 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 	if len(scrubbed) > 0 {
 		s.log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
 	}
-	return s.supervise(ctx, src, deliveries, env)
+	s.env, s.profile = env, files.Profile()
+	return s.supervise(ctx, src, deliveries)
 }
 
 // supervise runs the command and, as long as it lives, the engine.
-func (s *session) supervise(ctx context.Context, src *source.Source, deliveries []refresh.Delivery, env []string) (exit supervisor.Exit, err error) {
+func (s *session) supervise(ctx context.Context, src *source.Source, deliveries []refresh.Delivery) (exit supervisor.Exit, err error) {
 	s.child, err = supervisor.New(supervisor.Options{
-		Argv: s.plan.Argv, Env: env, StopSignal: s.plan.StopSignal, StopTimeout: s.plan.StopTimeout,
+		Argv: s.plan.Argv, Env: s.env, StopSignal: s.plan.StopSignal, StopTimeout: s.plan.StopTimeout,
 	}, s.signals)
 	if err != nil {
 		return exit, err

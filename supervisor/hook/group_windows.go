@@ -1,0 +1,6 @@
+package hook
+
+import "os/exec"
+
+// ownGroup: what the hook started outlives it when it is killed.
+func ownGroup(*exec.Cmd) {}
