@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"brs-exec/refresh"
-	"brs-exec/supervisor/hook"
+	"brs-exec/supervisor"
 )
 
 // hook runs the command of an exec: reaction, one at a time. It has the
@@ -22,7 +22,7 @@ func (s *session) hook(ctx context.Context, argv []string, e refresh.Event) {
 	if !e.Expires.IsZero() {
 		env = append(env, "BRS_EXPIRES="+e.Expires.UTC().Format(time.RFC3339))
 	}
-	err := hook.Run(ctx, hook.Hook{Argv: argv, Env: env, Line: func(line string) {
+	err := supervisor.RunHook(ctx, supervisor.Hook{Argv: argv, Env: env, Output: func(line string) {
 		s.log.Info("hook says", "hook", argv[0], "line", line)
 	}})
 	if err != nil && !errors.Is(err, context.Canceled) {
