@@ -128,28 +128,39 @@ func (f *iniFile) set(match func(name string) bool, pairs ...[2]string) {
 
 // setIn sets pairs in the section whose header is at line index header.
 func (f *iniFile) setIn(header int, pairs [][2]string) {
+	end := f.sectionEnd(header)
+	body := &iniFile{lines: slices.Clone(f.lines[header+1 : end]), eol: f.eol}
+	body.setBody(pairs)
+	f.lines = slices.Concat(f.lines[:header+1], body.lines, f.lines[end:])
+	f.endLines()
+}
+
+// sectionEnd returns the index after the last line of the section whose header
+// is at line index header.
+func (f *iniFile) sectionEnd(header int) int {
 	end := header + 1
 	for end < len(f.lines) && f.lines[end].kind != lineHeader {
 		end++
 	}
-	body := &iniFile{lines: slices.Clone(f.lines[header+1 : end]), eol: f.eol}
-	indent := body.indent()
-	at := 0 // where the next key that is missing goes
+	return end
+}
+
+// setBody is set for lines without a header: the body of one section.
+func (f *iniFile) setBody(pairs [][2]string) {
+	indent := f.indent()
+	at := 0 // where the next key that is missing goes: after the one before
 	for _, pair := range pairs {
 		key, value := pair[0], pair[1]
-		where, lead := at, indent
-		if i := slices.IndexFunc(body.lines, func(l iniLine) bool { return l.kind == lineKey && l.name == key }); i >= 0 {
-			where, lead = i, indentOf(body.lines[i].text)
-		} else {
-			at++
+		if i := slices.IndexFunc(f.lines, func(l iniLine) bool { return l.kind == lineKey && l.name == key }); i >= 0 {
+			at, indent = i, indentOf(f.lines[i].text)
 		}
 		// Under another name until the old lines are out.
-		body.lines = slices.Insert(body.lines, where, iniLine{text: lead + key + " = " + value + f.eol, kind: lineKey})
-		body.removeKey(key)
-		body.lines[slices.IndexFunc(body.lines, func(l iniLine) bool { return l.kind == lineKey && l.name == "" })].name = key
+		f.lines = slices.Insert(f.lines, at, iniLine{text: indent + key + " = " + value + f.eol, kind: lineKey})
+		f.removeKey(key)
+		at = slices.IndexFunc(f.lines, func(l iniLine) bool { return l.kind == lineKey && l.name == "" })
+		f.lines[at].name = key
+		at++
 	}
-	f.lines = slices.Concat(f.lines[:header+1], body.lines, f.lines[end:])
-	f.endLines()
 }
 
 // removeKey is remove for lines without a header: the body of one section.

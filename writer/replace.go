@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 )
@@ -27,6 +28,8 @@ type Target struct {
 	// Perm is the mode of a file that does not exist yet, exactly: the umask
 	// does not apply. An existing file keeps its owner, mode and ACL.
 	Perm fs.FileMode
+	// Owner is who owns a file that does not exist yet; nil is who makes it.
+	Owner *Owner
 	// BackupDir is where the backup goes that is made before a file has to be
 	// written in place. "" is the file's own directory.
 	BackupDir string
@@ -35,7 +38,13 @@ type Target struct {
 	// that nobody wants back after a crash of the machine: no lock, no search
 	// for strays, no sync.
 	private bool
+
+	rename func(from, to string) error // nil is the system's; tests have it fail
 }
+
+// Owner is a user and a group by their numbers; -1 leaves either as it is. It
+// means nothing on Windows.
+type Owner struct{ UID, GID int }
 
 // Way says how a file was changed.
 type Way int
@@ -119,7 +128,7 @@ func (t Target) once(path string, edit func(old []byte) ([]byte, error)) (Way, e
 	if bytes.Equal(old, content) && (info != nil || content == nil) {
 		return Unchanged, nil, nil
 	}
-	cause := t.rename(path, content, old, info)
+	cause := t.renameNew(path, content, old, info)
 	switch {
 	case cause == nil && t.private:
 		return Renamed, nil, nil
@@ -135,8 +144,8 @@ func (t Target) once(path string, edit func(old []byte) ([]byte, error)) (Way, e
 	return InPlace, cause, nil
 }
 
-// rename writes content to a temporary file and gives it the name of path.
-func (t Target) rename(path string, content, old []byte, info fs.FileInfo) (err error) {
+// renameNew writes content to a temporary file and gives it the name of path.
+func (t Target) renameNew(path string, content, old []byte, info fs.FileInfo) (err error) {
 	temp, err := createTemp(path)
 	if err != nil {
 		return err
@@ -169,11 +178,20 @@ func (t Target) rename(path string, content, old []byte, info fs.FileInfo) (err 
 			return err
 		}
 	}
-	if err := renameOver(temp.Name(), path); err != nil {
-		return err
+	move := renameOver
+	if t.rename != nil {
+		move = t.rename
 	}
-	renamed = true
-	return nil
+	err = move(temp.Name(), path)
+	// An NFS server may have done it and its answer been lost: asked again, it
+	// does not find the file.
+	if errors.Is(err, fs.ErrNotExist) {
+		if now, _, rerr := readRegular(path); rerr == nil && now != nil && bytes.Equal(now, content) {
+			err = nil
+		}
+	}
+	renamed = err == nil
+	return err
 }
 
 // unchanged returns errRaced if the file is not what it was when it was read.
@@ -192,6 +210,11 @@ func unchanged(path string, old []byte, info fs.FileInfo) error {
 // it replaces.
 func (t Target) dress(temp *os.File, path string, info fs.FileInfo) error {
 	if info == nil {
+		if t.Owner != nil && runtime.GOOS != "windows" {
+			if err := temp.Chown(t.Owner.UID, t.Owner.GID); err != nil {
+				return err
+			}
+		}
 		return temp.Chmod(t.Perm)
 	}
 	if err := keepOwner(temp, path, info); err != nil {

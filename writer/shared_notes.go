@@ -1,0 +1,103 @@
+package writer
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// elsewhere are the settings that have some SDKs get the credentials of a
+// profile from somewhere else although there are keys in it.
+var elsewhere = []string{"credential_process", "role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "credential_source", "login_session"}
+
+// noteSettings notes what will keep readers of the file from using the keys.
+func (s *Shared) noteSettings(path string, f *iniFile, there bool) {
+	note := func(format string, args ...any) { s.notes = append(s.notes, fmt.Sprintf(format, args...)) }
+	if len(f.lines) > 0 && strings.HasPrefix(f.lines[0].text, bom) {
+		note("%s begins with a byte order mark: boto3 and the AWS CLI cannot read it, others miss its first section", s.opt.Path)
+	}
+	if names := twice(f.sections()); len(names) > 0 {
+		note("%s has [%s] more than once: boto3 and the AWS CLI cannot read it", s.opt.Path, strings.Join(names, "], ["))
+	}
+	config := &iniFile{}
+	if s.opt.ConfigFile != "" && !sameFile(path, s.opt.ConfigFile) {
+		if data, err := os.ReadFile(s.opt.ConfigFile); err == nil {
+			if parsed, err := parseINI(s.opt.ConfigFile, data); err == nil {
+				config = parsed
+			}
+		}
+	}
+	for _, p := range s.profiles {
+		match := func(section string) bool { return profileOf(section) == p.name }
+		for _, file := range []struct {
+			*iniFile
+			path string
+		}{{f, s.opt.Path}, {config, s.opt.ConfigFile}} {
+			var found []string
+			for _, key := range elsewhere {
+				if _, ok := file.get(match, key); ok {
+					found = append(found, key)
+				}
+			}
+			if len(found) > 0 {
+				note("profile %s has %s in %s: some SDKs go by that and not by the keys", p.name, strings.Join(found, ", "), file.path)
+			}
+		}
+	}
+	if there && s.spare != "" {
+		note("nothing can be made beside %s: backups go to %s", s.opt.Path, s.spare)
+	}
+}
+
+func twice(names []string) (more []string) {
+	slices.Sort(names)
+	for i := 1; i < len(names); i++ {
+		if names[i] == names[i-1] && !slices.Contains(more, names[i]) {
+			more = append(more, names[i])
+		}
+	}
+	return more
+}
+
+// checkSource refuses a section that the sets are made from, directly or through
+// source_profile: our keys would win over what is there.
+func (s *Shared) checkSource(path string) error {
+	if !slices.ContainsFunc(s.opt.SourceFiles, func(file string) bool { return file != "" && sameFile(path, file) }) {
+		return nil
+	}
+	chain := s.sourceProfiles()
+	for _, p := range s.profiles {
+		if slices.Contains(chain, p.name) {
+			return fmt.Errorf("section [%s] of %s is what the credentials are made from: name another section", p.name, s.opt.Path)
+		}
+	}
+	return nil
+}
+
+func (s *Shared) sourceProfiles() []string {
+	var files []*iniFile
+	for _, path := range s.opt.SourceFiles {
+		if data, err := os.ReadFile(path); err == nil {
+			if f, err := parseINI(path, data); err == nil {
+				files = append(files, f)
+			}
+		}
+	}
+	name := s.opt.SourceProfile
+	if name == "" {
+		name = "default"
+	}
+	var chain []string
+	for name != "" && !slices.Contains(chain, name) {
+		chain = append(chain, name)
+		next := ""
+		for _, f := range files {
+			if v, ok := f.get(func(section string) bool { return profileOf(section) == name }, "source_profile"); ok {
+				next = v
+			}
+		}
+		name = next
+	}
+	return chain
+}
