@@ -209,9 +209,12 @@ func judgeConfig(err error) verdict {
 		mfa      config.AssumeRoleTokenProviderNotSetError
 		needsARN config.CredentialRequiresARNError
 		load     config.SharedConfigLoadError
+		file     *fileError
 	)
 	v := verdict{permanent: true}
 	switch {
+	case errors.As(err, &file):
+		v.text = file.text
 	case errors.As(err, &source) && errors.As(err, &missing):
 		v.text = fmt.Sprintf("source_profile %q: there is no such profile", source.Profile)
 		v.hint = suggest(source.Profile)

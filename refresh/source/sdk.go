@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -64,13 +63,17 @@ func (s *Source) find(ctx context.Context) (*found, error) {
 // missing is no error, and nor is it, as in the SDK, for AWS_DEFAULT_PROFILE.
 func (s *Source) shared(ctx context.Context, env config.EnvConfig) (config.SharedConfig, error) {
 	name := cmp.Or(s.spec.Profile, env.SharedConfigProfile, config.DefaultSharedConfigProfile)
-	c, err := config.LoadSharedConfigProfile(ctx, name, func(o *config.LoadSharedConfigOptions) {
-		if env.SharedConfigFile != "" {
-			o.ConfigFiles = []string{env.SharedConfigFile}
-		}
-		if env.SharedCredentialsFile != "" {
-			o.CredentialsFiles = []string{env.SharedCredentialsFile}
-		}
+	var c config.SharedConfig
+	err := loading(func() (err error) {
+		c, err = config.LoadSharedConfigProfile(ctx, name, func(o *config.LoadSharedConfigOptions) {
+			if env.SharedConfigFile != "" {
+				o.ConfigFiles = []string{env.SharedConfigFile}
+			}
+			if env.SharedCredentialsFile != "" {
+				o.CredentialsFiles = []string{env.SharedCredentialsFile}
+			}
+		})
+		return err
 	})
 	var missing config.SharedConfigProfileNotExistError
 	if errors.As(err, &missing) && s.spec.Profile == "" && os.Getenv("AWS_PROFILE") == "" {
@@ -210,7 +213,11 @@ func (s *Source) load(ctx context.Context, more ...func(*config.LoadOptions) err
 	if s.spec.Region != "" {
 		opts = append(opts, config.WithRegion(s.spec.Region))
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, append(opts, more...)...)
+	var cfg aws.Config
+	err := loading(func() (err error) {
+		cfg, err = config.LoadDefaultConfig(ctx, append(opts, more...)...)
+		return err
+	})
 	if err != nil {
 		return cfg, &configError{err}
 	}
