@@ -99,7 +99,8 @@ func (s *Source) explain(ctx context.Context, f *found, err error) error {
 func isAnswer(err error) bool {
 	var api smithy.APIError
 	var conf *configError
-	return errors.As(err, &api) || errors.As(err, &conf)
+	var known *judged
+	return errors.As(err, &api) || errors.As(err, &conf) || errors.As(err, &known)
 }
 
 func (s *Source) byServer() string {
@@ -113,6 +114,10 @@ func (s *Source) byServer() string {
 func (s *Source) judge(f *found, role *roleError, err error) verdict {
 	var conf *configError
 	var cmd *commandError
+	var known *judged
+	if errors.As(err, &known) {
+		return known.verdict
+	}
 	if errors.As(err, &conf) {
 		return judgeConfig(conf.err)
 	}

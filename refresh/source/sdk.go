@@ -86,6 +86,10 @@ func (s *Source) shared(ctx context.Context, env config.EnvConfig) (config.Share
 // of precedence, and says whether it did.
 func (s *Source) local(f *found, env config.EnvConfig, shared config.SharedConfig) bool {
 	switch {
+	case s.spec.IoT != nil:
+		f.what, f.base, f.byRole = s.spec.IoT.describe(), s.iot, true
+	case s.spec.RolesAnywhere != nil:
+		f.what, f.base, f.byRole = s.spec.RolesAnywhere.describe(), s.rolesAnywhere, true
 	case len(s.spec.Command) > 0:
 		f.what = "command " + program(s.spec.Command)
 		f.base = s.command(s.spec.Command, "")

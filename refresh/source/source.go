@@ -42,6 +42,11 @@ type Spec struct {
 	Command        []string
 	CommandTimeout time.Duration // limit of one run; 0 is one minute
 
+	// IoT and RolesAnywhere, if not nil, are asked for the base; see there. Each
+	// excludes the other, Profile and Command.
+	IoT           *IoT
+	RolesAnywhere *RolesAnywhere
+
 	// AssumeLifetime is how long credentials are taken to live whose source
 	// does not say. 0 leaves them without an expiry.
 	AssumeLifetime time.Duration
@@ -69,6 +74,7 @@ type Source struct {
 
 	asking   sync.Mutex // held for the whole of a Retrieve
 	answered bool       // an earlier one succeeded; guarded by asking
+	pair     *pair      // of IoT and RolesAnywhere, else nil; guarded by asking
 
 	mu    sync.Mutex // guards what follows
 	found *found     // what the configuration said when it was last read
@@ -89,6 +95,11 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 		return nil, src.explain(ctx, nil, err)
 	}
 	src.found = f
+	if src.pair = s.pair(); src.pair != nil {
+		if _, err := src.identity(); err != nil {
+			return nil, src.explain(ctx, nil, err)
+		}
+	}
 	return src, nil
 }
 
@@ -101,6 +112,9 @@ func (s *Spec) validate() error {
 	}
 	if len(s.Command) > 0 && s.Command[0] == "" {
 		return errors.New("credential command: its name is empty")
+	}
+	if err := s.validateX509(); err != nil {
+		return err
 	}
 	if s.AssumeLifetime < 0 {
 		return fmt.Errorf("assumed lifetime %s: must not be negative", s.AssumeLifetime)
@@ -117,6 +131,8 @@ func specHint(err error) string {
 	switch {
 	case errors.Is(err, errConflict):
 		return "leave one of the two out"
+	case errors.Is(err, errDataEndpoint):
+		return describeHint
 	case errors.Is(err, errARN):
 		return "a role's ARN looks like arn:aws:iam::123456789012:role/NAME"
 	case errors.Is(err, errPlaceholder):

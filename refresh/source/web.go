@@ -21,6 +21,8 @@ type limits struct {
 	connect time.Duration // dial, TLS handshake, response header: each; 0 is 10 s
 	whole   time.Duration // one request with its body; 0 is 20 s
 	body    int64         // longest answer in bytes; 0 is 1 MiB, far above any set of credentials
+
+	dial func(ctx context.Context, network, address string) (net.Conn, error) // in place of the network, for IoT and Roles Anywhere
 }
 
 // web is how the clients of one Source reach servers, and what it saw of them.

@@ -1,0 +1,253 @@
+package source
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// RolesAnywhere asks IAM Roles Anywhere, which knows a machine by a certificate
+// of an authority that the account trusts:
+// docs.aws.amazon.com/rolesanywhere/latest/userguide/authentication-create-session.html
+type RolesAnywhere struct {
+	X509
+
+	// Intermediates is a PEM file with the certificates between the machine's and
+	// the trust anchor's, "" if there are none but those that follow in Certificate.
+	Intermediates string
+
+	TrustAnchorARN string // its region is the one that is asked
+	ProfileARN     string // of a profile of Roles Anywhere
+	RoleARN        string
+
+	Endpoint string // "" is the region's
+
+	// SessionName is a template as in [Role.SessionName]. "" is AWS's choice, the
+	// certificate's serial number: profiles accept no other name by default.
+	SessionName string
+	Duration    time.Duration // whole seconds (AWS: 900 to 43,200); 0 leaves it to the profile
+}
+
+// chainMax is what the service takes in X-Amz-X509-Chain.
+const chainMax = 5
+
+func (r *RolesAnywhere) validate(n Names) error {
+	anchor, err := rolesAnywhereARN("trust anchor", "trust-anchor", r.TrustAnchorARN)
+	if err != nil {
+		return err
+	}
+	profile, err := rolesAnywhereARN("Roles Anywhere profile", "profile", r.ProfileARN)
+	if err != nil {
+		return err
+	}
+	if anchor.region != profile.region {
+		return fmt.Errorf("the trust anchor is in %s, and the Roles Anywhere profile in %s: both must be in one region", anchor.region, profile.region)
+	}
+	if _, err := r.endpoint(); err != nil {
+		return err
+	}
+	if strings.Count(r.RoleARN, ":") < 5 || !strings.HasPrefix(r.RoleARN, "arn:") {
+		return fmt.Errorf("role %q: %w", r.RoleARN, errARN)
+	}
+	if _, err := expand(r.SessionName, n); err != nil {
+		return fmt.Errorf("session name %q: %w", r.SessionName, err)
+	}
+	if r.Duration < 0 || r.Duration%time.Second != 0 {
+		return fmt.Errorf("session duration %s: must be whole seconds", r.Duration)
+	}
+	return r.X509.validate()
+}
+
+type arnParts struct{ partition, region string }
+
+// rolesAnywhereARN takes an ARN apart that is of that kind of resource.
+func rolesAnywhereARN(what, kind, arn string) (arnParts, error) {
+	p := strings.SplitN(arn, ":", 6)
+	if len(p) != 6 || p[0] != "arn" || p[2] != "rolesanywhere" || p[3] == "" || !strings.HasPrefix(p[5], kind+"/") {
+		return arnParts{}, fmt.Errorf("%s %q: is not arn:aws:rolesanywhere:REGION:ACCOUNT:%s/ID", what, arn, kind)
+	}
+	return arnParts{p[1], p[3]}, nil
+}
+
+// suffixes are the domains of the partitions.
+var suffixes = map[string]string{
+	"aws": "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu",
+}
+
+// endpoint is the address of the trust anchor's region.
+func (r *RolesAnywhere) endpoint() (*url.URL, error) {
+	if r.Endpoint != "" {
+		return endpointURL("Roles Anywhere endpoint", r.Endpoint, true)
+	}
+	anchor, err := rolesAnywhereARN("trust anchor", "trust-anchor", r.TrustAnchorARN)
+	if err != nil {
+		return nil, err
+	}
+	domain := suffixes[anchor.partition]
+	if domain == "" {
+		return nil, fmt.Errorf("partition %q: its Roles Anywhere endpoint is not known: name it", anchor.partition)
+	}
+	service := "rolesanywhere"
+	if strings.EqualFold(os.Getenv("AWS_USE_FIPS_ENDPOINT"), "true") {
+		service += "-fips"
+	}
+	return endpointURL("Roles Anywhere endpoint", service+"."+anchor.region+"."+domain, false)
+}
+
+func (r *RolesAnywhere) describe() string { return "IAM Roles Anywhere → " + r.RoleARN }
+
+// chain are the certificates that lead from id to the trust anchor. Roots are
+// left out: the service has its own.
+func (r *RolesAnywhere) chain(id *identity) ([]*x509.Certificate, error) {
+	certs := id.chain
+	if r.Intermediates != "" {
+		more, err := readCertificates("intermediates", r.Intermediates)
+		if err != nil {
+			return nil, err
+		}
+		certs = append(certs[:len(certs):len(certs)], more...)
+	}
+	var chain []*x509.Certificate
+	seen := map[string]bool{string(id.leaf.Raw): true}
+	for _, c := range certs {
+		if !seen[string(c.Raw)] && !bytes.Equal(c.RawSubject, c.RawIssuer) {
+			chain = append(chain, c)
+		}
+		seen[string(c.Raw)] = true
+	}
+	if len(chain) > chainMax {
+		return nil, permanently("leave only those that lead from the certificate to the trust anchor",
+			"%d intermediate certificates: the service takes %d at most", len(chain), chainMax)
+	}
+	return chain, nil
+}
+
+// rolesAnywhere asks for a set.
+func (s *Source) rolesAnywhere(ctx context.Context) (aws.Credentials, error) {
+	r := s.spec.RolesAnywhere
+	id, err := s.identity()
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	chain, err := r.chain(id)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	req, body, err := s.sessionRequest(ctx)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	anchor, err := rolesAnywhereARN("trust anchor", "trust-anchor", r.TrustAnchorARN)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	// A machine without a battery for its clock may be years off; the service
+	// takes five minutes, and has told what time it is with its first refusal.
+	now := time.Now().Add(-s.Skew())
+	if err := signX509(req, body, id, chain, anchor.region, now); err != nil {
+		return aws.Credentials{}, err
+	}
+	resp, answer, err := s.exchange(req, nil, "")
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
+		return aws.Credentials{}, &judged{r.judge(refusal(resp, answer), s.byServer(), s.Skew())}
+	}
+	return s.session(resp, answer)
+}
+
+// sessionRequest is the CreateSession that is to be signed.
+func (s *Source) sessionRequest(ctx context.Context) (*http.Request, []byte, error) {
+	r := s.spec.RolesAnywhere
+	u, err := r.endpoint()
+	if err != nil {
+		return nil, nil, err
+	}
+	u = u.JoinPath("sessions")
+	u.RawQuery = canonicalQuery(url.Values{"profileArn": {r.ProfileARN}, "roleArn": {r.RoleARN}, "trustAnchorArn": {r.TrustAnchorARN}})
+	in := struct {
+		DurationSeconds int    `json:"durationSeconds,omitempty"`
+		RoleSessionName string `json:"roleSessionName,omitempty"`
+	}{DurationSeconds: int(r.Duration / time.Second)}
+	if r.SessionName != "" {
+		in.RoleSessionName = s.sessionName(r.SessionName)
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return req, body, nil
+}
+
+// session reads the answer.
+func (s *Source) session(resp *http.Response, body []byte) (aws.Credentials, error) {
+	var answer struct {
+		CredentialSet []struct {
+			Credentials     sessionKeys
+			AssumedRoleUser struct{ Arn string }
+		}
+	}
+	if json.Unmarshal(body, &answer) != nil || len(answer.CredentialSet) == 0 {
+		return aws.Credentials{}, s.unreadable(resp)
+	}
+	set := answer.CredentialSet[0]
+	creds, err := set.Credentials.credentials("RolesAnywhere")
+	if err != nil {
+		return creds, s.unreadable(resp)
+	}
+	creds.AccountID = account(set.AssumedRoleUser.Arn)
+	return creds, nil
+}
+
+// judge knows the refusals of the service. AccessDeniedException is the code of
+// nearly all, so that the message is what tells them apart.
+func (r *RolesAnywhere) judge(a reply, byServer string, skew time.Duration) verdict {
+	v := verdict{text: a.String(), permanent: !a.transient()}
+	if a.code == "" && a.message == "" {
+		v.text += byServer
+	}
+	message := strings.ToLower(a.message)
+	says := func(part string) bool { return strings.Contains(message, part) }
+	switch {
+	case !v.permanent:
+	case says("untrusted") && says("certificate"), says("insufficient certificate"):
+		v.hint = "no chain leads from the certificate to the trust anchor: does it need --intermediates, is the anchor of this authority, and is it enabled?"
+	case says("rolesessionname"):
+		v.hint = "leave out --role-session-name, or let the profile accept it: aws rolesanywhere update-profile --accept-role-session-name"
+	case says("attributes fail"):
+		v.hint = "AWS makes tags of the certificate's names, and takes only letters, digits, spaces and _.:/=+-@ in them: change the names, or the profile's attribute mappings"
+	case says("unable to assume role"):
+		v.hint = "the role's trust policy must allow rolesanywhere.amazonaws.com to sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity, and the profile must list the role"
+	case says("durationseconds"):
+		v.hint = "ask for a shorter session (--duration), or raise the profile's or the role's maximum"
+	case says("signature"), says("x-amz-date"):
+		if v.hint = skewHint(skew); v.hint != "" {
+			v.permanent = false // the next request goes by the server's clock
+		}
+	case a.code == "ResourceNotFoundException":
+		v.hint = "are the trust anchor and the profile in this account and region, and enabled?"
+	case a.status == http.StatusNotFound, a.status < 400:
+		v.hint = "is that the right endpoint?"
+	case a.code == "" && a.message == "":
+		v.hint = "this is no answer of IAM Roles Anywhere: is that the right endpoint, and nothing in between?"
+	}
+	return v
+}
+
+var errKeyKind = errors.New("the key is neither RSA nor EC")

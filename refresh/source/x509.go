@@ -1,0 +1,233 @@
+package source
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+)
+
+// X509 names the PEM files of a certificate and its private key. They are read
+// anew for each set, so that a renewed certificate is used without a restart.
+type X509 struct {
+	Certificate string // the certificate; intermediates may follow it in the file
+	PrivateKey  string // RSA or EC: PKCS#1, SEC 1, PKCS#8, encrypted or not; may be the same file
+
+	// Passphrase is a file with the passphrase of an encrypted key on its first
+	// line, which no one but its owner may read. "" if the key is not encrypted.
+	Passphrase string
+}
+
+func (x X509) validate() error {
+	switch {
+	case x.Certificate == "":
+		return errors.New("no certificate file is named")
+	case x.PrivateKey == "":
+		return errors.New("no private key file is named")
+	}
+	return nil
+}
+
+// errX509Conflict says that two kinds of source were asked for, one of them by
+// certificate.
+var errX509Conflict = errors.New("IoT, Roles Anywhere, a profile and a credential command exclude each other as the source")
+
+func (s *Spec) validateX509() error {
+	if s.IoT == nil && s.RolesAnywhere == nil {
+		return nil
+	}
+	if s.IoT != nil && s.RolesAnywhere != nil || s.Profile != "" || len(s.Command) > 0 {
+		return errX509Conflict
+	}
+	if s.IoT != nil {
+		return s.IoT.validate()
+	}
+	return s.RolesAnywhere.validate(s.Names)
+}
+
+// pair are the files that a Spec goes by, nil if it goes by none.
+func (s *Spec) pair() *pair {
+	p := &pair{told: map[[sha256.Size]byte]time.Duration{}}
+	switch {
+	case s.IoT != nil:
+		p.files = s.IoT.X509
+	case s.RolesAnywhere != nil:
+		p.files = s.RolesAnywhere.X509
+	default:
+		return nil
+	}
+	return p
+}
+
+// identity is a certificate that belongs to a key.
+type identity struct {
+	leaf  *x509.Certificate
+	chain []*x509.Certificate // what followed it in the file
+	key   crypto.Signer
+}
+
+// tls is the identity as a client of TLS shows it.
+func (id *identity) tls() *tls.Certificate {
+	c := &tls.Certificate{Certificate: [][]byte{id.leaf.Raw}, PrivateKey: id.key, Leaf: id.leaf}
+	for _, more := range id.chain {
+		c.Certificate = append(c.Certificate, more.Raw)
+	}
+	return c
+}
+
+// pair is a certificate and key as they were last read.
+type pair struct {
+	files   X509
+	current *identity                           // nil before they could first be read
+	told    map[[sha256.Size]byte]time.Duration // by certificate, the lowest threshold before its end that a note was made of
+}
+
+// judged is an error that is understood where it happens.
+type judged struct{ verdict }
+
+func (e *judged) Error() string { return e.text }
+
+// permanently is a judged error that only a person can mend.
+func permanently(hint, format string, args ...any) error {
+	return &judged{verdict{fmt.Sprintf(format, args...), true, hint}}
+}
+
+// identity reads certificate and key. While they are being replaced, or are
+// broken, those that were read before serve until they end.
+func (s *Source) identity() (*identity, error) {
+	now := time.Now().Round(0).Add(-s.Skew()) // by the server's clock, which judges it
+	id, err := s.pair.files.read()
+	if err == nil {
+		err = id.valid(s.pair.files.Certificate, now)
+	}
+	if err != nil {
+		old := s.pair.current
+		if old == nil || old.valid("", now) != nil {
+			return nil, err
+		}
+		s.note("%v: keeping to the certificate and key that were read before", err)
+		id = old
+	}
+	s.pair.current = id
+	s.noteEnd(id.leaf, now)
+	return id, nil
+}
+
+func (x X509) read() (*identity, error) {
+	certs, err := readCertificates("certificate", x.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	key, err := x.readKey()
+	if err != nil {
+		return nil, err
+	}
+	id := &identity{leaf: certs[0], chain: certs[1:], key: key}
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	if !ok || !public.Equal(id.leaf.PublicKey) {
+		return nil, permanently("they are not of one pair: was only one of the two files replaced?",
+			"private key %s does not belong to certificate %s", x.PrivateKey, x.Certificate)
+	}
+	return id, nil
+}
+
+// valid says whether a certificate's time has come, and is not over.
+func (id *identity) valid(path string, now time.Time) error {
+	switch c := id.leaf; {
+	case now.After(c.NotAfter):
+		return permanently("renew it: the new one is read at the next try, without a restart",
+			"certificate %s has expired: it was valid until %s", path, c.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(c.NotBefore):
+		return &judged{verdict{
+			text: fmt.Sprintf("certificate %s is not valid before %s", path, c.NotBefore.UTC().Format(time.RFC3339)),
+			hint: fmt.Sprintf("is this machine's clock right? It says %s", time.Now().UTC().Format(time.RFC3339)),
+		}}
+	}
+	return nil
+}
+
+const day = 24 * time.Hour
+
+// endNotes are the times before a certificate's end at which a person is told.
+var endNotes = [...]time.Duration{30 * day, 14 * day, 7 * day, 3 * day, day}
+
+// noteEnd tells of a certificate's end, once for each threshold. Those that are
+// more than a third of its life do not count: it is renewed more often than that.
+func (s *Source) noteEnd(c *x509.Certificate, now time.Time) {
+	life, left := c.NotAfter.Sub(c.NotBefore), c.NotAfter.Sub(now)
+	reached := time.Duration(0)
+	for _, t := range endNotes {
+		if t <= life/3 && left <= t {
+			reached = t
+		}
+	}
+	if life/3 < endNotes[len(endNotes)-1] && left <= life/10 {
+		reached = life / 10
+	}
+	print := sha256.Sum256(c.Raw)
+	if told, ok := s.pair.told[print]; reached == 0 || ok && told <= reached {
+		return
+	}
+	s.pair.told[print] = reached
+	s.note("certificate %s ends in %s, on %s: renew it (the new one is used without a restart)",
+		s.pair.files.Certificate, roughly(left), c.NotAfter.UTC().Format(time.RFC3339))
+}
+
+// roughly is a length of time as people say it.
+func roughly(d time.Duration) string {
+	switch {
+	case d >= 2*day:
+		return fmt.Sprintf("%d days", d/day)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", d/time.Hour)
+	}
+	return d.Round(time.Minute).String()
+}
+
+// readCertificates reads the certificates of a PEM file, at least one, in their
+// order. what says in errors which file it is.
+func readCertificates(what, path string) ([]*x509.Certificate, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, permanently("", "%s %s: %v", what, path, deepest(err))
+	}
+	var certs []*x509.Certificate
+	other := ""
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" && block.Type != "X509 CERTIFICATE" {
+			other = block.Type
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, permanently("", "%s %s: not an X.509 certificate: %v", what, path, err)
+		}
+		certs = append(certs, c)
+	}
+	switch {
+	case len(certs) > 0:
+		return certs, nil
+	case other != "":
+		return nil, permanently("are the files for certificate and key swapped?", "%s %s: holds no certificate, but a %s", what, path, other)
+	}
+	return nil, permanently("PEM begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE -out FILE.pem makes it of DER",
+		"%s %s: holds no certificate in PEM", what, path)
+}
+
+// signer checks that a key is of a kind that AWS takes.
+func signer(key any) (crypto.Signer, error) {
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		return k, nil
+	case *ecdsa.PrivateKey:
+		return k, nil
+	}
+	return nil, errors.New("is neither an RSA nor an EC key")
+}

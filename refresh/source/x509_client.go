@@ -1,0 +1,179 @@
+package source
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+)
+
+// exchange sends one request, which no SDK of AWS knows, under the same limits as
+// all others: no redirect is followed, since it would only lead away from AWS.
+// cert, if not nil, is shown to the server; caFile says which servers to believe.
+func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile string) (*http.Response, []byte, error) {
+	roots, err := trusted(caFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	t := s.web.client.GetTransport()
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	if cert != nil {
+		// Shown also to servers that name other authorities than the one that
+		// signed it: AWS knows it by itself, not by who made it.
+		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	}
+	if s.spec.limits.dial != nil {
+		t.DialContext = s.spec.limits.dial
+	}
+	client := &http.Client{
+		Transport: t, Timeout: s.web.client.GetTimeout(),
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	s.web.asked(req.URL.Host)
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, nil, certificateRefused(req.URL.Host, err)
+	}
+	defer resp.Body.Close()
+	s.web.answered(time.Now(), resp.Header.Get("Date"))
+	body, err := io.ReadAll(&bounded{resp.Body, s.web, s.web.body})
+	return resp, body, err
+}
+
+// certificateRefused tells the alerts of TLS (RFC 8446 section 6.2) that are about
+// the certificate that was shown from all other failures.
+func certificateRefused(host string, err error) error {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return err
+	}
+	// The type of an alert is not exported.
+	alert := reflect.ValueOf(op.Err)
+	if alert.Kind() != reflect.Uint8 {
+		return err
+	}
+	switch alert.Uint() {
+	case 42, 43, 44, 45, 46, 48, 49, 116:
+		return permanently("is it registered there, and active?", "%s refuses the certificate: %v", host, op.Err)
+	}
+	return err
+}
+
+// trusted are the authorities that may vouch for a server: those of a file, else
+// of AWS_CA_BUNDLE, else (nil) the system's.
+func trusted(caFile string) (*x509.CertPool, error) {
+	what := "CA file"
+	if caFile == "" {
+		what, caFile = "AWS_CA_BUNDLE", os.Getenv("AWS_CA_BUNDLE")
+	}
+	if caFile == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(caFile)
+	if err != nil {
+		return nil, permanently("", "%s %s: %v", what, caFile, deepest(err))
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, permanently("", "%s %s: holds no certificate in PEM", what, caFile)
+	}
+	return pool, nil
+}
+
+// endpointURL reads an address: HOST, HOST:PORT or https://HOST:PORT. Without TLS
+// nothing is sent or taken, but from this machine where the protocol allows it.
+func endpointURL(what, address string, plain bool) (*url.URL, error) {
+	if !strings.Contains(address, "://") {
+		address = "https://" + address
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
+		return nil, fmt.Errorf("%s: %w", what, errEndpoint)
+	}
+	if u.Scheme == "http" && plain && loopback(u.Hostname()) {
+		return u, nil
+	}
+	if u.Scheme != "https" {
+		return nil, fmt.Errorf("%s %q: must be https", what, u.Scheme+"://"+u.Host)
+	}
+	return u, nil
+}
+
+var errEndpoint = errors.New("is not a host, host:port or https:// URL")
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// refusal is what a REST-JSON service of AWS says when it says no: the code in a
+// header or the body, a message in the body.
+func refusal(resp *http.Response, body []byte) reply {
+	a := reply{status: resp.StatusCode}
+	var said struct {
+		Type    string `json:"__type"`
+		Code    string `json:"code"`
+		Message string `json:"message"` // also Message: names are matched without regard to case
+	}
+	if json.Unmarshal(body, &said) == nil {
+		a.message = said.Message
+	}
+	for _, code := range []string{resp.Header.Get("X-Amzn-Errortype"), said.Type, said.Code} {
+		// As in com.amazonaws.iot#AccessDeniedException:http://…
+		code, _, _ = strings.Cut(code, ":")
+		if code = code[strings.LastIndex(code, "#")+1:]; code != "" {
+			a.code = code
+			break
+		}
+	}
+	return a
+}
+
+// transient says whether a refusal is one that a retry may cure.
+func (a reply) transient() bool {
+	_, throttled := retry.DefaultThrottleErrorCodes[a.code]
+	return throttled || a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout || a.status >= 500
+}
+
+// sessionKeys is a set in the answers of both services.
+type sessionKeys struct {
+	AccessKeyID     string `json:"accessKeyId"`
+	SecretAccessKey string `json:"secretAccessKey"`
+	SessionToken    string `json:"sessionToken"`
+	Expiration      string `json:"expiration"`
+}
+
+// credentials checks that the set is whole.
+func (k *sessionKeys) credentials(source string) (aws.Credentials, error) {
+	expires, err := parseTime(k.Expiration)
+	if err != nil || k.AccessKeyID == "" || k.SecretAccessKey == "" || k.SessionToken == "" ||
+		strings.ContainsFunc(k.AccessKeyID+k.SecretAccessKey+k.SessionToken, unprintable) {
+		return aws.Credentials{}, errUnreadable
+	}
+	return aws.Credentials{
+		AccessKeyID: k.AccessKeyID, SecretAccessKey: k.SecretAccessKey, SessionToken: k.SessionToken,
+		Source: source, CanExpire: true, Expires: expires,
+	}, nil
+}
+
+// unreadable is for an answer that is none of the protocol's. What it says may
+// be anything, and is not shown.
+func (s *Source) unreadable(resp *http.Response) error {
+	text := errUnreadable.Error() + s.byServer()
+	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind != "" && kind != "application/json" {
+		text += " (" + foreign(kind) + ")"
+	}
+	return &judged{verdict{text: text, hint: "is that the right endpoint, and nothing in between?"}}
+}

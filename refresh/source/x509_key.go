@@ -1,0 +1,129 @@
+package source
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// errPassphrase is a passphrase that does not open a key, as far as one can tell.
+var errPassphrase = errors.New("the passphrase is wrong")
+
+const convertHint = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEWKEY writes it in a form that can be read"
+
+// readKey reads the first private key of a PEM file, in which other things may
+// stand as well.
+func (x X509) readKey() (crypto.Signer, error) {
+	text, err := os.ReadFile(x.PrivateKey)
+	if err != nil {
+		return nil, permanently("", "private key %s: %v", x.PrivateKey, deepest(err))
+	}
+	other := ""
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			other = block.Type
+			continue
+		}
+		key, err := x.decodeKey(block)
+		var known *judged
+		switch {
+		case errors.As(err, &known):
+			return nil, err
+		case errors.Is(err, errPassphrase):
+			return nil, permanently("look at the first line of "+x.Passphrase, "private key %s: %v", x.PrivateKey, err)
+		case err != nil:
+			return nil, permanently(convertHint, "private key %s: %v", x.PrivateKey, err)
+		}
+		return key, nil
+	}
+	switch {
+	case other == "CERTIFICATE":
+		return nil, permanently("are the files for certificate and key swapped?", "private key %s: holds no private key, but a CERTIFICATE", x.PrivateKey)
+	case other != "":
+		return nil, permanently("", "private key %s: holds no private key, but a %s", x.PrivateKey, other)
+	}
+	return nil, permanently("PEM begins with -----BEGIN PRIVATE KEY-----; openssl pkey -inform der -in FILE -out FILE.pem makes it of DER",
+		"private key %s: holds no private key in PEM", x.PrivateKey)
+}
+
+func (x X509) decodeKey(block *pem.Block) (crypto.Signer, error) {
+	der := block.Bytes
+	legacy := x509.IsEncryptedPEMBlock(block) //lint:ignore SA1019 it is what openssl wrote for many years, and such keys are in use
+	if !legacy && block.Type != "ENCRYPTED PRIVATE KEY" {
+		return parseKey(block.Type, der)
+	}
+	phrase, err := x.passphrase()
+	if err != nil {
+		return nil, err
+	}
+	if legacy {
+		der, err = x509.DecryptPEMBlock(block, phrase) //lint:ignore SA1019 as above
+		if errors.Is(err, x509.IncorrectPasswordError) {
+			err = errPassphrase
+		}
+	} else {
+		der, err = decryptPKCS8(der, phrase)
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := parseKey(strings.TrimPrefix(block.Type, "ENCRYPTED "), der)
+	if err != nil {
+		// The padding of a wrong decryption is right by chance once in 256 times.
+		return nil, errPassphrase
+	}
+	return key, nil
+}
+
+// parseKey reads a key that is not encrypted: PKCS#1 (RFC 8017), SEC 1 (RFC 5915)
+// or PKCS#8 (RFC 5958).
+func parseKey(kind string, der []byte) (crypto.Signer, error) {
+	var key any
+	var err error
+	switch kind {
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(der)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(der)
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(der)
+	default:
+		return nil, errors.New("a " + kind + " is of no kind that can be read")
+	}
+	if err != nil {
+		// What the parser says of a secret file stays out of what is shown.
+		return nil, errors.New("cannot be parsed as a " + kind)
+	}
+	return signer(key)
+}
+
+// passphrase reads the first line of the passphrase file.
+func (x X509) passphrase() ([]byte, error) {
+	if x.Passphrase == "" {
+		return nil, permanently("name a file with its passphrase: --private-key-passphrase-file FILE", "private key %s: is encrypted", x.PrivateKey)
+	}
+	f, err := os.Open(x.Passphrase)
+	if err != nil {
+		return nil, permanently("", "passphrase file %s: %v", x.Passphrase, deepest(err))
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, permanently("", "passphrase file %s: %v", x.Passphrase, deepest(err))
+	}
+	if runtime.GOOS != "windows" && fi.Mode().IsRegular() && fi.Mode().Perm()&0o077 != 0 {
+		return nil, permanently("chmod 600 "+x.Passphrase, "passphrase file %s: others may read it (mode %04o)", x.Passphrase, fi.Mode().Perm())
+	}
+	buf := make([]byte, 4096)
+	n, err := f.Read(buf)
+	if err != nil && n == 0 {
+		return nil, permanently("", "passphrase file %s: is empty", x.Passphrase)
+	}
+	line, _, _ := bytes.Cut(buf[:n], []byte("\n"))
+	return bytes.TrimSuffix(line, []byte("\r")), nil
+}
