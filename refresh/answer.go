@@ -88,8 +88,14 @@ func (s *schedule) answered(a answer) (err error) {
 	p, now := a.profile, s.wall
 	s.busy--
 	p.asking = false
+	p.answered = now
 	p.news()
-	defer s.reschedule(p)
+	defer func() {
+		if p.again {
+			s.hasten(p)
+		}
+		s.reschedule(p)
+	}()
 
 	s.noteSkew(p, a.skew)
 	if a.err != nil {

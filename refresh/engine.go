@@ -108,6 +108,7 @@ type schedule struct {
 	calls    sync.WaitGroup
 	answers  chan answer   // room for all workers, so that none ever blocks
 	receipts chan receipt  // room for all targets
+	changes  chan *profile // of which a Watcher told; room for all profiles
 	ready    chan struct{} // nil once closed
 	unready  int           // profiles that were never delivered
 	startBy  time.Time     // monotonic
@@ -123,6 +124,7 @@ func newSchedule(o Options, ready chan struct{}) (*schedule, error) {
 		opts: o, ready: ready, unready: len(o.Profiles),
 		answers:  make(chan answer, o.Workers),
 		receipts: make(chan receipt, len(o.Deliveries)),
+		changes:  make(chan *profile, len(o.Profiles)),
 	}
 	s.mono = time.Now()
 	s.wall = s.now()
@@ -145,6 +147,7 @@ func newSchedule(o Options, ready chan struct{}) (*schedule, error) {
 func (s *schedule) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	s.watch(ctx)
 	for {
 		s.wake()
 		s.ask(ctx)
@@ -172,6 +175,10 @@ func (s *schedule) loop(ctx context.Context) error {
 			if err := s.delivered(r); err != nil {
 				return err
 			}
+		case p := <-s.changes:
+			p.hinted.Store(false)
+			s.tick()
+			s.changed(p)
 		case <-timer.C:
 			s.tick()
 		}
@@ -212,7 +219,7 @@ func (s *schedule) step(step time.Duration) {
 		return
 	}
 	for _, p := range s.profiles {
-		p.due = p.due.Add(step)
+		p.due, p.answered = p.due.Add(step), p.answered.Add(step)
 		if !p.ends.IsZero() {
 			p.ends = p.ends.Add(step)
 		}

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,6 +18,10 @@ type profile struct {
 	due    time.Time // when to ask next
 	asking bool      // it is being asked, or in the queue for it
 	asked  *question // that has not returned although its time is over; touched by the asking goroutine only
+
+	answered time.Time   // when it last was
+	hinted   atomic.Bool // of a change that the loop has not seen yet; touched by any goroutine
+	again    bool        // there was a change while it was being asked
 
 	given   aws.Credentials // the last good set, as the source gave it
 	current *version        // the same for deliveries; nil before the first

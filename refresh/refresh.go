@@ -53,7 +53,7 @@ type Profile struct {
 	// Source is asked for a new set each time; it must not answer from a cache
 	// that would rather keep the old one (as aws.CredentialsCache does), or the
 	// set will be replaced later than the policy wants. It is never asked twice
-	// at the same time. It may also be a [Skewer].
+	// at the same time. It may also be a [Skewer] and a [Watcher].
 	//
 	// A set with CanExpire false, or with the zero Expires, does not expire: it
 	// is asked for again about once an hour, so that replaced keys are picked up.
