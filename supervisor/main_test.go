@@ -124,6 +124,7 @@ type wrapOptions struct {
 	CancelOn string // a signal that, instead of being forwarded, cancels the context
 	NotReady bool   // never become ready
 	Report   string // a file that gets the Exit as text
+	Subreap  bool
 }
 
 func (o wrapOptions) env(t testing.TB) string {
@@ -146,6 +147,12 @@ func init() {
 			if err := json.Unmarshal([]byte(s), &o); err != nil {
 				fmt.Fprintln(os.Stderr, "BUG:", err)
 				os.Exit(99)
+			}
+			if o.Subreap {
+				if err := signals.Subreap(); err != nil {
+					fmt.Fprintln(os.Stderr, "wrap:", err)
+					os.Exit(125)
+				}
 			}
 			os.Unsetenv(optionsEnv)
 		}

@@ -24,3 +24,5 @@ func statFields(pid int) [][]byte {
 	}
 	return bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 }
+
+func gonePid(pid int) bool { s := stateOf(pid); return s == 0 || s == 'Z' }

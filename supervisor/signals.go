@@ -2,12 +2,14 @@ package supervisor
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"brs-exec/supervisor/siginfo"
+	"brs-exec/supervisor/stage"
 )
 
 // Signals holds back the signals that this process gets until there is a child
@@ -46,6 +48,30 @@ func Hold() *Signals {
 	holdPipe()
 	go s.pump()
 	return s
+}
+
+// Subreap makes this process adopt the orphans of its descendants, so that
+// nothing the command leaves behind escapes or stays a zombie, as under PID 1
+// (where it changes nothing, because that is the case already). For that it
+// replaces this process by a small stage that starts the program anew as its
+// child: call it once the flags are read and before anything else is begun. In
+// the new process it returns nil. Linux only; see prctl(2).
+func (s *Signals) Subreap() error {
+	var pending []syscall.Signal
+	for {
+		select {
+		case sig := <-s.caught:
+			pending = append(pending, sig.Signal)
+			runtime.Gosched() // to the pump
+			continue
+		default:
+		}
+		break
+	}
+	if err := stage.Subreap(pending); err != nil {
+		return fmt.Errorf("become a subreaper: %w", err)
+	}
+	return nil
 }
 
 func (s *Signals) pump() {

@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // The C library keeps 32 and 33 for itself, and so RTMIN is 34, which the Go
@@ -16,14 +14,6 @@ const (
 	rtMax     = 64
 	maxSignal = rtMax
 )
-
-var forwardedHere = func() []syscall.Signal {
-	list := []syscall.Signal{unix.SIGPWR}
-	for n := rtMin + 1; n <= rtMax; n++ {
-		list = append(list, syscall.Signal(n))
-	}
-	return list
-}()
 
 func realtimeNumber(name string) syscall.Signal {
 	base, rest := rtMin, strings.TrimPrefix(name, "RTMIN")

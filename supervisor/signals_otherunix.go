@@ -6,8 +6,6 @@ import "syscall"
 
 const maxSignal = 31
 
-var forwardedHere []syscall.Signal
-
 func realtimeNumber(string) syscall.Signal { return 0 }
 
 func realtimeName(syscall.Signal) string { return "" }

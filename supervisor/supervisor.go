@@ -42,6 +42,7 @@ import (
 
 	"brs-exec/supervisor/job"
 	"brs-exec/supervisor/siginfo"
+	"brs-exec/supervisor/stage"
 )
 
 // Options say what to run and how. The zero value of each but Argv is usable.
@@ -162,7 +163,7 @@ func (s *Supervisor) start() (*Exit, error) {
 	defer s.mu.Unlock()
 	s.signals.respect()
 	err := execvp(s.opts.Argv, s.opts.Env, func(path string, argv []string) (err error) {
-		s.job, err = job.Start(job.Spec{Path: path, Argv: argv, Env: s.opts.Env})
+		s.job, err = startJob(job.Spec{Path: path, Argv: argv, Env: s.opts.Env})
 		return err
 	})
 	if heed := s.signals.heed(); heed != nil && err == nil {
@@ -186,6 +187,24 @@ func (s *Supervisor) start() (*Exit, error) {
 	}
 	s.held = nil
 	return nil, nil
+}
+
+// startJob starts the command itself, or what becomes the command once it knows
+// its own pid, if the command is to take over systemd's sockets.
+func startJob(spec job.Spec) (*job.Job, error) {
+	paths, env, ok := stage.ListenCommand(spec.Path, spec.Env)
+	if !ok {
+		return job.Start(spec)
+	}
+	spec.Env = env
+	var err error
+	for _, spec.Path = range paths {
+		var j *job.Job
+		if j, err = job.Start(spec); err == nil {
+			return j, nil
+		}
+	}
+	return nil, fmt.Errorf("run brs-exec itself: %w", err)
 }
 
 // stop asks the child to end for good.

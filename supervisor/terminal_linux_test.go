@@ -27,6 +27,13 @@ type console struct {
 // newConsole starts argv as the leader of a session on a new terminal.
 func newConsole(t testing.TB, env []string, argv ...string) *console {
 	t.Helper()
+	return newSession(t, env, true, argv...)
+}
+
+// newSession starts argv as the leader of a session with the terminal as its
+// three files and, if control is set, as its controlling terminal.
+func newSession(t testing.TB, env []string, control bool, argv ...string) *console {
+	t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +43,7 @@ func newConsole(t testing.TB, env []string, argv ...string) *console {
 	cmd.Env = append(cmd.Env, "PS1=PROMPT> ", "TERM=dumb", "HISTFILE=")
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: control}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -484,8 +491,6 @@ func TestHangup(t *testing.T) {
 		return gonePid(child) && gonePid(wrapper)
 	})
 }
-
-func gonePid(pid int) bool { s := stateOf(pid); return s == 0 || s == 'Z' }
 
 // Without a controlling terminal nothing of this happens.
 func TestNoControllingTerminal(t *testing.T) {

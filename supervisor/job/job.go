@@ -35,6 +35,10 @@ type Spec struct {
 	// sent to it as a group.
 	Group bool
 
+	// Follower says that the child is one that stops only because a child of its
+	// own was stopped: a worker under its stage.
+	Follower bool
+
 	// Pdeathsig, if not 0, is sent to the child by the kernel when the thread
 	// that called Start ends: call it on a thread that lives as long as the
 	// process. Linux only.

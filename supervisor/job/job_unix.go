@@ -18,12 +18,13 @@ type Job struct {
 	own    bool      // group is the child's alone
 	tty    *terminal // nil: no controlling terminal
 	orphan bool      // nobody is there who would continue us if we stopped
+	follow bool      // Spec.Follower
 }
 
 // Start starts the child. Descriptors 0, 1, 2 and all others that are not
 // close-on-exec are the child's as they are ours. The error is that of execve.
 func Start(s Spec) (*Job, error) {
-	j := &Job{tty: openTerminal(), orphan: orphaned()}
+	j := &Job{tty: openTerminal(), orphan: orphaned(), follow: s.Follower}
 	sys := &syscall.SysProcAttr{}
 	foreground := j.tty != nil && j.tty.foreground() == unix.Getpgrp() && alone()
 	j.own = foreground || s.Group
@@ -147,7 +148,7 @@ func (j *Job) Suspended(sig syscall.Signal) error {
 		return nil
 	}
 	if j.orphan {
-		if j.own && sig == unix.SIGTSTP {
+		if j.own && (sig == unix.SIGTSTP || j.follow) {
 			return unix.Kill(-j.group, unix.SIGCONT)
 		}
 		return nil

@@ -1,0 +1,7 @@
+//go:build unix && !linux
+
+package siginfo
+
+import "syscall"
+
+var catchableHere []syscall.Signal

@@ -1,0 +1,145 @@
+package stage
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"brs-exec/supervisor/job"
+	"brs-exec/supervisor/siginfo"
+)
+
+// What the marker may say.
+const (
+	asWorker    = "worker"
+	asSubreaper = "subreaper:" // and signals that came before, each with a comma
+	asListener  = "listen:"    // and the path of the command
+)
+
+var worker bool
+
+// Present reports whether this process is the worker of a stage, its parent.
+func Present() bool { return worker }
+
+func init() {
+	role, marked := syscall.Getenv(marker)
+	if marked {
+		syscall.Unsetenv(marker)
+	}
+	switch {
+	case role == asWorker:
+		worker = true
+	case strings.HasPrefix(role, asListener):
+		listen(strings.TrimPrefix(role, asListener))
+	case strings.HasPrefix(role, asSubreaper):
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			fail("become a subreaper: " + err.Error())
+		}
+		run(strings.Split(strings.TrimPrefix(role, asSubreaper), ","))
+	case os.Getpid() == 1:
+		run(nil)
+	}
+}
+
+// run is the stage. It does not return. The worker gets the pending signals first.
+func run(pending []string) {
+	stream, ignored, err := hold()
+	if err != nil {
+		fail(err.Error())
+	}
+	j, err := startWorker()
+	if err != nil {
+		fail("start the worker: " + err.Error())
+	}
+	for _, sig := range ignored { // the worker ignores them, too, unless it changed its mind
+		if err := stream.Catch(sig); err != nil {
+			fail(err.Error())
+		}
+	}
+	for _, number := range pending {
+		if sig, err := strconv.Atoi(number); err == nil {
+			_ = j.Signal(syscall.Signal(sig))
+		}
+	}
+	detach()
+	shrink()
+	for {
+		sig, err := stream.Next()
+		if err != nil {
+			fail(err.Error())
+		}
+		if sig.Signal == unix.SIGCHLD {
+			reap(j)
+			continue
+		}
+		_ = j.Forward(sig, false) // fails only if the worker has just ended
+	}
+}
+
+// hold catches everything that is to be forwarded, and SIGCHLD. What was ignored
+// when we were started stays so for the worker.
+func hold() (stream *siginfo.Stream, ignored []syscall.Signal, err error) {
+	if stream, err = siginfo.Open(); err != nil {
+		return nil, nil, err
+	}
+	for _, sig := range siginfo.Catchable() {
+		if siginfo.IgnoredAtStart(sig) {
+			siginfo.Ignore(sig)
+			ignored = append(ignored, sig)
+		} else if err = stream.Catch(sig); err != nil {
+			return nil, nil, err
+		}
+	}
+	return stream, ignored, stream.Catch(unix.SIGCHLD)
+}
+
+// reap waits for every child that has ended; for the worker it does what the
+// worker did.
+func reap(j *job.Job) {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG|unix.WUNTRACED, nil)
+		switch {
+		case err == unix.EINTR || err == nil && pid > 0 && pid != j.Pid():
+			continue
+		case err != nil || pid == 0:
+			return
+		case status.Stopped():
+			_ = j.Suspended(status.StopSignal())
+		default:
+			j.Ended()
+			end(status)
+		}
+	}
+}
+
+func end(status unix.WaitStatus) {
+	if !status.Signaled() {
+		os.Exit(status.ExitStatus())
+	}
+	siginfo.Die(status.Signal()) // returns if we are PID 1
+	os.Exit(128 + int(status.Signal()))
+}
+
+// detach gives up what only the worker needs: the reader of a pipe must see its
+// end, and the other way round.
+func detach() {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err == nil {
+		_ = unix.Dup3(null, 0, 0)
+		_ = unix.Dup3(null, 1, 0)
+		unix.Close(null)
+	}
+	for _, fd := range job.Inherited() {
+		unix.Close(fd)
+	}
+}
+
+// fail ends a stage that can't do its work, with brs-exec's own exit code.
+func fail(why string) {
+	os.Stderr.WriteString("brs-exec: error: " + why + "\n")
+	os.Exit(125)
+}

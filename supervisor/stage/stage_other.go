@@ -1,0 +1,17 @@
+//go:build !linux
+
+package stage
+
+import (
+	"errors"
+	"syscall"
+)
+
+// Present reports whether this process is the worker of a stage: never here.
+func Present() bool { return false }
+
+// Subreap is impossible here.
+func Subreap([]syscall.Signal) error { return errors.ErrUnsupported }
+
+// ListenCommand is never ok: there is no socket activation by LISTEN_PID here.
+func ListenCommand(string, []string) (paths, env []string, ok bool) { return nil, nil, false }
