@@ -80,6 +80,7 @@ type Shared struct {
 	inPlace bool  // the last write was
 	mended  bool  // the sets were put back once already
 	failed  bool  // the last Deliver did, and will come again
+	looked  int   // how often the file was compared with the sets
 	told    error // what was told last that does not get better by itself
 }
 
@@ -318,13 +319,10 @@ func (s *Shared) Deliver(ctx context.Context, sets map[string]aws.Credentials) e
 // errUnsettled: the file looks as if another program were just writing it.
 var errUnsettled = errors.New("is empty")
 
-// settleFor is how long another program may take to write the file in place.
-const settleFor = time.Second
-
 // write makes the file have all sets. A file that is empty or does not parse is
 // given some time: other tools truncate it and then write.
 func (s *Shared) write(ctx context.Context) error {
-	until := time.Now().Add(settleFor)
+	until := time.Now().Add(s.opt.settle)
 	for {
 		last := !time.Now().Before(until)
 		res, err := s.target.Replace(func(old []byte) ([]byte, error) { return s.edit(old, last) })

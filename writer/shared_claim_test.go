@@ -156,7 +156,7 @@ func TestSharedSweepsClaims(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = mustShared(t, path, "app", SharedOptions{})
+	mustShared(t, path, "app", SharedOptions{})
 	if got := claims(); len(got) != 1 {
 		t.Errorf("claims of one that lives: %q", got)
 	}

@@ -34,8 +34,25 @@ func newSharedSection(name string, inConfig bool) sharedSection {
 	return p
 }
 
-func (p sharedSection) canonical(section string) bool {
-	return slices.ContainsFunc(p.headers, func(header string) bool { return sameHeader(section, header) })
+// canonical tells whether all readers find the profile in the section: for
+// Python spaces in the brackets are part of the name.
+func (p sharedSection) canonical(l iniLine) bool {
+	raw := rawName(l)
+	return slices.ContainsFunc(p.headers, func(header string) bool {
+		return raw == header || strings.Contains(header, " ") && sameHeader(raw, header)
+	})
+}
+
+// rawName returns what is between the brackets of a header line.
+func rawName(l iniLine) string {
+	_, name, _ := strings.Cut(l.text, "[")
+	name, _, _ = strings.Cut(name, "]")
+	return name
+}
+
+// spells tells whether a line is a header of the profile, in any spelling.
+func (p sharedSection) spells(l iniLine) bool {
+	return l.kind == lineHeader && (p.canonical(l) || profileOf(l.name) == p.name)
 }
 
 // holds tells whether the section whose header is at line index i is one to
@@ -43,10 +60,7 @@ func (p sharedSection) canonical(section string) bool {
 // that understands the spelling would go on using.
 func (p sharedSection) holds(f *iniFile, i int) bool {
 	l := f.lines[i]
-	if l.kind != lineHeader {
-		return false
-	}
-	return p.canonical(l.name) || profileOf(l.name) == p.name && hasKey(f.section(i), setKeys...)
+	return p.spells(l) && (p.canonical(l) || hasKey(f.section(i), setKeys...))
 }
 
 // section returns the section whose header is at line index i, for itself.
@@ -78,18 +92,16 @@ func (p sharedSection) apply(f *iniFile, set process.Set) {
 		}
 	}
 	for _, header := range p.headers {
-		if !hasSectionNamed(f, header) {
-			pairs := keyPairs(set)
-			if legacy && set.SessionToken != "" {
-				pairs = append(pairs, [2]string{"aws_security_token", set.SessionToken})
-			}
-			f.add(header, pairs...)
+		alone := sharedSection{name: p.name, headers: []string{header}}
+		if slices.ContainsFunc(f.lines, func(l iniLine) bool { return l.kind == lineHeader && alone.canonical(l) }) {
+			continue
 		}
+		pairs := keyPairs(set)
+		if legacy && set.SessionToken != "" {
+			pairs = append(pairs, [2]string{"aws_security_token", set.SessionToken})
+		}
+		f.add(header, pairs...)
 	}
-}
-
-func hasSectionNamed(f *iniFile, header string) bool {
-	return slices.ContainsFunc(f.sections(), func(have string) bool { return sameHeader(have, header) })
 }
 
 // setSection writes the set to f, which is one section.
@@ -138,25 +150,29 @@ func fingerprintIn(f *iniFile) (fp string, longTerm bool) {
 // before is what stood in a profile's sections before we wrote to them.
 type before struct {
 	NoFile bool `json:",omitempty"`
-	// Sections are the bytes of those that were there.
+	// Sections are the bytes of those that were there, written to or not.
 	Sections [][]byte `json:",omitempty"`
 	// Of a section that is added at the end of the file: whether a blank line
 	// goes above it, and whether the line before had no end.
 	Blank, NoEnd bool `json:",omitempty"`
+	// What of an end it had: "\r" or nothing.
+	HalfEnd string `json:",omitempty"`
 }
 
 // before returns what stands in the file, which is there or not.
 func (p sharedSection) before(f *iniFile, there bool) *before {
 	b := &before{NoFile: !there}
-	for i := range f.lines {
-		if p.holds(f, i) {
+	for i, l := range f.lines {
+		if p.spells(l) {
 			b.Sections = append(b.Sections, f.section(i).bytes())
 		}
 	}
 	if n := len(f.lines); n > 0 {
 		last := f.lines[n-1].text
 		b.Blank = strings.TrimSpace(strings.TrimPrefix(last, bom)) != ""
-		b.NoEnd = !strings.HasSuffix(last, "\n")
+		if b.NoEnd = !strings.HasSuffix(last, "\n"); b.NoEnd {
+			b.HalfEnd = last[len(strings.TrimRight(last, "\r")):]
+		}
 	}
 	return b
 }
@@ -166,10 +182,10 @@ func (p sharedSection) before(f *iniFile, there bool) *before {
 func (p sharedSection) remove(f *iniFile, b *before, ours func(fp string) bool) {
 	was := b.parse()
 	for i := 0; i < len(f.lines); i++ {
-		if !p.holds(f, i) {
+		if !p.spells(f.lines[i]) {
 			continue
 		}
-		was.take(f.lines[i].name) // one that was there keeps its header
+		was.take(f.lines[i]) // one that was there keeps its header
 		p.removeAt(f, i, b, was.taken == nil, ours)
 	}
 }
@@ -191,7 +207,7 @@ func (p sharedSection) removeAt(f *iniFile, i int, b *before, added bool, ours f
 	}
 	f.lines = slices.Delete(f.lines, start, i+1)
 	if n := len(f.lines); b.NoEnd && n == start && n > 0 {
-		f.lines[n-1].text = strings.TrimRight(f.lines[n-1].text, "\r\n")
+		f.lines[n-1].text = strings.TrimRight(f.lines[n-1].text, "\r\n") + b.HalfEnd
 	}
 }
 
@@ -201,11 +217,10 @@ func (p sharedSection) removeAt(f *iniFile, i int, b *before, added bool, ours f
 func (p sharedSection) restore(f *iniFile, b *before, set process.Set, ours func(fp string) bool) (left bool) {
 	was := b.parse()
 	for i := 0; i < len(f.lines); i++ {
-		l := f.lines[i]
-		if l.kind != lineHeader || profileOf(l.name) != p.name {
+		if !p.spells(f.lines[i]) {
 			continue
 		}
-		was.take(l.name)
+		was.take(f.lines[i])
 		section := f.section(i)
 		fp, _ := fingerprintIn(section)
 		switch {
@@ -232,7 +247,7 @@ func (p sharedSection) restore(f *iniFile, b *before, set process.Set, ours func
 // sectionQueue are sections that were there, to be found again in their order.
 type sectionQueue struct {
 	sections []*iniFile
-	taken    *iniFile // by the last take; nil if there was none of the name
+	taken    *iniFile // by the last take; nil if there was none with the header
 }
 
 func (b *before) parse() *sectionQueue {
@@ -245,8 +260,8 @@ func (b *before) parse() *sectionQueue {
 	return q
 }
 
-func (q *sectionQueue) take(name string) {
-	i := slices.IndexFunc(q.sections, func(s *iniFile) bool { return s.lines[0].name == name })
+func (q *sectionQueue) take(header iniLine) {
+	i := slices.IndexFunc(q.sections, func(s *iniFile) bool { return rawName(s.lines[0]) == rawName(header) })
 	if q.taken = nil; i >= 0 {
 		q.taken = q.sections[i]
 		q.sections = slices.Delete(q.sections, i, i+1)

@@ -31,6 +31,9 @@ func newShared(t testing.TB, path, section string, opt SharedOptions) (*Shared, 
 	if opt.Sections == nil {
 		opt.Sections = map[string]string{"x": section}
 	}
+	if opt.settle == 0 {
+		opt.settle, opt.every = 50*time.Millisecond, 20*time.Millisecond
+	}
 	s, err := NewShared(opt)
 	if err == nil {
 		t.Cleanup(func() { s.release(nil) })
@@ -77,7 +80,7 @@ var sharedFiles = []struct {
 	{"byte order mark", "", "\ufeff[app]\n" + oldSet, "\ufeff[app]\n" + newSet, "\ufeff[app]\n"},
 	{"sections twice", "", "[app]\n" + oldSet + "[b]\nc = d\n[app]\nx = y\naws_session_token = OLD2\n", "[app]\n" + newSet + "[b]\nc = d\n[app]\naws_access_key_id = AKID7\naws_secret_access_key = SECRET7\nx = y\naws_session_token = TOKEN7\n", "[app]\n[b]\nc = d\n[app]\nx = y\n"},
 	{"keys twice", "", "[app]\n" + oldSet + "a = 1\naws_session_token = B\n", "[app]\n" + newSet + "a = 1\n", "[app]\na = 1\n"},
-	{"other cases and colons", "", "[ app ]\nAWS_ACCESS_KEY_ID: OLD\nAws_Secret_Access_Key=OLD\nAWS_SESSION_TOKEN:OLD\n", "[ app ]\n" + newSet, "[ app ]\n"},
+	{"other cases and colons", "", "[ app ]\nAWS_ACCESS_KEY_ID: OLD\nAws_Secret_Access_Key=OLD\nAWS_SESSION_TOKEN:OLD\n", "[ app ]\n" + newSet + "\n[app]\n" + newSet, "[ app ]\n"},
 	{"indented", "", "[app]\n\taws_access_key_id = OLD\n\taws_secret_access_key = OLD\n\taws_session_token = x\n\tregion = y\n", "[app]\n\taws_access_key_id = AKID7\n\taws_secret_access_key = SECRET7\n\taws_session_token = TOKEN7\n\tregion = y\n", "[app]\n\tregion = y\n"},
 	{"token missing", "", "[app]\na = 1\naws_access_key_id = OLD\naws_secret_access_key = OLD\naws_security_token = OLD\nb = 2\n", "[app]\na = 1\n" + newSet + "aws_security_token = TOKEN7\nb = 2\n", "[app]\na = 1\nb = 2\n"},
 	{"old token name inherited", "", "[DEFAULT]\naws_security_token = OLD\n[app]\n", "[DEFAULT]\naws_security_token = OLD\n[app]\n" + newSet + "aws_security_token = TOKEN7\n", "[DEFAULT]\naws_security_token = OLD\n[app]\n"},
@@ -361,14 +364,14 @@ func TestSharedWaitsForWriters(t *testing.T) {
 	for _, half := range []string{"", "[b]\nx = 1\nyy"} {
 		path := filepath.Join(t.TempDir(), "credentials")
 		put(t, path, "[b]\nx = 1\n", 0o600)
-		s := mustShared(t, path, "app", SharedOptions{})
+		s := mustShared(t, path, "app", SharedOptions{settle: 10 * time.Second})
 		if err := give(s, numbered(1)); err != nil {
 			t.Fatal(err)
 		}
 		put(t, path, half, 0o600)
 		done := make(chan error, 1)
 		go func() { done <- give(s, numbered(7)) }()
-		timer := time.NewTimer(150 * time.Millisecond) // of the second that it waits
+		timer := time.NewTimer(50 * time.Millisecond) // in the time that it waits
 		<-timer.C
 		put(t, path, "[b]\nx = 1\nyy = 2\n", 0o600)
 		if err := <-done; err != nil {

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// settleTime is how long a file must be left alone before it is looked at:
-	// editors and other tools change one in several steps.
+	// settleTime is how long a file must be left alone before it is looked at,
+	// and one that is empty or does not parse may take to get better: editors
+	// and other tools change a file in several steps.
 	settleTime = time.Second
 	// pollEvery is how often the file is looked at where the system does not
 	// say that it has changed.
@@ -92,6 +93,7 @@ func (s *Shared) mend(ctx context.Context) {
 
 // intact tells whether writing the sets would change nothing.
 func (s *Shared) intact() (bool, error) {
+	s.looked++
 	path, err := resolve(s.opt.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil

@@ -1,0 +1,249 @@
+package writer
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const userSection = "[user]\n# mine\nregion = x\n"
+
+// checkShared tells what is wrong with the file as a reader finds it.
+func checkShared(data []byte, sections ...string) error {
+	f, err := parseINI("credentials", data)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(string(data), userSection) {
+		return fmt.Errorf("the user's section is not whole in %d bytes", len(data))
+	}
+	for _, section := range sections {
+		var parts [3]string
+		for i := range parts {
+			parts[i], _ = f.get(func(name string) bool { return name == section }, setKeys[i])
+		}
+		if _, ok := setNumber(parts); !ok {
+			return fmt.Errorf("[%s] is torn or mixed", section)
+		}
+	}
+	return nil
+}
+
+// readers read the file in several goroutines, and in a process with botocore
+// where there is one, until stop is called. That returns the number of reads.
+func readers(t *testing.T, path string, sections ...string) (stop func() int) {
+	t.Helper()
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	var reads [3]int
+	for i := range reads {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				data, err := os.ReadFile(path)
+				if err == nil {
+					err = checkShared(data, sections...)
+				}
+				if err != nil {
+					t.Errorf("read %d: %v", reads[i], err)
+					return
+				}
+				reads[i]++
+			}
+		})
+	}
+	stopBotocore := botocoreReader(t, path, sections...)
+	return func() int {
+		close(done)
+		wg.Wait()
+		n := reads[0] + reads[1] + reads[2]
+		if n == 0 {
+			t.Error("nothing was read")
+		}
+		return n + stopBotocore()
+	}
+}
+
+const botocoreReaderScript = `
+import sys, threading
+from botocore.configloader import raw_config_parse
+done = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+print("started", flush=True)
+count = 0
+while not done.is_set():
+    config = raw_config_parse(sys.argv[1])
+    if config.get("user") != {"region": "x"}:
+        sys.exit("the user's section: %r" % config.get("user"))
+    for section in sys.argv[2:]:
+        got = config[section]
+        n = got["aws_access_key_id"].removeprefix("AKID")
+        if got != {"aws_access_key_id": "AKID" + n, "aws_secret_access_key": "SECRET" + n, "aws_session_token": "TOKEN" + n}:
+            sys.exit("[%s] is torn or mixed: %r" % (section, got))
+    count += 1
+print(count, flush=True)
+`
+
+func findBotocore() (python, why string) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		return "", "no python3"
+	}
+	if err := exec.Command(python, "-c", "import botocore.configloader").Run(); err != nil {
+		return "", "no botocore for python3"
+	}
+	return python, ""
+}
+
+func botocoreReader(t *testing.T, path string, sections ...string) (stop func() int) {
+	t.Helper()
+	python, why := findBotocore()
+	if why != "" {
+		t.Run("botocore", func(t *testing.T) { t.Skip(why) })
+		return func() int { return 0 }
+	}
+	cmd := exec.Command(python, append([]string{"-c", botocoreReaderScript, path}, sections...)...)
+	stdin, err1 := cmd.StdinPipe()
+	stdout, err2 := cmd.StdoutPipe()
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err1 != nil || err2 != nil || cmd.Start() != nil {
+		t.Fatal("cannot start python3: ", err1, err2)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	out := bufio.NewReader(stdout)
+	if line, err := out.ReadString('\n'); line != "started\n" {
+		t.Fatalf("botocore: %q, %v\n%s", line, err, &stderr)
+	}
+	return func() int {
+		stdin.Close()
+		line, _ := io.ReadAll(out)
+		var n int
+		fmt.Sscan(string(line), &n)
+		if err := cmd.Wait(); err != nil || n == 0 {
+			t.Errorf("botocore: %d reads, %v\n%s", n, err, &stderr)
+		}
+		return n
+	}
+}
+
+// Two processes keep a section each of one file, and readers and a third
+// program that writes another section see no torn, empty or mixed file.
+func TestSharedProcesses(t *testing.T) {
+	n := 1500
+	if testing.Short() {
+		n = 100
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "credentials")
+	put(t, path, userSection, 0o600)
+	type process struct {
+		stdin io.Closer
+		cmd   *exec.Cmd
+	}
+	var processes []process
+	for _, section := range []string{"a", "b"} {
+		cmd, stdin, said := startHelper(t, "shared", path, section, "1", "1000000")
+		if said != "kept" {
+			t.Fatalf("[%s]: %q", section, said)
+		}
+		processes = append(processes, process{stdin, cmd})
+	}
+	stop := readers(t, path, "a", "b")
+	s := mustShared(t, path, "c", SharedOptions{AtExit: Remove, settle: time.Second})
+	start, _ := current(t, path)
+	for i := range n / 40 {
+		if err := give(s, numbered(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "thousands of rewrites", func() bool { now, _ := current(t, path); return now > start+n })
+	end, _ := current(t, path)
+	reads := stop()
+	for _, p := range processes {
+		p.stdin.Close()
+		if err := p.cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, dir, map[string]string{"credentials": userSection})
+	t.Logf("%d rewrites, %d reads", end+n/40, reads)
+}
+
+// current returns how many sets [a] and [b] had together.
+func current(t *testing.T, path string) (n int, err error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+		return 0, err
+	}
+	f := parse(t, string(data))
+	for _, section := range []string{"a", "b"} {
+		var i int
+		id, _ := f.get(func(name string) bool { return name == section }, setKeys[0])
+		fmt.Sscanf(id, "AKID%d", &i)
+		n += i
+	}
+	return n, nil
+}
+
+// Killed at any moment of thousands of rewrites, it leaves the old set or the
+// new one; the next start takes the strays away and puts back what was there.
+func TestSharedKilled(t *testing.T) {
+	kills := 40
+	if testing.Short() {
+		kills = 8
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "credentials")
+	original := userSection + "[app]\naws_access_key_id = AKID0\naws_secret_access_key = SECRET0\naws_session_token=TOKEN0"
+	put(t, path, original, 0o600)
+	stop := readers(t, path, "app")
+	rewrites := 0
+	for i := range kills {
+		cmd, _, said := startHelper(t, "shared", path, "app", "2", "1000000")
+		if said != "kept" {
+			t.Fatalf("start %d: %q", i, said)
+		}
+		timer := time.NewTimer(time.Duration(20+i*i%37) * time.Millisecond)
+		<-timer.C
+		cmd.Process.Kill()
+		cmd.Wait()
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		id, _ := parse(t, string(data)).get(func(name string) bool { return name == "app" }, setKeys[0])
+		fmt.Sscanf(id, "AKID%d", &n)
+		rewrites += n
+	}
+	reads := stop()
+	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+	if err := give(s, numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, ".*"))
+	if err != nil || len(names) != 1 || !strings.Contains(names[0], "-claim-") {
+		t.Errorf("beside the file there are %q, %v, want our claim", names, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, dir, map[string]string{"credentials": original})
+	t.Logf("%d kills, %d rewrites, %d reads", kills, rewrites, reads)
+}
