@@ -1,0 +1,367 @@
+package source
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The keys in testdata/x509 are one and the same, which certifies nothing but
+// cert.pem; they were written by OpenSSL 3, so that others' encodings are read.
+
+func TestKeyEncodings(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	phrase, wrong, empty, open := filepath.Join(dir, "phrase"), filepath.Join(dir, "wrong"), filepath.Join(dir, "empty"), filepath.Join(dir, "open")
+	write(t, phrase, shortSecret+"\r\nnot this line\n")
+	write(t, wrong, "hunter3!")
+	write(t, empty, "")
+	write(t, open, shortSecret)
+	if err := os.Chmod(open, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		key, phrase string
+		want        string // of the error, "" for none; KEY is the key's path
+		hint        string // part of it
+	}{
+		{key: "ec.pem"},
+		{key: "pkcs8.pem"},
+		{key: "pkcs8.pem", phrase: phrase}, // not needed
+		{key: "aes256.pem", phrase: phrase},
+		{key: "aes192sha512.pem", phrase: phrase},
+		{key: "aes128sha1.pem", phrase: phrase},
+		{key: "des3.pem", phrase: phrase},
+		{key: "legacy.pem", phrase: phrase},
+		{"aes256.pem", "", "private key KEY: is encrypted", "--private-key-passphrase-file"},
+		{"legacy.pem", "", "private key KEY: is encrypted", "--private-key-passphrase-file"},
+		{"aes256.pem", wrong, "private key KEY: the passphrase is wrong", "first line of " + wrong},
+		{"legacy.pem", wrong, "private key KEY: the passphrase is wrong", "first line of " + wrong},
+		{"aes256.pem", empty, "passphrase file " + empty + ": is empty", ""},
+		{"aes256.pem", dir + "/none", "passphrase file " + dir + "/none: no such file or directory", ""},
+		{"scrypt.pem", phrase, "private key KEY: its passphrase is used by way of scrypt, which is not supported", "openssl pkcs8"},
+		{"v1.pem", phrase, "private key KEY: is encrypted by an algorithm that is not supported (1.2.840.113549.1.12.1.3)", "openssl pkcs8"},
+		{"camellia.pem", phrase, "private key KEY: is encrypted by a cipher that is not supported (1.2.392.200011.61.1.1.1.4)", "openssl pkcs8"},
+		{"ed.pem", "", "private key KEY: is neither an RSA nor an EC key", ""},
+		{"cert.pem", "", "private key KEY: holds no private key, but a CERTIFICATE", "swapped"},
+		{"none.pem", "", "private key KEY: no such file or directory", ""},
+		{"aes256.pem", open, "passphrase file " + open + ": others may read it (mode 0640)", "chmod 600"},
+	} {
+		t.Run(tt.key+" "+filepath.Base(tt.phrase), func(t *testing.T) {
+			if runtime.GOOS == "windows" && tt.phrase == open {
+				t.Skip("there are no modes")
+			}
+			path := filepath.Join("testdata", "x509", tt.key)
+			_, err := X509{Certificate: "testdata/x509/cert.pem", PrivateKey: path, Passphrase: tt.phrase}.read()
+			checkJudged(t, err, strings.ReplaceAll(tt.want, "KEY", path), tt.hint)
+		})
+	}
+}
+
+// checkJudged checks an error that only a person can mend; "" wants none.
+func checkJudged(t *testing.T, err error, want, hint string) {
+	t.Helper()
+	if want == "" {
+		if err != nil {
+			t.Errorf("error %v, want none", err)
+		}
+		return
+	}
+	known, ok := err.(*judged)
+	if !ok || known.text != want || !known.permanent || !strings.Contains(known.hint, hint) {
+		t.Errorf("error %q (%+v)\nwant  %q, permanent, hint with %q", err, err, want, hint)
+		return
+	}
+	presentable(t, known.text)
+	presentable(t, known.hint)
+}
+
+func TestKeyFiles(t *testing.T) {
+	t.Parallel()
+	ca, dir := newAuthority(t, "ca", nil), t.TempDir()
+	h := ca.issue(t, "device", rsaKey(t), nil)
+	good := h.writeTo(t, dir)
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		write(t, path, text)
+		return path
+	}
+	cert, key := pemOf(h.cert.Raw), pkcs8Of(t, h.key)
+	both := file("both", "# a comment\n"+key+cert)
+	broken := file("broken", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+	der := file("der", string(h.cert.Raw))
+	brokenKey := file("brokenkey", "-----BEGIN PRIVATE KEY-----\nTUlJQg==\n-----END PRIVATE KEY-----\n")
+	public := file("public", "-----BEGIN PUBLIC KEY-----\nTUlJQg==\n-----END PUBLIC KEY-----\n")
+	other := file("otherkey", pkcs8Of(t, ecKey(t)))
+	pkcs1 := file("pkcs1", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(h.key.(*rsa.PrivateKey))})))
+	odd := file("odd", "-----BEGIN ODD PRIVATE KEY-----\nTUlJQg==\n-----END ODD PRIVATE KEY-----\n")
+	for _, tt := range []struct {
+		name, cert, key string
+		want, hint      string
+	}{
+		{name: "two files", cert: good.Certificate, key: good.PrivateKey},
+		{name: "one file", cert: both, key: both},
+		{name: "PKCS#1", cert: good.Certificate, key: pkcs1},
+		{"missing", dir + "/none", good.PrivateKey, "certificate " + dir + "/none: no such file or directory", ""},
+		{"swapped", good.PrivateKey, good.Certificate, "certificate " + good.PrivateKey + ": holds no certificate, but a PRIVATE KEY", "swapped"},
+		{"not X.509", broken, good.PrivateKey, "certificate " + broken + ": not an X.509 certificate: x509: malformed certificate", ""},
+		{"DER", der, good.PrivateKey, "certificate " + der + ": holds no certificate in PEM", "openssl x509"},
+		{"DER for a key", good.Certificate, der, "private key " + der + ": holds no private key in PEM", "openssl pkey"},
+		{"broken key", good.Certificate, brokenKey, "private key " + brokenKey + ": cannot be parsed as a PRIVATE KEY", ""},
+		{"public key", good.Certificate, public, "private key " + public + ": holds no private key, but a PUBLIC KEY", ""},
+		{"odd key", good.Certificate, odd, "private key " + odd + ": a ODD PRIVATE KEY is of no kind that can be read", ""},
+		{"of another", good.Certificate, other, "private key " + other + " does not belong to certificate " + good.Certificate, "only one of the two"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := X509{Certificate: tt.cert, PrivateKey: tt.key}.read()
+			checkJudged(t, err, tt.want, tt.hint)
+		})
+	}
+}
+
+func mustPEM(t testing.TB, text string) []byte {
+	t.Helper()
+	block, _ := pem.Decode([]byte(text))
+	if block == nil {
+		t.Fatal("no PEM")
+	}
+	return block.Bytes
+}
+
+func FuzzDecryptPKCS8(f *testing.F) {
+	for _, name := range []string{"aes256", "aes192sha512", "des3", "scrypt", "v1", "camellia"} {
+		text, err := os.ReadFile("testdata/x509/" + name + ".pem")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(mustPEM(f, string(text)), []byte(shortSecret))
+	}
+	f.Fuzz(func(t *testing.T, der, phrase []byte) {
+		if len(der) > 4096 {
+			return
+		}
+		plain, err := decryptPKCS8(der, phrase)
+		if err == nil && len(plain) >= len(der) {
+			t.Errorf("%d bytes hold %d", len(der), len(plain))
+		}
+	})
+}
+
+// x509Source is a Source that reads certificates and asks no one.
+func x509Source(files X509) *Source {
+	s := &Source{spec: Spec{IoT: &IoT{X509: files}}, web: newWeb(limits{}), said: map[string]bool{}}
+	s.pair = s.spec.pair()
+	return s
+}
+
+func TestCertificateEnds(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t, "ca", nil)
+	now := time.Now()
+	t.Run("over", func(t *testing.T) {
+		files := ca.issue(t, "d", ecKey(t), lives(now.AddDate(0, 0, -9), now.Add(-time.Minute))).writeTo(t, t.TempDir())
+		_, err := x509Source(files).identity()
+		if err == nil {
+			t.Fatal("an expired certificate is used")
+		}
+		checkJudged(t, err, "certificate "+files.Certificate+" has expired: it was valid until "+now.Add(-time.Minute).UTC().Format(time.RFC3339), "without a restart")
+	})
+	t.Run("not yet", func(t *testing.T) {
+		files := ca.issue(t, "d", ecKey(t), lives(now.Add(time.Hour), now.AddDate(1, 0, 0))).writeTo(t, t.TempDir())
+		_, err := x509Source(files).identity()
+		known, ok := err.(*judged)
+		if !ok || known.permanent || !strings.Contains(known.text, "is not valid before") || !strings.Contains(known.hint, "clock") {
+			t.Errorf("error %+v, want a transient one with a hint on the clock", err)
+		}
+	})
+	t.Run("by the server's clock", func(t *testing.T) {
+		files := ca.issue(t, "d", ecKey(t), lives(now.AddDate(0, 0, -9), now.Add(-time.Minute))).writeTo(t, t.TempDir())
+		s := x509Source(files)
+		s.web.answered(now, now.Add(-time.Hour).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
+		if _, err := s.identity(); err != nil {
+			t.Errorf("error %v, though the server's clock is an hour behind", err)
+		}
+	})
+}
+
+// TestCertificateEndIsTold: once for each threshold, and only for those that are
+// not part of the certificate's usual life.
+func TestCertificateEndIsTold(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t, "ca", nil)
+	for _, tt := range []struct {
+		name string
+		life time.Duration
+		want []string // "ends in …", in order, as time goes by
+	}{
+		{"a year", 365 * day, []string{"29 days", "13 days", "6 days", "2 days", "23 hours"}},
+		{"90 days", 90 * day, []string{"29 days", "13 days", "6 days", "2 days", "23 hours"}},
+		{"a week", 7 * day, []string{"23 hours"}},
+		{"a day", day, []string{"2 hours"}},
+		{"an hour", time.Hour, []string{"6m0s"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			start := time.Now().Truncate(time.Second)
+			c := ca.issue(t, "d", ecKey(t), lives(start, start.Add(tt.life))).cert
+			s := x509Source(X509{Certificate: "device.crt"})
+			var got []string
+			step := min(time.Hour, tt.life/100)
+			for at := start; at.Before(start.Add(tt.life)); at = at.Add(step) {
+				s.noteEnd(c, at.Add(time.Second))
+				for _, n := range s.Notes() {
+					_, after, _ := strings.Cut(n, " ends in ")
+					when, _, _ := strings.Cut(after, ",")
+					got = append(got, when)
+					presentable(t, n)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("told %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestRotation: what is in the files counts, but not what is broken in them.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	ca, dir := newAuthority(t, "ca", nil), t.TempDir()
+	first, second := ca.issue(t, "first", ecKey(t), nil), ca.issue(t, "second", ecKey(t), nil)
+	files := first.writeTo(t, dir)
+	s := x509Source(files)
+	name := func() string {
+		t.Helper()
+		id, err := s.identity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id.leaf.Subject.CommonName
+	}
+	step := func(what, want string, notes int) {
+		t.Helper()
+		if got := name(); got != want {
+			t.Errorf("%s: the certificate is %s, want %s", what, got, want)
+		}
+		if n := s.Notes(); len(n) != notes {
+			t.Errorf("%s: notes %q, want %d", what, n, notes)
+		}
+	}
+	step("at first", "first", 0)
+	write(t, files.Certificate, pemOf(second.cert.Raw))
+	step("between the two", "first", 1)
+	step("between the two still", "first", 0)
+	write(t, files.PrivateKey, pkcs8Of(t, second.key))
+	step("after", "second", 0)
+	write(t, files.Certificate, pemOf(second.cert.Raw)[:100])
+	step("half written", "second", 1)
+	if err := os.Remove(files.Certificate); err != nil {
+		t.Fatal(err)
+	}
+	step("gone", "second", 1)
+	first.writeTo(t, dir)
+	step("back to the first", "first", 0)
+
+	// What was read before helps no longer than it lives.
+	now := time.Now()
+	ca.issue(t, "short", ecKey(t), lives(now.Add(-time.Hour), now.Add(time.Hour))).writeTo(t, dir)
+	step("short", "short", 0)
+	if err := os.Remove(files.PrivateKey); err != nil {
+		t.Fatal(err)
+	}
+	s.web.answered(now, now.Add(2*time.Hour).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT"))
+	_, err := s.identity()
+	checkJudged(t, err, "private key "+files.PrivateKey+": no such file or directory", "")
+}
+
+// TestX509Specs: what cannot work is refused before anyone is asked.
+func TestX509Specs(t *testing.T) {
+	isolate(t)
+	dir := t.TempDir()
+	files := newAuthority(t, "ca", nil).issue(t, "d", ecKey(t), nil).writeTo(t, dir)
+	iot := func(edit func(*IoT)) Spec {
+		i := &IoT{X509: files, Endpoint: "x.credentials.iot.eu-west-1.amazonaws.com", RoleAlias: "app"}
+		edit(i)
+		return Spec{IoT: i}
+	}
+	const anchor, profile = "arn:aws:rolesanywhere:eu-west-1:1:trust-anchor/a", "arn:aws:rolesanywhere:eu-west-1:1:profile/p"
+	anywhere := func(edit func(*RolesAnywhere)) Spec {
+		r := &RolesAnywhere{X509: files, TrustAnchorARN: anchor, ProfileARN: profile, RoleARN: roleA}
+		edit(r)
+		return Spec{RolesAnywhere: r}
+	}
+	for _, tt := range []struct {
+		name       string
+		spec       Spec
+		want, hint string
+	}{
+		{"IoT", iot(func(*IoT) {}), "", ""},
+		{"IoT by URL and port", iot(func(i *IoT) { i.Endpoint = "https://iot.example:8443/" }), "", ""},
+		{"IoT data endpoint", iot(func(i *IoT) { i.Endpoint = "a1b2-ats.iot.eu-west-1.amazonaws.com" }),
+			"IoT endpoint a1b2-ats.iot.eu-west-1.amazonaws.com: this is the endpoint for messages (MQTT), or for something else, not the one for credentials", "iot:CredentialProvider"},
+		{"IoT data endpoint in China", iot(func(i *IoT) { i.Endpoint = "https://A1.ats.iot.cn-north-1.amazonaws.com.cn" }),
+			"IoT endpoint a1.ats.iot.cn-north-1.amazonaws.com.cn: this is the endpoint for messages (MQTT), or for something else, not the one for credentials", "iot:CredentialProvider"},
+		{"IoT no TLS", iot(func(i *IoT) { i.Endpoint = "http://127.0.0.1" }), `IoT endpoint "http://127.0.0.1": must be https`, ""},
+		{"IoT no host", iot(func(i *IoT) { i.Endpoint = "" }), "IoT endpoint: is not a host, host:port or https:// URL", ""},
+		{"IoT with a path", iot(func(i *IoT) { i.Endpoint = "https://x/role-aliases" }), "IoT endpoint: is not a host, host:port or https:// URL", ""},
+		{"IoT with a password", iot(func(i *IoT) { i.Endpoint = "https://me:" + shortSecret + "@x" }), "IoT endpoint: is not a host, host:port or https:// URL", ""},
+		{"IoT no alias", iot(func(i *IoT) { i.RoleAlias = "" }), "IoT role alias: is empty", ""},
+		{"IoT odd duration", iot(func(i *IoT) { i.Duration = 1500 * time.Millisecond }), "session duration 1.5s: must be whole seconds", ""},
+		{"IoT no certificate", iot(func(i *IoT) { i.Certificate = "" }), "no certificate file is named", ""},
+		{"IoT no key", iot(func(i *IoT) { i.PrivateKey = "" }), "no private key file is named", ""},
+		{"IoT unreadable key", iot(func(i *IoT) { i.PrivateKey = dir + "/none" }), "private key " + dir + "/none: no such file or directory", ""},
+		{"Roles Anywhere", anywhere(func(*RolesAnywhere) {}), "", ""},
+		{"Roles Anywhere on loopback", anywhere(func(r *RolesAnywhere) { r.Endpoint = "http://127.0.0.1:1" }), "", ""},
+		{"Roles Anywhere without TLS", anywhere(func(r *RolesAnywhere) { r.Endpoint = "http://192.0.2.1" }), `Roles Anywhere endpoint "http://192.0.2.1": must be https`, ""},
+		{"anchor and profile swapped", anywhere(func(r *RolesAnywhere) { r.TrustAnchorARN = profile }),
+			`trust anchor "` + profile + `": is not arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID`, ""},
+		{"no profile", anywhere(func(r *RolesAnywhere) { r.ProfileARN = "prod" }),
+			`Roles Anywhere profile "prod": is not arn:aws:rolesanywhere:REGION:ACCOUNT:profile/ID`, ""},
+		{"two regions", anywhere(func(r *RolesAnywhere) { r.ProfileARN = strings.Replace(profile, "west", "north", 1) }),
+			"the trust anchor is in eu-west-1, and the Roles Anywhere profile in eu-north-1: both must be in one region", ""},
+		{"no role", anywhere(func(r *RolesAnywhere) { r.RoleARN = "app" }), `role "app": is not an ARN`, "arn:aws:iam"},
+		{"placeholder", anywhere(func(r *RolesAnywhere) { r.SessionName = "{x}" }), `session name "{x}": {x}: no such placeholder`, "{user}"},
+		{"unknown partition", anywhere(func(r *RolesAnywhere) {
+			r.TrustAnchorARN, r.ProfileARN = strings.Replace(anchor, "aws", "aws-moon", 1), strings.Replace(profile, "aws", "aws-moon", 1)
+		}), `partition "aws-moon": its Roles Anywhere endpoint is not known: name it`, ""},
+		{"with a profile", Spec{Profile: "p", IoT: iot(func(*IoT) {}).IoT}, errX509Conflict.Error(), ""},
+		{"both", Spec{IoT: iot(func(*IoT) {}).IoT, RolesAnywhere: anywhere(func(*RolesAnywhere) {}).RolesAnywhere}, errX509Conflict.Error(), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := New(t.Context(), tt.spec)
+			if tt.want == "" {
+				if err != nil {
+					t.Errorf("New = %v", err)
+				}
+				return
+			}
+			e := failure(t, err)
+			if e.Error() != tt.want || !e.Permanent || !strings.Contains(e.Hint, tt.hint) {
+				t.Errorf("New = %q (hint %q, permanent %v)\nwant  %q", e, e.Hint, e.Permanent, tt.want)
+			}
+		})
+	}
+}
+
+func TestRolesAnywhereEndpoint(t *testing.T) {
+	isolate(t)
+	for _, tt := range []struct{ anchor, fips, endpoint, want string }{
+		{"arn:aws:rolesanywhere:eu-west-1:1:trust-anchor/a", "", "", "https://rolesanywhere.eu-west-1.amazonaws.com"},
+		{"arn:aws:rolesanywhere:us-east-2:1:trust-anchor/a", "true", "", "https://rolesanywhere-fips.us-east-2.amazonaws.com"},
+		{"arn:aws-cn:rolesanywhere:cn-north-1:1:trust-anchor/a", "", "", "https://rolesanywhere.cn-north-1.amazonaws.com.cn"},
+		{"arn:aws-us-gov:rolesanywhere:us-gov-west-1:1:trust-anchor/a", "", "", "https://rolesanywhere.us-gov-west-1.amazonaws.com"},
+		{"arn:aws:rolesanywhere:eu-west-1:1:trust-anchor/a", "true", "vpce-1.example", "https://vpce-1.example"},
+	} {
+		t.Setenv("AWS_USE_FIPS_ENDPOINT", tt.fips)
+		u, err := (&RolesAnywhere{TrustAnchorARN: tt.anchor, Endpoint: tt.endpoint}).endpoint()
+		if err != nil || u.String() != tt.want {
+			t.Errorf("endpoint of %s = %v, %v, want %s", tt.anchor, u, err, tt.want)
+		}
+	}
+}
