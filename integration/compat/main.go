@@ -1,0 +1,210 @@
+//go:build linux
+
+// Command compat measures which clients outlive their credentials: it runs every
+// client program of integration/clients under brs-exec, once for each channel of
+// --deliver, and once with exported variables and without brs-exec as the
+// control, against a server that refuses what has expired. Sets live 20 seconds;
+// to survive, a client must make calls across the ends of at least three sets
+// without one refusal in the server's log.
+//
+//	.ci/install-matrix all
+//	go run ./integration/compat [-core] [-only NAME,…] [-channels NAME,…] [-parallel N] [-write]
+//
+// Each cell runs in a network namespace that has nothing but loopback. Results
+// are kept in $BRS_EXEC_CLIENTS/results.jsonl as they come, the newest of a cell
+// counts, and -write makes docs/compatibility.md of all that is there.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+func main() {
+	if runCellIfAsked() {
+		return
+	}
+	o := options{}
+	flag.BoolVar(&o.core, "core", false, "the core clients only")
+	only := flag.String("only", "", "these clients only, by `names` with commas")
+	channels := flag.String("channels", "", "these channels only, by `names` with commas")
+	flag.IntVar(&o.parallel, "parallel", 4, "how many cells to run at once")
+	flag.BoolVar(&o.write, "write", false, "write docs/compatibility.md")
+	flag.StringVar(&o.binary, "binary", "", "`path` of the brs-exec to measure (default: built from this tree)")
+	flag.BoolVar(&o.missing, "missing", false, "only the cells without a result")
+	flag.Parse()
+	o.only, o.channels = names(*only), names(*channels)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "compat:", err)
+		os.Exit(1)
+	}
+}
+
+func names(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+type options struct {
+	core, write, missing bool
+	only, channels       []string
+	parallel             int
+	binary               string
+}
+
+// places are where things are on this machine.
+type places struct {
+	Module  string // the source tree
+	Clients string // what .ci/install-matrix installed
+	BrsExec string // the binary under test
+}
+
+// findPlaces builds brs-exec in scratch, unless there is a binary already.
+func findPlaces(ctx context.Context, scratch, binary string) (places, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return places{}, fmt.Errorf("go env GOMOD: %w", err)
+	}
+	p := places{Module: filepath.Dir(strings.TrimSpace(string(out))), Clients: os.Getenv("BRS_EXEC_CLIENTS"), BrsExec: filepath.Join(scratch, "brs-exec")}
+	if p.Clients == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return places{}, err
+		}
+		p.Clients = filepath.Join(home, ".cache", "brs-exec-clients")
+	}
+	if binary != "" {
+		p.BrsExec, err = filepath.Abs(binary)
+		return p, err
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", p.BrsExec, "brs-exec")
+	build.Dir = p.Module
+	if out, err := build.CombinedOutput(); err != nil {
+		return places{}, fmt.Errorf("go build brs-exec: %w\n%s", err, out)
+	}
+	return p, nil
+}
+
+func run(ctx context.Context, o options) error {
+	scratch, err := os.MkdirTemp("", "brs-exec-compat-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	p, err := findPlaces(ctx, scratch, o.binary)
+	if err != nil {
+		return err
+	}
+	kept := filepath.Join(p.Clients, "results.jsonl")
+	results, err := readResults(kept)
+	if err != nil {
+		return err
+	}
+	cells, err := choose(o, p, results)
+	if err != nil {
+		return err
+	}
+	lot := lot{places: p, parallel: o.parallel, done: func(r result) error {
+		fmt.Println(r)
+		results = append(results, r)
+		return keepResult(kept, r)
+	}}
+	if err := lot.run(ctx, cells); err != nil {
+		return err
+	}
+	if !o.write {
+		return nil
+	}
+	path := filepath.Join(p.Module, "docs", "compatibility.md")
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	return os.WriteFile(path, page(results), 0o666)
+}
+
+// choose returns the cells that the options ask for, and says which clients are
+// not installed.
+func choose(o options, p places, have []result) ([]cell, error) {
+	for _, name := range o.only {
+		if !slices.ContainsFunc(clients, func(c client) bool { return c.name == name }) {
+			return nil, fmt.Errorf("-only %s: no client is named so", name)
+		}
+	}
+	for _, name := range o.channels {
+		if !slices.Contains(channels, name) {
+			return nil, fmt.Errorf("-channels %s: no channel is named so", name)
+		}
+	}
+	var cells []cell
+	for _, c := range clients {
+		if o.core && !c.core || len(o.only) > 0 && !slices.Contains(o.only, c.name) {
+			continue
+		}
+		if what := c.missing(p); what != "" {
+			fmt.Fprintf(os.Stderr, "compat: %s is left out: %s is missing; .ci/install-matrix brings it\n", c.name, what)
+			continue
+		}
+		for _, channel := range channels {
+			if len(o.channels) > 0 && !slices.Contains(o.channels, channel) {
+				continue
+			}
+			if o.missing && latest(have, c.name, channel) != nil {
+				continue
+			}
+			cells = append(cells, cell{Client: c.name, Channel: channel})
+		}
+	}
+	return cells, nil
+}
+
+// lot runs cells side by side: nearly all of their time they wait for
+// credentials to expire.
+type lot struct {
+	places   places
+	parallel int
+	done     func(result) error // called for one result at a time
+}
+
+func (l lot) run(ctx context.Context, cells []cell) error {
+	var (
+		mu   sync.Mutex // guards errs, and calls of done
+		errs []error
+		wg   sync.WaitGroup
+	)
+	next := make(chan cell)
+	for range max(1, l.parallel) {
+		wg.Go(func() {
+			for c := range next {
+				r, err := l.places.runCell(ctx, c)
+				mu.Lock()
+				if err == nil {
+					err = l.done(r)
+				}
+				if err != nil {
+					errs = append(errs, fmt.Errorf("%s: %w", c, err))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for _, c := range cells {
+		select {
+		case next <- c:
+		case <-ctx.Done():
+		}
+	}
+	close(next)
+	wg.Wait()
+	return errors.Join(append(errs, ctx.Err())...)
+}

@@ -1,0 +1,187 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// helpers are the channels to recommend, best first, to who is not served by
+// auto.
+var helpers = []string{"process", "endpoint", "file", "imds"}
+
+const pageHead = `# Compatibility
+
+Which clients outlive their credentials under brs-exec, by the channel of
+` + "`--deliver`" + `. Every cell of this page was measured, on the real client, by
+
+    .ci/install-matrix all
+    go run ./integration/compat -write
+
+which writes the page anew; with ` + "`-only NAME,…`" + ` it measures some clients and
+keeps what it knows of the others.
+
+In each cell one long-lived program made calls, most of them every half second,
+against a server on loopback that recomputes the signature of each request and
+refuses what has expired. A set of credentials lived for %v. A client
+**survived** if it made accepted calls past the end of at least %d of the sets it
+had used, and the server's log has not one refusal, so a refused call that the
+client repeats in silence counts as a failure. *exported* is the control: the
+same program without brs-exec, with one set in its environment (or, if it reads
+nothing but a file, there).
+
+With sets that live for seconds, clients ask more often than with those of an
+hour: botocore starts the credential process for every call once less than 15
+minutes are left. A client that reads the file again every 5 or 15 minutes (the
+C++ and the CRT-based SDKs, Java v1) would take new sets of an hour in time, and
+fails here under *file* all the same.
+
+`
+
+// page makes docs/compatibility.md of the newest result of every cell.
+func page(results []result) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, pageHead, life, expirations)
+	measured := measuredClients(results)
+	writeCounts(&b, measured, results)
+	b.WriteString("| client | version |")
+	for _, channel := range channels {
+		fmt.Fprintf(&b, " %s |", channel)
+	}
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(channels)) + "\n")
+	for _, c := range measured {
+		fmt.Fprintf(&b, "| [%s](#%s) | %s |", c.title, c.name, versionOf(results, c.name))
+		for _, channel := range channels {
+			fmt.Fprintf(&b, " %s |", verdict(latest(results, c.name, channel)))
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\nAn empty cell was not measured.\n")
+	for _, c := range measured {
+		writeClient(&b, c, results)
+	}
+	return b.Bytes()
+}
+
+func measuredClients(results []result) []client {
+	return slices.DeleteFunc(slices.Clone(clients), func(c client) bool {
+		return !slices.ContainsFunc(results, func(r result) bool { return r.Client == c.name })
+	})
+}
+
+// writeCounts says how many clients survive.
+func writeCounts(b *bytes.Buffer, measured []client, results []result) {
+	auto, other, first, last := 0, 0, time.Time{}, time.Time{}
+	for _, c := range measured {
+		if r := latest(results, c.name, "auto"); r != nil && r.Outcome == survived {
+			auto++
+		} else if len(survivors(results, c.name)) > 0 {
+			other++
+		}
+		for _, channel := range channels {
+			r := latest(results, c.name, channel)
+			if r == nil {
+				continue
+			}
+			if first.IsZero() || r.Time.Before(first) {
+				first = r.Time
+			}
+			if r.Time.After(last) {
+				last = r.Time
+			}
+		}
+	}
+	fmt.Fprintf(b, "Of %d clients, **%d survived under `auto`**, %d more under another channel", len(measured), auto, other)
+	if !first.IsZero() {
+		fmt.Fprintf(b, " (measured from %s to %s)", first.Format(time.DateOnly), last.Format(time.DateOnly))
+	}
+	b.WriteString(".\n\n")
+}
+
+func versionOf(results []result, client string) string {
+	var versions []string
+	for _, channel := range channels {
+		if r := latest(results, client, channel); r != nil && !slices.Contains(versions, r.Version) {
+			versions = append(versions, r.Version)
+		}
+	}
+	return strings.Join(versions, ", ")
+}
+
+func verdict(r *result) string {
+	switch {
+	case r == nil:
+		return ""
+	case r.Outcome == survived:
+		return "**survived**"
+	}
+	return string(r.Outcome)
+}
+
+// survivors are the channels of --deliver under which a client survived.
+func survivors(results []result, client string) []string {
+	return slices.DeleteFunc(slices.Clone(helpers), func(channel string) bool {
+		r := latest(results, client, channel)
+		return r == nil || r.Outcome != survived
+	})
+}
+
+// help names what a client that did not survive can be given instead.
+func help(results []result, client, channel string) string {
+	if r := latest(results, client, "auto"); channel != "auto" && r != nil && r.Outcome == survived {
+		if channel == control {
+			return "brs-exec"
+		}
+		return "`--deliver auto`"
+	}
+	others := survivors(results, client)
+	if len(others) == 0 {
+		return "no channel: start it anew at each refresh"
+	}
+	return "`--deliver " + others[0] + "`"
+}
+
+func writeClient(b *bytes.Buffer, c client, results []result) {
+	fmt.Fprintf(b, "\n<a id=\"%s\"></a>\n\n### %s\n\n", c.name, c.title)
+	b.WriteString("| channel | | calls | refused | sets used | it asked | why, and what helps |\n|---|---|--:|--:|--:|---|---|\n")
+	for _, channel := range channels {
+		r := latest(results, c.name, channel)
+		if r == nil {
+			continue
+		}
+		why := ""
+		if r.Outcome != survived {
+			why = strings.ReplaceAll(r.Reason, "|", `\|`)
+			if why != "" {
+				why += " → "
+			}
+			why += help(results, c.name, channel)
+		}
+		if !r.Isolated {
+			why = strings.TrimSpace(why + " (no network namespace: metadata service switched off)")
+		}
+		fmt.Fprintf(b, "| %s | %s | %d | %d | %d | %s | %s |\n", channel, verdict(r), r.Calls, r.Refused, r.Sets, r.Asked.text(channel), why)
+	}
+}
+
+// text words the counts that matter in a channel.
+func (a asks) text(channel string) string {
+	var parts []string
+	add := func(what string, n int) {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d×", what, n))
+		}
+	}
+	add("process", a.Process)
+	add("endpoint", a.Endpoint)
+	add("imds", a.IMDS)
+	// In other channels the file is read for what else is in it.
+	if channel == "file" {
+		add("file", a.File)
+	}
+	return strings.Join(parts, ", ")
+}

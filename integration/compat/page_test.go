@@ -1,0 +1,132 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestResults also shows that a line that was cut, as by an interruption, costs
+// that line alone.
+func TestResults(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "deep", "results.jsonl")
+	old := result{Client: "boto3", Channel: "auto", Outcome: failed, Time: time.Unix(1, 0).UTC()}
+	young := result{Client: "boto3", Channel: "auto", Outcome: survived, Time: time.Unix(2, 0).UTC()}
+	if err := keepResult(path, young); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteString(`{"Client":"boto3","Cha`)
+	f.Close()
+	if err := keepResult(path, old); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readResults(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]result{young, old}, got); diff != "" {
+		t.Errorf("results (-want +got):\n%s", diff)
+	}
+	if r := latest(got, "boto3", "auto"); r == nil || r.Outcome != survived {
+		t.Errorf("the newest result is %v, want the one that survived", r)
+	}
+	if r := latest(got, "boto3", "file"); r != nil {
+		t.Errorf("a cell without a result has %v", r)
+	}
+}
+
+// row returns the first line of text that begins with start.
+func row(text, start string) string {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, start) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
+func TestPage(t *testing.T) {
+	cell := func(channel string, o outcome, reason string) result {
+		return result{Client: "gov1", Version: "1.55.8", Channel: channel, Outcome: o, Reason: reason, Calls: 9, Refused: 1, Sets: 4, Asked: asks{Process: 7, File: 3, Endpoint: -1}, Isolated: true}
+	}
+	text := string(page([]result{
+		cell(control, failed, "ExpiredToken"), cell("auto", failed, "a|b"), cell("process", survived, ""), cell("file", nothing, "none"),
+	}))
+	tests := []struct{ start, want string }{
+		{"Of 1 clients", "Of 1 clients, **0 survived under `auto`**, 1 more under another channel."},
+		{"| [aws-sdk-go v1]", "| [aws-sdk-go v1](#gov1) | 1.55.8 | failed | failed | **survived** | no credentials |  |  |"},
+		{"| exported |", "| exported | failed | 9 | 1 | 4 | process 7× | ExpiredToken → `--deliver process` |"},
+		{"| auto |", "| auto | failed | 9 | 1 | 4 | process 7× | a\\|b → `--deliver process` |"},
+		{"| process |", "| process | **survived** | 9 | 1 | 4 | process 7× |  |"},
+		{"| file |", "| file | no credentials | 9 | 1 | 4 | process 7×, file 3× | none → `--deliver process` |"},
+	}
+	for _, test := range tests {
+		if got := row(text, test.start); got != test.want {
+			t.Errorf("row %q\n got %s\nwant %s", test.start, got, test.want)
+		}
+	}
+	if strings.Contains(text, "boto3 |") {
+		t.Error("a client without a result is on the page")
+	}
+}
+
+func TestHelp(t *testing.T) {
+	results := []result{
+		{Client: "x", Channel: "auto", Outcome: survived}, {Client: "x", Channel: "file", Outcome: failed},
+		{Client: "y", Channel: "auto", Outcome: nothing}, {Client: "y", Channel: "file", Outcome: survived},
+		{Client: "z", Channel: "auto", Outcome: failed},
+	}
+	tests := []struct{ client, channel, want string }{
+		{"x", "file", "`--deliver auto`"},
+		{"x", control, "brs-exec"},
+		{"y", "auto", "`--deliver file`"},
+		{"y", control, "`--deliver file`"},
+		{"z", "auto", "no channel: start it anew at each refresh"},
+	}
+	for _, test := range tests {
+		if got := help(results, test.client, test.channel); got != test.want {
+			t.Errorf("help(%s, %s) = %q, want %q", test.client, test.channel, got, test.want)
+		}
+	}
+}
+
+func TestGetPath(t *testing.T) {
+	packet := func(protocol byte, data string) []byte {
+		p := make([]byte, 40)
+		p[0], p[9] = 0x45, protocol
+		p[22], p[23] = 0x1f, 0x90
+		p[32] = 5 << 4
+		return append(p, data...)
+	}
+	tests := []struct {
+		packet []byte
+		port   uint16
+		path   string
+	}{
+		{packet(6, "GET /v1/creds HTTP/1.1\r\nHost: x\r\n\r\n"), 8080, "/v1/creds"},
+		{packet(6, "PUT /latest/api/token HTTP/1.1\r\n\r\n"), 8080, ""},
+		{packet(6, "200 OK"), 8080, ""},
+		{packet(17, "GET / HTTP/1.1\r\n"), 0, ""},
+		{[]byte{0x45}, 0, ""},
+		{nil, 0, ""},
+	}
+	for _, test := range tests {
+		port, data := tcpPayload(test.packet)
+		if port != test.port || getPath(data) != test.path {
+			t.Errorf("packet %q: port %d path %q, want %d %q", test.packet, port, getPath(data), test.port, test.path)
+		}
+	}
+	if isRole("/latest/meta-data/iam/security-credentials/") || !isRole("/latest/meta-data/iam/security-credentials/App") {
+		t.Error("the list of roles is taken for a role, or a role is not")
+	}
+}

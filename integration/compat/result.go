@@ -1,0 +1,108 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// channels are the columns: the control first, then what --deliver takes.
+var channels = []string{control, "auto", "process", "file", "endpoint", "imds"}
+
+// control is the channel without brs-exec: keys in the environment.
+const control = "exported"
+
+// outcome is what came of a cell.
+type outcome string
+
+const (
+	survived outcome = "survived"
+	failed   outcome = "failed"
+	nothing  outcome = "no credentials" // the client found none, and made no call
+)
+
+// result is one measured cell.
+type result struct {
+	Client, Title, Version string
+	Channel                string
+	Outcome                outcome
+	Reason                 string `json:",omitempty"` // unless it survived
+	Time                   time.Time
+	Life                   time.Duration
+	Watched                time.Duration // from the first call to the last
+	Calls, Refused         int
+	Sets, Ended            int  // key ids used; those that ended before the last accepted call
+	Asked                  asks // how often the client asked for credentials
+	Isolated               bool // ran in a network namespace of its own
+	Once                   bool `json:",omitempty"` // the client makes calls and then ends by itself
+}
+
+// asks counts how often a client asked; -1 is not counted.
+type asks struct{ Process, File, Endpoint, IMDS int }
+
+func (r result) String() string {
+	s := fmt.Sprintf("%-22s %-9s %-14s %3d calls, %2d refused, %2d sets, %2d ended, %+v", r.Client, r.Channel, r.Outcome, r.Calls, r.Refused, r.Sets, r.Ended, r.Asked)
+	if r.Reason != "" {
+		s += ": " + r.Reason
+	}
+	return s
+}
+
+// readResults reads what keepResult wrote, without a line that was cut.
+func readResults(path string) ([]result, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var results []result
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var r result
+		if json.Unmarshal(lines.Bytes(), &r) == nil && r.Client != "" {
+			results = append(results, r)
+		}
+	}
+	return results, lines.Err()
+}
+
+// keepResult adds a line to the file.
+func keepResult(path string, r result) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
+	if err != nil {
+		return err
+	}
+	// A line that was cut, as by a full disk, must not spoil this one.
+	_, err = f.Write(append(append([]byte("\n"), b...), '\n'))
+	return errors.Join(err, f.Close())
+}
+
+// latest returns the newest result of a cell, nil if there is none.
+func latest(results []result, client, channel string) *result {
+	var found *result
+	for i := range results {
+		r := &results[i]
+		if r.Client == client && r.Channel == channel && (found == nil || !r.Time.Before(found.Time)) {
+			found = r
+		}
+	}
+	return found
+}
