@@ -37,8 +37,12 @@ func overwrite(path string, old, content []byte, backupDir string) (err error) {
 	if !bytes.Equal(now, old) {
 		return errRaced
 	}
-	backup, err := writeBackup(path, old, backupDir)
-	if err != nil {
+	backup := newBackup(path, backupDir)
+	defer os.Remove(nextOf(backup)) // after the backup: without it a backup is left to people
+	if err := writeNew(nextOf(backup), nextFile(old, content)); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	if err := writeNew(backup, old); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	if err := fill(f, old, content); err != nil {
@@ -100,15 +104,19 @@ func readAll(f *os.File) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// writeBackup writes old to a new file that only its owner can read.
-func writeBackup(path string, old []byte, dir string) (_ string, err error) {
+// newBackup returns the name for a new backup of the file at path.
+func newBackup(path, dir string) string {
 	if dir == "" {
 		dir = filepath.Dir(path)
 	}
-	name := filepath.Join(dir, besidePrefix(path)+randomName()+".backup")
+	return filepath.Join(dir, backupPrefix(path)+randomName()+backupSuffix)
+}
+
+// writeNew writes content to a new file that only its owner can read.
+func writeNew(name string, content []byte) (err error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -116,11 +124,11 @@ func writeBackup(path string, old []byte, dir string) (_ string, err error) {
 			os.Remove(name)
 		}
 	}()
-	if _, err := f.Write(old); err != nil {
-		return "", err
+	if _, err := f.Write(content); err != nil {
+		return err
 	}
 	if err := f.Sync(); err != nil {
-		return "", err
+		return err
 	}
-	return name, f.Close()
+	return f.Close()
 }

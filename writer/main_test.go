@@ -20,7 +20,7 @@ const helperVariable = "BRS_WRITER_TEST_HELPER"
 
 var helpers = map[string]func(args []string) error{
 	"rewrite": helpRewrite, "count": helpCount, "private": helpPrivate, "drop": helpDrop, "umask": helpUmask,
-	"shared": helpShared,
+	"shared": helpShared, "inplace": helpInPlace,
 }
 
 func TestMain(m *testing.M) {

@@ -104,6 +104,9 @@ func (t Target) Replace(edit func(old []byte) ([]byte, error)) (res Result, err 
 		}
 		defer unlock()
 		removeStrays(path)
+		if err := mendInPlace(path, t.BackupDir); err != nil {
+			return res, err
+		}
 	}
 	for range maxRaces {
 		res.Way, res.Cause, err = t.once(path, edit)

@@ -185,3 +185,6 @@ func TestReplaceOwnerNotOurs(t *testing.T) {
 	holds(t, filepath.Dir(path), map[string]string{"f": "new and much longer than what was there"})
 	wantOwner(t, path, 0, 0)
 }
+
+// errCannotRename has a file written in place.
+var errCannotRename = error(unix.EXDEV)

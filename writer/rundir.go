@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"brs-exec/writer/process"
 )
 
 // A run directory is brs-exec-PID-RANDOM, 0700, in one of several base
@@ -269,6 +271,9 @@ func sweepOne(path string) {
 	var pid, start int
 	if n, _ := fmt.Sscanf(string(text), "%d %d\n", &pid, &start); n == 2 && alive(pid, start) {
 		return
+	}
+	if _, err := process.Output(path, time.Now()); err == nil && inUse(path) {
+		return // until the set ends, or the last who has it
 	}
 	removeRunDir(path)
 }

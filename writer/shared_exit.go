@@ -88,8 +88,8 @@ func (s *Shared) saveBefore(names []string) error {
 			text = slices.Concat(text, slices.Concat(p.claim.before.Sections...))
 		}
 	}
-	backup, err := writeBackup(path, text, s.target.BackupDir)
-	if err != nil {
+	backup := newBackup(path, s.target.BackupDir)
+	if err := writeNew(backup, text); err != nil {
 		return fmt.Errorf("save what stood in [%s] before: %w", strings.Join(names, "], ["), err)
 	}
 	s.notify("[%s] of %s holds the keys of another program now and is left alone; what stood there before is in %s",

@@ -23,7 +23,11 @@ type told struct {
 }
 
 func (n *told) add(line string) { n.mu.Lock(); defer n.mu.Unlock(); n.lines = append(n.lines, line) }
-func (n *told) all() []string   { n.mu.Lock(); defer n.mu.Unlock(); return append([]string{}, n.lines...) }
+func (n *told) all() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]string{}, n.lines...)
+}
 
 func newShared(t testing.TB, path, section string, opt SharedOptions) (*Shared, error) {
 	t.Helper()
