@@ -55,6 +55,11 @@ func (p *program) credentials(c *cli.Context) error {
 		if format != "process" {
 			return &plan.Error{Text: "--run-dir has only --format process"}
 		}
+		for _, f := range sourceFlags() {
+			if name := f.Names()[0]; c.IsSet(name) {
+				return &plan.Error{Flag: "run-dir", Text: "takes what a running brs-exec holds; --" + name + " would ask a source"}
+			}
+		}
 		return p.held(dir)
 	}
 	log, err := logger(p.stderr, c.String("log-level"), c.String("log-format"), c.Bool("quiet"))

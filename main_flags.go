@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -109,6 +110,9 @@ func settle(c *cli.Context) (origins, error) {
 			Hint: fmt.Sprintf("brs-exec %s --flag …", c.Command.Name),
 		}
 	}
+	if err := noneEmpty(c); err != nil {
+		return nil, err
+	}
 	from, known := origins{}, settings()
 	for _, f := range c.Command.Flags {
 		name := f.Names()[0]
@@ -130,6 +134,25 @@ func settle(c *cli.Context) (origins, error) {
 		}
 	}
 	return from, nil
+}
+
+// noneEmpty refuses a flag that was given nothing: --profile "$UNSET" would
+// otherwise run the command as somebody else.
+func noneEmpty(c *cli.Context) error {
+	for _, f := range c.Command.Flags {
+		name := f.Names()[0]
+		if !c.IsSet(name) {
+			continue
+		}
+		values := c.StringSlice(name)
+		if _, one := f.(*cli.StringFlag); one {
+			values = []string{c.String(name)}
+		}
+		if slices.Contains(values, "") {
+			return &plan.Error{Flag: name, Text: "is empty", Hint: "leave it out, or look whether a variable in it is unset"}
+		}
+	}
+	return nil
 }
 
 func (from origins) readFile(c *cli.Context, path string) error {
@@ -166,13 +189,20 @@ func (from origins) set(c *cli.Context, name string, values []string, where stri
 	return nil
 }
 
-// explain adds to an error about a setting where that setting stands.
+// explain adds to an error about settings where those stand that were not
+// typed as flags.
 func (from origins) explain(err error) error {
 	var wrong *plan.Error
-	if errors.As(err, &wrong) && from[wrong.Flag] != "" {
-		return &plan.Error{Text: wrong.Error() + " (from " + from[wrong.Flag] + ")", Hint: wrong.Hint}
+	if !errors.As(err, &wrong) {
+		return err
 	}
-	return err
+	text := wrong.Error()
+	for _, name := range slices.Sorted(maps.Keys(from)) {
+		if strings.Contains(text+" ", "--"+name+" ") {
+			text += " (--" + name + " is from " + from[name] + ")"
+		}
+	}
+	return &plan.Error{Text: text, Hint: wrong.Hint}
 }
 
 // splitList splits a variable that stands for a repeatable flag: at line ends

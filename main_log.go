@@ -32,10 +32,13 @@ func logger(w io.Writer, level, format string, quiet bool) (*slog.Logger, error)
 	return nil, &plan.Error{Flag: "log-format", Text: fmt.Sprintf("%q: no such format", format), Hint: "text or json"}
 }
 
-// shorten writes times to the second: nothing here is more exact.
+// shorten writes times and durations to the second: nothing here is more exact.
 func shorten(_ []string, a slog.Attr) slog.Attr {
-	if t := a.Value; t.Kind() == slog.KindTime {
-		a.Value = slog.StringValue(t.Time().Format(time.RFC3339))
+	switch v := a.Value; v.Kind() {
+	case slog.KindTime:
+		a.Value = slog.StringValue(v.Time().Format(time.RFC3339))
+	case slog.KindDuration:
+		a.Value = slog.StringValue(v.Duration().Round(time.Second).String())
 	}
 	return a
 }
@@ -68,7 +71,7 @@ func report(log *slog.Logger, e refresh.Event, started bool) {
 		}
 		level, message = slog.LevelWarn, "refresh failed; the credentials at hand stay"
 		if e.Permanent && e.First {
-			level, message = slog.LevelError, "refresh refused, and no retry will change that; the credentials at hand stay"
+			level, message = slog.LevelError, "refresh refused; the credentials at hand stay, but only a person can change this"
 		}
 	case refresh.DeliveryFailed:
 		level, message = slog.LevelError, "credentials could not be written; what is there stays"

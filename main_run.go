@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -56,6 +58,11 @@ func (p *program) session(c *cli.Context) (*session, error) {
 	if err != nil {
 		return nil, from.explain(err)
 	}
+	if r := pl.OnRefresh; r.Act == plan.Exec {
+		if _, err := exec.LookPath(r.Argv[0]); err != nil && !errors.Is(err, exec.ErrDot) {
+			return nil, from.explain(&plan.Error{Flag: "on-refresh", Text: fmt.Sprintf("runs %q: %v", r.Argv[0], reason(err))})
+		}
+	}
 	if len(pl.Source.Roles) > 0 {
 		pl.Source.Names = names(p.argv)
 	}
@@ -64,6 +71,19 @@ func (p *program) session(c *cli.Context) (*session, error) {
 		p.signals = supervisor.Hold()
 	}
 	return &session{program: p, plan: pl, log: log}, nil
+}
+
+// reason takes off an error of LookPath what it says besides.
+func reason(err error) error {
+	var lookup *exec.Error
+	if errors.As(err, &lookup) {
+		err = lookup.Err
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return err
 }
 
 // names are what a session name template can say about this run.

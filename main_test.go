@@ -89,7 +89,13 @@ func TestUsageErrors(t *testing.T) {
 		{name: "unknown flag", args: []string{"--xyzzy", "--", "true"}, want: "no flag is named --xyzzy\nbrs-exec --help lists them"},
 		{name: "flag without value", args: []string{"--profile", "--", "true"}, want: "--profile needs a value"},
 		{name: "bad value", args: []string{"--min-ttl", "5", "--", "true"}, want: "--min-ttl \"5\": not a duration\na number needs its unit: --min-ttl 5s or 5m"},
-		{name: "bad variable", env: "5", args: []string{"--", "true"}, want: "--min-ttl \"5\": not a duration (from BRS_EXEC_MIN_TTL)\na number needs its unit: --min-ttl 5s or 5m"},
+		{name: "bad variable", env: "5", args: []string{"--", "true"}, want: "--min-ttl \"5\": not a duration (--min-ttl is from BRS_EXEC_MIN_TTL)\na number needs its unit: --min-ttl 5s or 5m"},
+		{name: "empty flag", args: []string{"--profile", "", "--", "true"}, want: "--profile is empty\nleave it out, or look whether a variable in it is unset"},
+		{name: "empty one of several", args: []string{"--role-arn", "arn:aws:iam::1:role/x", "--role-arn=", "--", "true"}, want: "--role-arn is empty\nleave it out, or look whether a variable in it is unset"},
+		{name: "two sources, one from a file", args: []string{"--config", file("profile: p\n"), "--credential-command", "x", "--", "true"}, want: "--profile and --credential-command are two sources; name one (--profile is from DIR/70726f66696c653a20700a.yaml:1)\nkeep the one that knows the credentials"},
+		{name: "region", args: []string{"--region", "eu west", "--", "true"}, want: "--region \"eu west\": not a region\na region looks like eu-west-1"},
+		{name: "hook that is not there", args: []string{"--on-refresh", "exec:/no/such --x", "--", "true"}, want: "--on-refresh runs \"/no/such\": no such file or directory"},
+		{name: "run directory and a source", args: []string{"credentials", "--run-dir", "/x", "--profile", "p"}, want: "--run-dir takes what a running brs-exec holds; --profile would ask a source"},
 		{name: "bad level", args: []string{"--log-level", "loud", "--", "true"}, want: "--log-level \"loud\": no such level\none of debug, info, warn, error"},
 		{name: "bad format", args: []string{"--log-format", "xml", "--", "true"}, want: "--log-format \"xml\": no such format\ntext or json"},
 		{name: "flag before subcommand", args: []string{"--profile", "x", "credentials"}, want: "flags stand before \"credentials\", where they would be lost\nbrs-exec credentials --flag …"},
@@ -101,7 +107,7 @@ func TestUsageErrors(t *testing.T) {
 		{name: "no file", args: []string{"--config", "/nowhere.yaml", "--", "true"}, want: "--config /nowhere.yaml: no such file or directory"},
 		{name: "unknown key", args: []string{"--config", file("region: x\nprofil: y\n"), "--", "true"}, want: "DIR/726567696f6e3a20780a70726f66696c3a20790a.yaml:2: no setting is named \"profil\"\ndid you mean profile?"},
 		{name: "two values", args: []string{"--config", file("profile: [a, b]\n"), "--", "true"}, want: "DIR/70726f66696c653a205b612c20625d0a.yaml:1: profile takes one value, not 2"},
-		{name: "bad value in file", args: []string{"--config", file("stop-signal: NO\n"), "--", "true"}, want: "--stop-signal \"NO\": no such signal (from DIR/73746f702d7369676e616c3a204e4f0a.yaml:1)\na name or number as kill takes it: TERM, INT, QUIT"},
+		{name: "bad value in file", args: []string{"--config", file("stop-signal: NO\n"), "--", "true"}, want: "--stop-signal \"NO\": no such signal (--stop-signal is from DIR/73746f702d7369676e616c3a204e4f0a.yaml:1)\na name or number as kill takes it: TERM, INT, QUIT"},
 		{name: "bad truth value", args: []string{"--config", file("quiet: maybe\n"), "--", "true"}, want: "DIR/71756965743a206d617962650a.yaml:1: quiet is true or false, not \"maybe\""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -108,7 +108,7 @@ func TestLayers(t *testing.T) {
 }
 
 // beforeMain do their work, and end the program, before main is initialised.
-var beforeMain = []string{"brs-exec/writer/process/early"}
+var beforeMain = []string{"brs-exec/writer/process/early", "brs-exec/supervisor/stage"}
 
 // TestOnlyMainSpeaks keeps every word that a user reads, and every exit, in
 // package main.

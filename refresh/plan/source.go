@@ -23,6 +23,9 @@ var (
 func (p *Plan) source(v Values) (err error) {
 	s := &p.Source
 	s.Profile, s.Region = v.String("profile"), v.String("region")
+	if strings.ContainsFunc(s.Region, notInRegion) {
+		return wrong("region", "a region looks like eu-west-1", "%q: not a region", s.Region)
+	}
 	if s.Command, err = argv(v, "credential-command"); err != nil {
 		return err
 	}
@@ -106,6 +109,11 @@ func tags(v Values, r *source.Role) error {
 		r.TransitiveTags = append(r.TransitiveTags, key)
 	}
 	return nil
+}
+
+// notInRegion is as lenient as [isARN]: it becomes part of a host name.
+func notInRegion(r rune) bool {
+	return r != '-' && r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
 
 // isARN asks only for the shape that every ARN has: other servers that speak
