@@ -98,15 +98,11 @@ func (t Target) Replace(edit func(old []byte) ([]byte, error)) (res Result, err 
 		}
 	}()
 	if !t.private {
-		unlock, lerr := lockBeside(path)
+		unlock, lerr := t.lockTidy(path)
 		if lerr != nil {
 			return res, lerr
 		}
 		defer unlock()
-		removeStrays(path)
-		if err := mendInPlace(path, t.BackupDir); err != nil {
-			return res, err
-		}
 	}
 	for range maxRaces {
 		res.Way, res.Cause, err = t.once(path, edit)
@@ -115,6 +111,28 @@ func (t Target) Replace(edit func(old []byte) ([]byte, error)) (res Result, err 
 		}
 	}
 	return res, err
+}
+
+// lockTidy locks the sentinel and tidies up after writers that were killed.
+func (t Target) lockTidy(path string) (unlock func(), err error) {
+	if unlock, err = lockBeside(path); err != nil {
+		return nil, err
+	}
+	removeStrays(path)
+	if err := mendInPlace(path, t.BackupDir); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// tidy tidies up after writers that were killed.
+func (t Target) tidy(path string) error {
+	unlock, err := t.lockTidy(path)
+	if err == nil {
+		unlock()
+	}
+	return err
 }
 
 var errRaced = errors.New("other programs keep changing it")

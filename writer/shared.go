@@ -92,8 +92,8 @@ type sharedProfile struct {
 }
 
 // NewShared looks at the file and makes sure that no other brs-exec keeps the
-// same section of it; it does not wait for one, and it changes nothing. It
-// fails if the file cannot be parsed, with the file and the line, and if keys
+// same section of it; it does not wait for one. It changes nothing, but for
+// what a writer that was killed left half-way. It fails if the file cannot be parsed, with the file and the line, and if keys
 // would be lost that nobody can make again. The caller must Close it.
 func NewShared(opt SharedOptions) (*Shared, error) {
 	s := &Shared{opt: opt}
@@ -104,7 +104,7 @@ func NewShared(opt SharedOptions) (*Shared, error) {
 		s.opt.settle, s.opt.every = settleTime, pollEvery
 	}
 	s.target = Target{Path: opt.Path, Perm: s.opt.Perm, Owner: opt.Owner, BackupDir: opt.BackupDir, rename: opt.rename}
-	path, f, there, err := s.look()
+	path, err := s.find()
 	if err != nil {
 		return nil, fmt.Errorf("shared file: %w", err)
 	}
@@ -114,34 +114,57 @@ func NewShared(opt SharedOptions) (*Shared, error) {
 	if err := s.checkSource(path); err != nil {
 		return nil, err
 	}
-	if err := s.claimAll(path, f); err != nil {
+	if err := s.begin(path); err != nil {
 		s.release(nil)
 		return nil, err
 	}
-	s.noteSettings(path, f, there)
 	return s, nil
 }
 
-// look reads the file. Its directory is made if it is missing, as the AWS CLI
-// does it.
-func (s *Shared) look() (path string, f *iniFile, there bool, err error) {
+// find returns where the path leads. The directory is made if it is missing, as
+// the AWS CLI does it.
+func (s *Shared) find() (path string, err error) {
 	if dir := filepath.Dir(s.opt.Path); !exists(dir) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
-			return "", nil, false, err
+			return "", err
 		}
 	}
 	if path, err = resolve(s.opt.Path); err != nil {
-		return "", nil, false, err
+		return "", err
+	}
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return "", fmt.Errorf("%s: not a regular file (%s)", path, info.Mode().Type())
+	}
+	return path, nil
+}
+
+// begin takes the claims, tidies up after writers that were killed, and looks
+// at the file.
+func (s *Shared) begin(path string) error {
+	if err := s.claimAll(path); err != nil {
+		return err
+	}
+	if err := s.target.tidy(path); err != nil {
+		return fmt.Errorf("shared file %s: %w", path, err)
 	}
 	data, info, err := readRegular(path)
 	if err != nil {
-		if !errors.As(err, new(*fs.PathError)) {
-			err = fmt.Errorf("%s: %w", path, err)
-		}
-		return "", nil, false, err
+		return fmt.Errorf("shared file: %w", err)
 	}
-	f, err = parseINI(s.opt.Path, data)
-	return path, f, info != nil, err
+	f, err := parseINI(s.opt.Path, data)
+	if err != nil {
+		return fmt.Errorf("shared file: %w", err)
+	}
+	for _, p := range s.profiles {
+		if err := p.inherit(f); err != nil {
+			return err
+		}
+		if err := s.guard(p, f, process.Set{}); err != nil {
+			return err
+		}
+	}
+	s.noteSettings(path, f, info != nil)
+	return nil
 }
 
 func exists(path string) bool {
@@ -178,9 +201,9 @@ func sameFile(a, b string) bool {
 	return err1 == nil && err2 == nil && os.SameFile(ia, ib)
 }
 
-// claimAll takes the claims, and drops of what killed processes left in them
-// what is out of date.
-func (s *Shared) claimAll(path string, f *iniFile) error {
+// claimAll takes the claims, in a directory of ours if none can be made beside
+// the file.
+func (s *Shared) claimAll(path string) error {
 	dir := filepath.Dir(path)
 	for _, p := range s.profiles {
 		c, err := takeClaim(filepath.Join(dir, claimName(path, p.name)))
@@ -195,12 +218,6 @@ func (s *Shared) claimAll(path string, f *iniFile) error {
 			return fmt.Errorf("section [%s] of %s: %w", p.name, s.opt.Path, err)
 		}
 		p.claim = c
-		if err := p.inherit(f); err != nil {
-			return err
-		}
-		if err := s.guard(p, f, process.Set{}); err != nil {
-			return err
-		}
 	}
 	sweepClaims(path, dir)
 	return nil

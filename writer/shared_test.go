@@ -386,3 +386,28 @@ func TestSharedWaitsForWriters(t *testing.T) {
 		}
 	}
 }
+
+// A writer in place that was killed left a mixture that does not parse.
+func TestSharedMendsAtStart(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "credentials")
+	old, next := "[user]\nregion = x\n", "[applications]\nx = y\n"
+	mixture := next[:7] + (old + strings.Repeat("\n", len(next)))[7:len(next)]
+	if _, err := parseINI(path, []byte(mixture)); err == nil {
+		t.Fatalf("%q parses", mixture)
+	}
+	put(t, path, mixture, 0o600)
+	real, err := resolve(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	backup := newBackup(real, "")
+	put(t, backup, old, 0o600)
+	put(t, nextOf(backup), string(nextFile([]byte(old), []byte(next))), 0o600)
+	put(t, filepath.Join(dir, besidePrefix(path)+"0123456789abcdef"+tempSuffix), "x", 0o600)
+	s := mustShared(t, path, "app", SharedOptions{})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, dir, map[string]string{"credentials": old})
+}
