@@ -166,17 +166,9 @@ func (s *Source) assumeOnce(ctx context.Context, f *found, creds aws.Credentials
 	if err != nil {
 		return aws.Credentials{}, &roleError{r.ARN, err, []string{creds.SecretAccessKey, creds.SessionToken}}
 	}
-	if out.Credentials == nil || aws.ToString(out.Credentials.AccessKeyId) == "" ||
-		aws.ToString(out.Credentials.SecretAccessKey) == "" || out.Credentials.Expiration == nil {
-		return aws.Credentials{}, &roleError{arn: r.ARN, err: errUnreadable}
-	}
-	got := aws.Credentials{
-		AccessKeyID:     *out.Credentials.AccessKeyId,
-		SecretAccessKey: *out.Credentials.SecretAccessKey,
-		SessionToken:    aws.ToString(out.Credentials.SessionToken),
-		Source:          "AssumeRole",
-		CanExpire:       true,
-		Expires:         *out.Credentials.Expiration,
+	got, ok := fromSTS(out.Credentials, "AssumeRole")
+	if !ok {
+		return got, &roleError{arn: r.ARN, err: errUnreadable}
 	}
 	if out.AssumedRoleUser != nil {
 		got.AccountID = account(aws.ToString(out.AssumedRoleUser.Arn))

@@ -110,6 +110,10 @@ func (s *Source) byCode(f *found, service, code string) (verdict, bool) {
 		return verdict{permanent: true, hint: "look at the session policy, the policy ARNs and the tags"}, true
 	case "IDPCommunicationError":
 		return verdict{}, true
+	case "InvalidIdentityToken":
+		return verdict{permanent: true, hint: "IAM must have an OpenID Connect provider for the token's issuer, with its audience in the list"}, true
+	case "IDPRejectedClaim":
+		return verdict{permanent: true, hint: "the identity provider does not stand by this token: revoked, or of another configuration"}, true
 	case "AssumeRoleUnauthorizedAccess": // of the metadata service
 		return verdict{permanent: true, hint: "the trust policy of the instance's role must allow ec2.amazonaws.com"}, true
 	}
@@ -121,6 +125,10 @@ func (s *Source) expired(f *found) verdict {
 	switch skew := skewHint(s.Skew()); {
 	case f.from(aws.CredentialSourceEnvVarsSTSWebIDToken, aws.CredentialSourceProfileSTSWebIDToken):
 		return verdict{hint: "the token in the web identity token file has ended, and nothing has renewed it"}
+	case f.byToken() && f.tokenFile == "":
+		return verdict{hint: skew} // the next one may be better
+	case f.byToken():
+		return verdict{hint: "the token in that file has ended, and nothing has renewed it"}
 	case f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP):
 		return verdict{hint: skew} // they are renewed by themselves
 	case skew != "":
@@ -129,19 +137,23 @@ func (s *Source) expired(f *found) verdict {
 	return verdict{permanent: true, hint: "the credentials that this was asked with have ended: renew them"}
 }
 
+func (f *found) byToken() bool { return f != nil && f.tokenRole != "" }
+
 func (f *found) deniedHint(role *roleError, service string) string {
 	switch {
 	case strings.HasPrefix(service, "SSO"):
 		return "this SSO user is not assigned that role in that account (or no longer)"
 	case role == nil:
 		return ""
-	case len(f.roles) == 0: // by web identity
+	case len(f.roles) == 0, role.arn == f.tokenRole: // by web identity
 		return "the role's trust policy must allow this identity provider, audience and subject"
 	}
 	who := f.what
 	for i := range f.roles {
 		if f.roles[i].ARN == role.arn && i > 0 {
 			who = f.roles[i-1].ARN
+		} else if f.roles[i].ARN == role.arn && f.byToken() {
+			who = f.tokenRole
 		}
 	}
 	return fmt.Sprintf("the role's trust policy must allow the identity behind %s (its external id, tags and MFA conditions, too), and that identity's own policy sts:AssumeRole", who)

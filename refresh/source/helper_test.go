@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,6 +162,15 @@ func (f *fakeSTS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
   </%[1]sResult>
   <ResponseMetadata><RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ResponseMetadata>
 </%[1]sResponse>`, op, c.Get("RoleSessionName"), n, roleSecret, roleToken, roleExpires.Format(time.RFC3339))
+}
+
+var stsKeys atomic.Int64
+
+// stsAnswer is a set of STS with a life of its own.
+func stsAnswer(w http.ResponseWriter, op string, life time.Duration) {
+	w.Header().Set("Content-Type", "text/xml")
+	fmt.Fprintf(w, `<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult><Credentials><AccessKeyId>ASIA%[2]d</AccessKeyId><SecretAccessKey>%[3]s</SecretAccessKey><SessionToken>%[4]s</SessionToken><Expiration>%[5]s</Expiration></Credentials></%[1]sResult></%[1]sResponse>`,
+		op, stsKeys.Add(1), roleSecret, roleToken, time.Now().Add(life).UTC().Format(time.RFC3339))
 }
 
 // roleExpires is the expiry that fakeSTS gives.

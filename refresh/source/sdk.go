@@ -51,7 +51,11 @@ func (s *Source) find(ctx context.Context) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.roles = append(f.roles, s.spec.Roles...)
+	if f.tokenRole == "" {
+		f.roles = append(f.roles, s.spec.Roles...)
+	} else {
+		f.roles = append(f.roles, s.spec.Roles[1:]...)
+	}
 	if f.cfg.HTTPClient != nil {
 		f.client = sts.NewFromConfig(f.cfg)
 	}
@@ -93,6 +97,8 @@ func (s *Source) local(f *found, env config.EnvConfig, shared config.SharedConfi
 	case len(s.spec.Command) > 0:
 		f.what = "command " + program(s.spec.Command)
 		f.base = s.command(s.spec.Command, "")
+	case s.spec.WebIdentity.given():
+		s.webIdentity(f)
 	case s.spec.Profile == "" && env.Credentials.HasKeys():
 		f.what, f.origin = "environment variables", []aws.CredentialSource{aws.CredentialSourceEnvVars}
 		f.base = fixed(s.envExpiry(env.Credentials))

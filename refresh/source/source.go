@@ -47,6 +47,10 @@ type Spec struct {
 	IoT           *IoT
 	RolesAnywhere *RolesAnywhere
 
+	// WebIdentity is how the first of Roles is assumed; there must be one. It
+	// excludes Profile and Command.
+	WebIdentity WebIdentity
+
 	// AssumeLifetime is how long credentials are taken to live whose source
 	// does not say. 0 leaves them without an expiry.
 	AssumeLifetime time.Duration
@@ -104,16 +108,41 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 }
 
 // errConflict says that two kinds of source were asked for.
-var errConflict = errors.New("a credential command and a profile cannot both be the source")
+var errConflict = errors.New("cannot both be the source")
+
+// kinds are the sources that were asked for; there may be one.
+func (s *Spec) kinds() []string {
+	var kinds []string
+	for _, k := range []struct {
+		name  string
+		given bool
+	}{
+		{"a credential command", len(s.Command) > 0},
+		{"a profile", s.Profile != ""},
+		{"a web identity", s.WebIdentity.given()},
+		{"IoT Core", s.IoT != nil},
+		{"IAM Roles Anywhere", s.RolesAnywhere != nil},
+	} {
+		if k.given {
+			kinds = append(kinds, k.name)
+		}
+	}
+	return kinds
+}
 
 func (s *Spec) validate() error {
-	if len(s.Command) > 0 && s.Profile != "" {
-		return errConflict
-	}
-	if len(s.Command) > 0 && s.Command[0] == "" {
-		return errors.New("credential command: its name is empty")
+	for name, argv := range map[string][]string{"credential": s.Command, "web identity token": s.WebIdentity.Command} {
+		if len(argv) > 0 && argv[0] == "" {
+			return fmt.Errorf("%s command: its name is empty", name)
+		}
 	}
 	if err := s.validateX509(); err != nil {
+		return err
+	}
+	if k := s.kinds(); len(k) > 1 {
+		return fmt.Errorf("%s and %s %w", k[0], k[1], errConflict)
+	}
+	if err := s.WebIdentity.validate(s.Roles); err != nil {
 		return err
 	}
 	if s.AssumeLifetime < 0 {
@@ -133,6 +162,8 @@ func specHint(err error) string {
 		return "leave one of the two out"
 	case errors.Is(err, errDataEndpoint):
 		return describeHint
+	case errors.Is(err, errWebRole):
+		return "name it: --role-arn arn:aws:iam::123456789012:role/NAME"
 	case errors.Is(err, errARN):
 		return "a role's ARN looks like arn:aws:iam::123456789012:role/NAME"
 	case errors.Is(err, errPlaceholder):
@@ -261,6 +292,7 @@ type found struct {
 	region    string
 	roles     []Role    // the profile's own, then those of the Spec
 	tokenFile string    // of a web identity
+	tokenRole string    // ARN of the role that base assumes by a token of Spec.WebIdentity
 	metadata  *metadata // set if base asks the instance metadata service
 
 	cfg    aws.Config // for clients; only set if the network may be used
@@ -279,6 +311,9 @@ func (f *found) from(kinds ...aws.CredentialSource) bool {
 func (f *found) describe() string {
 	var b strings.Builder
 	b.WriteString(f.what)
+	if f.tokenRole != "" {
+		b.WriteString(" → " + f.tokenRole)
+	}
 	for i := range f.roles {
 		b.WriteString(" → ")
 		b.WriteString(f.roles[i].ARN)

@@ -22,7 +22,7 @@ type limits struct {
 	whole   time.Duration // one request with its body; 0 is 20 s
 	body    int64         // longest answer in bytes; 0 is 1 MiB, far above any set of credentials
 
-	dial func(ctx context.Context, network, address string) (net.Conn, error) // in place of the network, for IoT and Roles Anywhere
+	dial func(ctx context.Context, network, address string) (net.Conn, error) // in place of the network
 }
 
 // web is how the clients of one Source reach servers, and what it saw of them.
@@ -58,6 +58,9 @@ func newWeb(l limits) *web {
 			// only be memory, a timer and two goroutines. HTTP/2 likewise.
 			t.DisableKeepAlives = true
 			t.ForceAttemptHTTP2 = false
+			if l.dial != nil {
+				t.DialContext = l.dial
+			}
 		})
 	return &web{client: c, body: l.body}
 }

@@ -1,0 +1,252 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+)
+
+// WebIdentity says where a token of an OpenID Connect provider comes from, that
+// the first of Spec.Roles is assumed with. At most one of its kinds is set.
+type WebIdentity struct {
+	TokenFile string   // read anew each time
+	Command   []string // prints a token and nothing else: argv, no shell
+
+	// GitHub asks the service that a GitHub Actions job finds in
+	// ACTIONS_ID_TOKEN_REQUEST_URL: its tokens live for minutes, those that were
+	// exported at the start of a job are of no use an hour later.
+	GitHub   bool
+	Audience string // for GitHub; "" is sts.amazonaws.com, or that of the role's partition
+}
+
+func (w WebIdentity) given() bool { return w.TokenFile != "" || len(w.Command) > 0 || w.GitHub }
+
+const (
+	// tokenLimit is what STS takes: AssumeRoleWithWebIdentity, WebIdentityToken.
+	tokenLimit = 20000
+
+	githubURL, githubToken = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
+)
+
+const tokenHint = "it must be one JSON web token and nothing else"
+
+var errWebRole = errors.New("a web identity: needs a role to assume with it")
+
+// WebChain is [Chain] for a Spec with a WebIdentity: the token says all about the
+// first role's session that Chain has an option for but its name, its length and
+// its policies, so that of what only the first of a chain can take none is left.
+func WebChain(arns []string, session Role) []Role {
+	if len(arns) == 0 {
+		return nil
+	}
+	first := Role{ARN: arns[0], SessionName: session.SessionName}
+	if len(arns) == 1 {
+		first = session
+		first.ARN = arns[0]
+	}
+	return append([]Role{first}, Chain(arns[1:], session)...)
+}
+
+// validate checks what a role that is assumed by a token cannot have.
+func (w WebIdentity) validate(roles []Role) error {
+	if !w.given() {
+		return nil
+	}
+	if len(roles) == 0 {
+		return errWebRole
+	}
+	r := roles[0]
+	for name, set := range map[string]bool{"an external id": r.ExternalID != "", "session tags": len(r.Tags) > 0, "a source identity": r.SourceIdentity != ""} {
+		if set {
+			return fmt.Errorf("role %s: %s cannot be given with a web identity: AWS takes tags and source identity from the token", r.ARN, name)
+		}
+	}
+	return nil
+}
+
+// webIdentity makes the first role, assumed by a token, the base.
+func (s *Source) webIdentity(f *found) {
+	w, r := s.spec.WebIdentity, s.spec.Roles[0]
+	f.tokenRole, f.byRole = r.ARN, true
+	var token func(context.Context) (string, error)
+	switch {
+	case w.GitHub:
+		f.what = "GitHub Actions token"
+		f.hidden = append(f.hidden, os.Getenv(githubToken))
+		token = s.githubToken
+	case len(w.Command) > 0:
+		f.what = "web identity token of command " + program(w.Command)
+		token = s.commandToken
+	default:
+		f.what, f.tokenFile = "web identity token of "+w.TokenFile, w.TokenFile
+		token = func(context.Context) (string, error) { return fileToken(w.TokenFile) }
+	}
+	f.base = func(ctx context.Context) (aws.Credentials, error) {
+		t, err := token(ctx)
+		if err != nil {
+			return aws.Credentials{}, err
+		}
+		return s.assumeByToken(ctx, f, r, t)
+	}
+}
+
+func (s *Source) assumeByToken(ctx context.Context, f *found, r Role, token string) (aws.Credentials, error) {
+	in := &sts.AssumeRoleWithWebIdentityInput{
+		RoleArn:          aws.String(r.ARN),
+		RoleSessionName:  aws.String(s.sessionName(r.SessionName)),
+		WebIdentityToken: aws.String(token),
+		Policy:           optional(r.Policy),
+	}
+	for _, arn := range r.PolicyARNs {
+		in.PolicyArns = append(in.PolicyArns, types.PolicyDescriptorType{Arn: aws.String(arn)})
+	}
+	if r.Duration > 0 {
+		in.DurationSeconds = aws.Int32(int32(r.Duration / time.Second))
+	}
+	out, err := f.client.AssumeRoleWithWebIdentity(ctx, in, regionFor(r.ARN))
+	if err != nil {
+		return aws.Credentials{}, &roleError{r.ARN, err, []string{token}}
+	}
+	c, ok := fromSTS(out.Credentials, "AssumeRoleWithWebIdentity")
+	if !ok {
+		return c, &roleError{arn: r.ARN, err: errUnreadable}
+	}
+	if out.AssumedRoleUser != nil {
+		c.AccountID = account(aws.ToString(out.AssumedRoleUser.Arn))
+	}
+	return c, nil
+}
+
+// fromSTS is a set in an answer of STS, and whether it is complete.
+func fromSTS(c *types.Credentials, source string) (aws.Credentials, bool) {
+	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || c.Expiration == nil {
+		return aws.Credentials{}, false
+	}
+	return aws.Credentials{
+		AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: aws.ToString(c.SessionToken),
+		Source: source, CanExpire: true, Expires: *c.Expiration,
+	}, true
+}
+
+// oneToken checks that a text is one token, without a word about what it is else.
+func oneToken(text []byte, verb string) (string, error) {
+	t := strings.TrimSpace(string(text))
+	switch {
+	case t == "":
+		return "", &judged{verdict{text: verb + " no token", hint: tokenHint}}
+	case len(t) > tokenLimit:
+		return "", permanently(tokenHint, "%s more than the %d bytes that a token can have", verb, tokenLimit)
+	case strings.ContainsFunc(t, unprintable):
+		return "", permanently(tokenHint, "%s more than one word", verb)
+	}
+	return t, nil
+}
+
+func fileToken(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, outputLimit))
+	if err != nil {
+		return "", err
+	}
+	return oneToken(text, "holds")
+}
+
+func (s *Source) commandToken(ctx context.Context) (string, error) {
+	out, err := s.run(ctx, s.spec.WebIdentity.Command, commandTimeout)
+	var output *outputError
+	switch {
+	case errors.As(err, &output):
+		return oneToken(make([]byte, tokenLimit+1), "prints")
+	case err != nil:
+		return "", &commandError{err: err}
+	}
+	return oneToken(out, "prints")
+}
+
+// githubToken asks for a new token:
+// docs.github.com/en/actions/reference/security/oidc, "Methods for requesting the OIDC token".
+func (s *Source) githubToken(ctx context.Context) (string, error) {
+	req, err := s.githubRequest(ctx)
+	if err != nil {
+		return "", err
+	}
+	resp, body, err := s.exchange(req, nil, "")
+	switch {
+	case resp != nil && resp.StatusCode != http.StatusOK:
+		return "", s.githubRefusal(resp.StatusCode)
+	case err != nil:
+		return "", err
+	}
+	var answer struct{ Value string }
+	if json.Unmarshal(body, &answer) != nil || answer.Value == "" {
+		return "", errUnreadable
+	}
+	return oneToken([]byte(answer.Value), "gives")
+}
+
+func (s *Source) githubRequest(ctx context.Context) (*http.Request, error) {
+	const hint = "the job needs `permissions: id-token: write`, and a step of the job itself has these variables"
+	address, bearer := os.Getenv(githubURL), os.Getenv(githubToken)
+	if address == "" || bearer == "" {
+		return nil, permanently(hint, "%s and %s are not both set", githubURL, githubToken)
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+		return nil, permanently(hint, "%s is no https address", githubURL)
+	}
+	q := u.Query()
+	q.Set("audience", s.audience())
+	u.RawQuery = q.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, permanently(hint, "%s is no https address", githubURL)
+	}
+	req.Header.Set("Authorization", "Bearer "+bearer)
+	req.Header.Set("Accept", "application/json; api-version=2.0")
+	return req, nil
+}
+
+// audience is what the role's trust policy and the provider in IAM ask for,
+// unless they were made with another.
+func (s *Source) audience() string {
+	if a := s.spec.WebIdentity.Audience; a != "" {
+		return a
+	}
+	if strings.HasPrefix(s.spec.Roles[0].ARN, "arn:aws-cn:") {
+		return "sts.amazonaws.com.cn"
+	}
+	return "sts.amazonaws.com"
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (s *Source) githubRefusal(status int) error {
+	v := verdict{text: reply{status: status}.String() + s.byServer()}
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		v.permanent, v.hint = true, "the job has ended, or has no `permissions: id-token: write`"
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
+	default:
+		v.permanent, v.hint = true, "is "+githubURL+" what the runner has set?"
+	}
+	return &judged{v}
+}
