@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -38,17 +39,25 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 		t.DialContext = s.spec.limits.dial
 	}
 	client := &http.Client{
-		Transport: t, Timeout: s.web.client.GetTimeout(),
+		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	ctx, cancel := context.WithTimeout(req.Context(), s.web.client.GetTimeout())
+	defer cancel()
 	s.web.asked(req.URL.Host)
-	resp, err := client.Do(req)
+	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		return nil, nil, certificateRefused(req.URL.Host, err)
 	}
 	defer resp.Body.Close()
 	s.web.answered(time.Now(), resp.Header.Get("Date"))
 	body, err := io.ReadAll(&bounded{resp.Body, s.web, s.web.body})
+	if late := ctx.Err(); late != nil {
+		// Hanging up makes a server end its answer, which may still be seen, and
+		// looks whole then.
+		s.web.failed(late)
+		err = late
+	}
 	return resp, body, err
 }
 
