@@ -45,6 +45,10 @@ func sourceFlags() []cli.Flag {
 		text(aboutSource, "profile", "", "`NAME` of a profile in the AWS configuration; without any source, the SDK's default chain is asked"),
 		text(aboutSource, "region", "", "AWS `REGION` for the source and the command"),
 		text(aboutSource, "credential-command", "", "`COMMAND` that prints credentials (no shell): credential_process JSON, an STS response, or KEY=VALUE lines"),
+		text(aboutSource, "web-identity-token-file", "", "`FILE` with a token that the first --role-arn is assumed with; read anew each time"),
+		text(aboutSource, "web-identity-token-command", "", "`COMMAND` that prints such a token (no shell)"),
+		truth(aboutSource, "github-oidc", "in GitHub Actions: assume the first --role-arn with a new token each time"),
+		text(aboutSource, "audience", "", "`AUDIENCE` of that token (default: sts.amazonaws.com)"),
 		text(aboutSource, "assume-lifetime", "", "`DURATION` that credentials live whose source tells no expiry"),
 
 		list(aboutRole, "role-arn", "`ARN` of a role to assume; several make a chain, in the order given"),

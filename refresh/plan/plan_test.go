@@ -61,6 +61,16 @@ func TestNew(t *testing.T) {
 		{"a command", values{"credential-command": {`vault read -field "a b" x`}, "assume-lifetime": {"45m"}}, Plan{
 			Source: source.Spec{Command: []string{"vault", "read", "-field", "a b", "x"}, AssumeLifetime: 45 * time.Minute},
 		}},
+		{"a token file", values{"web-identity-token-file": {"/t"}, "role-arn": {app}, "duration": {"2h"}}, Plan{Source: source.Spec{
+			WebIdentity: source.WebIdentity{TokenFile: "/t"}, Roles: []source.Role{{ARN: app, Duration: 2 * time.Hour}},
+		}}},
+		{"tokens of GitHub for a chain", values{"github-oidc": {"true"}, "audience": {"a"}, "role-arn": {"arn:aws:iam:::role/hop", app}, "external-id": {"x"}}, Plan{Source: source.Spec{
+			WebIdentity: source.WebIdentity{GitHub: true, Audience: "a"},
+			Roles:       []source.Role{{ARN: "arn:aws:iam:::role/hop"}, {ARN: app, ExternalID: "x"}},
+		}}},
+		{"a token command", values{"web-identity-token-command": {"buildkite-agent oidc request-token"}, "role-arn": {app}}, Plan{Source: source.Spec{
+			WebIdentity: source.WebIdentity{Command: []string{"buildkite-agent", "oidc", "request-token"}}, Roles: []source.Role{{ARN: app}},
+		}}},
 		{"reactions", values{"on-refresh": {"signal:HUP!"}, "on-expiry": {"signal:SIGTERM"}, "stop-signal": {"3"}}, Plan{
 			OnRefresh:  Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true},
 			OnExpiry:   Reaction{Act: Signal, Signal: syscall.SIGTERM},
@@ -98,6 +108,13 @@ func TestNewRefuses(t *testing.T) {
 		want string
 	}{
 		{"two sources", values{"profile": {"a"}, "credential-command": {"b"}}, "--profile and --credential-command are two sources; name one"},
+		{"two other sources", values{"from-file": {"a"}, "github-oidc": {"true"}}, "--github-oidc and --from-file are two sources; name one"},
+		{"token without role", values{"web-identity-token-file": {"a"}}, "--web-identity-token-file needs --role-arn"},
+		{"GitHub without role", values{"github-oidc": {"true"}}, "--github-oidc needs --role-arn"},
+		{"audience", values{"audience": {"a"}, "web-identity-token-file": {"a"}, "role-arn": {app}}, "--audience needs --github-oidc"},
+		{"token and tags", values{"github-oidc": {"true"}, "role-arn": {app}, "tag": {"a=b"}}, "--tag cannot be given with a web identity"},
+		{"token and external id", values{"github-oidc": {"true"}, "role-arn": {app}, "external-id": {"a"}}, "--external-id cannot be given with a web identity"},
+		{"token command", values{"web-identity-token-command": {"a | b"}, "role-arn": {app}}, `--web-identity-token-command "a | b": no shell reads this, so | & ; < > mean nothing`},
 		{"no ARN", values{"role-arn": {"App"}}, `--role-arn "App": not an ARN`},
 		{"role setting without role", values{"external-id": {"x"}}, "--external-id needs --role-arn"},
 		{"repeatable role setting without role", values{"tag": {"a=b"}}, "--tag needs --role-arn"},

@@ -29,9 +29,11 @@ func (p *Plan) source(v Values) (err error) {
 	if s.Command, err = argv(v, "credential-command"); err != nil {
 		return err
 	}
-	if len(s.Command) > 0 && s.Profile != "" {
-		return wrong("profile", "keep the one that knows the credentials",
-			"and --credential-command are two sources; name one")
+	if err := oneKind(v); err != nil {
+		return err
+	}
+	if err := p.webIdentity(v); err != nil {
+		return err
 	}
 	if s.AssumeLifetime, err = duration(v, "assume-lifetime"); err != nil {
 		return err
@@ -53,8 +55,7 @@ func (p *Plan) roles(v Values) error {
 	if err != nil {
 		return err
 	}
-	p.Source.Roles = source.Chain(arns, role)
-	return nil
+	return p.chain(v, arns, role)
 }
 
 func roleless(v Values) error {
