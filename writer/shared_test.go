@@ -40,7 +40,7 @@ func newShared(t testing.TB, path, section string, opt SharedOptions) (*Shared, 
 	}
 	s, err := NewShared(opt)
 	if err == nil {
-		t.Cleanup(func() { s.release(nil) })
+		t.Cleanup(func() { s.release(false) })
 	}
 	return s, err
 }
@@ -340,19 +340,12 @@ func TestSharedSeesOthersEdits(t *testing.T) {
 	path := filepath.Join(dir, "credentials")
 	put(t, path, "[b]\nx = 1\n", 0o600)
 	s := mustShared(t, path, "app", SharedOptions{})
+	s.profiles[0].set = toSet(numbered(7), time.Time{})
 	_, err := s.target.Replace(func(old []byte) ([]byte, error) {
 		if !strings.Contains(string(old), "y = 2") {
 			put(t, path, string(old)+"y = 2\n", 0o600)
 		}
-		if err := s.Deliver(context.Background(), nil); err != nil { // nothing of ours in it: nothing is written
-			return nil, err
-		}
-		f, err := parseINI(path, old)
-		if err != nil {
-			return nil, err
-		}
-		s.profiles[0].apply(f, toSet(numbered(7), time.Time{}))
-		return f.bytes(), nil
+		return s.edit(old, true)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -410,4 +403,65 @@ func TestSharedMendsAtStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, dir, map[string]string{"credentials": old})
+}
+
+func TestSpareDir(t *testing.T) {
+	home, run := t.TempDir(), t.TempDir()
+	for _, tt := range []struct {
+		env  map[string]string
+		want string
+	}{
+		{map[string]string{"XDG_STATE_HOME": filepath.Join(home, "s"), "HOME": home}, filepath.Join(home, "s", "brs-exec")},
+		{map[string]string{"HOME": home, "XDG_RUNTIME_DIR": run}, filepath.Join(home, ".local", "state", "brs-exec")},
+		{map[string]string{"HOME": os.DevNull, "XDG_RUNTIME_DIR": run}, filepath.Join(run, fmt.Sprint("brs-exec-shared-", os.Geteuid()))},
+		{map[string]string{"XDG_STATE_HOME": "relative", "XDG_RUNTIME_DIR": run}, filepath.Join(run, fmt.Sprint("brs-exec-shared-", os.Geteuid()))},
+	} {
+		got, err := spareDir(func(name string) string { return tt.env[name] })
+		if err != nil || got != tt.want {
+			t.Errorf("spareDir(%v) = %q, %v, want %q", tt.env, got, err, tt.want)
+			continue
+		}
+		wantMode(t, got, 0o700)
+		holds(t, got, map[string]string{})
+	}
+}
+
+// One that a killed process left to restore is restored even if no set came.
+func TestSharedRestoresWithoutSets(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "credentials")
+	put(t, path, "[app]\n"+oldSet+"a = 1", 0o600)
+	cmd, _, said := startHelper(t, "shared", path, "app", "2", "1")
+	if said != "kept" {
+		t.Fatalf("it said %q", said)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	if s := mustShared(t, path, "app", SharedOptions{AtExit: Restore}); s.Close() != nil {
+		t.Error("Close failed")
+	}
+	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet + "a = 1"})
+}
+
+// What cannot be restored now can be by the next one.
+func TestSharedCloseFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "credentials")
+	put(t, path, "[app]\n"+oldSet, 0o600)
+	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+	if err := give(s, numbered(7)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, path, "broken\n[app]\n"+newSet, 0o600)
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "take the keys out of "+path) || !strings.Contains(err.Error(), path+":1: ") {
+		t.Errorf("Close = %v", err)
+	}
+	if _, err := newShared(t, path, "app", SharedOptions{AtExit: Restore}); err == nil {
+		t.Error("NewShared of a broken file")
+	}
+	put(t, path, "[app]\n"+newSet, 0o600)
+	if err := mustShared(t, path, "app", SharedOptions{AtExit: Restore}).Close(); err != nil {
+		t.Error(err)
+	}
+	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet})
 }
