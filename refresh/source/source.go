@@ -136,11 +136,11 @@ func (s *Spec) validate() error {
 			return fmt.Errorf("%s command: its name is empty", name)
 		}
 	}
-	if err := s.validateX509(); err != nil {
-		return err
-	}
 	if k := s.kinds(); len(k) > 1 {
 		return fmt.Errorf("%s and %s %w", k[0], k[1], errConflict)
+	}
+	if err := s.validateX509(); err != nil {
+		return err
 	}
 	if err := s.WebIdentity.validate(s.Roles); err != nil {
 		return err

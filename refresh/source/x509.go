@@ -35,21 +35,14 @@ func (x X509) validate() error {
 	return nil
 }
 
-// errX509Conflict says that two kinds of source were asked for, one of them by
-// certificate.
-var errX509Conflict = errors.New("IoT, Roles Anywhere, a profile and a credential command exclude each other as the source")
-
 func (s *Spec) validateX509() error {
-	if s.IoT == nil && s.RolesAnywhere == nil {
-		return nil
-	}
-	if s.IoT != nil && s.RolesAnywhere != nil || s.Profile != "" || len(s.Command) > 0 {
-		return errX509Conflict
-	}
-	if s.IoT != nil {
+	switch {
+	case s.IoT != nil:
 		return s.IoT.validate()
+	case s.RolesAnywhere != nil:
+		return s.RolesAnywhere.validate(s.Names)
 	}
-	return s.RolesAnywhere.validate(s.Names)
+	return nil
 }
 
 // pair are the files that a Spec goes by, nil if it goes by none.
@@ -86,6 +79,7 @@ func (id *identity) tls() *tls.Certificate {
 type pair struct {
 	files   X509
 	current *identity                           // nil before they could first be read
+	broken  string                              // the note of what is wrong with the files now, "" for nothing
 	told    map[[sha256.Size]byte]time.Duration // by certificate, the lowest threshold before its end that a note was made of
 }
 
@@ -112,12 +106,23 @@ func (s *Source) identity() (*identity, error) {
 		if old == nil || old.valid("", now) != nil {
 			return nil, err
 		}
-		s.note("%v: keeping to the certificate and key that were read before", err)
+		s.pair.broken = fmt.Sprintf("%v: keeping to the certificate and key that were read before", err)
+		s.note("%s", s.pair.broken)
 		id = old
+	} else if s.pair.broken != "" {
+		s.forget(s.pair.broken)
+		s.pair.broken = ""
 	}
 	s.pair.current = id
 	s.noteEnd(id.leaf, now)
 	return id, nil
+}
+
+// forget lets a note be made again.
+func (s *Source) forget(line string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.said, line)
 }
 
 func (x X509) read() (*identity, error) {

@@ -35,9 +35,6 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 		// signed it: AWS knows it by itself, not by who made it.
 		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
-	if s.spec.limits.dial != nil {
-		t.DialContext = s.spec.limits.dial
-	}
 	client := &http.Client{
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

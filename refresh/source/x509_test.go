@@ -330,8 +330,8 @@ func TestX509Specs(t *testing.T) {
 		{"unknown partition", anywhere(func(r *RolesAnywhere) {
 			r.TrustAnchorARN, r.ProfileARN = strings.Replace(anchor, "aws", "aws-moon", 1), strings.Replace(profile, "aws", "aws-moon", 1)
 		}), `partition "aws-moon": its Roles Anywhere endpoint is not known: name it`, ""},
-		{"with a profile", Spec{Profile: "p", IoT: iot(func(*IoT) {}).IoT}, errX509Conflict.Error(), ""},
-		{"both", Spec{IoT: iot(func(*IoT) {}).IoT, RolesAnywhere: anywhere(func(*RolesAnywhere) {}).RolesAnywhere}, errX509Conflict.Error(), ""},
+		{"with a profile", Spec{Profile: "p", IoT: iot(func(*IoT) {}).IoT}, "a profile and IoT Core cannot both be the source", ""},
+		{"both", Spec{IoT: iot(func(*IoT) {}).IoT, RolesAnywhere: anywhere(func(*RolesAnywhere) {}).RolesAnywhere}, "IoT Core and IAM Roles Anywhere cannot both be the source", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := New(t.Context(), tt.spec)
