@@ -9,6 +9,7 @@ import (
 // kinds are the settings that each name a source of its own kind; there may be one.
 var kinds = []string{
 	"profile", "credential-command", "web-identity-token-file", "web-identity-token-command", "github-oidc", "from-file",
+	"iot-endpoint", "trust-anchor-arn",
 }
 
 // given says whether a setting of any type was given.
@@ -16,7 +17,7 @@ func given(v Values, flag string) bool {
 	switch flag {
 	case "github-oidc":
 		return v.Bool(flag)
-	case "tag":
+	case "tag", "policy-arn":
 		return len(v.StringSlice(flag)) > 0
 	}
 	return v.String(flag) != ""
@@ -56,6 +57,9 @@ func (p *Plan) webIdentity(v Values) (err error) {
 
 // chain spreads the settings of the session over the roles on the way to it.
 func (p *Plan) chain(v Values, arns []string, session source.Role) error {
+	if p.Source.RolesAnywhere != nil {
+		return p.anywhereChain(v, arns, session)
+	}
 	w := p.Source.WebIdentity
 	if w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub {
 		p.Source.Roles = source.Chain(arns, session)

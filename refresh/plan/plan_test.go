@@ -71,6 +71,35 @@ func TestNew(t *testing.T) {
 		{"a token command", values{"web-identity-token-command": {"buildkite-agent oidc request-token"}, "role-arn": {app}}, Plan{Source: source.Spec{
 			WebIdentity: source.WebIdentity{Command: []string{"buildkite-agent", "oidc", "request-token"}}, Roles: []source.Role{{ARN: app}},
 		}}},
+		{"IoT Core", values{
+			"iot-endpoint": {"x.credentials.iot.eu-west-1.amazonaws.com"}, "iot-role-alias": {"app"}, "iot-thing-name": {"t"}, "ca-file": {"ca"},
+			"certificate": {"c"}, "private-key": {"k"}, "private-key-passphrase-file": {"p"}, "duration": {"15m"},
+		}, Plan{Source: source.Spec{IoT: &source.IoT{
+			X509: source.X509{Certificate: "c", PrivateKey: "k", Passphrase: "p"}, Endpoint: "x.credentials.iot.eu-west-1.amazonaws.com",
+			RoleAlias: "app", ThingName: "t", CAFile: "ca", Duration: 15 * time.Minute,
+		}}}},
+		{"IoT Core with a role on top, whose the duration is", values{
+			"iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "duration": {"15m"}, "role-arn": {app},
+		}, Plan{Source: source.Spec{
+			IoT:   &source.IoT{X509: source.X509{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"},
+			Roles: []source.Role{{ARN: app, Duration: 15 * time.Minute}},
+		}}},
+		{"Roles Anywhere", values{
+			"trust-anchor-arn": {"ta"}, "rolesanywhere-profile-arn": {"pr"}, "rolesanywhere-endpoint": {"https://x"}, "intermediates": {"i"},
+			"certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "role-session-name": {"{host}"}, "duration": {"1h"},
+		}, Plan{Source: source.Spec{RolesAnywhere: &source.RolesAnywhere{
+			X509: source.X509{Certificate: "c", PrivateKey: "k"}, Intermediates: "i", TrustAnchorARN: "ta", ProfileARN: "pr",
+			RoleARN: app, Endpoint: "https://x", SessionName: "{host}", Duration: time.Hour,
+		}}}},
+		{"Roles Anywhere and a chain from it", values{
+			"trust-anchor-arn": {"ta"}, "rolesanywhere-profile-arn": {"pr"}, "certificate": {"c"}, "private-key": {"k"},
+			"role-arn": {"arn:aws:iam:::role/hop", app}, "external-id": {"x"}, "duration": {"1h"},
+		}, Plan{Source: source.Spec{
+			RolesAnywhere: &source.RolesAnywhere{
+				X509: source.X509{Certificate: "c", PrivateKey: "k"}, TrustAnchorARN: "ta", ProfileARN: "pr", RoleARN: "arn:aws:iam:::role/hop",
+			},
+			Roles: []source.Role{{ARN: app, ExternalID: "x", Duration: time.Hour}},
+		}}},
 		{"reactions", values{"on-refresh": {"signal:HUP!"}, "on-expiry": {"signal:SIGTERM"}, "stop-signal": {"3"}}, Plan{
 			OnRefresh:  Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true},
 			OnExpiry:   Reaction{Act: Signal, Signal: syscall.SIGTERM},
@@ -115,6 +144,18 @@ func TestNewRefuses(t *testing.T) {
 		{"token and tags", values{"github-oidc": {"true"}, "role-arn": {app}, "tag": {"a=b"}}, "--tag cannot be given with a web identity"},
 		{"token and external id", values{"github-oidc": {"true"}, "role-arn": {app}, "external-id": {"a"}}, "--external-id cannot be given with a web identity"},
 		{"token command", values{"web-identity-token-command": {"a | b"}, "role-arn": {app}}, `--web-identity-token-command "a | b": no shell reads this, so | & ; < > mean nothing`},
+		{"IoT and a profile", values{"profile": {"a"}, "iot-endpoint": {"b"}}, "--profile and --iot-endpoint are two sources; name one"},
+		{"IoT and Roles Anywhere", values{"iot-role-alias": {"a"}, "intermediates": {"b"}}, "--iot-role-alias and --intermediates are of two sources; name one"},
+		{"IoT and Roles Anywhere in full", values{"iot-endpoint": {"a"}, "trust-anchor-arn": {"b"}}, "--iot-endpoint and --trust-anchor-arn are two sources; name one"},
+		{"IoT without alias", values{"iot-endpoint": {"a"}, "certificate": {"c"}}, "--iot-endpoint needs --iot-role-alias"},
+		{"IoT without key", values{"iot-endpoint": {"a"}, "iot-role-alias": {"a"}, "certificate": {"c"}}, "--iot-endpoint needs --private-key"},
+		{"IoT thing only", values{"iot-thing-name": {"a"}}, "--iot-endpoint is missing"},
+		{"IoT session name", values{"iot-endpoint": {"a"}, "iot-role-alias": {"a"}, "certificate": {"c"}, "private-key": {"k"}, "role-session-name": {"x"}}, "--role-session-name needs --role-arn"},
+		{"IoT duration", values{"iot-endpoint": {"a"}, "iot-role-alias": {"a"}, "certificate": {"c"}, "private-key": {"k"}, "duration": {"900"}}, `--duration "900": not a duration`},
+		{"certificate alone", values{"certificate": {"a"}}, "--certificate needs --iot-endpoint or --trust-anchor-arn"},
+		{"Roles Anywhere without profile", values{"trust-anchor-arn": {"a"}}, "--trust-anchor-arn needs --rolesanywhere-profile-arn"},
+		{"Roles Anywhere without role", values{"trust-anchor-arn": {"a"}, "rolesanywhere-profile-arn": {"a"}, "certificate": {"c"}, "private-key": {"k"}}, "--trust-anchor-arn needs --role-arn"},
+		{"Roles Anywhere with tags", values{"trust-anchor-arn": {"a"}, "rolesanywhere-profile-arn": {"a"}, "certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "tag": {"a=b"}}, "--tag cannot be given with IAM Roles Anywhere"},
 		{"no ARN", values{"role-arn": {"App"}}, `--role-arn "App": not an ARN`},
 		{"role setting without role", values{"external-id": {"x"}}, "--external-id needs --role-arn"},
 		{"repeatable role setting without role", values{"tag": {"a=b"}}, "--tag needs --role-arn"},

@@ -35,6 +35,9 @@ func (p *Plan) source(v Values) (err error) {
 	if err := p.webIdentity(v); err != nil {
 		return err
 	}
+	if err := p.certificate(v); err != nil {
+		return err
+	}
 	if s.AssumeLifetime, err = duration(v, "assume-lifetime"); err != nil {
 		return err
 	}
@@ -44,7 +47,7 @@ func (p *Plan) source(v Values) (err error) {
 func (p *Plan) roles(v Values) error {
 	arns := v.StringSlice("role-arn")
 	if len(arns) == 0 {
-		return roleless(v)
+		return p.roleless(v)
 	}
 	for _, a := range arns {
 		if !isARN(a) {
@@ -58,8 +61,11 @@ func (p *Plan) roles(v Values) error {
 	return p.chain(v, arns, role)
 }
 
-func roleless(v Values) error {
+func (p *Plan) roleless(v Values) error {
 	for _, flag := range slices.Concat(needRole, needRoles) {
+		if flag == "duration" && p.Source.IoT != nil {
+			continue // IoT's own session
+		}
 		if slices.Contains(needRole, flag) && v.String(flag) != "" || slices.Contains(needRoles, flag) && len(v.StringSlice(flag)) > 0 {
 			return wrong(flag, "name the role: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
 		}
