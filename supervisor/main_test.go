@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,10 +120,15 @@ func wrapped(t testing.TB, argv ...string) []string {
 // wrapOptions is how a test tells the wrapper its options.
 type wrapOptions struct {
 	Options
-	CancelOn string // a signal that, instead of being forwarded, cancels the context
-	NotReady bool   // never become ready
-	Report   string // a file that gets the Exit as text
-	Subreap  bool
+	NoEnviron *int   `json:"Environ,omitempty"` // functions don't go into JSON
+	NoNotify  *int   `json:"Notify,omitempty"`
+	CancelOn  string // a signal that, instead of being forwarded, cancels the context
+	NotReady  bool   // never become ready
+	Report    string // a file that gets the Exit as text
+	Subreap   bool
+	Held      bool   // say "held" before Run
+	Events    string // the kinds of events to print
+	RestartOn string // a signal that asks for a restart; RUN counts
 }
 
 func (o wrapOptions) env(t testing.TB) string {
@@ -157,6 +161,18 @@ func init() {
 			os.Unsetenv(optionsEnv)
 		}
 		o.Argv = args
+		o.Notify = func(e Event) {
+			if s := describe(e); strings.Contains(o.Events, strings.SplitN(s, ":", 2)[0]) {
+				fmt.Println(s)
+			}
+		}
+		if o.RestartOn != "" {
+			run := 0
+			o.Environ = func() []string {
+				run++
+				return append(os.Environ(), "RUN="+strconv.Itoa(run))
+			}
+		}
 		s, err := New(o.Options, signals)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "wrap:", err)
@@ -169,6 +185,16 @@ func init() {
 				panic(err)
 			}
 			signals.divert(sig, func() { cancel(errCancelled) })
+		}
+		if o.RestartOn != "" {
+			sig, err := ParseSignal(o.RestartOn)
+			if err != nil {
+				panic(err)
+			}
+			signals.divert(sig, func() { s.Restart() })
+		}
+		if o.Held {
+			fmt.Println("held")
 		}
 		ready := make(chan struct{})
 		if !o.NotReady {
@@ -184,6 +210,22 @@ func init() {
 		exit.Raise()
 		os.Exit(exit.Code)
 	})
+}
+
+func describe(e Event) string {
+	switch e.Kind {
+	case Started:
+		return "started"
+	case Stopping:
+		return "stopping"
+	case Killed:
+		return "killed"
+	}
+	again := ""
+	if e.Again {
+		again = ", again after " + e.After.String()
+	}
+	return fmt.Sprintf("ended: %v%s", e.Exit, again)
 }
 
 // divert makes a signal call f instead of being forwarded.
@@ -207,8 +249,22 @@ type process struct {
 	t      testing.TB
 	stdin  io.WriteCloser
 	lines  chan string
-	stderr *bytes.Buffer
+	stderr stderrFile
 }
+
+// stderrFile is what went to standard error so far. A file, since a pipe may be held by
+// processes that outlive the command.
+type stderrFile struct{ *os.File }
+
+func (f stderrFile) String() string {
+	b, err := os.ReadFile(f.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func (f stderrFile) Len() int { return len(f.String()) }
 
 func command(t testing.TB, argv ...string) *exec.Cmd {
 	t.Helper()
@@ -220,11 +276,16 @@ func command(t testing.TB, argv ...string) *exec.Cmd {
 
 func start(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{Cmd: cmd, t: t, lines: make(chan string, 10000), stderr: new(bytes.Buffer)}
-	if cmd.Stderr == nil {
-		cmd.Stderr = p.stderr
+	p := &process{Cmd: cmd, t: t, lines: make(chan string, 10000)}
+	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	var err error
+	defer file.Close()
+	p.stderr.File = file
+	if cmd.Stderr == nil {
+		cmd.Stderr = file
+	}
 	if cmd.Stdin == nil {
 		if p.stdin, err = cmd.StdinPipe(); err != nil {
 			t.Fatal(err)
@@ -235,7 +296,6 @@ func start(t testing.TB, cmd *exec.Cmd) *process {
 		t.Fatal(err)
 	}
 	cmd.Stdout = w
-	cmd.WaitDelay = patience
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,11 @@ import (
 // Signals holds back the signals that this process gets until there is a child
 // to have them. Make it with [Hold].
 type Signals struct {
-	stream  *siginfo.Stream
-	caught  chan siginfo.Info
-	ignored []syscall.Signal // when we were started
-	err     error            // of Hold; New returns it
+	stream    *siginfo.Stream
+	caught    chan siginfo.Info
+	ignored   []syscall.Signal // when we were started
+	inherited []int            // descriptors from 3 up
+	err       error            // of Hold; New returns it
 }
 
 // Hold catches every signal that is to reach the child, from now on. Call it
@@ -33,7 +34,7 @@ type Signals struct {
 // It is a process-wide act: call it once. A goroutine that waits for signals
 // stays as long as the process.
 func Hold() *Signals {
-	s := &Signals{caught: make(chan siginfo.Info)}
+	s := &Signals{caught: make(chan siginfo.Info), inherited: inherited()}
 	if s.stream, s.err = siginfo.Open(); s.err != nil {
 		return s
 	}
@@ -46,7 +47,7 @@ func Hold() *Signals {
 	}
 	s.respect()
 	holdPipe()
-	go s.pump()
+	go pump(s.stream, s.caught)
 	return s
 }
 
@@ -74,13 +75,13 @@ func (s *Signals) Subreap() error {
 	return nil
 }
 
-func (s *Signals) pump() {
+func pump(from *siginfo.Stream, to chan<- siginfo.Info) {
 	for {
-		info, err := s.stream.Next()
+		info, err := from.Next()
 		if err != nil {
 			return // only if someone closes descriptors behind our back
 		}
-		s.caught <- info
+		to <- info
 	}
 }
 

@@ -95,6 +95,7 @@ func (c *child) stop(again bool) (send bool, err error) {
 	case stopping, killing:
 		c.final = c.final || !again
 		return false, nil
+	case waiting, backoff, done:
 	}
 	return false, c.impossible("stop")
 }

@@ -42,28 +42,7 @@ import (
 
 	"brs-exec/supervisor/job"
 	"brs-exec/supervisor/siginfo"
-	"brs-exec/supervisor/stage"
 )
-
-// Options say what to run and how. The zero value of each but Argv is usable.
-type Options struct {
-	// Argv is the command as execvp(3) takes it: argv[0] is looked up in PATH
-	// if it has no slash.
-	Argv []string
-
-	// Env is the child's whole environment, KEY=VALUE each; nil is our own.
-	// PATH is taken from it.
-	Env []string
-
-	// StopSignal is what asks the child to end when the context is cancelled;
-	// 0 is SIGTERM.
-	StopSignal syscall.Signal
-
-	// StopTimeout is how long the child then has until it gets SIGKILL, together
-	// with its process group (where it shares ours: with its descendants). 0 is
-	// 10 s, negative is for ever.
-	StopTimeout time.Duration
-}
 
 // DefaultStopTimeout is the grace period that docker gives, too.
 const DefaultStopTimeout = 10 * time.Second
@@ -79,6 +58,9 @@ type Supervisor struct {
 
 	held     []siginfo.Info // came before there was a child
 	terminal bool           // the last child had a controlling terminal
+	events   []Event        // to tell Options.Notify, without the lock
+	starts   chan func()    // to the thread that starts children, if it must be the same always
+	renew    chan struct{}  // Restart was called
 
 	mu    sync.Mutex // guards the following, and that job is not reaped while it is signalled
 	child child
@@ -100,8 +82,13 @@ func New(o Options, signals *Signals) (*Supervisor, error) {
 	if signals.err != nil {
 		return nil, fmt.Errorf("hold signals: %w", signals.err)
 	}
+	if o.Once && o.Restart.Policy != RestartNever {
+		return nil, errors.New("internal error: a child that is started once can't be restarted")
+	}
 	o.StopTimeout = orDefault(o.StopTimeout, DefaultStopTimeout)
-	return &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer()}, nil
+	s := &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer(), renew: make(chan struct{}, 1)}
+	s.child.restart = o.Restart
+	return s, nil
 }
 
 func stoppedTimer() *time.Timer {
@@ -119,13 +106,23 @@ func stoppedTimer() *time.Timer {
 // cuts the grace period short. If there is no child yet, Run returns with
 // ctx's cause as the error.
 //
+// With a restart policy Run goes on after the child's end, and returns after the
+// last one's. TERM and INT then mean the end as well: they are forwarded, and the
+// child is not started again.
+//
 // The error is about the command that can't be started (Exit.Code is 126 or 127
 // then) or about ours; an unsuccessful exit of the child is none.
 func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, error) {
 	defer s.grace.Stop()
 	defer s.again.Stop()
+	if s.opts.Pdeathsig != 0 {
+		s.starts = make(chan func())
+		defer close(s.starts)
+		go ownThread(s.starts, s.opts.Pdeathsig)
+	}
 	cancelled := ctx.Done()
 	for {
+		s.tell()
 		var exit *Exit
 		var err error
 		select {
@@ -147,8 +144,14 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 			err = s.kill()
 		case <-s.again.C:
 			exit, err = s.start()
+		case <-s.renew:
+			err = s.restart()
 		}
 		if exit != nil {
+			s.tell()
+			if s.opts.StopOrphans > 0 && exit.Started {
+				stopOrphans(s.opts.StopOrphans)
+			}
 			return *exit, err
 		}
 		if err != nil {
@@ -157,54 +160,14 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 	}
 }
 
-// start starts the child; a non-nil exit means that this can't be done.
-func (s *Supervisor) start() (*Exit, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.signals.respect()
-	err := execvp(s.opts.Argv, s.opts.Env, func(path string, argv []string) (err error) {
-		s.job, err = startJob(job.Spec{Path: path, Argv: argv, Env: s.opts.Env})
-		return err
-	})
-	if heed := s.signals.heed(); heed != nil && err == nil {
-		err = heed
-		_ = s.job.Signal(syscall.SIGKILL)
-	}
-	if err != nil {
-		s.job = nil
-		exit := startExit(err)
-		return &exit, errors.Join(err, s.child.abandon())
-	}
-	s.wait.watch(s.job)
-	s.terminal = s.job.Terminal()
-	if err := s.child.start(time.Now()); err != nil {
-		return nil, err
-	}
-	for _, sig := range s.held {
-		if err := s.forward(sig); err != nil {
-			return nil, err
+// tell passes on the events that have come up.
+func (s *Supervisor) tell() {
+	for _, e := range s.events {
+		if s.opts.Notify != nil {
+			s.opts.Notify(e)
 		}
 	}
-	s.held = nil
-	return nil, nil
-}
-
-// startJob starts the command itself, or what becomes the command once it knows
-// its own pid, if the command is to take over systemd's sockets.
-func startJob(spec job.Spec) (*job.Job, error) {
-	paths, env, ok := stage.ListenCommand(spec.Path, spec.Env)
-	if !ok {
-		return job.Start(spec)
-	}
-	spec.Env = env
-	var err error
-	for _, spec.Path = range paths {
-		var j *job.Job
-		if j, err = job.Start(spec); err == nil {
-			return j, nil
-		}
-	}
-	return nil, fmt.Errorf("run brs-exec itself: %w", err)
+	s.events = s.events[:0]
 }
 
 // stop asks the child to end for good.
@@ -229,7 +192,8 @@ func (s *Supervisor) sendStop() error {
 		s.grace.Reset(s.opts.StopTimeout)
 	}
 	s.hurry = 0
-	if err := gone(s.job.Signal(s.opts.StopSignal)); err != nil {
+	s.events = append(s.events, Event{Kind: Stopping, PID: s.job.Pid()})
+	if err := gone(s.toChild(s.opts.StopSignal)); err != nil {
 		return fmt.Errorf("send %s to pid %d: %w", SignalName(s.opts.StopSignal), s.job.Pid(), err)
 	}
 	return gone(s.resumeForStop())
@@ -245,57 +209,8 @@ func (s *Supervisor) kill() error {
 	if err := s.child.graceElapsed(); err != nil {
 		return err
 	}
+	s.events = append(s.events, Event{Kind: Killed, PID: s.job.Pid()})
 	return gone(killAll(s.job))
-}
-
-// caught handles a signal that was sent to us.
-func (s *Supervisor) caught(sig siginfo.Info) (*Exit, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.job == nil {
-		return s.caughtAlone(sig)
-	}
-	if sig.Signal == syscall.SIGTERM || sig.Signal == syscall.SIGINT {
-		s.child.heed()
-		if s.child.state == stopping {
-			if s.hurry++; s.hurry > 1 {
-				s.grace.Reset(0)
-				return nil, nil
-			}
-		}
-	}
-	return nil, s.forward(sig)
-}
-
-func (s *Supervisor) forward(sig siginfo.Info) error {
-	if err := gone(s.job.Forward(sig, false)); err != nil {
-		return fmt.Errorf("forward %s to pid %d: %w", SignalName(sig.Signal), s.job.Pid(), err)
-	}
-	return nil
-}
-
-// caughtAlone handles a signal while there is no child. Those that ask for the
-// end get it, and the terminal's stop is obeyed. Others are held for the first
-// child, as if it had been started at once; between two runs they are dropped,
-// and HUP with them unless it can be the terminal's: the next run knows nothing
-// of them, and begins with what they may have announced.
-func (s *Supervisor) caughtAlone(sig siginfo.Info) (*Exit, error) {
-	first := s.child.state == waiting
-	switch sig.Signal {
-	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
-		if sig.Signal == syscall.SIGHUP && !first && !s.terminal {
-			return nil, nil
-		}
-		exit := signalled(sig.Signal)
-		return &exit, s.child.abandon()
-	case terminalStop:
-		stopSelf()
-		return nil, nil
-	}
-	if first {
-		s.held = append(s.held, sig)
-	}
-	return nil, nil
 }
 
 // changed finds out what happened to the child.
@@ -328,14 +243,57 @@ func (s *Supervisor) changed() (*Exit, error) {
 // one.
 func (s *Supervisor) ended(exit Exit) (*Exit, error) {
 	s.grace.Stop()
-	s.job.Ended()
+	j := s.job
+	j.Ended()
 	s.job = nil
 	exit.Started = true
 	exit.Cause = s.cause
+	if j.Own() && j.Terminal() && interrupted(exit) {
+		s.child.heed() // typed, so it was not us who heard of it
+	}
 	again, after, err := s.child.exit(time.Now(), exit.Code != 0)
+	s.events = append(s.events, Event{Kind: Ended, PID: j.Pid(), Exit: exit, Again: again, After: after})
 	if err != nil || !again {
 		return &exit, err
 	}
 	s.again.Reset(after)
 	return nil, nil
+}
+
+// interrupted reports whether the child seems to have ended because of Ctrl-C
+// or Ctrl-\.
+func interrupted(e Exit) bool {
+	return e.Code == 128+int(syscall.SIGINT) || e.Code == 128+int(syscall.SIGQUIT)
+}
+
+// Restart asks for the child to be stopped, with grace, and started anew, whatever
+// the restart policy says. While there is no child yet, or one is being started
+// again, that is all the same; one that is being stopped for good is not
+// restarted. It does not wait, and may be called from any goroutine.
+func (s *Supervisor) Restart() error {
+	if s.opts.Once {
+		return errors.New("internal error: the child is started once only")
+	}
+	select {
+	case s.renew <- struct{}{}:
+	default: // one is as good as two
+	}
+	return nil
+}
+
+func (s *Supervisor) restart() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.child.state == backoff:
+		s.again.Reset(0)
+		return nil
+	case s.job == nil:
+		return nil
+	}
+	send, err := s.child.stop(true)
+	if err != nil || !send {
+		return err
+	}
+	return s.sendStop()
 }

@@ -35,6 +35,10 @@ type Spec struct {
 	// sent to it as a group.
 	Group bool
 
+	// Share keeps the child in our process group in any case but that of Group,
+	// so that we see what is typed, too.
+	Share bool
+
 	// Follower says that the child is one that stops only because a child of its
 	// own was stopped: a worker under its stage.
 	Follower bool

@@ -26,7 +26,7 @@ type Job struct {
 func Start(s Spec) (*Job, error) {
 	j := &Job{tty: openTerminal(), orphan: orphaned(), follow: s.Follower}
 	sys := &syscall.SysProcAttr{}
-	foreground := j.tty != nil && j.tty.foreground() == unix.Getpgrp() && alone()
+	foreground := (s.Group || !s.Share) && j.tty != nil && j.tty.foreground() == unix.Getpgrp() && alone()
 	j.own = foreground || s.Group
 	switch {
 	case foreground:
@@ -71,21 +71,22 @@ func (j *Job) SignalGroup(sig syscall.Signal) error {
 	return j.Signal(sig)
 }
 
-// Forward passes a signal on that was caught by us: to the child, or with group
-// set to its group, unless the child has had it already.
-func (j *Job) Forward(sig siginfo.Info, group bool) error {
+// Forward passes a signal on that was caught by us, in most cases as the same
+// signal: to the child, or with group set to its group, unless the child has had
+// it already.
+func (j *Job) Forward(sig siginfo.Info, as syscall.Signal, group bool) error {
 	switch {
 	case !j.own && j.told(sig):
 		return nil
-	case sig.Signal == unix.SIGCONT:
+	case as == unix.SIGCONT:
 		j.lend()
 		return j.SignalGroup(unix.SIGCONT)
 	}
 	j.lend()
 	if group {
-		return j.SignalGroup(sig.Signal)
+		return j.SignalGroup(as)
 	}
-	return j.Signal(sig.Signal)
+	return j.Signal(as)
 }
 
 // told reports whether sig, caught by us, went to the whole group that the child

@@ -46,11 +46,11 @@ func (j *Job) SignalGroup(sig syscall.Signal) error { return j.Signal(sig) }
 
 // Forward does nothing for an interrupt, which the console has sent to the child
 // already.
-func (j *Job) Forward(sig siginfo.Info, group bool) error {
+func (j *Job) Forward(sig siginfo.Info, as syscall.Signal, group bool) error {
 	if sig.Signal == syscall.SIGINT {
 		return nil
 	}
-	return j.Signal(sig.Signal)
+	return j.Signal(as)
 }
 
 // Ended releases what is held for the child.

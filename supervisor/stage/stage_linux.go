@@ -64,7 +64,7 @@ func run(pending []string) {
 			_ = j.Signal(syscall.Signal(sig))
 		}
 	}
-	detach()
+	job.Detach(job.Inherited())
 	shrink()
 	for {
 		sig, err := stream.Next()
@@ -75,7 +75,7 @@ func run(pending []string) {
 			reap(j)
 			continue
 		}
-		_ = j.Forward(sig, false) // fails only if the worker has just ended
+		_ = j.Forward(sig, sig.Signal, false) // fails only if the worker has just ended
 	}
 }
 
@@ -122,20 +122,6 @@ func end(status unix.WaitStatus) {
 	}
 	siginfo.Die(status.Signal()) // returns if we are PID 1
 	os.Exit(128 + int(status.Signal()))
-}
-
-// detach gives up what only the worker needs: the reader of a pipe must see its
-// end, and the other way round.
-func detach() {
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err == nil {
-		_ = unix.Dup3(null, 0, 0)
-		_ = unix.Dup3(null, 1, 0)
-		unix.Close(null)
-	}
-	for _, fd := range job.Inherited() {
-		unix.Close(fd)
-	}
 }
 
 // fail ends a stage that can't do its work, with brs-exec's own exit code.
