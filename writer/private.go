@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -36,8 +37,11 @@ type Private struct {
 	command string   // the credential_process; "" where there is none
 	notes   []string
 
-	mu   sync.Mutex  // one Deliver at a time
-	last process.Set // what was delivered last
+	reads *readWatch // nil: nobody watches
+
+	mu    sync.Mutex  // one Deliver at a time
+	last  process.Set // what was delivered last
+	wrote [2]fs.FileInfo
 }
 
 // NewPrivate makes the run directory, puts the config file into it and removes
@@ -78,7 +82,8 @@ func NewPrivate(opt Options) (*Private, error) {
 		if err := p.setCommand(dir, final); err != nil {
 			return err
 		}
-		return writePrivate(filepath.Join(dir, configFile), p.config(config))
+		_, err := writePrivate(filepath.Join(dir, configFile), p.config(config))
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -161,17 +166,51 @@ func (p *Private) Deliver(ctx context.Context, sets map[string]aws.Credentials) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	set := toSet(creds, p.last.Delivered)
+	if set == p.last && p.intact() {
+		return nil
+	}
 	if set != p.last {
 		set.Delivered = time.Now().Round(0)
 	}
-	if err := writePrivate(filepath.Join(p.Dir(), process.StateFile), set.State()); err != nil {
-		return err
-	}
-	if err := writePrivate(filepath.Join(p.Dir(), credentialsFile), p.credentials(set)); err != nil {
-		return err
+	for i, content := range [][]byte{set.State(), p.credentials(set)} {
+		if err := p.write(i, content, set.AccessKeyID); err != nil {
+			return err
+		}
 	}
 	p.last = set
 	return nil
+}
+
+// delivered are the files that hold the set, in the order in which they change.
+var delivered = [2]string{process.StateFile, credentialsFile}
+
+func (p *Private) write(i int, content []byte, keyID string) error {
+	path := filepath.Join(p.Dir(), delivered[i])
+	undo := p.reads.renaming(delivered[i], keyID)
+	res, err := writePrivate(path, content)
+	if err != nil {
+		undo()
+		return err
+	}
+	if res.Way == InPlace { // nothing will report it
+		p.reads.renamed(delivered[i])
+	}
+	info, err := os.Lstat(path)
+	p.wrote[i] = info
+	return err
+}
+
+// intact tells whether the files are those that were written last. It does not
+// open them, as only readers do.
+func (p *Private) intact() bool {
+	for i, name := range delivered {
+		was := p.wrote[i]
+		is, err := os.Lstat(filepath.Join(p.Dir(), name))
+		if err != nil || was == nil || !os.SameFile(was, is) || is.Size() != was.Size() || !is.ModTime().Equal(was.ModTime()) {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *Private) pick(sets map[string]aws.Credentials) (creds aws.Credentials, ok bool, err error) {
@@ -198,9 +237,8 @@ func (p *Private) Close() error {
 	return nil
 }
 
-func writePrivate(path string, content []byte) error {
-	_, err := Target{Path: path, Perm: fileMode, private: true}.Replace(func([]byte) ([]byte, error) { return content, nil })
-	return err
+func writePrivate(path string, content []byte) (Result, error) {
+	return Target{Path: path, Perm: fileMode, private: true}.Replace(func([]byte) ([]byte, error) { return content, nil })
 }
 
 func toSet(c aws.Credentials, delivered time.Time) process.Set {

@@ -36,7 +36,9 @@ type Target struct {
 
 	// private is for files in a directory that only this process writes to, and
 	// that nobody wants back after a crash of the machine: no lock, no search
-	// for strays, no sync.
+	// for strays, no sync. The old file is not opened either, so that whoever
+	// opens one is a reader; edit gets nil, and what it returns is written also
+	// if it is the same again.
 	private bool
 
 	rename func(from, to string) error // nil is the system's; tests have it fail
@@ -138,7 +140,14 @@ func (t Target) tidy(path string) error {
 var errRaced = errors.New("other programs keep changing it")
 
 func (t Target) once(path string, edit func(old []byte) ([]byte, error)) (Way, error, error) {
-	old, info, err := readRegular(path)
+	read := readRegular
+	if t.private {
+		read = func(path string) ([]byte, fs.FileInfo, error) {
+			info, err := statRegular(path)
+			return nil, info, err
+		}
+	}
+	old, info, err := read(path)
 	if err != nil {
 		return Unchanged, nil, err
 	}
@@ -146,7 +155,7 @@ func (t Target) once(path string, edit func(old []byte) ([]byte, error)) (Way, e
 	if err != nil {
 		return Unchanged, nil, err
 	}
-	if bytes.Equal(old, content) && (info != nil || content == nil) {
+	if !t.private && bytes.Equal(old, content) && (info != nil || content == nil) {
 		return Unchanged, nil, nil
 	}
 	cause := t.renameNew(path, content, old, info)
@@ -158,6 +167,11 @@ func (t Target) once(path string, edit func(old []byte) ([]byte, error)) (Way, e
 	}
 	if info == nil || !mustWriteInPlace(cause) {
 		return Unchanged, nil, cause
+	}
+	if t.private {
+		if old, _, err = readRegular(path); err != nil {
+			return Unchanged, nil, err
+		}
 	}
 	if err := overwrite(path, old, content, t.BackupDir); err != nil {
 		return Unchanged, nil, fmt.Errorf("in place, as %w: %w", cause, err)

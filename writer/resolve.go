@@ -51,15 +51,9 @@ func resolve(path string) (string, error) {
 
 // readRegular returns the content of the file, and nil twice if there is none.
 func readRegular(path string) ([]byte, fs.FileInfo, error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
-	}
-	if err != nil {
+	info, err := statRegular(path)
+	if info == nil {
 		return nil, nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("not a regular file (%s)", info.Mode().Type())
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -69,4 +63,19 @@ func readRegular(path string) ([]byte, fs.FileInfo, error) {
 		data = []byte{}
 	}
 	return data, info, nil
+}
+
+// statRegular is readRegular without opening the file.
+func statRegular(path string) (fs.FileInfo, error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("not a regular file (%s)", info.Mode().Type())
+	}
+	return info, nil
 }
