@@ -1,6 +1,7 @@
 // Package writer delivers credentials through files: the private run directory
 // that a child is pointed to (Private), the environment that points it there,
-// and the replacement of any file in one step (Replace).
+// profiles in a file that others write to as well (Shared), and the replacement
+// of any file in one step (Replace).
 //
 // A reader never sees a torn, empty or mixed file: every write is a new file
 // renamed over the old one. What cannot be promised: on NFS a reader that holds

@@ -70,13 +70,13 @@ type Kind int
 
 // The kinds of traps.
 const (
-	SelectsProfile Kind = iota // What is the profile's name
-	PassesKeys                 // hands keys to its client; What is the word
-	CopiesKeys                 // takes a copy of a set; What is the word
-	SetsVariable               // What is a variable that wins over what is delivered
-	DropsEnvironment           // What is the program that starts the rest with a new environment
-	OtherUser                  // What is the program that starts the rest as another user
-	OtherPlace                 // What is the program that runs the rest in a container or on another machine
+	SelectsProfile   Kind = iota // What is the profile's name
+	PassesKeys                   // hands keys to its client; What is the word
+	CopiesKeys                   // takes a copy of a set; What is the word
+	SetsVariable                 // What is a variable that wins over what is delivered
+	DropsEnvironment             // What is the program that starts the rest with a new environment
+	OtherUser                    // What is the program that starts the rest as another user
+	OtherPlace                   // What is the program that runs the rest in a container or on another machine
 )
 
 // Trap is something in a command that keeps delivered credentials from use.
@@ -199,6 +199,11 @@ func (l *looker) once(argv []string) ([]string, bool) {
 	if l.runtime(path, argv) {
 		return nil, false
 	}
+	if tool, whole, ok := toolOf(path); ok && whole && isText(l.head(path)) && l.head(path) != "" {
+		l.found(tool) // a script around what it is known for
+		l.confFlags(argv)
+		return nil, false
+	}
 	head := l.head(path)
 	if real := l.shim(path, head); real != "" {
 		return append([]string{real}, argv[1:]...), true
@@ -218,7 +223,7 @@ func (l *looker) once(argv []string) ([]string, bool) {
 func (l *looker) runtime(path string, argv []string) bool {
 	base := strings.TrimSuffix(filepath.Base(path), ".exe")
 	plain := strings.TrimRight(base, "0123456789.")
-	if strings.Contains(l.head(path), "#!") { // a shim, or a script of that name
+	if strings.HasPrefix(l.head(path), "#!") { // a shim, or a script of that name
 		return false
 	}
 	switch {

@@ -1,0 +1,79 @@
+package writer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Preview is what NewPrivate would do, and Env.
+type Preview struct {
+	Profile string   // that the child would be given
+	Base    string   // the directory that the run directory would be made in; "" if there is none
+	Passed  []string // the candidates before Base, and why they cannot be used
+	Taken   []string // the variables that would be taken out of the environment
+	Notes   []string // as of Private.Notes
+}
+
+// NewPreview finds out what NewPrivate would do with opt, and Env with base. It
+// makes and removes nothing. It fails if one of the user's files is not one that
+// AWS parsers can read.
+func NewPreview(opt Options, env []string) (*Preview, error) {
+	p := &Private{opt: opt, profile: opt.Profile}
+	if p.profile == "" || p.profile == "default" {
+		p.profile = DefaultProfile
+	}
+	for _, name := range append([]string{p.profile}, opt.As...) {
+		if err := checkProfileName(name); err != nil {
+			return nil, err
+		}
+	}
+	for _, file := range []string{opt.ConfigFile, opt.CredentialsFile} {
+		if _, err := p.readUser(file); err != nil {
+			return nil, err
+		}
+	}
+	v := &Preview{Profile: p.profile}
+	bases := defaultBases(os.Getenv)
+	if opt.Dirs != nil {
+		bases = nil
+		for _, dir := range opt.Dirs {
+			bases = append(bases, base{path: dir})
+		}
+	}
+	for _, b := range bases {
+		err := b.usable()
+		if err == nil {
+			v.Base = b.path
+			break
+		}
+		if why := b.why(err); !slices.Contains(v.Passed, why) {
+			v.Passed = append(v.Passed, why)
+		}
+	}
+	for _, entry := range env {
+		if name, ok := nameOf(entry); ok && p.scrubs(name, foldNames) && !slices.Contains(v.Taken, name) {
+			v.Taken = append(v.Taken, name)
+		}
+	}
+	v.Notes = p.Notes()
+	return v, nil
+}
+
+// usable is check and, in place of an attempt, a question whether one would be
+// allowed.
+func (b base) usable() error {
+	err := b.check(false)
+	if b.make && errors.Is(err, os.ErrNotExist) {
+		if err := mayWrite(filepath.Dir(b.path)); err != nil {
+			return fmt.Errorf("cannot be made: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return mayWrite(b.path)
+}
