@@ -59,8 +59,8 @@ func (j *judge) deliver(keyID string, ends, now time.Time) {
 }
 
 func (j *judge) refreshed(now time.Time) {
-	for i, s := range j.sets {
-		if i < len(j.sets)-1 && s.replaced.IsZero() {
+	for _, s := range append(j.sets[:len(j.sets):len(j.sets)], j.held) {
+		if s != nil && s.number < j.count && s.replaced.IsZero() {
 			s.replaced = now
 		}
 	}

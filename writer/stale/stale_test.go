@@ -1,0 +1,167 @@
+package stale
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
+)
+
+// story is a run of a command: what happens at which minute.
+type story struct {
+	w     *Watch
+	began time.Time
+	sets  int
+	last  string // key id
+
+	mu     sync.Mutex // guards the following: Run asks from its own goroutine
+	reads  map[Channel]Read
+	alarms []string
+}
+
+// play runs a story of steps such as "30 set", "31 process": sets live 60
+// minutes unless the step says otherwise, and readers get the newest one. It
+// returns the alarms.
+func play(t *testing.T, steps string) []string {
+	t.Helper()
+	s := &story{reads: map[Channel]Read{}}
+	synctest.Test(t, func(t *testing.T) {
+		s.began = time.Now()
+		reads := map[Channel]func() Read{}
+		for _, c := range []Channel{File, Process, Endpoint, IMDS} {
+			reads[c] = func() Read {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return s.reads[c]
+			}
+		}
+		s.w = New(Options{Set: "x", Reads: reads, Notify: func(a Alarm) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.alarms = append(s.alarms, fmt.Sprintf("%s: %s %s read at %s ends at %s", s.minute(time.Now()), a.Channel, a.KeyID, s.minute(a.Read), s.minute(a.Ends)))
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := s.w.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		for line := range strings.SplitSeq(steps, ",") {
+			var at float64
+			var what string
+			var arg float64
+			if n, err := fmt.Sscanf(strings.TrimSpace(line)+" 0", "%g %s %g", &at, &what, &arg); n < 3 {
+				t.Fatalf("step %q: %v", line, err)
+			}
+			time.Sleep(time.Until(s.began.Add(minutes(at))))
+			s.step(t, what, arg)
+			synctest.Wait()
+		}
+		cancel()
+		running.Wait()
+	})
+	return s.alarms
+}
+
+func minutes(m float64) time.Duration { return time.Duration(m * float64(time.Minute)) }
+
+func (s *story) minute(t time.Time) string { return fmt.Sprintf("%g", t.Sub(s.began).Minutes()) }
+
+func (s *story) step(t *testing.T, what string, arg float64) {
+	name, start := strings.CutSuffix(what, "+start")
+	switch name {
+	case "set", "pending": // delivered to all, or not to all yet
+		s.sets++
+		s.last = fmt.Sprintf("AKID%d", s.sets)
+		s.deliver(t, arg)
+		if name == "set" {
+			s.w.Refreshed()
+		}
+	case "again": // the same set
+		s.deliver(t, arg)
+	case "refreshed":
+		s.w.Refreshed()
+	case "restart":
+		s.w.Restarted()
+	case "look":
+		s.w.Look()
+	case "end":
+	case "file", "process", "endpoint", "imds":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.reads[Channel(name)] = Read{KeyID: s.last, At: time.Now().Round(0), Start: start}
+	default:
+		t.Fatalf("step %q", what)
+	}
+}
+
+// deliver gives the last set another life: 60 minutes for 0, none for -1.
+func (s *story) deliver(t *testing.T, life float64) {
+	c := aws.Credentials{AccessKeyID: s.last, SecretAccessKey: "s", CanExpire: life >= 0}
+	if life == 0 {
+		life = 60
+	}
+	c.Expires = time.Now().Add(minutes(life))
+	if err := s.w.Deliver(t.Context(), map[string]aws.Credentials{"x": c, "y": {AccessKeyID: "OTHER"}}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		steps string
+		want  []string
+	}{
+		{"never read", "0 set, 30 set, 60 set, 90 set, 300 end", nil},
+		{"read, and never replaced", "0 set, 1 file, 2 process, 300 end", nil},
+		{"a set without an end", "0 set -1, 1 file, 30 set, 300 end", nil},
+
+		{"the file, once", "0 set, 1 file, 30 set, 60 set, 90 set, 300 end", []string{"55: file AKID1 read at 1 ends at 60"}},
+		{"the file, once, by an SDK", "0 set, 1 file+start, 30 set, 60 set, 300 end", []string{"55: file AKID1 read at 1 ends at 60"}},
+		{"the file, again in time", "0 set, 1 file, 30 set, 54 file, 60 set, 84 file, 90 set, 114 file, 300 end", nil},
+		{"the file, again too late", "0 set, 1 file, 30 set, 56 file, 60 set, 300 end", []string{"55: file AKID1 read at 1 ends at 60", "85: file AKID2 read at 56 ends at 90"}},
+		{"the file, by one program after the other", "0 set, 1 file, 30 set, 35 file, 60 set, 300 end", []string{"85: file AKID2 read at 35 ends at 90"}},
+		{"the file, now and then by new programs", "0 set, 1 file, 30 set, 35 file, 60 set, 65 file, 90 set, 300 end", nil},
+		{"the file, of a set of a minute", "0 set 1, 0.1 file, 0.5 set 1, 10 end", []string{"0.75: file AKID1 read at 0.1 ends at 1"}},
+		{"the file, of a set that was replaced late", "0 set, 1 file, 58 set, 300 end", []string{"59: file AKID1 read at 1 ends at 60"}},
+		{"the file, of a set that was replaced too late", "0 set, 1 file, 70 set, 300 end", []string{"75: file AKID1 read at 1 ends at 60"}},
+
+		// A set of an hour is reported to end at 58.
+		{"the process, once", "0 set, 1 process+start, 30 set, 60 set, 90 set, 300 end", []string{"59: process AKID1 read at 1 ends at 60"}},
+		{"the endpoint, once", "0 set, 1 endpoint, 30 set, 60 set, 90 set, 300 end", []string{"59: endpoint AKID1 read at 1 ends at 60"}},
+		{"the metadata service, once", "0 set, 1 imds, 30 set, 60 set, 300 end", []string{"59: imds AKID1 read at 1 ends at 60"}},
+		{"at the reported end, as Go does", "0 set, 1 process+start, 30 set, 58.1 process, 60 set, 88.1 process, 90 set, 118.1 process, 300 end", nil},
+		{"a quarter of an hour early, as Python does", "0 set, 1 process+start, 30 set, 45 process, 60 set, 75 process, 90 set, 120 end", nil},
+		{"at each request", "0 set 2, 0.1 process, 0.2 process, 1 set 2, 1.1 process, 1.9 process, 2 set 2, 2.1 process, 3 set 2, 60 end", nil},
+		{"only when there is something to do", "0 set, 1 process+start, 30 set, 60 set, 90 set, 120 set, 125 process, 150 set, 180 set, 210 set, 300 end", []string{"59: process AKID1 read at 1 ends at 60"}},
+		{"in a script that starts a client now and then", "0 set, 1 process+start, 30 set, 50 process+start, 60 set, 80 process+start, 90 set, 120 set, 150 set, 300 end", nil},
+		{"by one client and then another", "0 set, 1 process+start, 30 set, 35 process+start, 60 set, 300 end", []string{"89: process AKID2 read at 35 ends at 90"}},
+		{"a set that was replaced after its reported end", "0 set, 1 process+start, 59 set, 300 end", []string{"60: process AKID1 read at 1 ends at 60"}},
+		{"which the client was told at that time", "0 set, 1 process+start, 58.1 process, 59 set, 60.5 process, 300 end", nil},
+		{"and did not come back at the real one", "0 set, 1 process+start, 58.1 process, 59 set, 300 end", []string{"61: process AKID1 read at 58.1 ends at 60"}},
+
+		{"back through another channel", "0 set, 1 file, 30 set, 40 process, 60 set, 70 process, 120 end", nil},
+		{"the same set through two channels", "0 set, 1 file, 2 process, 30 set, 300 end", []string{"59: process AKID1 read at 2 ends at 60"}},
+
+		{"a newer set that is not everywhere", "0 set, 1 file, 30 pending, 300 end", nil},
+		{"and then is", "0 set, 1 file, 30 pending, 52 refreshed, 300 end", []string{"56: file AKID1 read at 1 ends at 60"}},
+		{"after many that never were", "0 set, 1 file, 2 look, 10 pending, 20 pending, 30 pending, 40 pending, 50 set, 300 end", []string{"55: file AKID1 read at 1 ends at 60"}},
+		{"the end has moved with the clock", "0 set, 1 file, 10 again 80, 30 set, 300 end", []string{"85: file AKID1 read at 1 ends at 90"}},
+		{"the command was started anew", "0 set, 1 file, 30 set, 31 restart, 60 set, 300 end", nil},
+		{"and read once again", "0 set, 1 file, 30 set, 31 restart, 32 file, 60 set, 300 end", []string{"85: file AKID2 read at 32 ends at 90"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, play(t, tt.steps)); diff != "" {
+				t.Errorf("alarms (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
