@@ -24,7 +24,7 @@ const (
 	aboutRole    = "Assuming a role on top of that"
 	aboutDeliver = "What the command finds"
 	aboutRefresh = "When to refresh, and what follows"
-	aboutChild   = "Stopping the command"
+	aboutChild   = "Supervising the command"
 	aboutOutput  = "What brs-exec says"
 )
 
@@ -79,14 +79,14 @@ func refreshFlags() []cli.Flag {
 		text(aboutRefresh, "refresh-before", "", "refresh this `DURATION` before the expiry (default: 30m or a quarter of the life, at most half of it)"),
 		text(aboutRefresh, "min-ttl", "", "do not start the command with credentials that live less than this `DURATION`"),
 		text(aboutRefresh, "start-timeout", "30s", "`DURATION` to try for the first credentials"),
-		text(aboutRefresh, "on-refresh", "none", "`REACTION` to a refresh: none, signal:SIG (if the command handles it), signal:SIG! (even if not), exec:COMMAND"),
-		text(aboutRefresh, "on-expiry", "keep", "`REACTION` when the credentials have ended and there are no newer: keep, signal:SIG, stop (exit code 124)"),
+		text(aboutRefresh, "on-refresh", "none", "`REACTION` to a refresh: none, signal:SIG (if the command handles it), signal:SIG! (even if not), restart, exec:COMMAND"),
+		text(aboutRefresh, "on-expiry", "keep", "`REACTION` when the credentials have ended and there are no newer: keep, signal:SIG, restart, stop (exit code 124)"),
 	}
 }
 
 func deliveryFlags() []cli.Flag {
 	return []cli.Flag{
-		text(aboutDeliver, "deliver", "auto", "`HOW` the command gets credentials: auto, process, file, endpoint, imds; see the README"),
+		text(aboutDeliver, "deliver", "auto", "`HOW` the command gets credentials: auto, process, file, endpoint, imds, env; see the README"),
 		list(aboutDeliver, "as-profile", "further profile `NAME` to find them under"),
 		truth(aboutDeliver, "keep-imds", "leave the instance metadata service reachable for the command"),
 	}
@@ -96,6 +96,13 @@ func childFlags() []cli.Flag {
 	return []cli.Flag{
 		text(aboutChild, "stop-signal", "TERM", "`SIGNAL` that asks the command to stop"),
 		text(aboutChild, "stop-timeout", "10s", "`DURATION` from that signal to KILL"),
+		text(aboutChild, "restart", "never", "`WHEN` to start the command again that ended by itself: never, on-failure, always"),
+		text(aboutChild, "restart-max", "", "`NUMBER` of restarts in a row, without a good run of 10s between them (default: no limit)"),
+		truth(aboutChild, "signal-group", "pass signals to the command's whole process group"),
+		list(aboutChild, "rewrite-signal", "pass on another signal, `FROM:TO`; TERM:0 drops it"),
+		text(aboutChild, "pdeathsig", "", "`SIGNAL` that the command gets if brs-exec is killed (default: none, it lives on)"),
+		truth(aboutChild, "subreaper", "adopt what the command leaves behind, as PID 1 does"),
+		text(aboutChild, "stop-orphans", "", "end what the command leaves behind: TERM, and KILL after this `DURATION` (as PID 1, or with --subreaper)"),
 	}
 }
 

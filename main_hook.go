@@ -15,7 +15,7 @@ import (
 func (s *session) hook(ctx context.Context, argv []string, e refresh.Event) {
 	s.hookTurn.Lock()
 	defer s.hookTurn.Unlock()
-	env := append(s.env[:len(s.env):len(s.env)],
+	env := append(s.environ(),
 		"BRS_EVENT="+strings.ReplaceAll(e.Kind.String(), " ", "-"),
 		"BRS_PROFILE="+s.profile,
 	)

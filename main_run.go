@@ -10,9 +10,11 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/urfave/cli/v2"
 
 	"brs-exec/refresh"
@@ -34,9 +36,10 @@ type session struct {
 
 	child     *supervisor.Supervisor
 	end       context.CancelCauseFunc
-	delivered bool     // the first set; of the engine's goroutine
-	env       []string // of the command
-	profile   string   // that the command finds the credentials under
+	delivered bool            // the first set; of the engine's goroutine
+	environ   func() []string // of the command, once there are credentials
+	stopping  bool            // by us; of the supervisor's goroutine
+	profile   string          // that the command finds the credentials under
 	hooks     sync.WaitGroup
 	hookTurn  sync.Mutex // one at a time
 }
@@ -69,6 +72,11 @@ func (p *program) session(c *cli.Context) (*session, error) {
 	pl.Source.Stderr = p.stderr
 	if p.signals == nil {
 		p.signals = supervisor.Hold()
+	}
+	if pl.Subreaper {
+		if err := p.signals.Subreap(); err != nil {
+			return nil, err
+		}
 	}
 	return &session{program: p, plan: pl, log: log}, nil
 }
@@ -175,7 +183,7 @@ func sharedFiles() (config, credentials string) {
 
 // deliver opens the channels beside the files, and supervises.
 func (s *session) deliver(ctx context.Context, src *source.Source, files *writer.Private) (supervisor.Exit, error) {
-	deliveries := []refresh.Delivery{files}
+	deliveries, region := []refresh.Delivery{files}, src.Region()
 	var more []string
 	if s.plan.Deliver.Endpoint {
 		o := endpoint.Options{Profile: setName}
@@ -189,28 +197,74 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		deliveries, s.services, more = append(deliveries, server), append(s.services, server.Run), server.Env()
 	}
 	if s.plan.Deliver.IMDS {
-		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: src.Region()})
+		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: region})
 		if err != nil {
 			return supervisor.Exit{}, err
 		}
 		deliveries, s.services = append(deliveries, server), append(s.services, server.Run)
 		more = append(server.Env(), "AWS_EC2_METADATA_DISABLED=false")
 	}
-	env, scrubbed := files.Env(os.Environ(), more...)
+	var keys variables
+	if s.plan.Deliver.Env {
+		deliveries = append(deliveries, &keys)
+	}
+	s.environ = func() []string {
+		env, _ := files.Env(os.Environ(), slices.Concat(more, keys.env(), lateRegion(src, region))...)
+		return env
+	}
+	_, scrubbed := files.Env(os.Environ(), more...)
 	s.log.Info("source", "from", src.Describe(), "dir", files.Dir())
 	if len(scrubbed) > 0 {
 		s.log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
 	}
-	s.env, s.profile = env, files.Profile()
+	s.profile = files.Profile()
 	return s.supervise(ctx, src, deliveries)
+}
+
+// variables is a delivery to the environment of the next start.
+type variables struct {
+	mu    sync.Mutex
+	creds aws.Credentials
+}
+
+func (v *variables) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if creds, ok := sets[setName]; ok {
+		v.creds = creds
+	}
+	return nil
+}
+
+// env leaves the expiry out: botocore raises an error when it has come, and by
+// then the command has been started anew.
+func (v *variables) env() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.creds.HasKeys() {
+		return nil
+	}
+	env := []string{"AWS_ACCESS_KEY_ID=" + v.creds.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + v.creds.SecretAccessKey}
+	if v.creds.SessionToken != "" {
+		env = append(env, "AWS_SESSION_TOKEN="+v.creds.SessionToken)
+	}
+	return env
+}
+
+// lateRegion is for a region that only the instance knows, and that the files
+// therefore do not have.
+func lateRegion(src *source.Source, known string) []string {
+	if region := src.Region(); region != known {
+		return []string{"AWS_REGION=" + region, "AWS_DEFAULT_REGION=" + region}
+	}
+	return nil
 }
 
 // supervise runs the command and, as long as it lives, the engine.
 func (s *session) supervise(ctx context.Context, src *source.Source, deliveries []refresh.Delivery) (exit supervisor.Exit, err error) {
-	s.child, err = supervisor.New(supervisor.Options{
-		Argv: s.plan.Argv, Env: s.env, StopSignal: s.plan.StopSignal, StopTimeout: s.plan.StopTimeout,
-	}, s.signals)
-	if err != nil {
+	o := s.plan.Child
+	o.Argv, o.Environ, o.Notify = s.plan.Argv, s.environ, s.childEvent
+	if s.child, err = supervisor.New(o, s.signals); err != nil {
 		return exit, err
 	}
 	engine := refresh.New(refresh.Options{
@@ -256,6 +310,21 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 	}
 }
 
+// childEvent logs what happens to the command besides its one start and end.
+func (s *session) childEvent(e supervisor.Event) {
+	switch {
+	case e.Kind == supervisor.Stopping:
+		s.stopping = true
+	case e.Kind == supervisor.Ended && e.Again && !s.stopping:
+		s.log.Warn("the command has ended and is started again", "how", e.Exit.String(), "after", e.After)
+	case e.Kind == supervisor.Killed:
+		s.log.Warn("the command did not stop in time and was killed", "pid", e.PID)
+	case e.Kind == supervisor.Started:
+		s.stopping = false
+		s.log.Info("the command is started", "pid", e.PID)
+	}
+}
+
 // react does what --on-refresh and --on-expiry ask for.
 func (s *session) react(ctx context.Context, r plan.Reaction, e refresh.Event) {
 	switch r.Act {
@@ -266,6 +335,10 @@ func (s *session) react(ctx context.Context, r plan.Reaction, e refresh.Event) {
 	case plan.Stop:
 		s.log.Error("the credentials have ended: stopping the command")
 		s.end(errExpired)
+	case plan.Restart:
+		if err := s.child.Restart(); err != nil {
+			s.log.Warn("the command cannot be started again", "err", err)
+		}
 	case plan.Exec:
 		s.hooks.Go(func() { s.hook(ctx, r.Argv, e) })
 	}

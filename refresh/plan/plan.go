@@ -10,10 +10,10 @@ package plan
 import (
 	"fmt"
 	"strings"
-	"syscall"
 	"time"
 
 	"brs-exec/refresh/source"
+	"brs-exec/supervisor"
 	"brs-exec/writer"
 )
 
@@ -59,8 +59,8 @@ type Plan struct {
 	OnRefresh     Reaction
 	OnExpiry      Reaction
 
-	StopSignal  syscall.Signal
-	StopTimeout time.Duration
+	Child     supervisor.Options // but Argv and what is known only when it runs
+	Subreaper bool
 }
 
 // Delivery is a combination of channels to the command.
@@ -68,6 +68,7 @@ type Delivery struct {
 	Files    writer.Mode
 	Endpoint bool // the container credentials endpoint
 	IMDS     bool // the instance metadata service
+	Env      bool // the environment, at each start
 }
 
 // deliveries are the combinations that have been found to work: a channel that
@@ -78,13 +79,14 @@ var deliveries = map[string]Delivery{
 	"file":     {Files: writer.File},
 	"endpoint": {Files: writer.Endpoint, Endpoint: true},
 	"imds":     {Files: writer.Endpoint, IMDS: true},
+	"env":      {Files: writer.Endpoint, Env: true},
 }
 
 // New checks the settings v and the command argv. It reads no file but the one
 // that --policy names, and asks nobody.
 func New(v Values, argv []string) (*Plan, error) {
 	p := &Plan{Argv: argv, As: v.StringSlice("as-profile"), KeepIMDS: v.Bool("keep-imds")}
-	steps := []func(Values) error{p.source, p.delivery, p.times, p.reactions}
+	steps := []func(Values) error{p.source, p.delivery, p.times, p.reactions, p.child}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, err
@@ -105,7 +107,7 @@ func (p *Plan) delivery(v Values) error {
 	}
 	var ok bool
 	if p.Deliver, ok = deliveries[d]; !ok {
-		return wrong("deliver", "one of auto, process, file, endpoint, imds", "%q: no such delivery", d)
+		return wrong("deliver", "one of auto, process, file, endpoint, imds, env", "%q: no such delivery", d)
 	}
 	return nil
 }
@@ -118,7 +120,6 @@ func (p *Plan) times(v Values) (err error) {
 		{"refresh-before", &p.RefreshBefore},
 		{"min-ttl", &p.MinTTL},
 		{"start-timeout", &p.StartTimeout},
-		{"stop-timeout", &p.StopTimeout},
 	} {
 		if *d.into, err = duration(v, d.flag); err != nil {
 			return err

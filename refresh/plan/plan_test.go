@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"brs-exec/refresh/source"
+	"brs-exec/supervisor"
 	"brs-exec/writer"
 )
 
@@ -101,13 +102,26 @@ func TestNew(t *testing.T) {
 			Roles: []source.Role{{ARN: app, ExternalID: "x", Duration: time.Hour}},
 		}}},
 		{"reactions", values{"on-refresh": {"signal:HUP!"}, "on-expiry": {"signal:SIGTERM"}, "stop-signal": {"3"}}, Plan{
-			OnRefresh:  Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true},
-			OnExpiry:   Reaction{Act: Signal, Signal: syscall.SIGTERM},
-			StopSignal: syscall.SIGQUIT,
+			OnRefresh: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true},
+			OnExpiry:  Reaction{Act: Signal, Signal: syscall.SIGTERM},
+			Child:     supervisor.Options{StopSignal: syscall.SIGQUIT, Once: true},
 		}},
 		{"a hook and a stop", values{"on-refresh": {`exec:sh -c "echo hi > /dev/null"`}, "on-expiry": {"stop"}}, Plan{
+			Child:     supervisor.Options{Once: true},
 			OnRefresh: Reaction{Act: Exec, Argv: []string{"sh", "-c", "echo hi > /dev/null"}},
 			OnExpiry:  Reaction{Act: Stop},
+		}},
+		{"supervision", values{
+			"stop-timeout": {"5s"}, "pdeathsig": {"KILL"}, "signal-group": {"1"}, "subreaper": {"1"}, "stop-orphans": {"2s"},
+			"rewrite-signal": {"TERM:QUIT", "HUP:0", "USR1:"}, "restart": {"on-failure"}, "restart-max": {"3"},
+		}, Plan{Subreaper: true, Child: supervisor.Options{
+			StopTimeout: 5 * time.Second, Pdeathsig: syscall.SIGKILL, SignalGroup: true, StopOrphans: 2 * time.Second,
+			Rewrite: map[syscall.Signal]syscall.Signal{syscall.SIGTERM: syscall.SIGQUIT, syscall.SIGHUP: 0, syscall.SIGUSR1: 0},
+			Restart: supervisor.Restart{Policy: supervisor.RestartOnFailure, Max: 3},
+		}}},
+		{"variables, and a restart for each set", values{"deliver": {"env"}, "on-refresh": {"restart"}, "on-expiry": {"restart"}}, Plan{
+			Deliver:   Delivery{Files: writer.Endpoint, Env: true},
+			OnRefresh: Reaction{Act: Restart}, OnExpiry: Reaction{Act: Restart},
 		}},
 		{"delivery", values{"deliver": {"file"}, "as-profile": {"a", "b"}, "keep-imds": {"true"}}, Plan{
 			Deliver: Delivery{Files: writer.File}, As: []string{"a", "b"}, KeepIMDS: true,
@@ -120,6 +134,9 @@ func TestNew(t *testing.T) {
 			}
 			if test.in["deliver"] == nil {
 				test.want.Deliver = Delivery{Files: writer.Auto, Endpoint: true}
+			}
+			if test.in["restart"] == nil && test.in["on-refresh"] == nil {
+				test.want.Child.Once = true
 			}
 			if diff := cmp.Diff(&test.want, got, cmpopts.IgnoreUnexported(source.Spec{})); diff != "" {
 				t.Errorf("New(%v) (-want +got):\n%s", test.in, diff)
@@ -176,6 +193,12 @@ func TestNewRefuses(t *testing.T) {
 		{"hook without command", values{"on-refresh": {"exec:"}}, `--on-refresh "exec:": no command in it`},
 		{"expiry", values{"on-expiry": {"die"}}, `--on-expiry "die": no such reaction`},
 		{"stop signal", values{"stop-signal": {"NOPE"}}, `--stop-signal "NOPE": no such signal`},
+		{"no restart for variables", values{"deliver": {"env"}}, "--deliver env: variables cannot be changed in a command that runs"},
+		{"rewriting", values{"rewrite-signal": {"TERM"}}, `--rewrite-signal "TERM": not SIGNAL:SIGNAL`},
+		{"rewriting to nonsense", values{"rewrite-signal": {"TERM:FOO"}}, `--rewrite-signal "TERM:FOO": not SIGNAL:SIGNAL`},
+		{"restart policy", values{"restart": {"sometimes"}}, `--restart "sometimes": no such policy`},
+		{"restart limit", values{"restart": {"always"}, "restart-max": {"0"}}, `--restart-max "0": not a number of restarts`},
+		{"restart limit alone", values{"restart-max": {"2"}}, "--restart-max needs --restart"},
 		{"delivery", values{"deliver": {"pigeon"}}, `--deliver "pigeon": no such delivery`},
 		{"profile name", values{"as-profile": {"a]"}}, `--as-profile "a]": not a profile name`},
 	} {

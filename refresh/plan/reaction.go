@@ -20,10 +20,11 @@ type Act int
 // The acts. None and Keep are the same deed under the names that --on-refresh
 // and --on-expiry have for it: nothing.
 const (
-	None   Act = iota
-	Signal     // send Reaction.Signal to the command
-	Exec       // run Reaction.Argv
-	Stop       // stop the command
+	None    Act = iota
+	Signal      // send Reaction.Signal to the command
+	Exec        // run Reaction.Argv
+	Stop        // stop the command
+	Restart     // stop the command, and start it again
 )
 
 // Reaction is what follows a refresh or an expiry.
@@ -41,20 +42,17 @@ func (p *Plan) reactions(v Values) (err error) {
 	if p.OnExpiry, err = onExpiry(v.String("on-expiry")); err != nil {
 		return err
 	}
-	if s := v.String("stop-signal"); s != "" {
-		if p.StopSignal, err = supervisor.ParseSignal(s); err != nil {
-			return wrong("stop-signal", "a name or number as kill takes it: TERM, INT, QUIT", "%q: no such signal", s)
-		}
-	}
 	return nil
 }
 
 func onRefresh(s string) (Reaction, error) {
-	const forms = "one of none, signal:HUP, signal:HUP!, exec:COMMAND"
+	const forms = "one of none, signal:HUP, signal:HUP!, restart, exec:COMMAND"
 	kind, rest, _ := strings.Cut(s, ":")
 	switch {
 	case s == "" || s == "none":
 		return Reaction{}, nil
+	case s == "restart":
+		return Reaction{Act: Restart}, nil
 	case kind == "signal":
 		return signal("on-refresh", s, rest)
 	case kind == "exec":
@@ -74,10 +72,12 @@ func onExpiry(s string) (Reaction, error) {
 		return Reaction{}, nil
 	case s == "stop":
 		return Reaction{Act: Stop}, nil
+	case s == "restart":
+		return Reaction{Act: Restart}, nil
 	case kind == "signal":
 		return signal("on-expiry", s, rest)
 	}
-	return Reaction{}, wrong("on-expiry", "one of keep, stop, signal:TERM", "%q: no such reaction", s)
+	return Reaction{}, wrong("on-expiry", "one of keep, stop, restart, signal:TERM", "%q: no such reaction", s)
 }
 
 func signal(flag, s, name string) (Reaction, error) {

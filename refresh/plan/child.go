@@ -1,0 +1,94 @@
+package plan
+
+import (
+	"strconv"
+	"strings"
+	"syscall"
+
+	"brs-exec/supervisor"
+)
+
+// child reads how the command is supervised.
+func (p *Plan) child(v Values) (err error) {
+	c := &p.Child
+	c.SignalGroup, p.Subreaper = v.Bool("signal-group"), v.Bool("subreaper")
+	if c.StopTimeout, err = duration(v, "stop-timeout"); err != nil {
+		return err
+	}
+	if c.StopOrphans, err = duration(v, "stop-orphans"); err != nil {
+		return err
+	}
+	for _, s := range []struct {
+		flag string
+		into *syscall.Signal
+	}{{"stop-signal", &c.StopSignal}, {"pdeathsig", &c.Pdeathsig}} {
+		if *s.into, err = signalOf(v, s.flag); err != nil {
+			return err
+		}
+	}
+	if err := p.rewrite(v); err != nil {
+		return err
+	}
+	if err := p.restart(v); err != nil {
+		return err
+	}
+	c.Once = c.Restart.Policy == supervisor.RestartNever && p.OnRefresh.Act != Restart && p.OnExpiry.Act != Restart
+	if p.Deliver.Env && p.OnRefresh.Act != Restart {
+		return wrong("deliver", "add --on-refresh restart", "env: variables cannot be changed in a command that runs")
+	}
+	return nil
+}
+
+func signalOf(v Values, flag string) (syscall.Signal, error) {
+	s := v.String(flag)
+	if s == "" {
+		return 0, nil
+	}
+	sig, err := supervisor.ParseSignal(s)
+	if err != nil {
+		return 0, wrong(flag, "a name or number as kill takes it: TERM, INT, QUIT", "%q: no such signal", s)
+	}
+	return sig, nil
+}
+
+// rewrite reads FROM:TO, where TO may be empty or 0: such a signal is dropped.
+func (p *Plan) rewrite(v Values) error {
+	for _, s := range v.StringSlice("rewrite-signal") {
+		from, to, ok := strings.Cut(s, ":")
+		old, err := supervisor.ParseSignal(from)
+		var sig syscall.Signal
+		if err == nil && to != "" && to != "0" {
+			sig, err = supervisor.ParseSignal(to)
+		}
+		if !ok || err != nil {
+			return wrong("rewrite-signal", "write it as TERM:QUIT, or TERM:0 to drop it", "%q: not SIGNAL:SIGNAL", s)
+		}
+		if p.Child.Rewrite == nil {
+			p.Child.Rewrite = map[syscall.Signal]syscall.Signal{}
+		}
+		p.Child.Rewrite[old] = sig
+	}
+	return nil
+}
+
+func (p *Plan) restart(v Values) (err error) {
+	r := &p.Child.Restart
+	switch s := v.String("restart"); s {
+	case "", "never":
+	case "on-failure":
+		r.Policy = supervisor.RestartOnFailure
+	case "always":
+		r.Policy = supervisor.RestartAlways
+	default:
+		return wrong("restart", "one of never, on-failure, always", "%q: no such policy", s)
+	}
+	if s := v.String("restart-max"); s != "" {
+		if r.Max, err = strconv.Atoi(s); err != nil || r.Max < 1 {
+			return wrong("restart-max", "a number of restarts, from 1 on", "%q: not a number of restarts", s)
+		}
+		if r.Policy == supervisor.RestartNever {
+			return wrong("restart-max", "add --restart on-failure", "needs --restart")
+		}
+	}
+	return nil
+}
