@@ -3,21 +3,15 @@ package source
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +19,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/integration/fakeanywhere"
 )
 
 const (
@@ -110,7 +106,7 @@ func (f *fakeAnywhere) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(status)
 		json.NewEncoder(w).Encode(map[string]string{"message": message})
 	}
-	if why := verifyX509(r, r.Host, body, f.ca.cert, "eu-west-1", now); why != "" {
+	if why := fakeanywhere.Verify(r, r.Host, body, f.ca.cert, "eu-west-1", now); why != "" {
 		refuse(403, "AccessDeniedException", why)
 		return
 	}
@@ -141,129 +137,6 @@ func (f *fakeAnywhere) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var anywhereSet = fmt.Sprintf(`{"credentialSet":[{"assumedRoleUser":{"arn":"arn:aws:sts::123456789012:assumed-role/a/1f","assumedRoleId":"AROA:1f"},`+
 	`"credentials":{"accessKeyId":"ASIAANYWHERE","expiration":%q,"secretAccessKey":%q,"sessionToken":%q},"packedPolicySize":10,"roleArn":"x","sourceIdentity":"CN=machine"}],`+
 	`"subjectArn":"arn:aws:rolesanywhere:eu-west-1:123456789012:subject/s"}`, roleExpires.Format(time.RFC3339), roleSecret, roleToken)
-
-// verifyX509 says what is wrong with a signed request, "" if nothing is.
-func verifyX509(r *http.Request, host string, body []byte, anchor *x509.Certificate, region string, now time.Time) string {
-	algorithm, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	part := map[string]string{}
-	for _, p := range strings.Split(rest, ", ") {
-		k, v, _ := strings.Cut(p, "=")
-		part[k] = v
-	}
-	leaf, err := headerCerts(r.Header.Get("X-Amz-X509"))
-	if err != nil || len(leaf) != 1 {
-		return "X-Amz-X509 is not one certificate"
-	}
-	more, err := headerCerts(r.Header.Get("X-Amz-X509-Chain"))
-	if err != nil || len(more) > 5 {
-		return "X-Amz-X509-Chain"
-	}
-	if _, err := leaf[0].Verify(x509.VerifyOptions{
-		Roots: pool(anchor), Intermediates: pool(more...), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
-	}); err != nil {
-		return "Untrusted signing certificate"
-	}
-	date := r.Header.Get("X-Amz-Date")
-	at, err := time.Parse("20060102T150405Z", date)
-	if err != nil || now.Sub(at).Abs() > 5*time.Minute {
-		return "Signature expired: X-Amz-Date is " + date
-	}
-	scope := date[:8] + "/" + region + "/rolesanywhere/aws4_request"
-	if part["Credential"] != leaf[0].SerialNumber.Text(10)+"/"+scope {
-		return "Credential scope"
-	}
-	signed := strings.Split(part["SignedHeaders"], ";")
-	must := []string{"host", "x-amz-date", "x-amz-x509", "content-type"}
-	if len(more) > 0 {
-		must = append(must, "x-amz-x509-chain")
-	}
-	for _, m := range must {
-		if !slices.Contains(signed, m) {
-			return "header " + m + " is not signed"
-		}
-	}
-	if !slices.IsSorted(signed) {
-		return "signed headers are not in order"
-	}
-	if r.Method != http.MethodPost || r.URL.Path != "/sessions" {
-		return "no such operation"
-	}
-	canonical := []string{"POST", "/sessions", sortedQuery(r.URL.RawQuery)}
-	for _, h := range signed {
-		v := strings.Join(r.Header.Values(h), ",")
-		if h == "host" {
-			v = host
-		}
-		canonical = append(canonical, h+":"+strings.TrimSpace(v))
-	}
-	canonical = append(canonical, "", part["SignedHeaders"], hexOf(body))
-	text := algorithm + "\n" + date + "\n" + scope + "\n" + hexOf([]byte(strings.Join(canonical, "\n")))
-	digest := sha256.Sum256([]byte(text))
-	signature, err := hex.DecodeString(part["Signature"])
-	if err != nil {
-		return "Signature is not hexadecimal"
-	}
-	ok := false
-	switch key := leaf[0].PublicKey.(type) {
-	case *rsa.PublicKey:
-		ok = algorithm == "AWS4-X509-RSA-SHA256" && rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) == nil
-	case *ecdsa.PublicKey:
-		ok = algorithm == "AWS4-X509-ECDSA-SHA256" && ecdsa.VerifyASN1(key, digest[:], signature)
-	}
-	if !ok {
-		return "Invalid signature"
-	}
-	return ""
-}
-
-func headerCerts(v string) ([]*x509.Certificate, error) {
-	var certs []*x509.Certificate
-	for _, text := range strings.Split(v, ",") {
-		if text == "" {
-			continue
-		}
-		der, err := base64.StdEncoding.DecodeString(text)
-		if err != nil {
-			return nil, err
-		}
-		c, err := x509.ParseCertificate(der)
-		if err != nil {
-			return nil, err
-		}
-		certs = append(certs, c)
-	}
-	return certs, nil
-}
-
-func hexOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return fmt.Sprintf("%x", sum[:])
-}
-
-// sortedQuery encodes each character by the rules of Signature Version 4.
-func sortedQuery(raw string) string {
-	var pairs []string
-	for _, p := range strings.Split(raw, "&") {
-		k, v, _ := strings.Cut(p, "=")
-		k, _ = url.QueryUnescape(k)
-		v, _ = url.QueryUnescape(v)
-		pairs = append(pairs, uriEncode(k)+"="+uriEncode(v))
-	}
-	slices.Sort(pairs)
-	return strings.Join(pairs, "&")
-}
-
-func uriEncode(s string) string {
-	var b strings.Builder
-	for _, c := range []byte(s) {
-		if 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0 {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
-}
 
 func TestRolesAnywhere(t *testing.T) {
 	isolate(t)
@@ -365,7 +238,7 @@ func TestRolesAnywhereTampering(t *testing.T) {
 				}
 				body = bytes.Clone(body)
 				tt.edit(req, &body)
-				if got := verifyX509(req, req.URL.Host, body, ca.cert, "eu-west-1", now); got != tt.want {
+				if got := fakeanywhere.Verify(req, req.URL.Host, body, ca.cert, "eu-west-1", now); got != tt.want {
 					t.Errorf("verified as %q, want %q", got, tt.want)
 				}
 			})

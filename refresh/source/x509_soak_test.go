@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"brs-exec/integration/fakeanywhere"
 	"brs-exec/refresh"
 )
 
@@ -43,10 +44,10 @@ func (s *soakServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	name, set, status := "", `{"credentials":%s}`, http.StatusOK
 	if r.URL.Path == "/sessions" {
-		if why := verifyX509(r, r.Host, body, s.ca.cert, "eu-west-1", time.Now()); why != "" {
+		if why := fakeanywhere.Verify(r, r.Host, body, s.ca.cert, "eu-west-1", time.Now()); why != "" {
 			s.t.Errorf("%s: refused: %s", time.Now(), why)
 		}
-		certs, err := headerCerts(r.Header.Get("X-Amz-X509"))
+		certs, err := fakeanywhere.Certificates(r.Header.Get("X-Amz-X509"))
 		if err != nil {
 			s.t.Error(err)
 			return
