@@ -1,0 +1,35 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+var lockParents = []string{"/run/lock", "/var/lock", "/dev/shm", "/tmp"}
+
+func tryLock(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == unix.EWOULDBLOCK {
+		return ErrLocked
+	}
+	return err
+}
+
+// private checks that dir is a directory of ours that nobody else can write to:
+// its parent is everybody's.
+func private(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || int(st.Uid) != os.Getuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s: not a private directory of ours", dir)
+	}
+	return unix.Access(dir, unix.W_OK)
+}

@@ -1,0 +1,107 @@
+//go:build unix
+
+package supervisor
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestLogFile(t *testing.T) {
+	t.Parallel()
+	pipe := func(t *testing.T) (r, w *os.File) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close(); w.Close() })
+		return r, w
+	}
+	t.Run("pipe", func(t *testing.T) {
+		t.Parallel()
+		r, w := pipe(t)
+		l := NewLogFile(w)
+		for _, s := range []string{"one\n", "two\n"} {
+			if n, err := io.WriteString(l, s); n != len(s) || err != nil {
+				t.Errorf("write: %d, %v", n, err)
+			}
+		}
+		l.Flush(patience)
+		w.Close()
+		if b, _ := io.ReadAll(r); string(b) != "one\ntwo\n" {
+			t.Errorf("got %q", b)
+		}
+	})
+	t.Run("nobody reads", func(t *testing.T) {
+		t.Parallel()
+		r, w := pipe(t)
+		l := NewLogFile(w)
+		line := strings.Repeat("x", 999) + "\n"
+		began := time.Now()
+		for range 1000 {
+			if n, err := io.WriteString(l, line); n != len(line) || err != nil {
+				t.Fatalf("write: %d, %v", n, err)
+			}
+		}
+		l.Flush(10 * time.Millisecond)
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("took %v", d)
+		}
+		// then somebody reads: what was kept, whole lines, and how much was lost
+		scan := bufio.NewScanner(r)
+		kept := 0
+		for scan.Scan() && len(scan.Text()) == 999 {
+			kept++
+		}
+		if kept < 60 || kept > 250 || !strings.HasSuffix(scan.Text(), " log lines were dropped: nobody read them") {
+			t.Errorf("%d lines, then %q", kept, scan.Text())
+		}
+	})
+	t.Run("reader gone", func(t *testing.T) {
+		t.Parallel()
+		r, w := pipe(t)
+		r.Close()
+		l := NewLogFile(w)
+		if n, err := io.WriteString(l, "x\n"); n != 2 || err != nil {
+			t.Errorf("write: %d, %v", n, err)
+		}
+		l.Flush(patience)
+	})
+	t.Run("regular file", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "log")
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		io.WriteString(NewLogFile(f), "x\n")
+		if b, _ := os.ReadFile(path); string(b) != "x\n" {
+			t.Errorf("got %q", b)
+		}
+	})
+	t.Run("mode is left alone", func(t *testing.T) {
+		t.Parallel()
+		var fds [2]int
+		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+			t.Fatal(err)
+		}
+		w := os.NewFile(uintptr(fds[1]), "w")
+		defer w.Close()
+		defer unix.Close(fds[0])
+		l := NewLogFile(w)
+		io.WriteString(l, "x\n")
+		l.Flush(patience)
+		flags, err := unix.FcntlInt(uintptr(fds[1]), unix.F_GETFL, 0)
+		if err != nil || flags&unix.O_NONBLOCK == 0 {
+			t.Errorf("flags = %o, %v: O_NONBLOCK is gone", flags, err)
+		}
+	})
+}
