@@ -88,6 +88,11 @@ func deliveryFlags() []cli.Flag {
 	return []cli.Flag{
 		text(aboutDeliver, "deliver", "auto", "`HOW` the command gets credentials: auto, process, file, endpoint, imds, env; see the README"),
 		list(aboutDeliver, "as-profile", "further profile `NAME` to find them under"),
+		text(aboutDeliver, "credentials-file", "", "`FILE` of your own to keep the credentials in as well"),
+		text(aboutDeliver, "credentials-file-profile", "default", "`NAME` of the section there"),
+		text(aboutDeliver, "credentials-file-at-exit", "restore", "`WHAT` becomes of it in the end: restore what stood there, remove, leave"),
+		text(aboutDeliver, "file-mode", "", "octal `MODE` of that file if it has to be made (default: 0600)"),
+		text(aboutDeliver, "file-owner", "", "`UID:GID` of that file if it has to be made"),
 		truth(aboutDeliver, "keep-imds", "leave the instance metadata service reachable for the command"),
 	}
 }

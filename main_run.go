@@ -204,6 +204,18 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		deliveries, s.services = append(deliveries, server), append(s.services, server.Run)
 		more = append(server.Env(), "AWS_EC2_METADATA_DISABLED=false")
 	}
+	if s.plan.Shared.Path != "" {
+		shared, err := s.shared(src)
+		if err != nil {
+			return supervisor.Exit{}, err
+		}
+		deliveries, s.services = append(deliveries, shared), append(s.services, shared.Run)
+		defer func() {
+			if err := shared.Close(); err != nil {
+				s.log.Warn("the credentials file is not as it should be left", "err", err)
+			}
+		}()
+	}
 	var keys variables
 	if s.plan.Deliver.Env {
 		deliveries = append(deliveries, &keys)
@@ -219,6 +231,28 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 	}
 	s.profile = files.Profile()
 	return s.supervise(ctx, src, deliveries)
+}
+
+// shared opens the file of --credentials-file.
+func (s *session) shared(src *source.Source) (*writer.Shared, error) {
+	o := writer.SharedOptions{
+		Path: s.plan.Shared.Path, Sections: map[string]string{setName: s.plan.Shared.Section},
+		AtExit: s.plan.Shared.AtExit, Perm: s.plan.Shared.Perm, Owner: s.plan.Shared.Owner,
+		Notify: func(note string) { s.log.Warn(note) },
+	}
+	config, credentials := sharedFiles()
+	o.ConfigFile = config
+	if src.Profile() != "" { // else nothing is read from these, and nothing can go round in a circle
+		o.SourceFiles, o.SourceProfile = []string{config, credentials}, src.Profile()
+	}
+	shared, err := writer.NewShared(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range shared.Notes() {
+		s.log.Warn(note)
+	}
+	return shared, nil
 }
 
 // variables is a delivery to the environment of the next start.

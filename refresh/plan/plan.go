@@ -52,6 +52,7 @@ type Plan struct {
 	Deliver  Delivery
 	As       []string // further profile names the child finds the credentials under
 	KeepIMDS bool
+	Shared   Shared
 
 	RefreshBefore time.Duration // 0 is the default margin
 	MinTTL        time.Duration // 0 is none
@@ -86,7 +87,7 @@ var deliveries = map[string]Delivery{
 // that --policy names, and asks nobody.
 func New(v Values, argv []string) (*Plan, error) {
 	p := &Plan{Argv: argv, As: v.StringSlice("as-profile"), KeepIMDS: v.Bool("keep-imds")}
-	steps := []func(Values) error{p.source, p.delivery, p.times, p.reactions, p.child}
+	steps := []func(Values) error{p.source, p.delivery, p.shared, p.times, p.reactions, p.child}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, err

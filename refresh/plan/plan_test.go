@@ -123,6 +123,13 @@ func TestNew(t *testing.T) {
 			Deliver:   Delivery{Files: writer.Endpoint, Env: true},
 			OnRefresh: Reaction{Act: Restart}, OnExpiry: Reaction{Act: Restart},
 		}},
+		{"a file of the user's", values{"credentials-file": {"/x/y"}}, Plan{Shared: Shared{Path: "/x/y", Section: "default", AtExit: writer.Restore}}},
+		{"a file for others", values{
+			"credentials-file": {"/x/y"}, "credentials-file-profile": {"app"}, "credentials-file-at-exit": {"leave"}, "file-mode": {"640"}, "file-owner": {"1000:7"},
+		}, Plan{Shared: Shared{Path: "/x/y", Section: "app", AtExit: writer.Leave, Perm: 0o640, Owner: &writer.Owner{UID: 1000, GID: 7}}}},
+		{"a file for a group", values{"credentials-file": {"/x"}, "credentials-file-at-exit": {"remove"}, "file-owner": {":7"}}, Plan{
+			Shared: Shared{Path: "/x", Section: "default", AtExit: writer.Remove, Owner: &writer.Owner{UID: -1, GID: 7}},
+		}},
 		{"delivery", values{"deliver": {"file"}, "as-profile": {"a", "b"}, "keep-imds": {"true"}}, Plan{
 			Deliver: Delivery{Files: writer.File}, As: []string{"a", "b"}, KeepIMDS: true,
 		}},
@@ -199,6 +206,11 @@ func TestNewRefuses(t *testing.T) {
 		{"restart policy", values{"restart": {"sometimes"}}, `--restart "sometimes": no such policy`},
 		{"restart limit", values{"restart": {"always"}, "restart-max": {"0"}}, `--restart-max "0": not a number of restarts`},
 		{"restart limit alone", values{"restart-max": {"2"}}, "--restart-max needs --restart"},
+		{"mode alone", values{"file-mode": {"0600"}}, "--file-mode needs --credentials-file"},
+		{"mode", values{"credentials-file": {"/x"}, "file-mode": {"0400"}}, `--file-mode "0400": not the mode of such a file`},
+		{"mode in decimal", values{"credentials-file": {"/x"}, "file-mode": {"689"}}, `--file-mode "689": not the mode of such a file`},
+		{"owner", values{"credentials-file": {"/x"}, "file-owner": {"root"}}, `--file-owner "root": not UID[:GID]`},
+		{"end", values{"credentials-file": {"/x"}, "credentials-file-at-exit": {"burn"}}, `--credentials-file-at-exit "burn": no such end`},
 		{"delivery", values{"deliver": {"pigeon"}}, `--deliver "pigeon": no such delivery`},
 		{"profile name", values{"as-profile": {"a]"}}, `--as-profile "a]": not a profile name`},
 	} {

@@ -1,0 +1,83 @@
+package plan
+
+import (
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"brs-exec/writer"
+)
+
+// Shared is a file of the user's that the set is merged into.
+type Shared struct {
+	Path    string // absolute; empty for none
+	Section string
+	AtExit  writer.AtExit
+	Perm    fs.FileMode   // of a new file; 0 is 0600
+	Owner   *writer.Owner // of a new file; nil is ours
+}
+
+func (p *Plan) shared(v Values) (err error) {
+	path := v.String("credentials-file")
+	if path == "" {
+		for _, flag := range []string{"file-mode", "file-owner"} {
+			if v.String(flag) != "" {
+				return wrong(flag, "name the file: --credentials-file PATH", "needs --credentials-file")
+			}
+		}
+		return nil
+	}
+	s := &p.Shared
+	if s.Path, err = filepath.Abs(path); err != nil {
+		return wrong("credentials-file", "", "%q: %v", path, err)
+	}
+	s.Section = v.String("credentials-file-profile")
+	if s.Section == "" {
+		s.Section = "default"
+	}
+	switch e := v.String("credentials-file-at-exit"); e {
+	case "", "restore":
+		s.AtExit = writer.Restore
+	case "remove":
+		s.AtExit = writer.Remove
+	case "leave":
+		s.AtExit = writer.Leave
+	default:
+		return wrong("credentials-file-at-exit", "one of restore, remove, leave", "%q: no such end", e)
+	}
+	if m := v.String("file-mode"); m != "" {
+		mode, err := strconv.ParseUint(m, 8, 32)
+		if err != nil || mode > 0o777 || mode&0o600 != 0o600 {
+			return wrong("file-mode", "an octal mode that lets the owner read and write: 0600, 0640", "%q: not the mode of such a file", m)
+		}
+		s.Perm = fs.FileMode(mode)
+	}
+	if o := v.String("file-owner"); o != "" {
+		if s.Owner, err = owner(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// owner reads UID[:GID] in numbers: what a name stands for differs between a
+// container and what mounts its files.
+func owner(s string) (*writer.Owner, error) {
+	o := &writer.Owner{UID: -1, GID: -1}
+	uid, gid, _ := strings.Cut(s, ":")
+	for _, id := range []struct {
+		text string
+		into *int
+	}{{uid, &o.UID}, {gid, &o.GID}} {
+		if id.text == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(id.text, 10, 31)
+		if err != nil {
+			return nil, wrong("file-owner", "numbers, as in 1000:1000", "%q: not UID[:GID]", s)
+		}
+		*id.into = int(n)
+	}
+	return o, nil
+}
