@@ -128,11 +128,11 @@ func TestKeyFiles(t *testing.T) {
 
 func mustPEM(t testing.TB, text string) []byte {
 	t.Helper()
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		t.Fatal("no PEM")
+	if block, _ := pem.Decode([]byte(text)); block != nil {
+		return block.Bytes
 	}
-	return block.Bytes
+	t.Fatal("no PEM")
+	return nil
 }
 
 func FuzzDecryptPKCS8(f *testing.F) {
