@@ -60,6 +60,8 @@ func sourceFlags() []cli.Flag {
 		text(aboutSource, "private-key-passphrase-file", "", "`FILE` with the passphrase of that key, of mode 0600"),
 		text(aboutSource, "intermediates", "", "PEM `FILE` with the certificates between that one and the trust anchor"),
 		text(aboutSource, "ca-file", "", "PEM `FILE` with the authorities to believe the IoT endpoint by (default: AWS_CA_BUNDLE, else the system's)"),
+		text(aboutSource, "from-file", "", "`FILE` with credentials that something else keeps: watched, and read again at each change"),
+		text(aboutSource, "from-profile", "", "`NAME` of the profile in that file (default: the only one, or default)"),
 		text(aboutSource, "assume-lifetime", "", "`DURATION` that credentials live whose source tells no expiry"),
 
 		list(aboutRole, "role-arn", "`ARN` of a role to assume; several make a chain, in the order given"),

@@ -101,6 +101,7 @@ func TestNew(t *testing.T) {
 			},
 			Roles: []source.Role{{ARN: app, ExternalID: "x", Duration: time.Hour}},
 		}}},
+		{"a file", values{"from-file": {"/f"}, "from-profile": {"saml"}}, Plan{Source: source.Spec{File: "/f", FileProfile: "saml"}}},
 		{"reactions", values{"on-refresh": {"signal:HUP!"}, "on-expiry": {"signal:SIGTERM"}, "stop-signal": {"3"}}, Plan{
 			OnRefresh: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true},
 			OnExpiry:  Reaction{Act: Signal, Signal: syscall.SIGTERM},
@@ -180,6 +181,7 @@ func TestNewRefuses(t *testing.T) {
 		{"Roles Anywhere without profile", values{"trust-anchor-arn": {"a"}}, "--trust-anchor-arn needs --rolesanywhere-profile-arn"},
 		{"Roles Anywhere without role", values{"trust-anchor-arn": {"a"}, "rolesanywhere-profile-arn": {"a"}, "certificate": {"c"}, "private-key": {"k"}}, "--trust-anchor-arn needs --role-arn"},
 		{"Roles Anywhere with tags", values{"trust-anchor-arn": {"a"}, "rolesanywhere-profile-arn": {"a"}, "certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "tag": {"a=b"}}, "--tag cannot be given with IAM Roles Anywhere"},
+		{"profile of no file", values{"from-profile": {"a"}}, "--from-profile needs --from-file"},
 		{"no ARN", values{"role-arn": {"App"}}, `--role-arn "App": not an ARN`},
 		{"role setting without role", values{"external-id": {"x"}}, "--external-id needs --role-arn"},
 		{"repeatable role setting without role", values{"tag": {"a=b"}}, "--tag needs --role-arn"},

@@ -38,6 +38,9 @@ func (p *Plan) source(v Values) (err error) {
 	if err := p.certificate(v); err != nil {
 		return err
 	}
+	if s.File, s.FileProfile = v.String("from-file"), v.String("from-profile"); s.FileProfile != "" && s.File == "" {
+		return wrong("from-profile", "for a profile of the AWS configuration it is --profile", "needs --from-file")
+	}
 	if s.AssumeLifetime, err = duration(v, "assume-lifetime"); err != nil {
 		return err
 	}

@@ -97,6 +97,8 @@ func (s *Source) local(f *found, env config.EnvConfig, shared config.SharedConfi
 	case len(s.spec.Command) > 0:
 		f.what = "command " + program(s.spec.Command)
 		f.base = s.command(s.spec.Command, "")
+	case s.spec.File != "":
+		s.file(f)
 	case s.spec.WebIdentity.given():
 		s.webIdentity(f)
 	case s.spec.Profile == "" && env.Credentials.HasKeys():

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -46,6 +47,10 @@ type Spec struct {
 	// excludes the other, Profile and Command.
 	IoT           *IoT
 	RolesAnywhere *RolesAnywhere
+
+	// File is a credentials file that something else keeps, FileProfile the section
+	// of it: "" is the only one, or default. It excludes Profile and Command.
+	File, FileProfile string
 
 	// WebIdentity is how the first of Roles is assumed; there must be one. It
 	// excludes Profile and Command.
@@ -80,6 +85,10 @@ type Source struct {
 	answered bool       // an earlier one succeeded; guarded by asking
 	pair     *pair      // of IoT and RolesAnywhere, else nil; guarded by asking
 
+	seen    string        // traces when it was made
+	failing atomic.Bool   // the last Retrieve
+	trouble chan struct{} // tells Watch that it begins to fail; room for one
+
 	mu    sync.Mutex // guards what follows
 	found *found     // what the configuration said when it was last read
 	notes []string
@@ -93,12 +102,13 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 	if err := s.validate(); err != nil {
 		return nil, &refresh.Error{Err: err, Permanent: true, Hint: specHint(err)}
 	}
-	src := &Source{spec: s, web: newWeb(s.limits), said: map[string]bool{}}
+	src := &Source{spec: s, web: newWeb(s.limits), said: map[string]bool{}, trouble: make(chan struct{}, 1)}
 	f, err := src.find(ctx)
 	if err != nil {
 		return nil, src.explain(ctx, nil, err)
 	}
 	src.found = f
+	src.seen = src.traces()
 	if src.pair = s.pair(); src.pair != nil {
 		if _, err := src.identity(); err != nil {
 			return nil, src.explain(ctx, nil, err)
@@ -119,6 +129,7 @@ func (s *Spec) kinds() []string {
 	}{
 		{"a credential command", len(s.Command) > 0},
 		{"a profile", s.Profile != ""},
+		{"a file", s.File != ""},
 		{"a web identity", s.WebIdentity.given()},
 		{"IoT Core", s.IoT != nil},
 		{"IAM Roles Anywhere", s.RolesAnywhere != nil},
@@ -141,6 +152,9 @@ func (s *Spec) validate() error {
 	}
 	if err := s.validateX509(); err != nil {
 		return err
+	}
+	if s.FileProfile != "" && s.File == "" {
+		return fmt.Errorf("profile %q of a file: needs the file", s.FileProfile)
 	}
 	if err := s.WebIdentity.validate(s.Roles); err != nil {
 		return err
@@ -179,9 +193,10 @@ func specHint(err error) string {
 // credential_process protocol, the JSON of an STS AssumeRole answer, that of
 // HashiCorp Vault's AWS secrets engine, or lines KEY=VALUE with or without
 // export, with the names of the AWS environment variables.
-func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
+func (s *Source) Retrieve(ctx context.Context) (_ aws.Credentials, err error) {
 	s.asking.Lock()
 	defer s.asking.Unlock()
+	defer func() { s.outcome(err) }()
 	s.web.asked("")
 	f := s.reread(ctx)
 	creds, err := s.retrieve(ctx, f)

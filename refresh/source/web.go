@@ -22,6 +22,8 @@ type limits struct {
 	whole   time.Duration // one request with its body; 0 is 20 s
 	body    int64         // longest answer in bytes; 0 is 1 MiB, far above any set of credentials
 
+	pollOnly bool // watch no files: events come from outside of a test's clock
+
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // in place of the network
 }
 

@@ -1,0 +1,194 @@
+package source
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// expiryKeys are the names under which tools keep the end of a set beside it:
+// aws-vault and okta-awscli, the AWS CLI's own variables, aws-mfa, saml2aws and
+// gimme-aws-creds, Leapp, Granted. The SDKs read none of them.
+var expiryKeys = []string{
+	"aws_expiration", "aws_credential_expiration", "aws_credentials_expiration", "expiration", "x_security_token_expires",
+	"aws_session_expiration", "aws_session_token_expiration", "aws_expiry", "expires", "expires_at",
+}
+
+// parseFile reads a set from a credentials file, from JSON as a credential_process
+// prints it, or from lines KEY=VALUE. note is what a person should know about it.
+func parseFile(text []byte, profile string) (c aws.Credentials, note string, err error) {
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))
+	if sections := parseINI(text); len(sections) > 0 {
+		s, err := pick(sections, profile)
+		if err != nil {
+			return c, "", err
+		}
+		return s.credentials()
+	}
+	if profile != "" {
+		// Also while it is empty for a moment, because it is being written.
+		return c, "", &judged{verdict{text: "has no profiles in it", hint: "leave out --from-profile, or name the credentials file itself"}}
+	}
+	c, err = parseOutput(text, time.Now().Round(0))
+	if err == nil {
+		err = whole(c)
+	}
+	if err != nil {
+		return aws.Credentials{}, "", &judged{verdict{
+			text: strings.Replace(err.Error(), "prints", "holds", 1),
+			hint: "it must be a credentials file with [profiles], credential_process JSON, or lines KEY=VALUE",
+		}}
+	}
+	c.Source = "File"
+	return c, "", nil
+}
+
+// section is a profile of a credentials file.
+type section struct {
+	name   string
+	values map[string]string // by lower-case key
+}
+
+// parseINI reads what the SDKs read of such a file, and what they skip: sections
+// of the same name are one, of two values for a key the later counts.
+func parseINI(text []byte) []section {
+	var sections []section
+	current := -1
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' || line[0] == ';' {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, "["); ok {
+			name, _, closed := strings.Cut(rest, "]")
+			if !closed {
+				continue
+			}
+			name = profileName(name)
+			current = slices.IndexFunc(sections, func(s section) bool { return s.name == name })
+			if current < 0 {
+				current = len(sections)
+				sections = append(sections, section{name, map[string]string{}})
+			}
+			continue
+		}
+		i := strings.IndexAny(line, "=:")
+		if current < 0 || i < 0 {
+			continue
+		}
+		key := strings.ToLower(strings.TrimSpace(line[:i]))
+		sections[current].values[key] = unquote(withoutComment(line[i+1:]))
+	}
+	return sections
+}
+
+// profileName is that of a section, as the config file and the credentials file
+// have it.
+func profileName(s string) string {
+	s = strings.TrimSpace(s)
+	if rest, ok := strings.CutPrefix(s, "profile"); ok && rest != strings.TrimLeft(rest, " \t") {
+		s = strings.TrimSpace(rest)
+	}
+	return unquote(s)
+}
+
+func withoutComment(value string) string {
+	for _, mark := range []string{" #", " ;", "\t#", "\t;"} {
+		value, _, _ = strings.Cut(value, mark)
+	}
+	return strings.TrimSpace(value)
+}
+
+// pick chooses a section: the one that was asked for, the only one, or default.
+func pick(sections []section, profile string) (section, error) {
+	var names []string
+	for _, s := range sections {
+		if s.name == profile || profile == "" && (s.name == "default" || len(sections) == 1) {
+			return s, nil
+		}
+		names = append(names, s.name)
+	}
+	if profile == "" {
+		return section{}, permanently("name one with --from-profile: "+list(names), "has %d profiles, and none of them is default", len(names))
+	}
+	// Its tool may be about to write it.
+	return section{}, &judged{verdict{text: fmt.Sprintf("there is no profile %q in it", profile), hint: "the profiles are " + list(names)}}
+}
+
+func (s section) credentials() (c aws.Credentials, note string, err error) {
+	first := func(keys ...string) string {
+		for _, k := range keys {
+			if v := s.values[k]; v != "" {
+				return v
+			}
+		}
+		return ""
+	}
+	c = aws.Credentials{
+		AccessKeyID:     first("aws_access_key_id"),
+		SecretAccessKey: first("aws_secret_access_key"),
+		SessionToken:    first("aws_session_token", "aws_security_token"),
+		AccountID:       first("aws_account_id"),
+		Source:          "File",
+	}
+	if err := whole(c); err != nil {
+		return aws.Credentials{}, "", &judged{verdict{text: fmt.Sprintf("profile %q %v", s.name, err), hint: "either it is not the profile that the other tool writes, or that tool has not finished"}}
+	}
+	for _, k := range expiryKeys {
+		v := s.values[k]
+		if v == "" {
+			continue
+		}
+		t, ok := parseExpiry(v)
+		switch {
+		case !ok:
+			note = k + " is not a time such as 2006-01-02T15:04:05Z: ignored"
+		case t.After(c.Expires):
+			// Of two, the earlier is what another tool has left behind.
+			c.CanExpire, c.Expires = true, t
+		}
+	}
+	return c, note, nil
+}
+
+// whole says what is missing from a set, as it is while someone writes it.
+func whole(c aws.Credentials) error {
+	switch {
+	case c.AccessKeyID == "":
+		return fmt.Errorf("holds no access key id")
+	case c.SecretAccessKey == "":
+		return fmt.Errorf("holds no secret access key")
+	case strings.ContainsFunc(c.AccessKeyID+c.SecretAccessKey+c.SessionToken, unprintable):
+		return fmt.Errorf("holds an access key, secret or token with a space or control character in it")
+	case strings.HasPrefix(c.AccessKeyID, "ASIA") && c.SessionToken == "":
+		// IAM User Guide, "Understanding unique ID prefixes": temporary.
+		return fmt.Errorf("holds a temporary access key without its session token")
+	}
+	return nil
+}
+
+// parseExpiry reads a time as parseTime does, one without a zone (aws-mfa), which
+// is in UTC, and seconds or milliseconds since 1970.
+func parseExpiry(s string) (time.Time, bool) {
+	if t, err := parseTime(s); err == nil {
+		return t, true
+	}
+	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05"} {
+		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil && t.Year() >= 1970 {
+			return t, true
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case err != nil || n <= 1e8 || n >= maxSeconds*1000: // 1973 is no expiry of anything
+		return time.Time{}, false
+	case n < maxSeconds:
+		return time.Unix(n, 0).UTC(), true
+	}
+	return time.UnixMilli(n).UTC(), true
+}

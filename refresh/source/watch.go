@@ -1,0 +1,147 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+const (
+	// calmPoll finds what no one tells: changes on network file systems, or where
+	// there are no watches left. It is the engine's own heartbeat.
+	calmPoll = 30 * time.Second
+
+	// anxiousPoll is for when a source has failed, and a person may be busy
+	// mending it.
+	anxiousPoll = 3 * time.Second
+
+	// quiet is how long after an event one looks: they come in bursts.
+	quiet = 100 * time.Millisecond
+)
+
+// Watch calls changed when it is worth asking again before the next set is due:
+// a credentials file was changed; or, after a failure, something that the failure
+// may be about: the AWS configuration, the cache of `aws sso login` and `aws
+// login`, a token, a certificate. It returns when ctx ends, or at once if the source
+// has none of these.
+func (s *Source) Watch(ctx context.Context, changed func()) {
+	if len(s.spec.Command) > 0 && len(s.spec.Roles) == 0 {
+		return // it reads no file that anyone knows of
+	}
+	notify := s.notifier()
+	defer notify.close()
+	before, soon := s.seen, false
+	timer := time.NewTimer(calmPoll)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.trouble:
+			if !soon {
+				timer.Reset(anxiousPoll)
+			}
+			continue
+		case <-notify.events():
+			if !soon {
+				timer.Reset(quiet)
+			}
+			soon = true
+			continue
+		case <-timer.C:
+		}
+		soon = false
+		failing := s.failing.Load()
+		if failing {
+			timer.Reset(anxiousPoll)
+		} else {
+			timer.Reset(calmPoll)
+		}
+		notify.arm()
+		if after := s.traces(); after != before {
+			before = after
+			if failing || s.kept() {
+				changed()
+			}
+		}
+	}
+}
+
+// outcome tells Watch how a retrieval went.
+func (s *Source) outcome(err error) {
+	if s.failing.Swap(err != nil) || err == nil {
+		return
+	}
+	select {
+	case s.trouble <- struct{}{}:
+	default:
+	}
+}
+
+// kept says whether the keys themselves stand in a file, so that a change of it
+// is a new set.
+func (s *Source) kept() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.found
+	return s.spec.File != "" || len(f.roles) == 0 && len(f.origin) > 0 && f.origin[len(f.origin)-1] == aws.CredentialSourceProfile
+}
+
+// traces change when a file does that has a part in the source.
+func (s *Source) traces() string {
+	s.mu.Lock()
+	f := s.found
+	s.mu.Unlock()
+	if s.spec.File != "" {
+		return trace(s.spec.File)
+	}
+	var b strings.Builder
+	b.WriteString(s.stamp())
+	b.WriteString(trace(f.tokenFile))
+	if p := s.spec.pair(); p != nil {
+		b.WriteString(trace(p.files.Certificate) + trace(p.files.PrivateKey) + trace(p.files.Passphrase))
+	}
+	for _, dir := range loginCaches(f) {
+		entries, _ := os.ReadDir(dir) // none: not logged in
+		for _, e := range entries {
+			b.WriteString(trace(filepath.Join(dir, e.Name())))
+		}
+	}
+	return b.String()
+}
+
+// trace is what tells a file from what it was: also its mode, because a person
+// may mend that.
+func trace(path string) string {
+	if path == "" {
+		return ""
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "none\n"
+	}
+	return fmt.Sprintf("%s %d %d %s %d\n", filepath.Base(path), info.Size(), info.ModTime().UnixNano(), info.Mode(), inode(info))
+}
+
+// loginCaches are where the AWS CLI puts what a login has brought.
+func loginCaches(f *found) []string {
+	home, err := os.UserHomeDir()
+	var dirs []string
+	if err == nil && f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
+		dirs = append(dirs, filepath.Join(home, ".aws", "sso", "cache"))
+	}
+	if f.from(aws.CredentialSourceLogin) {
+		switch dir := os.Getenv("AWS_LOGIN_CACHE_DIRECTORY"); {
+		case dir != "":
+			dirs = append(dirs, dir)
+		case err == nil:
+			dirs = append(dirs, filepath.Join(home, ".aws", "login", "cache"))
+		}
+	}
+	return dirs
+}

@@ -1,0 +1,128 @@
+package source
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// notifier tells of events in the directories on the way to a file. A watch of the
+// file itself would stay with the one that a rename has replaced, and miss that
+// Kubernetes switches the symbolic link ..data, which is not even the file's own.
+// Where there are no watches to be had, and for sources that keep no file, it is
+// silent, and polling is all there is.
+type notifier struct {
+	path string
+	w    *fsnotify.Watcher // nil: none
+	out  chan struct{}     // room for one
+	done chan struct{}     // its goroutine has ended
+}
+
+func (s *Source) notifier() *notifier {
+	n := &notifier{path: s.spec.File, out: make(chan struct{}, 1), done: make(chan struct{})}
+	if n.path == "" || s.spec.limits.pollOnly {
+		return n
+	}
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return n
+	}
+	n.w = w
+	n.arm()
+	go n.forward()
+	return n
+}
+
+// events has something to receive once something may have changed.
+func (n *notifier) events() <-chan struct{} { return n.out }
+
+// forward takes everything that the watcher says, lest it block.
+func (n *notifier) forward() {
+	defer close(n.done)
+	for {
+		select {
+		case _, ok := <-n.w.Events:
+			if !ok {
+				return
+			}
+		case _, ok := <-n.w.Errors: // an overflow: look, too
+			if !ok {
+				return
+			}
+		}
+		select {
+		case n.out <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// arm watches what is on the way to the file now.
+func (n *notifier) arm() {
+	if n.w == nil {
+		return
+	}
+	var dirs []string
+	for _, e := range way(n.path) {
+		dirs = append(dirs, filepath.Dir(e))
+	}
+	for _, old := range n.w.WatchList() {
+		if !slices.Contains(dirs, old) {
+			n.w.Remove(old)
+		}
+	}
+	for _, d := range dirs {
+		n.w.Add(d) // if it cannot be, there is the poll
+	}
+}
+
+func (n *notifier) close() {
+	if n.w != nil {
+		n.w.Close()
+		<-n.done
+	}
+}
+
+// way lists the entries that decide about where a path leads: the file, each
+// symbolic link on the way to it, or else what is missing.
+func way(path string) []string {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil
+	}
+	const most = 40 // links, as Linux allows
+	var entries []string
+	volume := filepath.VolumeName(path)
+	at, rest := volume+string(filepath.Separator), strings.TrimPrefix(path, volume)
+	for links := 0; ; {
+		rest = strings.TrimLeft(rest, string(filepath.Separator))
+		name, more, _ := strings.Cut(rest, string(filepath.Separator))
+		next := filepath.Join(at, name)
+		info, err := os.Lstat(next)
+		link := ""
+		if err == nil && info.Mode()&os.ModeSymlink != 0 {
+			link, err = os.Readlink(next)
+		}
+		switch {
+		case err != nil, link == "" && more == "":
+			return append(entries, next)
+		case link == "":
+			at, rest = next, more
+			continue
+		}
+		entries = append(entries, next)
+		if links++; links > most {
+			return entries
+		}
+		if filepath.IsAbs(link) {
+			at, link = volume+string(filepath.Separator), strings.TrimPrefix(link, filepath.VolumeName(link))
+		}
+		rest = filepath.Join(link, more)
+		for rest == ".." || strings.HasPrefix(rest, ".."+string(filepath.Separator)) {
+			at, rest = filepath.Dir(at), strings.TrimPrefix(strings.TrimPrefix(rest, ".."), string(filepath.Separator))
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/refresh"
+)
+
+var _ refresh.Watcher = (*Source)(nil)
+
+// watching runs Watch until the test ends, and gives what it tells.
+func watching(t *testing.T, s *Source) <-chan struct{} {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	told, done := make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Watch(ctx, func() {
+			select {
+			case told <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return told
+}
+
+// A change is told within a second, whichever way the file is replaced. Each step
+// is on top of the ones before.
+func TestWatchFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("symbolic links need a privilege")
+	}
+	isolate(t)
+	dir := t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	in := func(name ...string) string { return filepath.Join(append([]string{dir}, name...)...) }
+	// As the kubelet lays out a secret; the user's path is one more link to it.
+	must(os.MkdirAll(in("secret", "..1"), 0o700))
+	must(os.Symlink("..1", in("secret", "..data")))
+	must(os.Symlink(filepath.Join("..data", "credentials"), in("secret", "credentials")))
+	must(os.Mkdir(in("home"), 0o700))
+	must(os.Symlink(filepath.Join("..", "secret", "credentials"), in("home", "credentials")))
+	told := watching(t, mustNew(t, Spec{File: in("home", "credentials")}))
+	version := 1
+	steps := []struct {
+		name string
+		do   func()
+	}{
+		{"appears", func() { write(t, in("secret", "..1", "credentials"), "1") }},
+		{"written in place", func() { write(t, in("secret", "..1", "credentials"), "12") }},
+		{"renamed over", func() {
+			write(t, in("secret", "..1", "new"), "123")
+			must(os.Rename(in("secret", "..1", "new"), in("secret", "..1", "credentials")))
+		}},
+		{"..data switched", func() { next(t, dir, &version) }},
+		{"and again", func() { next(t, dir, &version) }},
+		{"removed", func() { must(os.Remove(in("home", "credentials"))) }},
+		{"a plain file", func() { write(t, in("home", "credentials"), "plain") }},
+		{"mode mended", func() { must(os.Chmod(in("home", "credentials"), 0o400)) }},
+	}
+	for _, step := range steps {
+		// The watcher may still be busy with the step before.
+		settled := time.NewTimer(3 * quiet)
+		for waiting := true; waiting; {
+			select {
+			case <-told:
+			case <-settled.C:
+				waiting = false
+			}
+		}
+		step.do()
+		select {
+		case <-told:
+		case <-time.After(5 * time.Second): // the poll would take 30
+			t.Fatalf("%s: not told", step.name)
+		}
+	}
+}
+
+// next does what the kubelet does: a new directory, and ..data renamed to it.
+func next(t *testing.T, dir string, version *int) {
+	t.Helper()
+	*version++
+	name := ".." + strings.Repeat("i", *version)
+	secret := filepath.Join(dir, "secret")
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(secret, name), 0o700),
+		os.WriteFile(filepath.Join(secret, name, "credentials"), []byte(name), 0o600),
+		os.Symlink(name, filepath.Join(secret, "..tmp")),
+		os.Rename(filepath.Join(secret, "..tmp"), filepath.Join(secret, "..data")),
+	); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWay(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("symbolic links need a privilege")
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := func(name string) string { return filepath.Join(dir, name) }
+	for link, target := range map[string]string{
+		"a": "b", "b": in("c"), "up/x": "../../" + filepath.Base(dir) + "/c", "loop": "loop", "d": "up", "gone": "none/x",
+	} {
+		os.MkdirAll(filepath.Dir(in(link)), 0o700)
+		if err := os.Symlink(target, in(link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, in("c"), "")
+	tests := []struct {
+		path string
+		want []string
+	}{
+		{"c", []string{"c"}},
+		{"a", []string{"a", "b", "c"}},
+		{"up/x", []string{"up/x", "c"}},
+		{"d/x", []string{"d", "up/x", "c"}},
+		{"none", []string{"none"}},
+		{"none/deep", []string{"none"}},
+		{"gone", []string{"gone", "none"}},
+		{"c/under", []string{"c/under"}},
+	}
+	for _, tt := range tests {
+		var want []string
+		for _, w := range tt.want {
+			want = append(want, in(w))
+		}
+		if diff := cmp.Diff(want, way(in(tt.path))); diff != "" {
+			t.Errorf("way(%s) (-want +got):\n%s", tt.path, diff)
+		}
+	}
+	if n := len(way(in("loop"))); n > 50 {
+		t.Errorf("way(loop) has %d entries", n)
+	}
+}
+
+// A login ends the wait of a job that cannot go on without it; while all is well,
+// nothing in the configuration is worth a call.
+func TestWatchLogin(t *testing.T) {
+	conf, _ := isolate(t)
+	write(t, conf, "[profile app]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = r\nregion = eu-west-1\n[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://example.awsapps.com/start\n")
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := filepath.Join(home, ".aws", "sso", "cache")
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		src := mustNew(t, Spec{Profile: "app"})
+		told := watching(t, src)
+		expect := func(what string, within time.Duration, want bool) {
+			t.Helper()
+			time.Sleep(within)
+			synctest.Wait()
+			select {
+			case <-told:
+				if !want {
+					t.Errorf("%s: told", what)
+				}
+			default:
+				if want {
+					t.Errorf("%s: not told within %s", what, within)
+				}
+			}
+		}
+		write(t, filepath.Join(cache, "a.json"), "{}")
+		expect("a login while nothing fails", 2*calmPoll, false)
+		_, err := src.Retrieve(t.Context())
+		if e := failure(t, err); !strings.Contains(e.Hint, "aws sso login") {
+			t.Fatalf("error %q, hint %q", e, e.Hint)
+		}
+		expect("nothing", time.Hour, false)
+		write(t, filepath.Join(cache, "b.json"), "{}")
+		expect("a login", anxiousPoll, true)
+		write(t, conf, "[profile app]\n")
+		expect("a change of the configuration", anxiousPoll, true)
+	})
+}
+
+// Keys that stand in the file are taken from there as soon as they are replaced.
+func TestWatchKeys(t *testing.T) {
+	_, creds := isolate(t)
+	write(t, creds, keysINI("default", "ASIA1", ""))
+	synctest.Test(t, func(t *testing.T) {
+		d := engine(t, mustNew(t, Spec{}), nil)
+		time.Sleep(time.Minute)
+		write(t, creds, keysINI("default", "ASIA22", ""))
+		time.Sleep(calmPoll + time.Second)
+		synctest.Wait()
+		if c, _ := d.get(); c.AccessKeyID != "ASIA22" {
+			t.Errorf("holds %s half a minute after the keys were replaced", c.AccessKeyID)
+		}
+	})
+}
+
+func TestWatchNothing(t *testing.T) {
+	isolate(t)
+	within(t, 5*time.Second, func() {
+		mustNew(t, Spec{Command: []string{"true"}}).Watch(t.Context(), func() {})
+	})
+}
