@@ -114,10 +114,10 @@ func TestNew(t *testing.T) {
 		}},
 		{"supervision", values{
 			"stop-timeout": {"5s"}, "pdeathsig": {"KILL"}, "signal-group": {"1"}, "subreaper": {"1"}, "stop-orphans": {"2s"},
-			"rewrite-signal": {"TERM:QUIT", "HUP:0", "USR1:"}, "restart": {"on-failure"}, "restart-max": {"3"},
+			"rewrite-signal": {"TERM:QUIT", "HUP:0", "INT:"}, "restart": {"on-failure"}, "restart-max": {"3"},
 		}, Plan{Subreaper: true, Child: supervisor.Options{
 			StopTimeout: 5 * time.Second, Pdeathsig: syscall.SIGKILL, SignalGroup: true, StopOrphans: 2 * time.Second,
-			Rewrite: map[syscall.Signal]syscall.Signal{syscall.SIGTERM: syscall.SIGQUIT, syscall.SIGHUP: 0, syscall.SIGUSR1: 0},
+			Rewrite: map[syscall.Signal]syscall.Signal{syscall.SIGTERM: syscall.SIGQUIT, syscall.SIGHUP: 0, syscall.SIGINT: 0},
 			Restart: supervisor.Restart{Policy: supervisor.RestartOnFailure, Max: 3},
 		}}},
 		{"variables, and a restart for each set", values{"deliver": {"env"}, "on-refresh": {"restart"}, "on-expiry": {"restart"}}, Plan{
