@@ -110,7 +110,8 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 	src.found = f
 	src.seen = src.traces()
 	if src.pair = s.pair(); src.pair != nil {
-		if _, err := src.identity(); err != nil {
+		var known *judged
+		if _, err := src.identity(); errors.As(err, &known) && known.permanent {
 			return nil, src.explain(ctx, nil, err)
 		}
 	}

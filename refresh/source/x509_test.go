@@ -162,7 +162,7 @@ func x509Source(files X509) *Source {
 }
 
 func TestCertificateEnds(t *testing.T) {
-	t.Parallel()
+	isolate(t)
 	ca := newAuthority(t, "ca", nil)
 	now := time.Now()
 	t.Run("over", func(t *testing.T) {
@@ -179,6 +179,18 @@ func TestCertificateEnds(t *testing.T) {
 		known, ok := err.(*judged)
 		if !ok || known.permanent || !strings.Contains(known.text, "is not valid before") || !strings.Contains(known.hint, "clock") {
 			t.Errorf("error %+v, want a transient one with a hint on the clock", err)
+		}
+	})
+	t.Run("not yet, at start", func(t *testing.T) {
+		// The clock of a machine that boots may be set any moment.
+		files := ca.issue(t, "d", ecKey(t), lives(now.Add(time.Hour), now.AddDate(1, 0, 0))).writeTo(t, t.TempDir())
+		s, err := New(t.Context(), Spec{IoT: &IoT{X509: files, Endpoint: "127.0.0.1:1", RoleAlias: "app"}})
+		if err != nil {
+			t.Fatalf("New = %v", err)
+		}
+		_, err = s.Retrieve(t.Context())
+		if e := failure(t, err); e.Permanent || !strings.Contains(e.Error(), "is not valid before") {
+			t.Errorf("Retrieve = %v", e)
 		}
 	})
 	t.Run("by the server's clock", func(t *testing.T) {
