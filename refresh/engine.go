@@ -34,6 +34,7 @@ const (
 type Engine struct {
 	opts    Options
 	ready   chan struct{}
+	pings   chan chan<- struct{}
 	started atomic.Bool
 }
 
@@ -51,7 +52,7 @@ func New(o Options) *Engine {
 	if o.Notify == nil {
 		o.Notify = func(Event) {}
 	}
-	return &Engine{opts: o, ready: make(chan struct{})}
+	return &Engine{opts: o, ready: make(chan struct{}), pings: make(chan chan<- struct{})}
 }
 
 // String names the profiles, and not the sources, which may hold secrets.
@@ -63,6 +64,20 @@ func (e *Engine) GoString() string { return e.String() }
 // Ready returns a channel that is closed once every delivery holds a set of
 // every profile, each with at least MinTTL left when it was had.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
+
+// Alive returns nil if the goroutine of Run answers before ctx ends, as it does
+// within moments whatever sources and deliveries are up to; otherwise ctx's
+// error. It is what a watchdog should ask.
+func (e *Engine) Alive(ctx context.Context) error {
+	alive := make(chan struct{})
+	select {
+	case e.pings <- alive:
+		<-alive
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Run keeps the profiles fresh until ctx ends, and then returns nil. It returns
 // an error only if it could not make the start:
@@ -87,6 +102,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.pings = e.pings
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.calls.Wait()
 	defer cancel()
@@ -106,8 +122,9 @@ type schedule struct {
 	skew     time.Duration
 
 	calls    sync.WaitGroup
-	answers  chan answer   // room for all workers, so that none ever blocks
-	receipts chan receipt  // room for all targets
+	answers  chan answer  // room for all workers, so that none ever blocks
+	receipts chan receipt // room for all targets
+	pings    <-chan chan<- struct{}
 	changes  chan *profile // of which a Watcher told; room for all profiles
 	ready    chan struct{} // nil once closed
 	unready  int           // profiles that were never delivered
@@ -175,6 +192,8 @@ func (s *schedule) loop(ctx context.Context) error {
 			if err := s.delivered(r); err != nil {
 				return err
 			}
+		case alive := <-s.pings:
+			close(alive)
 		case p := <-s.changes:
 			p.hinted.Store(false)
 			s.tick()
