@@ -65,7 +65,7 @@ func run(pending []string) {
 		}
 	}
 	job.Detach(job.Inherited())
-	shrink()
+	Shrink()
 	for {
 		sig, err := stream.Next()
 		if err != nil {

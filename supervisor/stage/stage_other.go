@@ -15,3 +15,6 @@ func Subreap([]syscall.Signal) error { return errors.ErrUnsupported }
 
 // ListenCommand is never ok: there is no socket activation by LISTEN_PID here.
 func ListenCommand(string, []string) (paths, env []string, ok bool) { return nil, nil, false }
+
+// Shrink does nothing here.
+func Shrink() {}
