@@ -19,6 +19,9 @@ type Hook struct {
 	// Env is its whole environment; nil is our own.
 	Env []string
 
+	// Dir is its working directory; "" is ours.
+	Dir string
+
 	// Timeout is how long it may take until it is killed, with what it has
 	// started; 0 is 30 s.
 	Timeout time.Duration
@@ -60,7 +63,7 @@ func RunHook(ctx context.Context, h Hook) error {
 	if errors.Is(cmd.Err, exec.ErrDot) {
 		cmd.Err = nil // the user's PATH is the user's
 	}
-	cmd.Env = h.Env
+	cmd.Env, cmd.Dir = h.Env, h.Dir
 	cmd.WaitDelay = hookDrain // a process that it leaves behind may hold the pipe
 	leadGroup(cmd)
 	r, w := io.Pipe()
