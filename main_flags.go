@@ -253,7 +253,7 @@ func splitList(s string) []string {
 // settings lists the names of all flags of all subcommands that can be set in a file.
 func settings() []string {
 	var names []string
-	for _, flags := range [][]cli.Flag{sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn"), credentialsFlags()} {
+	for _, flags := range [][]cli.Flag{sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn"), credentialsFlags(), doctorFlags()} {
 		for _, f := range flags {
 			names = append(names, f.Names()[0])
 		}

@@ -51,6 +51,7 @@ func TestHelp(t *testing.T) {
 		{"help-credentials.golden", []string{"credentials", "--help"}},
 		{"help-credentials.golden", []string{"help", "credentials"}},
 		{"help-demo.golden", []string{"demo", "--help"}},
+		{"help-doctor.golden", []string{"doctor", "--help"}},
 		{"completion-bash.golden", []string{"completion", "bash"}},
 		{"completion-zsh.golden", []string{"completion", "zsh"}},
 		{"completion-fish.golden", []string{"completion", "fish"}},

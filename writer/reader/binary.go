@@ -73,7 +73,7 @@ func (l *looker) goBinary(info *debug.BuildInfo, file string) {
 	l.looked("%s: the Go modules that it was built of", file)
 	version := map[string]string{info.Main.Path: info.Main.Version}
 	for _, m := range info.Deps {
-		if m.Replace != nil {
+		if m.Replace != nil && plainVersion(m.Replace.Version) != "" { // a fork, not a directory
 			m = &debug.Module{Path: m.Path, Version: m.Replace.Version}
 		}
 		version[m.Path] = m.Version

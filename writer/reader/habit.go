@@ -15,12 +15,13 @@ const (
 	Endpoint Channel = "the container credentials endpoint"
 	File     Channel = "the keys in the credentials file"
 	IMDS     Channel = "the instance metadata service"
+	Environ  Channel = "the keys in its environment"
 	Unclear  Channel = "?"
 )
 
 // Deliveries are the combinations of channels, by the name that --deliver has
-// for them. The order is that of the columns in habits.
-func Deliveries() []string { return []string{"auto", "process", "file", "endpoint", "imds"} }
+// for them. The order is that of the columns in habits; env has none.
+func Deliveries() []string { return []string{"auto", "process", "file", "endpoint", "imds", "env"} }
 
 // Verdict is what a client does under a delivery.
 type Verdict struct {
@@ -40,6 +41,8 @@ type habit struct {
 	cells string
 	tried string // the cells that were tried: from this version on; "" none
 	shell bool
+	// noEnv is set for the few that do not look at AWS_ACCESS_KEY_ID.
+	noEnv bool
 	why   string // of the delivery that is named in front, if one is
 }
 
@@ -140,16 +143,16 @@ func habits(id string) []habit {
 	case "envoy":
 		return []habit{{cells: "-?fe?", why: "file: it reads it again every hour, so that sessions have to be longer than that"}}
 	case "mc":
-		return []habit{{cells: "-----", why: "it uses the keys of its aliases and MC_HOST_ variables, and no others"}}
+		return []habit{{cells: "-----", noEnv: true, why: "it uses the keys of its aliases and MC_HOST_ variables, and no others"}}
 	case "s3cmd":
 		return []habit{
 			{before: "2.4", cells: "-----", tried: "2.3.0", why: "it reads keys once, from ~/.s3cfg or AWS_ variables"},
 			{cells: "--F--", why: "it reads the file once, and only if there is no ~/.s3cfg"},
 		}
 	case "s3fs-fuse":
-		return []habit{{cells: "-----", why: "it reads its own password file, and no variable changes that"}}
+		return []habit{{cells: "-----", noEnv: true, why: "it reads its own password file, and no variable changes that"}}
 	case "curl":
-		return []habit{{cells: "-----", why: "it has the keys that it is given on its command line (--aws-sigv4, --user)"}}
+		return []habit{{cells: "-----", noEnv: true, why: "it has the keys that it is given on its command line (--aws-sigv4, --user)"}}
 	}
 	return nil
 }
@@ -167,6 +170,12 @@ func (c Client) Under(delivery string) (v Verdict, ok bool) {
 		row = rows[slices.IndexFunc(rows, func(h habit) bool { return h.before == "" || Older(c.Version, h.before) })]
 	}
 	v = Verdict{Why: about(delivery, row.why), Shell: row.shell, Tried: row.tried != "" && (c.Version == "" || !Older(c.Version, row.tried))}
+	if delivery == "env" {
+		if !row.noEnv {
+			v.Takes = Environ // and never again: the environment of a process does not change
+		}
+		return v, true
+	}
 	cell := row.cells[column]
 	if c.Version == "" { // the versions have to agree
 		for _, other := range rows {

@@ -231,7 +231,7 @@ func (l *looker) pythonSite(site string, imports []string) {
 		name, version, ok := distribution(e.Name())
 		if !ok {
 			// A package that was copied there, without what an installer writes.
-			if (name == "botocore" || name == "boto3") && e.IsDir() {
+			if (name == "botocore" || name == "boto3") && e.IsDir() && len(glob(site, name+"-*-info")) == 0 {
 				version = l.moduleVersion(filepath.Join(site, name, "__init__.py"))
 				ok = version != ""
 			}

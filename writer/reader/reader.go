@@ -130,7 +130,7 @@ func (l *looker) abs(path string) string {
 }
 
 func (l *looker) step(path string) {
-	if len(l.r.Steps) == 0 || l.r.Steps[len(l.r.Steps)-1] != path {
+	if !slices.Contains(l.r.Steps, path) {
 		l.r.Steps = append(l.r.Steps, path)
 	}
 }

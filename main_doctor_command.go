@@ -1,0 +1,163 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"brs-exec/refresh/plan"
+	"brs-exec/writer/reader"
+)
+
+// examineCommand says what the command is, and what becomes of its credentials.
+func (d *doctor) examineCommand() {
+	if d.look == nil {
+		d.note("command", "brs-exec doctor … -- COMMAND", "none given: what it would pick up is not known")
+		return
+	}
+	d.report(d.look, "command")
+}
+
+// report is about one command; about is how it is called.
+func (d *doctor) report(r *reader.Report, about string) {
+	if r.Err != nil {
+		hint := "check PATH, or give the path of the file"
+		if errors.Is(r.Err, fs.ErrPermission) {
+			hint = "chmod +x, or put its interpreter in front"
+		}
+		d.problem(about, hint, "%v", r.Err)
+	} else if len(r.Steps) > 0 {
+		by := ""
+		if r.Runtime != "" {
+			by = " (" + r.Runtime + ")"
+		}
+		d.ok(about, "%s%s", strings.Join(r.Steps, " → "), by)
+	}
+	for _, t := range r.Traps {
+		d.trap(about, t)
+	}
+	var vague []string
+	named := slices.ContainsFunc(r.Clients, func(c reader.Client) bool { return c.Named })
+	for _, c := range r.Clients {
+		if text, ok := strings.CutPrefix(c.ID, "some:"); ok {
+			vague = append(vague, text)
+		} else if c.Named || !named {
+			d.client(about, c, named)
+		}
+	}
+	for _, inner := range r.Inner {
+		d.report(inner, about+" "+filepath.Base(inner.Argv[0]))
+	}
+	switch {
+	case len(vague) > 0:
+		d.note(about, "brs-exec demo -- "+d.command, "has an AWS client that is not known here; it has the words %s", strings.Join(vague, ", "))
+	case len(r.Clients) == 0 && len(r.Inner) == 0 && r.Err == nil:
+		d.note(about, "to try it on credentials that live 20 seconds: brs-exec demo -- "+d.command,
+			"no AWS client that is known here was found; looked at %s", strings.Join(append(r.Looked, "its name"), "; "))
+	}
+}
+
+// client says what a client does with what is delivered.
+func (d *doctor) client(about string, c reader.Client, certain bool) {
+	name := c.String()
+	v, known := c.Under(d.deliver)
+	level, say := "ok", ""
+	switch {
+	case !known:
+		return
+	case v.Takes == reader.Environ && d.plan.OnRefresh.Act == plan.Restart:
+		say = "has the keys in its environment, and is started again with each new set"
+	case v.Takes == reader.Environ:
+		level, say = "problem", "has the keys in its environment, which does not change: dies with the first set"
+	case v.Takes == reader.Unclear && c.Version == "":
+		level, say = "note", "may or may not find credentials under --deliver "+d.deliver+", as its version is, which cannot be told"
+	case v.Takes == reader.Unclear:
+		level, say = "note", "may or may not find credentials under --deliver "+d.deliver
+	case v.Takes == reader.None:
+		level, say = "problem", "finds no credentials under --deliver "+d.deliver
+	case v.Outlives:
+		say = fmt.Sprintf("takes credentials from %s, and comes back for the next set", v.Takes)
+	case v.Takes == reader.IMDS:
+		level, say = "problem", fmt.Sprintf("takes credentials from %s, and goes on with dead ones", v.Takes)
+	default:
+		level, say = "problem", fmt.Sprintf("takes %s once, and dies with the first set", v.Takes)
+	}
+	if v.Why != "" {
+		say += " (" + v.Why + ")"
+	}
+	if v.Outlives && !v.Tried {
+		say += "; from its source code, not tried"
+	}
+	if !certain {
+		name += " is installed; if the command uses it: it"
+		if level == "problem" {
+			level = "note"
+		}
+	}
+	hint := ""
+	if level != "ok" {
+		hint = d.remedy(c)
+	}
+	d.add(level, about, hint, "%s %s [%s]", name, say, c.Where)
+	if v.Takes == reader.Process && v.Shell {
+		d.needsShell(about, c)
+	}
+}
+
+// remedy is the flag that helps a client.
+func (d *doctor) remedy(c reader.Client) string {
+	helps := slices.DeleteFunc(c.Helps(), func(name string) bool { return name == d.deliver })
+	switch v, _ := c.Under("env"); {
+	case len(helps) > 0:
+		return d.with("--deliver " + helps[0])
+	case v.Takes == reader.Environ:
+		return d.with("--deliver env --on-refresh restart")
+	case c.ID == "curl":
+		return "have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew"
+	}
+	return "no delivery helps it: another client does"
+}
+
+// needsShell is about the many SDKs that run a credential_process by sh -c.
+func (d *doctor) needsShell(about string, c reader.Client) {
+	if os.PathSeparator == '\\' {
+		return
+	}
+	if _, err := exec.LookPath("sh"); err != nil {
+		d.problem(about, d.with("--deliver endpoint"), "%s runs a credential_process through sh, and there is none in PATH", c)
+	}
+}
+
+func (d *doctor) trap(about string, t reader.Trap) {
+	switch t.Kind {
+	case reader.SelectsProfile:
+		d.selects(about, t)
+	case reader.PassesKeys:
+		d.problem(about, "leave the keys out, so that the client looks for them itself", "%s: %s hands keys to the client, which then looks for no others", t.Where, t.What)
+	case reader.CopiesKeys:
+		d.note(about, "let whatever gets the copy look for credentials itself", "%s: %s copies a set, and the copy dies with it", t.Where, t.What)
+	case reader.SetsVariable:
+		d.problem(about, "take it out of there", "%s sets %s, which wins over what is delivered", t.Where, t.What)
+	case reader.DropsEnvironment:
+		hint := "put brs-exec behind it: " + t.What + " … brs-exec … -- …"
+		d.problem(about, hint, "%s starts the rest with a new environment, in which nothing says where the credentials are", t.What)
+	case reader.OtherUser:
+		d.problem(about, "put brs-exec behind it: "+t.What+" … brs-exec … -- …", "%s starts the rest as another user, who cannot read the run directory", t.What)
+	case reader.OtherPlace:
+		d.problem(about, "run brs-exec there: "+t.What+" … brs-exec … -- …", "%s runs the rest elsewhere, where neither the files nor the endpoint are", t.What)
+	}
+}
+
+// selects is about a profile that the command names itself.
+func (d *doctor) selects(about string, t reader.Trap) {
+	if t.What == d.profile || t.What == "default" || slices.Contains(d.plan.As, t.What) {
+		d.ok(about, "%s: profile %q is one that it finds the credentials under", t.Where, t.What)
+		return
+	}
+	d.problem(about, d.with("--as-profile "+t.What), "%s: it selects profile %q, under which brs-exec delivers nothing", t.Where, t.What)
+}

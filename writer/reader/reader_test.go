@@ -1,0 +1,342 @@
+package reader
+
+import (
+	"archive/zip"
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tree is a file system for one test: paths and what is in them. A path that
+// ends in "*" is executable, "->" makes a link.
+type tree map[string]string
+
+const native = "\x7fELF\x00 not really"
+
+func (files tree) make(t *testing.T) string {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("looks at paths of Unix")
+	}
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		plain, executable := strings.CutSuffix(name, "*")
+		path := filepath.Join(root, plain)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if to, ok := strings.CutPrefix(text, "->"); ok {
+			err = os.Symlink(strings.ReplaceAll(to, "ROOT", root), path)
+		} else {
+			mode := os.FileMode(0o644)
+			if executable {
+				mode = 0o755
+			}
+			err = os.WriteFile(path, []byte(strings.ReplaceAll(text, "ROOT", root)), mode)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+// brief is a report as a test compares it.
+func brief(r *Report, root string) string {
+	var b strings.Builder
+	line := func(kind string, words ...string) {
+		b.WriteString(kind + " " + strings.ReplaceAll(strings.Join(words, " "), root, "ROOT") + "\n")
+	}
+	if r.Err != nil {
+		line("err", r.Err.Error())
+	}
+	line("run", strings.Join(r.Steps, " → "), "("+r.Runtime+")")
+	for _, c := range r.Clients {
+		how := "installed"
+		if c.Named {
+			how = "named"
+		}
+		line("client", c.ID+":", c.String(), how)
+	}
+	for _, t := range r.Traps {
+		line("trap", []string{"profile", "keys", "copy", "variable", "environment", "user", "place"}[t.Kind], t.What, "in", t.Where)
+	}
+	for _, inner := range r.Inner {
+		for l := range strings.Lines(brief(inner, root)) {
+			b.WriteString("  " + l)
+		}
+	}
+	return b.String()
+}
+
+func TestLook(t *testing.T) {
+	venv := tree{
+		"py/bin/python3.11*": native,
+		"py/lib/python3.11/site-packages/boto3-1.17.0.dist-info/x": "",
+		"venv/bin/python": "->ROOT/py/bin/python3.11",
+		"venv/pyvenv.cfg": "home = ROOT/py/bin\ninclude-system-site-packages = false\nversion = 3.11.7\n",
+		"venv/lib/python3.11/site-packages/botocore-1.43.11.dist-info/METADATA": "",
+		"venv/lib/python3.11/site-packages/awscli-1.45.11.dist-info/METADATA":   "",
+		"venv/lib/python3.11/site-packages/pyarrow-18.0.0.dist-info/METADATA":   "",
+		"venv/bin/aws*": "#!ROOT/venv/bin/python\nimport awscli.clidriver\n",
+		"job.py":        "import os, boto3.session\nfrom json import loads\n",
+		"trap.py": "import boto3\ns = boto3.Session(profile_name='prod')\nf = s.get_credentials().get_frozen_credentials()\n" +
+			"c = boto3.client('s3', aws_access_key_id=f.access_key)\n# boto3.Session(profile_name='comment')\n",
+	}
+	for _, test := range []struct {
+		name  string
+		files tree
+		env   []string
+		argv  []string
+		want  string
+	}{
+		{"not found", tree{}, nil, []string{"nothing"}, "err run \"nothing\": not found in PATH: file does not exist\nrun  ()\n"},
+		{"not executable", tree{"bin/x": "#!/bin/sh\n"}, nil, []string{"x"}, "err run \"x\": permission denied\nrun  ()\n"},
+		{"path with a slash", tree{"job*": native}, nil, []string{"./job"}, "run ROOT/job (native code)\n"},
+		{
+			"virtual environment", venv, nil, []string{"venv/bin/python", "-u", "-W", "ignore", "job.py", "--profile", "x"},
+			"run ROOT/venv/bin/python → ROOT/job.py (Python 3.11)\nclient botocore: botocore 1.43.11 named\nclient awscli: AWS CLI 1.45.11 installed\n" +
+				"client cpp: pyarrow (AWS SDK for C++), as of pyarrow 18.0.0 installed\ntrap profile x in job.py --profile\n",
+		},
+		{
+			"console script", venv, nil, []string{"venv/bin/aws", "s3", "ls", "--profile=prod"},
+			"run ROOT/venv/bin/aws → ROOT/venv/bin/python (Python 3.11)\nclient awscli: AWS CLI 1.45.11 named\ntrap profile prod in aws --profile\n",
+		},
+		{
+			"what a script does", venv, nil, []string{"venv/bin/python", "trap.py"},
+			"run ROOT/venv/bin/python → ROOT/trap.py (Python 3.11)\nclient botocore: botocore 1.43.11 named\nclient awscli: AWS CLI 1.45.11 installed\n" +
+				"client cpp: pyarrow (AWS SDK for C++), as of pyarrow 18.0.0 installed\n" +
+				"trap profile prod in ROOT/trap.py\ntrap copy get_frozen_credentials() in ROOT/trap.py\ntrap keys aws_access_key_id= in ROOT/trap.py\n",
+		},
+		{
+			"a module", venv, nil, []string{"venv/bin/python", "-Im", "awscli", "s3"},
+			"run ROOT/venv/bin/python (Python 3.11)\nclient awscli: AWS CLI 1.45.11 named\nclient botocore: botocore 1.43.11 installed\nclient cpp: pyarrow (AWS SDK for C++), as of pyarrow 18.0.0 installed\n",
+		},
+		{
+			"system packages seen from a virtual environment", tree{
+				"usr/bin/python3.11*": native, "usr/bin/python3": "->python3.11", "v/bin/python3": "->ROOT/usr/bin/python3",
+				"v/pyvenv.cfg": "home = ROOT/usr/bin\ninclude-system-site-packages = true\n", "v/lib/python3.11/site-packages/x": "",
+				"usr/lib/python3/dist-packages/botocore-1.29.27.egg-info": "", "usr/lib/python3/dist-packages/GDAL-3.6.2.egg-info": "",
+			}, nil, []string{"v/bin/python3", "-c", "from osgeo import gdal; import sys"},
+			"run ROOT/v/bin/python3 (Python 3.11)\nclient gdal: GDAL 3.6.2 named\nclient botocore: botocore 1.29.27 installed\n",
+		},
+		{
+			"user packages and PYTHONPATH", tree{
+				"usr/bin/python3.12*": native, "bin/python3": "->ROOT/usr/bin/python3.12", "usr/lib/python3.12/os.py": "",
+				"home/.local/lib/python3.12/site-packages/boto-2.49.0.dist-info/x": "", "lib/botocore/__init__.py": "__version__ = '1.31.0'\n",
+			}, []string{"PYTHONPATH=ROOT/lib"}, []string{"python3"},
+			"run ROOT/bin/python3 (Python 3.12)\nclient botocore: botocore 1.31.0 installed\nclient boto: boto 2 2.49.0 installed\n",
+		},
+		{
+			"shim of pyenv", tree{
+				"pyenv/shims/python3*": "#!/bin/bash\nexec pyenv exec\n", "pyenv/version": "3.9.1\n", ".python-version": "# ours\n3.11\n",
+				"pyenv/versions/3.11.2/bin/python3*": native, "pyenv/versions/3.11.10/bin/python3*": native, "pyenv/versions/3.9.1/bin/python3*": native,
+				"pyenv/versions/3.11.10/lib/python3.11/site-packages/botocore-1.40.0.dist-info/x": "",
+			}, []string{"PATH=ROOT/pyenv/shims"}, []string{"python3"},
+			"run ROOT/pyenv/shims/python3 → ROOT/pyenv/versions/3.11.10/bin/python3 (Python 3.11)\nclient botocore: botocore 1.40.0 installed\n",
+		},
+		{
+			"env -S and assignments", tree{"bin/env*": native, "bin/python3.10*": native, "lib/python3.10/site-packages/botocore-1.40.0.dist-info/x": "", "job*": "#!ROOT/bin/env -S A=b AWS_PROFILE=q python3.10 -u\nimport boto3\n"}, nil,
+			[]string{"./job"},
+			"run ROOT/job → ROOT/bin/env → ROOT/bin/python3.10 (Python 3.10)\nclient botocore: botocore 1.40.0 named\ntrap variable AWS_PROFILE in env\n",
+		},
+		{
+			"wrappers", tree{"bin/timeout*": native, "bin/nice*": native, "bin/sudo*": native, "bin/s5cmd*": native}, nil,
+			[]string{"timeout", "-k", "5", "--signal", "INT", "60", "nice", "-n", "5", "sudo", "-u", "ops", "s5cmd", "cp"},
+			"run ROOT/bin/timeout → ROOT/bin/nice → ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient go1: s5cmd named\ntrap environment sudo in sudo\n",
+		},
+		{
+			"sudo that keeps the environment", tree{"bin/sudo*": native, "bin/s5cmd*": native}, nil, []string{"sudo", "-E", "s5cmd"},
+			"run ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient go1: s5cmd named\n",
+		},
+		{"container", tree{"bin/docker*": native}, nil, []string{"docker", "run", "x"}, "run ROOT/bin/docker ()\ntrap place docker in docker\n"},
+		{
+			"shell", tree{"bin/sh*": native, "bin/s3cmd*": native, "bin/gosu*": native, "bin/curl*": native}, nil,
+			[]string{"sh", "-ec", "export AWS_ACCESS_KEY_ID=x\n# s3cmd in a comment\nif test -f 's3cmd ls'; then A=1 s3cmd sync \"$(curl --aws-sigv4 x y)\" b >s3cmd && curl z; fi\ncat <<E\ns3cmd put\nE\ngosu me s3cmd get"},
+			"run ROOT/bin/sh (sh)\ntrap variable AWS_ACCESS_KEY_ID in the text of -ec\n" +
+				"  run ROOT/bin/curl ()\n  client curl: curl named\n  run ROOT/bin/s3cmd (native code)\n  client s3cmd: s3cmd named\n" +
+				"  run ROOT/bin/gosu → ROOT/bin/s3cmd (native code)\n  client s3cmd: s3cmd named\n  trap user gosu in gosu\n",
+		},
+		{
+			"script without a first line", tree{"bin/sh*": native, "job*": "s3fs x\n", "bin/s3fs*": native}, nil, []string{"./job"},
+			"run ROOT/job → /bin/sh (sh)\n  run ROOT/bin/s3fs ()\n  client s3fs-fuse: s3fs named\n",
+		},
+		{
+			"node", tree{
+				"bin/node*": native, "app/src/main.js": "const {S3} = require('@aws-sdk/client-s3')", "app/node_modules/aws-sdk/package.json": `{"version":"2.1500.0"}`,
+				"app/node_modules/@aws-sdk/client-s3/package.json": `{"version":"3.2.0"}`, "app/node_modules/@aws-sdk/credential-provider-node/package.json": `{"version":"3.1.0"}`,
+				"node_modules/aws-sdk/package.json": `{"version":"2.1.0"}`,
+			}, nil, []string{"node", "--enable-source-maps", "app/src/main"},
+			"run ROOT/bin/node → ROOT/app/src/main.js (Node.js)\nclient js3: AWS SDK for JavaScript v3 3.1.0 named\nclient js2: AWS SDK for JavaScript v2 2.1500.0 installed\n",
+		},
+		{
+			"bundled script", tree{"bin/node*": native, "b.js": "var n=\"@aws-sdk/credential-provider-node\""}, nil, []string{"node", "b.js"},
+			"run ROOT/bin/node → ROOT/b.js (Node.js)\nclient js3: AWS SDK for JavaScript v3 named\n",
+		},
+		{
+			"node's bin", tree{"bin/npx*": "#!ROOT/bin/node\n", "bin/node*": native, "bin/env*": native, "node_modules/.bin/tool": "->../tool/cli.js", "node_modules/tool/cli.js*": "#!ROOT/bin/env node\nimport 'aws-sdk'\n", "node_modules/aws-sdk/package.json": `{"version":"2.2.0"}`}, nil,
+			[]string{"npx", "-y", "tool"},
+			"run ROOT/bin/npx → ROOT/node_modules/.bin/tool → ROOT/bin/env → ROOT/bin/node (Node.js)\nclient js2: AWS SDK for JavaScript v2 2.2.0 named\n",
+		},
+		{
+			"jars of the class path", tree{"bin/java*": native, "lib/aws-java-sdk-core-1.12.484.jar": "", "lib/sdk-core-2.20.90.jar": "", "lib/bundle-1.0.jar": "", "lib/hadoop-aws-3.3.4.jar": ""}, nil,
+			[]string{"java", "-Xmx1g", "-Daws.profile=p", "-cp", "x:lib/*", "Main", "-conf", "spark.hadoop.fs.s3a.access.key=SECRET"},
+			"run ROOT/bin/java (Java)\nclient java1: AWS SDK for Java 1.12.484 named\nclient s3a: Hadoop S3A 3.3.4 named\nclient java2: AWS SDK for Java 2.20.90 named\n" +
+				"trap profile p in -Daws.profile\ntrap keys spark.hadoop.fs.s3a.access.key in its arguments\n",
+		},
+		{
+			"ruby", tree{"usr/bin/ruby*": native, "usr/share/rubygems-integration/all/specifications/aws-sdk-core-3.168.1.gemspec": "", "job.rb": "require 'aws-sdk-s3'"}, []string{"PATH=ROOT/usr/bin"}, []string{"ruby", "-w", "job.rb"},
+			"run ROOT/usr/bin/ruby → ROOT/job.rb (Ruby)\nclient ruby: AWS SDK for Ruby (aws-sdk-core) 3.168.1 named\n",
+		},
+		{
+			"Gemfile.lock", tree{"bin/ruby*": native, "Gemfile.lock": "GEM\n  specs:\n    aws-sdk-core (3.211.0)\n      aws-sdk-core (~> 3)\n", "lib/ruby/gems/3.1.0/specifications/aws-sdk-core-3.9.0.gemspec": ""}, nil, []string{"ruby", "-e", "1"},
+			"run ROOT/bin/ruby (Ruby)\nclient ruby: AWS SDK for Ruby (aws-sdk-core) 3.211.0 installed\n",
+		},
+		{
+			"composer", tree{"bin/php*": native, "a/b.php": "", "vendor/composer/installed.json": `{"packages":[{"name":"aws/aws-sdk-php","version":"3.300.0"}]}`}, nil, []string{"php", "a/b.php"},
+			"run ROOT/bin/php → ROOT/a/b.php (PHP)\nclient php: AWS SDK for PHP 3.300.0 named\n",
+		},
+		{
+			"dotnet", tree{"bin/dotnet*": native, "app.dll": "", "app.deps.json": `{"libraries":{"AWSSDK.Core/3.7.1":{},"AWSSDK.S3/3.7.1":{}}}`}, nil, []string{"dotnet", "app.dll"},
+			"run ROOT/bin/dotnet → ROOT/app.dll (.NET)\nclient dotnet: AWS SDK for .NET 3.7.1 named\n",
+		},
+		{
+			"texts of a binary", tree{"bin/job*": native + strings.Repeat("x", 1<<20-len(native)-5) + "/root/aws-config-1.2/src"}, nil, []string{"job"},
+			"run ROOT/bin/job (native code)\nclient rust: AWS SDK for Rust named\n",
+		},
+		{
+			"words that any client has", tree{"bin/job*": native + "AWS_ACCESS_KEY_ID"}, nil, []string{"job"},
+			"run ROOT/bin/job (native code)\nclient some:AWS_ACCESS_KEY_ID: a client that knows AWS_ACCESS_KEY_ID named\n",
+		},
+		{
+			"AWS CLI 2", tree{"bin/aws": "->../aws-cli/v2/current/bin/aws", "aws-cli/v2/current": "->2.17.1", "aws-cli/v2/2.17.1/bin/aws": "->../dist/aws", "aws-cli/v2/2.17.1/dist/aws*": native}, nil, []string{"aws", "s3"},
+			"run ROOT/bin/aws (native code)\nclient awscli: AWS CLI 2.17.1 named\n",
+		},
+		{"curl that signs nothing", tree{"bin/curl*": native}, nil, []string{"curl", "x"}, "run ROOT/bin/curl ()\n"},
+		{"spark", tree{"bin/spark-submit*": "#!/usr/bin/env bash\n"}, nil, []string{"spark-submit", "j.py"}, "run ROOT/bin/spark-submit ()\nclient s3a: spark-submit (Hadoop S3A) named\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := test.files.make(t)
+			env := []string{"HOME=" + root + "/home"}
+			for _, e := range test.env {
+				env = append(env, strings.ReplaceAll(e, "ROOT", root))
+			}
+			got := brief(Look(Start{Argv: test.argv, Env: append(env, "PATH="+root+"/bin"), Dir: root}), root)
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("Look(%q) (-want +got):\n%s", test.argv, diff)
+			}
+		})
+	}
+}
+
+func TestLookErrors(t *testing.T) {
+	root := tree{"bin/x": ""}.make(t)
+	for name, want := range map[string]error{"x": fs.ErrPermission, "y": fs.ErrNotExist, "": fs.ErrNotExist, "./bin": fs.ErrPermission} {
+		if r := Look(Start{Argv: []string{name}, Env: []string{"PATH=" + root + "/bin"}, Dir: root}); !errors.Is(r.Err, want) {
+			t.Errorf("Look(%q).Err = %v, want %v", name, r.Err, want)
+		}
+	}
+}
+
+// TestGoModules looks at a Go program: this one, which has no AWS client, and
+// one that is built with modules of the clients' names.
+func TestGoModules(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := Look(Start{Argv: []string{self}}); r.Runtime != "Go" || len(r.Clients) > 0 {
+		t.Errorf("the test's own binary is %q with %v, want Go without a client", r.Runtime, r.Clients)
+	}
+	root := tree{
+		"go.mod": "module example.com/job\n\ngo 1.21\n\nrequire (\n\tgithub.com/aws/aws-sdk-go v1.55.8\n\tgithub.com/aws/aws-sdk-go-v2/config v1.33.16\n\tgithub.com/minio/minio-go/v7 v7.0.40\n)\n\n" +
+			"replace (\n\tgithub.com/aws/aws-sdk-go => ./v1\n\tgithub.com/aws/aws-sdk-go-v2/config => ./v2\n\tgithub.com/minio/minio-go/v7 => ./minio\n)\n",
+		"main.go":   "package main\n\nimport (\n\t_ \"github.com/aws/aws-sdk-go\"\n\t_ \"github.com/aws/aws-sdk-go-v2/config\"\n\t_ \"github.com/minio/minio-go/v7\"\n)\n\nfunc main() {}\n",
+		"v1/go.mod": "module github.com/aws/aws-sdk-go\n", "v1/x.go": "package sdk\n",
+		"v2/go.mod": "module github.com/aws/aws-sdk-go-v2/config\n", "v2/x.go": "package config\n",
+		"minio/go.mod": "module github.com/minio/minio-go/v7\n", "minio/x.go": "package minio\n",
+	}.make(t)
+	build := exec.Command("go", "build", "-o", "job", ".")
+	build.Dir, build.Env = root, append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	want := "run ROOT/job (Go)\nclient go1: aws-sdk-go 1.55.8 named\nclient go2: aws-sdk-go-v2 1.33.16 named\nclient minio-go: minio-go 7.0.40 named\n"
+	if diff := cmp.Diff(want, brief(Look(Start{Argv: []string{"./job"}, Dir: root}), root)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLibraries(t *testing.T) {
+	for lib, want := range map[string]string{
+		"libaws-cpp-sdk-core.so": "cpp: AWS SDK for C++", "/opt/x/libaws-c-auth.so.1": "crt: AWS common runtime", "@rpath/libarrow.1800.dylib": "cpp: Apache Arrow (AWS SDK for C++)",
+		"libgdal.so.32": "gdal: GDAL 3.6", "libgdal.so.35.3.9.1": "gdal: GDAL 3.9", "libgdal-1a2b.so.38.3.12.0": "gdal: GDAL 3.12", "libc.so.6": ": ",
+	} {
+		c, _ := clientOfLibrary(lib)
+		if got := c.ID + ": " + c.String(); got != want {
+			t.Errorf("clientOfLibrary(%q) = %q, want %q", lib, got, want)
+		}
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	if list := libraries("/bin/ls"); len(list) == 0 {
+		t.Skip("/bin/ls is linked statically here")
+	}
+	if got := strings.Join(libraries("/bin/ls"), " "); !strings.Contains(got, "libc.") {
+		t.Errorf("libraries of ls = %q, want libc among them", got)
+	}
+}
+
+// jar makes an archive of these files.
+func jar(t *testing.T, files ...string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(files); i += 2 {
+		w, err := z.Create(files[i])
+		if err == nil {
+			_, err = w.Write([]byte(files[i+1]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestJar(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		jar  []string
+		want string
+	}{
+		{"with everything in it", []string{"META-INF/maven/software.amazon.awssdk/sdk-core/pom.properties", "#\nversion=2.41.5\r\n", "software/amazon/awssdk/auth/credentials/A.class", ""}, "client java2: AWS SDK for Java 2.41.5 named\n"},
+		{"without descriptions", []string{"com/amazonaws/auth/A.class", ""}, "client java1: AWS SDK for Java 1 named\n"},
+		{"with jars in it", []string{"BOOT-INF/lib/aws-java-sdk-core-1.11.907.jar", "", "BOOT-INF/lib/spring-core-6.0.jar", ""}, "client java1: AWS SDK for Java 1.11.907 named\n"},
+		{"with a class path", []string{"META-INF/MANIFEST.MF", "Manifest-Version: 1.0\r\nClass-Path: lib/a.jar lib/sdk-\r\n core-2.20.1.jar\r\n"}, "client java2: AWS SDK for Java 2.20.1 named\n"},
+		{"of nothing", []string{"A.class", ""}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := tree{"bin/java*": native, "app.jar": jar(t, test.jar...), "lib/sdk-core-2.20.1.jar": ""}.make(t)
+			got := brief(Look(Start{Argv: []string{"java", "-Xmx1g", "-jar", "app.jar", "-cp", "no"}, Env: []string{"PATH=" + root + "/bin", "CLASSPATH=lib/*"}, Dir: root}), root)
+			if diff := cmp.Diff("run ROOT/bin/java → ROOT/app.jar (Java)\n"+test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
