@@ -8,7 +8,8 @@
 // look again when theirs end; otherwise it runs as it would without brs-exec.
 //
 // Exit codes: the command's own; 128+n if it died of signal n; 124 if it was
-// stopped because its credentials ended (--on-expiry=stop); 125 if brs-exec
+// stopped because its credentials ended (--on-expiry=stop); 75 if another run
+// holds the --lock; 125 if brs-exec
 // itself failed; 126 and 127 if COMMAND cannot be run or is not found.
 package main
 
@@ -20,6 +21,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,24 +33,33 @@ import (
 )
 
 const (
+	exitLocked  = 75 // EX_TEMPFAIL of sysexits(3)
 	exitExpired = 124
 	exitFailed  = 125
 )
 
 func main() {
-	p := &program{stdout: os.Stdout, stderr: os.Stderr}
+	log := supervisor.NewLogFile(os.Stderr)
+	p := &program{stdout: os.Stdout, stderr: log, flush: func() { log.Flush(flushTime) }}
 	args := os.Args[1:]
 	if slices.Contains(args, "--") {
 		p.signals = supervisor.Hold()
 	}
-	os.Exit(p.run(args))
+	code := p.run(args)
+	p.flush()
+	os.Exit(code)
 }
+
+// flushTime is how long the last words may take to a terminal that is stopped.
+const flushTime = time.Second
 
 // program is one run of brs-exec.
 type program struct {
 	signals *supervisor.Signals // held since the start if there is a command to run
 	stdout  io.Writer
 	stderr  io.Writer
+	flush   func()   // waits until all is said
+	lock    *os.File // of --lock, held until the end
 	argv    []string // what stands behind the first "--"
 	dashes  bool     // there was one
 	code    int
@@ -62,6 +73,9 @@ func (p *program) run(args []string) int {
 	app := p.app()
 	if err := app.Run(append([]string{"brs-exec"}, before...)); err != nil {
 		p.complain(err)
+		if errors.Is(err, supervisor.ErrLocked) {
+			return exitLocked
+		}
 		return exitFailed
 	}
 	return p.code

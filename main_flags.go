@@ -107,6 +107,8 @@ func childFlags() []cli.Flag {
 		text(aboutChild, "restart-max", "", "`NUMBER` of restarts in a row, without a good run of 10s between them (default: no limit)"),
 		truth(aboutChild, "signal-group", "pass signals to the command's whole process group"),
 		list(aboutChild, "rewrite-signal", "pass on another signal, `FROM:TO`; TERM:0 drops it"),
+		text(aboutChild, "lock", "", "`NAME` of a lock: a second run with the same one ends at once, with exit code 75"),
+		truth(aboutChild, "notify-child", "let the command talk to systemd, in place of brs-exec"),
 		text(aboutChild, "pdeathsig", "", "`SIGNAL` that the command gets if brs-exec is killed (default: none, it lives on)"),
 		truth(aboutChild, "subreaper", "adopt what the command leaves behind, as PID 1 does"),
 		text(aboutChild, "stop-orphans", "", "end what the command leaves behind: TERM, and KILL after this `DURATION` (as PID 1, or with --subreaper)"),

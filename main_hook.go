@@ -22,7 +22,7 @@ func (s *session) hook(ctx context.Context, argv []string, e refresh.Event) {
 	if !e.Expires.IsZero() {
 		env = append(env, "BRS_EXPIRES="+e.Expires.UTC().Format(time.RFC3339))
 	}
-	err := supervisor.RunHook(ctx, supervisor.Hook{Argv: argv, Env: env, Output: func(line string) {
+	err := supervisor.RunHook(ctx, supervisor.Hook{Argv: argv, Env: env, Dir: s.dir, Output: func(line string) {
 		s.log.Info("hook says", "hook", argv[0], "line", line)
 	}})
 	if err != nil && !errors.Is(err, context.Canceled) {

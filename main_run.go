@@ -10,9 +10,8 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/urfave/cli/v2"
@@ -21,8 +20,6 @@ import (
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
-	"brs-exec/writer"
-	"brs-exec/writer/endpoint"
 )
 
 // session is one command and the credentials that are kept fresh for it.
@@ -38,8 +35,11 @@ type session struct {
 	end       context.CancelCauseFunc
 	delivered bool            // the first set; of the engine's goroutine
 	environ   func() []string // of the command, once there are credentials
-	stopping  bool            // by us; of the supervisor's goroutine
-	profile   string          // that the command finds the credentials under
+	systemd   *systemd
+	started   atomic.Bool // the command; it has been given our working directory
+	stopping  bool        // by us; of the supervisor's goroutine
+	dir       string      // where we were started
+	profile   string      // that the command finds the credentials under
 	hooks     sync.WaitGroup
 	hookTurn  sync.Mutex // one at a time
 }
@@ -70,6 +70,11 @@ func (p *program) session(c *cli.Context) (*session, error) {
 		pl.Source.Names = names(p.argv)
 	}
 	pl.Source.Stderr = p.stderr
+	if pl.Lock != "" {
+		if p.lock, err = supervisor.Lock(pl.Lock); err != nil {
+			return nil, err
+		}
+	}
 	if p.signals == nil {
 		p.signals = supervisor.Hold()
 	}
@@ -136,173 +141,28 @@ func (s *session) run() (int, error) {
 		s.complain(err)
 		return exit.Code, nil
 	case err == nil:
+		s.flush()
 		exit.Raise()
 	}
 	return exit.Code, err
-}
-
-// files makes the run directory and what the command is to find in it.
-func (s *session) files(src *source.Source) (*writer.Private, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find own program: %w", err)
-	}
-	o := writer.Options{
-		Profile: src.Profile(), As: s.plan.As, Set: setName, Mode: s.plan.Deliver.Files, Region: src.Region(),
-		Executable: self, KeepIMDS: s.plan.KeepIMDS,
-	}
-	o.ConfigFile, o.CredentialsFile = sharedFiles()
-	files, err := writer.NewPrivate(o)
-	if err != nil {
-		return nil, err
-	}
-	for _, note := range files.Notes() {
-		s.log.Warn(note)
-	}
-	return files, nil
-}
-
-// setName is what the one set of credentials of a session is called between
-// the engine and its deliveries.
-const setName = "command"
-
-// sharedFiles are the user's own, found as the SDKs find them.
-func sharedFiles() (config, credentials string) {
-	home, _ := os.UserHomeDir()
-	find := func(variable, name string) string {
-		switch path := os.Getenv(variable); {
-		case path != "":
-			return path
-		case home != "":
-			return filepath.Join(home, ".aws", name)
-		}
-		return ""
-	}
-	return find("AWS_CONFIG_FILE", "config"), find("AWS_SHARED_CREDENTIALS_FILE", "credentials")
-}
-
-// deliver opens the channels beside the files, and supervises.
-func (s *session) deliver(ctx context.Context, src *source.Source, files *writer.Private) (supervisor.Exit, error) {
-	deliveries, region := []refresh.Delivery{files}, src.Region()
-	var more []string
-	if s.plan.Deliver.Endpoint {
-		o := endpoint.Options{Profile: setName}
-		if s.plan.Deliver.Files == writer.Auto { // JavaScript's SDK warns at each fetch if it has both and no profile
-			o.TokenFile = filepath.Join(files.Dir(), "token")
-		}
-		server, err := endpoint.Listen(o)
-		if err != nil {
-			return supervisor.Exit{}, err
-		}
-		deliveries, s.services, more = append(deliveries, server), append(s.services, server.Run), server.Env()
-	}
-	if s.plan.Deliver.IMDS {
-		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: region})
-		if err != nil {
-			return supervisor.Exit{}, err
-		}
-		deliveries, s.services = append(deliveries, server), append(s.services, server.Run)
-		more = append(server.Env(), "AWS_EC2_METADATA_DISABLED=false")
-	}
-	if s.plan.Shared.Path != "" {
-		shared, err := s.shared(src)
-		if err != nil {
-			return supervisor.Exit{}, err
-		}
-		deliveries, s.services = append(deliveries, shared), append(s.services, shared.Run)
-		defer func() {
-			if err := shared.Close(); err != nil {
-				s.log.Warn("the credentials file is not as it should be left", "err", err)
-			}
-		}()
-	}
-	var keys variables
-	if s.plan.Deliver.Env {
-		deliveries = append(deliveries, &keys)
-	}
-	s.environ = func() []string {
-		env, _ := files.Env(os.Environ(), slices.Concat(more, keys.env(), lateRegion(src, region))...)
-		return env
-	}
-	_, scrubbed := files.Env(os.Environ(), more...)
-	s.log.Info("source", "from", src.Describe(), "dir", files.Dir())
-	if len(scrubbed) > 0 {
-		s.log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
-	}
-	s.profile = files.Profile()
-	return s.supervise(ctx, src, deliveries)
-}
-
-// shared opens the file of --credentials-file.
-func (s *session) shared(src *source.Source) (*writer.Shared, error) {
-	o := writer.SharedOptions{
-		Path: s.plan.Shared.Path, Sections: map[string]string{setName: s.plan.Shared.Section},
-		AtExit: s.plan.Shared.AtExit, Perm: s.plan.Shared.Perm, Owner: s.plan.Shared.Owner,
-		Notify: func(note string) { s.log.Warn(note) },
-	}
-	config, credentials := sharedFiles()
-	o.ConfigFile = config
-	if src.Profile() != "" { // else nothing is read from these, and nothing can go round in a circle
-		o.SourceFiles, o.SourceProfile = []string{config, credentials}, src.Profile()
-	}
-	shared, err := writer.NewShared(o)
-	if err != nil {
-		return nil, err
-	}
-	for _, note := range shared.Notes() {
-		s.log.Warn(note)
-	}
-	return shared, nil
-}
-
-// variables is a delivery to the environment of the next start.
-type variables struct {
-	mu    sync.Mutex
-	creds aws.Credentials
-}
-
-func (v *variables) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if creds, ok := sets[setName]; ok {
-		v.creds = creds
-	}
-	return nil
-}
-
-// env leaves the expiry out: botocore raises an error when it has come, and by
-// then the command has been started anew.
-func (v *variables) env() []string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.creds.HasKeys() {
-		return nil
-	}
-	env := []string{"AWS_ACCESS_KEY_ID=" + v.creds.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + v.creds.SecretAccessKey}
-	if v.creds.SessionToken != "" {
-		env = append(env, "AWS_SESSION_TOKEN="+v.creds.SessionToken)
-	}
-	return env
-}
-
-// lateRegion is for a region that only the instance knows, and that the files
-// therefore do not have.
-func lateRegion(src *source.Source, known string) []string {
-	if region := src.Region(); region != known {
-		return []string{"AWS_REGION=" + region, "AWS_DEFAULT_REGION=" + region}
-	}
-	return nil
 }
 
 // supervise runs the command and, as long as it lives, the engine.
 func (s *session) supervise(ctx context.Context, src *source.Source, deliveries []refresh.Delivery) (exit supervisor.Exit, err error) {
 	o := s.plan.Child
 	o.Argv, o.Environ, o.Notify = s.plan.Argv, s.environ, s.childEvent
+	from, dir := refresh.Profile{Name: setName, Source: src}, s.workingDir()
+	if o.LeaveDir = o.Once && dir != ""; o.LeaveDir {
+		from.Source = &sourceInDir{Source: src, dir: dir, left: &s.started}
+	}
+	if s.systemd, err = s.newSystemd(); err != nil {
+		return exit, err
+	}
 	if s.child, err = supervisor.New(o, s.signals); err != nil {
 		return exit, err
 	}
 	engine := refresh.New(refresh.Options{
-		Profiles:     []refresh.Profile{{Name: setName, Source: src}},
+		Profiles:     []refresh.Profile{from},
 		Deliveries:   deliveries,
 		Policy:       refresh.Policy{Before: s.plan.RefreshBefore},
 		MinTTL:       s.plan.MinTTL,
@@ -310,7 +170,8 @@ func (s *session) supervise(ctx context.Context, src *source.Source, deliveries 
 		Notify:       func(e refresh.Event) { s.notify(ctx, src, e) },
 	})
 	var running sync.WaitGroup
-	for _, service := range append(s.services, engine.Run) {
+	watchdog := func(ctx context.Context) error { return s.systemd.watchdog(ctx, engine) }
+	for _, service := range append(s.services, engine.Run, watchdog) {
 		running.Go(func() {
 			if err := service(ctx); err != nil {
 				s.end(err)
@@ -330,6 +191,7 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 		s.log.Warn(note)
 	}
 	report(s.log, e, s.delivered)
+	s.systemd.event(e)
 	if s.watch != nil {
 		s.watch(e)
 	}
@@ -346,6 +208,7 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 
 // childEvent logs what happens to the command besides its one start and end.
 func (s *session) childEvent(e supervisor.Event) {
+	s.systemd.child(e)
 	switch {
 	case e.Kind == supervisor.Stopping:
 		s.stopping = true
@@ -355,8 +218,36 @@ func (s *session) childEvent(e supervisor.Event) {
 		s.log.Warn("the command did not stop in time and was killed", "pid", e.PID)
 	case e.Kind == supervisor.Started:
 		s.stopping = false
+		s.started.Store(true)
 		s.log.Info("the command is started", "pid", e.PID)
 	}
+}
+
+// workingDir is where the command starts, "" if that is no place to come back to.
+func (s *session) workingDir() string {
+	dir, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(dir) {
+		return ""
+	}
+	s.dir = dir
+	return dir
+}
+
+// sourceInDir asks a source where we were started, which relative paths in
+// flags, variables and profiles are about. In between we are in /, so that the
+// file system of that directory can be unmounted. Nothing else here uses
+// relative paths.
+type sourceInDir struct {
+	*source.Source
+	dir  string
+	left *atomic.Bool // we are in /
+}
+
+func (s *sourceInDir) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if s.left.Load() && os.Chdir(s.dir) == nil {
+		defer os.Chdir("/")
+	}
+	return s.Source.Retrieve(ctx)
 }
 
 // react does what --on-refresh and --on-expiry ask for.

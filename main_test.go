@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden files and the README's
 // runQuietly runs brs-exec in this process; only for what starts no command.
 func runQuietly(args ...string) (stdout, stderr string, code int) {
 	var out, err bytes.Buffer
-	p := &program{stdout: &out, stderr: &err}
+	p := &program{stdout: &out, stderr: &err, flush: func() {}}
 	code = p.run(args)
 	return out.String(), err.String(), code
 }

@@ -37,3 +37,22 @@ func (black) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	<-ctx.Done()
 	return aws.Credentials{}, ctx.Err()
 }
+
+// TestAliveDoesNotPutOff: an engine that is asked all the time keeps its schedule.
+func TestAliveDoesNotPutOff(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		r := launch(t, w, Options{Profiles: []Profile{{"a", &issuer{world: w, life: time.Hour}}}, Deliveries: []Delivery{&shelf{}}})
+		for range 2 * 60 * 60 {
+			pass(time.Second)
+			if err := r.Alive(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+		if n := w.asked.Load(); n < 4 {
+			t.Errorf("the source was asked %d times in two hours, want 4 or more", n)
+		}
+	})
+}

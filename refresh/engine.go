@@ -194,6 +194,7 @@ func (s *schedule) loop(ctx context.Context) error {
 			}
 		case alive := <-s.pings:
 			close(alive)
+			s.tick() // or frequent questions would put off every wake-up
 		case p := <-s.changes:
 			p.hinted.Store(false)
 			s.tick()

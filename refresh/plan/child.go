@@ -12,6 +12,7 @@ import (
 func (p *Plan) child(v Values) (err error) {
 	c := &p.Child
 	c.SignalGroup, p.Subreaper = v.Bool("signal-group"), v.Bool("subreaper")
+	p.Lock, p.NotifyChild = v.String("lock"), v.Bool("notify-child")
 	if c.StopTimeout, err = duration(v, "stop-timeout"); err != nil {
 		return err
 	}

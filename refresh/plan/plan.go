@@ -62,6 +62,9 @@ type Plan struct {
 
 	Child     supervisor.Options // but Argv and what is known only when it runs
 	Subreaper bool
+
+	Lock        string // name of a lock against overlapping runs; empty for none
+	NotifyChild bool   // the command talks to systemd itself
 }
 
 // Delivery is a combination of channels to the command.

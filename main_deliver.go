@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/source"
+	"brs-exec/supervisor"
+	"brs-exec/writer"
+	"brs-exec/writer/endpoint"
+)
+
+// files makes the run directory and what the command is to find in it.
+func (s *session) files(src *source.Source) (*writer.Private, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find own program: %w", err)
+	}
+	o := writer.Options{
+		Profile: src.Profile(), As: s.plan.As, Set: setName, Mode: s.plan.Deliver.Files, Region: src.Region(),
+		Executable: self, KeepIMDS: s.plan.KeepIMDS,
+	}
+	o.ConfigFile, o.CredentialsFile = sharedFiles()
+	files, err := writer.NewPrivate(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range files.Notes() {
+		s.log.Warn(note)
+	}
+	return files, nil
+}
+
+// setName is what the one set of credentials of a session is called between
+// the engine and its deliveries.
+const setName = "command"
+
+// sharedFiles are the user's own, found as the SDKs find them.
+func sharedFiles() (config, credentials string) {
+	home, _ := os.UserHomeDir()
+	find := func(variable, name string) string {
+		switch path := os.Getenv(variable); {
+		case path != "":
+			return path
+		case home != "":
+			return filepath.Join(home, ".aws", name)
+		}
+		return ""
+	}
+	return find("AWS_CONFIG_FILE", "config"), find("AWS_SHARED_CREDENTIALS_FILE", "credentials")
+}
+
+// deliver opens the channels beside the files, and supervises.
+func (s *session) deliver(ctx context.Context, src *source.Source, files *writer.Private) (supervisor.Exit, error) {
+	deliveries, region := []refresh.Delivery{files}, src.Region()
+	var more []string
+	if s.plan.Deliver.Endpoint {
+		o := endpoint.Options{Profile: setName}
+		if s.plan.Deliver.Files == writer.Auto { // JavaScript's SDK warns at each fetch if it has both and no profile
+			o.TokenFile = filepath.Join(files.Dir(), "token")
+		}
+		server, err := endpoint.Listen(o)
+		if err != nil {
+			return supervisor.Exit{}, err
+		}
+		deliveries, s.services, more = append(deliveries, server), append(s.services, server.Run), server.Env()
+	}
+	if s.plan.Deliver.IMDS {
+		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: region})
+		if err != nil {
+			return supervisor.Exit{}, err
+		}
+		deliveries, s.services = append(deliveries, server), append(s.services, server.Run)
+		more = append(server.Env(), "AWS_EC2_METADATA_DISABLED=false")
+	}
+	if s.plan.Shared.Path != "" {
+		shared, err := s.shared(src)
+		if err != nil {
+			return supervisor.Exit{}, err
+		}
+		deliveries, s.services = append(deliveries, shared), append(s.services, shared.Run)
+		defer func() {
+			if err := shared.Close(); err != nil {
+				s.log.Warn("the credentials file is not as it should be left", "err", err)
+			}
+		}()
+	}
+	var keys variables
+	if s.plan.Deliver.Env {
+		deliveries = append(deliveries, &keys)
+	}
+	s.environ = func() []string {
+		env, _ := files.Env(os.Environ(), slices.Concat(more, keys.env(), lateRegion(src, region))...)
+		return supervisor.NotifyEnv(env, s.plan.NotifyChild)
+	}
+	_, scrubbed := files.Env(os.Environ(), more...)
+	s.log.Info("source", "from", src.Describe(), "dir", files.Dir())
+	if len(scrubbed) > 0 {
+		s.log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
+	}
+	s.profile = files.Profile()
+	return s.supervise(ctx, src, deliveries)
+}
+
+// shared opens the file of --credentials-file.
+func (s *session) shared(src *source.Source) (*writer.Shared, error) {
+	o := writer.SharedOptions{
+		Path: s.plan.Shared.Path, Sections: map[string]string{setName: s.plan.Shared.Section},
+		AtExit: s.plan.Shared.AtExit, Perm: s.plan.Shared.Perm, Owner: s.plan.Shared.Owner,
+		Notify: func(note string) { s.log.Warn(note) },
+	}
+	config, credentials := sharedFiles()
+	o.ConfigFile = config
+	if src.Profile() != "" { // else nothing is read from these, and nothing can go round in a circle
+		o.SourceFiles, o.SourceProfile = []string{config, credentials}, src.Profile()
+	}
+	shared, err := writer.NewShared(o)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range shared.Notes() {
+		s.log.Warn(note)
+	}
+	return shared, nil
+}
+
+// variables is a delivery to the environment of the next start.
+type variables struct {
+	mu    sync.Mutex
+	creds aws.Credentials
+}
+
+func (v *variables) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if creds, ok := sets[setName]; ok {
+		v.creds = creds
+	}
+	return nil
+}
+
+// env leaves the expiry out: botocore raises an error when it has come, and by
+// then the command has been started anew.
+func (v *variables) env() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.creds.HasKeys() {
+		return nil
+	}
+	env := []string{"AWS_ACCESS_KEY_ID=" + v.creds.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + v.creds.SecretAccessKey}
+	if v.creds.SessionToken != "" {
+		env = append(env, "AWS_SESSION_TOKEN="+v.creds.SessionToken)
+	}
+	return env
+}
+
+// lateRegion is for a region that only the instance knows, and that the files
+// therefore do not have.
+func lateRegion(src *source.Source, known string) []string {
+	if region := src.Region(); region != known {
+		return []string{"AWS_REGION=" + region, "AWS_DEFAULT_REGION=" + region}
+	}
+	return nil
+}
