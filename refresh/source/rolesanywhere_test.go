@@ -352,3 +352,25 @@ func TestRolesAnywhereFaults(t *testing.T) {
 		f.answer = answer
 	}, anywhereSet, http.StatusCreated)
 }
+
+// TestRolesAnywhereChainHeader: what is sent is what leads to the anchor, once.
+func TestRolesAnywhereChainHeader(t *testing.T) {
+	t.Parallel()
+	root := newAuthority(t, "root", nil)
+	upper := newAuthority(t, "upper", root)
+	lower := newAuthority(t, "lower", upper)
+	h := lower.issue(t, "machine", ecKey(t), nil)
+	file := filepath.Join(t.TempDir(), "intermediates.pem")
+	write(t, file, pemOf(h.cert.Raw)+pemOf(lower.cert.Raw)+pemOf(upper.cert.Raw)+pemOf(root.cert.Raw))
+	chain, err := (&RolesAnywhere{Intermediates: file}).chain(&identity{leaf: h.cert, chain: []*x509.Certificate{lower.cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range chain {
+		names = append(names, c.Subject.CommonName)
+	}
+	if diff := cmp.Diff([]string{"lower", "upper"}, names); diff != "" {
+		t.Errorf("chain (-want +got):\n%s", diff)
+	}
+}
