@@ -107,6 +107,7 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		s.log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
 	}
 	s.profile = files.Profile()
+	deliveries = append(deliveries, s.watchReaders(files, deliveries)...)
 	return s.supervise(ctx, src, deliveries)
 }
 

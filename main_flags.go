@@ -83,6 +83,7 @@ func refreshFlags() []cli.Flag {
 		text(aboutRefresh, "start-timeout", "30s", "`DURATION` to try for the first credentials"),
 		text(aboutRefresh, "on-refresh", "none", "`REACTION` to a refresh: none, signal:SIG (if the command handles it), signal:SIG! (even if not), restart, exec:COMMAND"),
 		text(aboutRefresh, "on-expiry", "keep", "`REACTION` when the credentials have ended and there are no newer: keep, signal:SIG, restart, stop (exit code 124)"),
+		text(aboutRefresh, "on-stale", "warn", "`REACTION` when no one has come back for newer credentials and those that were read are about to end: none, warn, signal:SIG, restart"),
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
+	"brs-exec/writer/stale"
 )
 
 // session is one command and the credentials that are kept fresh for it.
@@ -36,10 +37,11 @@ type session struct {
 	delivered bool            // the first set; of the engine's goroutine
 	environ   func() []string // of the command, once there are credentials
 	systemd   *systemd
-	started   atomic.Bool // the command; it has been given our working directory
-	stopping  bool        // by us; of the supervisor's goroutine
-	dir       string      // where we were started
-	profile   string      // that the command finds the credentials under
+	started   atomic.Bool  // the command; it has been given our working directory
+	stopping  bool         // by us; of the supervisor's goroutine
+	dir       string       // where we were started
+	profile   string       // that the command finds the credentials under
+	readers   *stale.Watch // nil: not watched
 	hooks     sync.WaitGroup
 	hookTurn  sync.Mutex // one at a time
 }
@@ -191,6 +193,7 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 		s.log.Warn(note)
 	}
 	report(s.log, e, s.delivered)
+	s.tellReaders(e.Kind)
 	s.systemd.event(e)
 	if s.watch != nil {
 		s.watch(e)
@@ -208,6 +211,9 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 
 // childEvent logs what happens to the command besides its one start and end.
 func (s *session) childEvent(e supervisor.Event) {
+	if e.Kind == supervisor.Ended && e.Again && s.readers != nil {
+		s.readers.Restarted()
+	}
 	s.systemd.child(e)
 	switch {
 	case e.Kind == supervisor.Stopping:

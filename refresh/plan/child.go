@@ -33,7 +33,8 @@ func (p *Plan) child(v Values) (err error) {
 	if err := p.restart(v); err != nil {
 		return err
 	}
-	c.Once = c.Restart.Policy == supervisor.RestartNever && p.OnRefresh.Act != Restart && p.OnExpiry.Act != Restart
+	c.Once = c.Restart.Policy == supervisor.RestartNever &&
+		p.OnRefresh.Act != Restart && p.OnExpiry.Act != Restart && p.OnStale.Act != Restart
 	if p.Deliver.Env && p.OnRefresh.Act != Restart {
 		return wrong("deliver", "add --on-refresh restart", "env: variables cannot be changed in a command that runs")
 	}

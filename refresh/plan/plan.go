@@ -59,6 +59,7 @@ type Plan struct {
 	StartTimeout  time.Duration
 	OnRefresh     Reaction
 	OnExpiry      Reaction
+	OnStale       Reaction
 
 	Child     supervisor.Options // but Argv and what is known only when it runs
 	Subreaper bool

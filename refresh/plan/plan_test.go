@@ -131,6 +131,10 @@ func TestNew(t *testing.T) {
 		{"a file for a group", values{"credentials-file": {"/x"}, "credentials-file-at-exit": {"remove"}, "file-owner": {":7"}}, Plan{
 			Shared: Shared{Path: "/x", Section: "default", AtExit: writer.Remove, Owner: &writer.Owner{UID: -1, GID: 7}},
 		}},
+		{"stale", values{"on-stale": {"signal:HUP!"}}, Plan{OnStale: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true}}},
+		{"stale as by default", values{"on-stale": {"warn"}}, Plan{OnStale: Reaction{Act: Warn}}},
+		{"stale, let be", values{"on-stale": {"none"}}, Plan{}},
+		{"stale, started again", values{"restart": {"never"}, "on-stale": {"restart"}}, Plan{OnStale: Reaction{Act: Restart}}},
 		{"delivery", values{"deliver": {"file"}, "as-profile": {"a", "b"}, "keep-imds": {"true"}}, Plan{
 			Deliver: Delivery{Files: writer.File}, As: []string{"a", "b"}, KeepIMDS: true,
 		}},
@@ -139,6 +143,9 @@ func TestNew(t *testing.T) {
 			got, err := New(test.in, nil)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if test.in["on-stale"] == nil {
+				test.want.OnStale = Reaction{Act: Warn}
 			}
 			if test.in["deliver"] == nil {
 				test.want.Deliver = Delivery{Files: writer.Auto, Endpoint: true}
@@ -201,6 +208,8 @@ func TestNewRefuses(t *testing.T) {
 		{"signal", values{"on-refresh": {"signal:FOO"}}, `--on-refresh "signal:FOO": no such signal`},
 		{"hook without command", values{"on-refresh": {"exec:"}}, `--on-refresh "exec:": no command in it`},
 		{"expiry", values{"on-expiry": {"die"}}, `--on-expiry "die": no such reaction`},
+		{"stale", values{"on-stale": {"stop"}}, `--on-stale "stop": no such reaction`},
+		{"stale signal", values{"on-stale": {"signal:"}}, `--on-stale "signal:": no such signal`},
 		{"stop signal", values{"stop-signal": {"NOPE"}}, `--stop-signal "NOPE": no such signal`},
 		{"no restart for variables", values{"deliver": {"env"}}, "--deliver env: variables cannot be changed in a command that runs"},
 		{"rewriting", values{"rewrite-signal": {"TERM"}}, `--rewrite-signal "TERM": not SIGNAL:SIGNAL`},

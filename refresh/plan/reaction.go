@@ -25,9 +25,11 @@ const (
 	Exec        // run Reaction.Argv
 	Stop        // stop the command
 	Restart     // stop the command, and start it again
+	Warn        // say it, which all of --on-stale but None do
 )
 
-// Reaction is what follows a refresh or an expiry.
+// Reaction is what follows a refresh, an expiry, or a command that holds what it
+// does not replace.
 type Reaction struct {
 	Act    Act
 	Signal syscall.Signal
@@ -42,7 +44,8 @@ func (p *Plan) reactions(v Values) (err error) {
 	if p.OnExpiry, err = onExpiry(v.String("on-expiry")); err != nil {
 		return err
 	}
-	return nil
+	p.OnStale, err = onStale(v.String("on-stale"))
+	return err
 }
 
 func onRefresh(s string) (Reaction, error) {
@@ -78,6 +81,21 @@ func onExpiry(s string) (Reaction, error) {
 		return signal("on-expiry", s, rest)
 	}
 	return Reaction{}, wrong("on-expiry", "one of keep, stop, restart, signal:TERM", "%q: no such reaction", s)
+}
+
+func onStale(s string) (Reaction, error) {
+	kind, rest, _ := strings.Cut(s, ":")
+	switch {
+	case s == "" || s == "warn":
+		return Reaction{Act: Warn}, nil
+	case s == "none":
+		return Reaction{}, nil
+	case s == "restart":
+		return Reaction{Act: Restart}, nil
+	case kind == "signal":
+		return signal("on-stale", s, rest)
+	}
+	return Reaction{}, wrong("on-stale", "one of none, warn, restart, signal:HUP", "%q: no such reaction", s)
 }
 
 func signal(flag, s, name string) (Reaction, error) {
