@@ -14,8 +14,7 @@ import (
 
 // opens counts how often the files of brs-exec's run directory are opened: the
 // state by each start of the credential process, the credentials file by its
-// readers. brs-exec replaces them by renaming, and reads what it replaces; its
-// own reads are not counted.
+// readers. brs-exec replaces them by renaming, and opens none of them itself.
 type opens struct {
 	fd, wake int
 	parent   string
@@ -72,19 +71,17 @@ func (o *opens) events(b []byte) {
 		b = b[unix.SizeofInotifyEvent+length:]
 		switch {
 		case mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0 && mask&unix.IN_ISDIR != 0 && strings.HasPrefix(name, "brs-exec-"):
-			unix.InotifyAddWatch(o.fd, filepath.Join(o.parent, name), unix.IN_OPEN|unix.IN_MOVED_TO)
-		case mask&unix.IN_MOVED_TO != 0 && mask&unix.IN_ISDIR == 0:
-			o.count(name, -1)
+			unix.InotifyAddWatch(o.fd, filepath.Join(o.parent, name), unix.IN_OPEN)
 		case mask&unix.IN_OPEN != 0 && mask&unix.IN_ISDIR == 0:
-			o.count(name, 1)
+			o.count(name)
 		}
 	}
 }
 
-func (o *opens) count(name string, by int) {
+func (o *opens) count(name string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.counts[name] += by
+	o.counts[name]++
 }
 
 // stop ends the watching and returns a count for each file.
@@ -93,12 +90,5 @@ func (o *opens) stop() (state, credentials int) {
 	<-o.stopped
 	unix.Close(o.fd)
 	unix.Close(o.wake)
-	others := func(name string) int {
-		n, replaced := o.counts[name]
-		if !replaced {
-			return 0
-		}
-		return max(0, n+1) // the first time there was nothing to read
-	}
-	return others("state"), others("credentials")
+	return o.counts["state"], o.counts["credentials"]
 }
