@@ -34,17 +34,17 @@ func main() {
 }
 
 // programs are the paths of what was built.
-type programs struct{ brsExec, stripped, floor string }
+type programs struct{ brsExec, plain, floor string } // the release build, that of go build, and the floor
 
 func build(ctx context.Context, dir string) (programs, error) {
 	p := programs{
-		brsExec:  filepath.Join(dir, "brs-exec"),
-		stripped: filepath.Join(dir, "brs-exec-stripped"),
-		floor:    filepath.Join(dir, "floor"),
+		brsExec: filepath.Join(dir, "brs-exec"),
+		plain:   filepath.Join(dir, "brs-exec-plain"),
+		floor:   filepath.Join(dir, "floor"),
 	}
 	builds := [][]string{
-		{"-o", p.brsExec, "brs-exec"},
-		{"-trimpath", "-ldflags", "-s -w", "-o", p.stripped, "brs-exec"},
+		{"-trimpath", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", p.brsExec, "brs-exec"},
+		{"-o", p.plain, "brs-exec"},
 		{"-o", p.floor, "brs-exec/integration/bench/floor"},
 	}
 	for _, args := range builds {
@@ -74,6 +74,12 @@ func run(ctx context.Context, pairs int, idle duration) error {
 	}
 	if err := b.memory(ctx, idle); err != nil {
 		return fmt.Errorf("memory: %w", err)
+	}
+	if err := b.stage(ctx); err != nil {
+		return fmt.Errorf("as PID 1: %w", err)
+	}
+	if err := b.latency(ctx, 1000); err != nil {
+		return fmt.Errorf("latency: %w", err)
 	}
 	if err := b.size(); err != nil {
 		return fmt.Errorf("size: %w", err)

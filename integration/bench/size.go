@@ -21,7 +21,7 @@ import (
 func (b bench) size() error {
 	fmt.Println("binary")
 	for _, p := range []struct{ name, path string }{
-		{"floor", b.floor}, {"brs-exec", b.brsExec}, {"brs-exec, -trimpath -s -w", b.stripped},
+		{"floor", b.floor}, {"brs-exec, release build", b.brsExec}, {"brs-exec, go build", b.plain},
 	} {
 		info, err := os.Stat(p.path)
 		if err != nil {
