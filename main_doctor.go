@@ -221,8 +221,13 @@ func hintOf(err error) string {
 }
 
 func (d *doctor) examineProgram(what, name string) {
-	if _, err := exec.LookPath(name); err != nil {
-		d.problem("source", "", "%s: %v", what, err)
+	_, err := exec.LookPath(name)
+	var cause *exec.Error
+	if errors.As(err, &cause) {
+		err = cause.Err
+	}
+	if err != nil {
+		d.problem("source", "", "%s %s: %v", what, name, err)
 	}
 }
 
@@ -238,10 +243,7 @@ func (d *doctor) examineKeys(ctx context.Context) {
 		}
 		return
 	}
-	shared, err := config.LoadSharedConfigProfile(ctx, d.source.Profile(), func(o *config.LoadSharedConfigOptions) {
-		configFile, credentialsFile := sharedFiles()
-		o.ConfigFiles, o.CredentialsFiles = []string{configFile}, []string{credentialsFile}
-	})
+	shared, err := sharedProfile(ctx, d.source.Profile())
 	if err != nil { // source.New has read it, so that it is no more than a race
 		return
 	}
@@ -269,14 +271,23 @@ func (d *doctor) examineKeys(ctx context.Context) {
 	}
 }
 
+// sharedProfile reads one profile of the user's files.
+func sharedProfile(ctx context.Context, name string) (config.SharedConfig, error) {
+	return config.LoadSharedConfigProfile(ctx, name, func(o *config.LoadSharedConfigOptions) {
+		configFile, credentialsFile := sharedFiles()
+		o.ConfigFiles, o.CredentialsFiles = []string{configFile}, []string{credentialsFile}
+	})
+}
+
 // keys says of keys that nothing renews what follows from that.
 func (d *doctor) keys(whose string, session bool) {
+	const hint = "a source that makes new ones, as in: "
 	roles := len(d.plan.Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
 	switch {
 	case session && roles:
-		d.problem("source", d.with("--profile NAME")+", or another source that makes new ones", "%s belong to a session: when that ends, the role cannot be assumed again", whose)
+		d.problem("source", hint+d.with("--profile NAME"), "%s belong to a session: when that ends, the role cannot be assumed again", whose)
 	case session:
-		d.problem("source", d.with("--profile NAME")+", or another source that makes new ones", "%s belong to a session: when that ends, there are no newer ones", whose)
+		d.problem("source", hint+d.with("--profile NAME"), "%s belong to a session: when that ends, there are no newer ones", whose)
 	case !roles:
 		d.note("source", d.with("--role-arn ARN"), "%s do not end: there is nothing to refresh", whose)
 	}
@@ -327,7 +338,7 @@ func (d *doctor) ask(ctx context.Context) {
 
 // examineFiles says where the run directory would be.
 func (d *doctor) examineFiles() {
-	o := writer.Options{As: d.plan.As, Mode: d.plan.Deliver.Files, KeepIMDS: d.plan.KeepIMDS}
+	o := writer.Options{Profile: d.plan.Source.Profile, As: d.plan.As, Mode: d.plan.Deliver.Files, KeepIMDS: d.plan.KeepIMDS}
 	if d.source != nil {
 		o.Profile, o.Region = d.source.Profile(), d.source.Region()
 	}
@@ -341,6 +352,7 @@ func (d *doctor) examineFiles() {
 	for _, note := range v.Notes {
 		d.note("configuration", "", "%s", note)
 	}
+	slices.Sort(v.Taken)
 	if len(v.Taken) > 0 {
 		d.note("environment", "", "%s would win over what is delivered: taken out for the command", strings.Join(v.Taken, ", "))
 	}

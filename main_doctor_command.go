@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/refresh/plan"
 	"brs-exec/writer/reader"
 )
 
@@ -55,9 +55,9 @@ func (d *doctor) report(r *reader.Report, about string) {
 	}
 	switch {
 	case len(vague) > 0:
-		d.note(about, "brs-exec demo -- "+d.command, "has an AWS client that is not known here; it has the words %s", strings.Join(vague, ", "))
+		d.note(about, d.trial(), "has an AWS client that is not known here; it has the words %s", strings.Join(vague, ", "))
 	case len(r.Clients) == 0 && len(r.Inner) == 0 && r.Err == nil:
-		d.note(about, "to try it on credentials that live 20 seconds: brs-exec demo -- "+d.command,
+		d.note(about, d.trial(),
 			"no AWS client that is known here was found; looked at %s", strings.Join(append(r.Looked, "its name"), "; "))
 	}
 }
@@ -70,11 +70,9 @@ func (d *doctor) client(about string, c reader.Client, certain bool) {
 	switch {
 	case !known:
 		return
-	case v.Takes == reader.Environ && d.plan.OnRefresh.Act == plan.Restart:
-		say = "has the keys in its environment, and is started again with each new set"
 	case v.Takes == reader.Environ:
-		level, say = "problem", "has the keys in its environment, which does not change: dies with the first set"
-	case v.Takes == reader.Unclear && c.Version == "":
+		say = "has the keys in its environment, and is started again with each new set"
+	case v.Takes == reader.Unclear && v.Versions:
 		level, say = "note", "may or may not find credentials under --deliver "+d.deliver+", as its version is, which cannot be told"
 	case v.Takes == reader.Unclear:
 		level, say = "note", "may or may not find credentials under --deliver "+d.deliver
@@ -100,13 +98,22 @@ func (d *doctor) client(about string, c reader.Client, certain bool) {
 		}
 	}
 	hint := ""
-	if level != "ok" {
+	switch {
+	case level == "ok":
+	case v.Takes == reader.Unclear && len(c.Helps()) == 0:
+		hint = d.trial()
+	default:
 		hint = d.remedy(c)
 	}
 	d.add(level, about, hint, "%s %s [%s]", name, say, c.Where)
 	if v.Takes == reader.Process && v.Shell {
 		d.needsShell(about, c)
 	}
+}
+
+// trial is how to find out what cannot be told.
+func (d *doctor) trial() string {
+	return "try it on credentials that live 20 seconds: brs-exec demo -- " + d.command
 }
 
 // remedy is the flag that helps a client.
@@ -159,5 +166,18 @@ func (d *doctor) selects(about string, t reader.Trap) {
 		d.ok(about, "%s: profile %q is one that it finds the credentials under", t.Where, t.What)
 		return
 	}
-	d.problem(about, d.with("--as-profile "+t.What), "%s: it selects profile %q, under which brs-exec delivers nothing", t.Where, t.What)
+	if d.hasProfile(t.What) {
+		d.note(about, d.with("--as-profile "+t.What), "%s: it selects profile %q, and so gets that profile's own credentials, not those that are kept fresh", t.Where, t.What)
+		return
+	}
+	d.problem(about, d.with("--as-profile "+t.What), "%s: it selects profile %q, which it will not find", t.Where, t.What)
+}
+
+// hasProfile tells whether the configuration has a profile of that name.
+func (d *doctor) hasProfile(name string) bool {
+	if d.source == nil { // the configuration may not be readable
+		return false
+	}
+	_, err := sharedProfile(context.Background(), name)
+	return err == nil
 }

@@ -13,7 +13,7 @@ import (
 // examineEnvironment is about what brs-exec leaves as it is, and what some
 // client prefers to anything delivered.
 func (d *doctor) examineEnvironment(env []string) {
-	for _, entry := range env {
+	for _, entry := range slices.Sorted(slices.Values(env)) {
 		name, value, _ := strings.Cut(entry, "=")
 		switch {
 		case value == "":
@@ -23,7 +23,7 @@ func (d *doctor) examineEnvironment(env []string) {
 			d.shadow("mc", "", "%s has keys of its own, which MinIO's mc uses", name)
 		case strings.HasPrefix(name, "RCLONE_") && strings.HasSuffix(name, "ACCESS_KEY_ID") && d.may("rclone"):
 			d.shadow("rclone", "unset it, and set RCLONE_S3_ENV_AUTH=true", "%s wins over what is delivered to rclone", name)
-		case name == "AWS_CA_BUNDLE":
+		case name == "AWS_CA_BUNDLE" && d.source != nil: // else it has been said
 			if _, err := os.Stat(value); err != nil {
 				d.problem("environment", "unset AWS_CA_BUNDLE, or correct it", "AWS_CA_BUNDLE: %v", err)
 			}

@@ -16,6 +16,7 @@ const (
 	File     Channel = "the keys in the credentials file"
 	IMDS     Channel = "the instance metadata service"
 	Environ  Channel = "the keys in its environment"
+	Either   Channel = "credential_process or the endpoint, as its version is"
 	Unclear  Channel = "?"
 )
 
@@ -30,6 +31,7 @@ type Verdict struct {
 	Why      string // what else is to know about the client, a clause; may be empty
 	Shell    bool   // it runs a credential_process through sh
 	Tried    bool   // found out by running such a client; else by reading its source
+	Versions bool   // Takes is Unclear because versions differ, and c's is not known
 }
 
 // habit is a row of the table: what a client does from one version on.
@@ -71,6 +73,8 @@ func habits(id string) []habit {
 			{before: "1.25.42", cells: "ppFe-", tried: "1.25.0", shell: true, why: "it reads at most 1 KiB from a credential_process, which a long session token does not fit into"},
 			{cells: "ppFei", tried: "1.55.8", shell: true, why: "code that makes its own NewSharedCredentials needs --deliver file"},
 		}
+	case "s5cmd", "goofys": // built with version 1 of Go's SDK, if its modules do not tell more
+		return []habit{{cells: "ppFei", shell: true}}
 	case "go2":
 		return []habit{{cells: "ppFei", tried: "1.33.16", shell: true}}
 	case "go2-core":
@@ -118,7 +122,7 @@ func habits(id string) []habit {
 	case "minio-go":
 		return []habit{
 			{before: "7.0.50", cells: "e-Fe-"},
-			{before: "7.3.0", cells: "??fe-", why: "credential_process came between 7.2.2 and 7.3.0"},
+			{before: "7.3.0", cells: "e?fe-"}, // credential_process came between 7.2.2 and 7.3.0
 			{cells: "ppfe-", tried: "7.4.1"},
 		}
 	case "rclone":
@@ -172,32 +176,45 @@ func (c Client) Under(delivery string) (v Verdict, ok bool) {
 	v = Verdict{Why: about(delivery, row.why), Shell: row.shell, Tried: row.tried != "" && (c.Version == "" || !Older(c.Version, row.tried))}
 	if delivery == "env" {
 		if !row.noEnv {
-			v.Takes = Environ // and never again: the environment of a process does not change
+			v.Takes, v.Why = Environ, "" // and never again: the environment of a process does not change
 		}
 		return v, true
 	}
-	cell := row.cells[column]
-	if c.Version == "" { // the versions have to agree
+	v.Takes, v.Outlives = take(row.cells[column])
+	if c.Version == "" {
 		for _, other := range rows {
-			if other.cells[column] != cell {
-				cell, v.Tried = '?', false
-			}
+			v.agree(take(other.cells[column]))
 		}
 	}
-	v.Outlives = 'a' <= cell && cell <= 'z'
+	return v, true
+}
+
+func take(cell byte) (takes Channel, outlives bool) {
+	outlives = 'a' <= cell && cell <= 'z'
 	switch cell {
 	case 'p', 'P':
-		v.Takes = Process
+		return Process, outlives
 	case 'e', 'E':
-		v.Takes = Endpoint
+		return Endpoint, outlives
 	case 'f', 'F':
-		v.Takes = File
+		return File, outlives
 	case 'i', 'I':
-		v.Takes = IMDS
+		return IMDS, outlives
 	case '?':
-		v.Takes = Unclear
+		return Unclear, false
 	}
-	return v, true
+	return None, false
+}
+
+// agree leaves of a verdict what holds for a version that does this, too.
+func (v *Verdict) agree(takes Channel, outlives bool) {
+	switch {
+	case takes == v.Takes && outlives == v.Outlives:
+	case outlives && v.Outlives:
+		v.Takes, v.Tried, v.Shell = Either, false, false
+	default:
+		v.Takes, v.Outlives, v.Tried, v.Versions, v.Why = Unclear, false, false, true, ""
+	}
 }
 
 // Helps lists the deliveries under which c outlives its credentials, best first.

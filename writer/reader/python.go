@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,7 +38,7 @@ func (l *looker) python(exe string, args []string) {
 		l.tool(tool, imports)
 	}
 	l.pythonTraps(p.text, p.where)
-	l.profileFlag(append([]string{filepath.Base(p.script)}, p.rest...))
+	l.profileFlag(append([]string{cmp.Or(p.script, p.module, "python")}, p.rest...))
 	l.confFlags(append([]string{""}, p.rest...))
 }
 

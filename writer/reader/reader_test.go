@@ -149,16 +149,16 @@ func TestLook(t *testing.T) {
 		{
 			"env -S and assignments", tree{"bin/env*": native, "bin/python3.10*": native, "lib/python3.10/site-packages/botocore-1.40.0.dist-info/x": "", "job*": "#!ROOT/bin/env -S A=b AWS_PROFILE=q python3.10 -u\nimport boto3\n"}, nil,
 			[]string{"./job"},
-			"run ROOT/job → ROOT/bin/env → ROOT/bin/python3.10 (Python 3.10)\nclient botocore: botocore 1.40.0 named\ntrap variable AWS_PROFILE in env\n",
+			"run ROOT/job → ROOT/bin/env → ROOT/bin/python3.10 (Python 3.10)\nclient botocore: botocore 1.40.0 named\ntrap profile q in env\n",
 		},
 		{
 			"wrappers", tree{"bin/timeout*": native, "bin/nice*": native, "bin/sudo*": native, "bin/s5cmd*": native}, nil,
 			[]string{"timeout", "-k", "5", "--signal", "INT", "60", "nice", "-n", "5", "sudo", "-u", "ops", "s5cmd", "cp"},
-			"run ROOT/bin/timeout → ROOT/bin/nice → ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient go1: s5cmd named\ntrap environment sudo in sudo\n",
+			"run ROOT/bin/timeout → ROOT/bin/nice → ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap environment sudo in sudo\n",
 		},
 		{
 			"sudo that keeps the environment", tree{"bin/sudo*": native, "bin/s5cmd*": native}, nil, []string{"sudo", "-E", "s5cmd"},
-			"run ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient go1: s5cmd named\n",
+			"run ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\n",
 		},
 		{"container", tree{"bin/docker*": native}, nil, []string{"docker", "run", "x"}, "run ROOT/bin/docker ()\ntrap place docker in docker\n"},
 		{

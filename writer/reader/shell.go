@@ -88,14 +88,22 @@ func (l *looker) assignments(words []string, where string) []string {
 }
 
 func (l *looker) assigns(word, where string) bool {
-	name, _, ok := strings.Cut(word, "=")
+	name, value, ok := strings.Cut(word, "=")
 	if !ok || name == "" || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 		return false
 	}
-	if Wins(name) {
+	l.sets(name, value, where)
+	return true
+}
+
+// sets minds a variable that the command sets for itself.
+func (l *looker) sets(name, value, where string) {
+	switch {
+	case (name == "AWS_PROFILE" || name == "AWS_DEFAULT_PROFILE") && value != "" && !strings.ContainsAny(value, "$`"):
+		l.trap(SelectsProfile, value, where)
+	case Wins(name):
 		l.trap(SetsVariable, name, where)
 	}
-	return true
 }
 
 // commandsOf splits shell text into its simple commands, words unquoted. It

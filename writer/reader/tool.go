@@ -26,7 +26,7 @@ func toolOf(path string) (c Client, whole, ok bool) {
 	case "terraform", "tofu":
 		c.ID, whole = "terraform", true
 	case "s5cmd", "goofys":
-		c.ID = "go1"
+		c.ID = name
 	case "restic":
 		c.ID = "minio-go"
 	case "mcli": // mc is the Midnight Commander as well; MinIO's tells by its modules

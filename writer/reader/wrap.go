@@ -127,9 +127,7 @@ func (l *looker) env1(args []string) []string {
 			return args
 		case strings.HasPrefix(word, "-"):
 		case assigns:
-			if Wins(name) {
-				l.trap(SetsVariable, name, "env")
-			}
+			l.sets(name, value, "env")
 			l.with(name, value)
 		default:
 			return append([]string{word}, args...)

@@ -1,0 +1,160 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// doctorWorld is a home, a path and an environment of their own for doctor.
+func doctorWorld(t *testing.T, env map[string]string, files map[string]string) string {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		for _, prefix := range []string{"AWS", "AMAZON", "BRS_EXEC", "MC_HOST", "RCLONE", "PYTHON", "PYENV"} {
+			if strings.HasPrefix(name, prefix) {
+				t.Setenv(name, "") // so that it is put back
+				os.Unsetenv(name)
+			}
+		}
+	}
+	for _, dir := range []string{"home/.aws", "run", "bin"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "ROOT", root)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(root)
+	t.Setenv("HOME", filepath.Join(root, "home"))
+	t.Setenv("PATH", filepath.Join(root, "bin"))
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(root, "run"))
+	// The SDK looks for the home directory only once.
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(root, "home/.aws/config"))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(root, "home/.aws/credentials"))
+	for name, value := range env {
+		t.Setenv(name, strings.ReplaceAll(value, "ROOT", root))
+	}
+	return root
+}
+
+// elsewhere is what differs from machine to machine in what doctor prints.
+var elsewhere = regexp.MustCompile(`(?m) \([^)\n]* free\)|^ok +limits: .*\n|^problem +limits: .*\n.*\n`)
+
+func TestDoctor(t *testing.T) {
+	const native = "\x7fELF\x00"
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := map[string]string{
+		"bin/python3.11": native, "bin/sh": native, "job.py": "import boto3\nboto3.Session(profile_name='prod')\n",
+		"lib/python3.11/site-packages/botocore-1.43.11.dist-info/METADATA": "",
+		"home/.aws/config":      "[profile prod]\nrole_arn = arn:aws:iam::123456789012:role/App\nsource_profile = base\nregion = eu-west-1\n",
+		"home/.aws/credentials": "[base]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = secret\n",
+	}
+	process := map[string]string{
+		"home/.aws/config":      "[default]\ncredential_process = ROOT/bin/gone --secret=x\nregion = eu-west-1\n[profile both]\ncredential_process = true\naws_access_key_id = AKIA\naws_secret_access_key = s\n",
+		"home/.aws/credentials": "", "bin/rclone": native, "bin/env": native, "home/.config/rclone/rclone.conf": "[mine]\ntype = s3\nprovider = AWS\n[yours]\ntype = s3\nenv_auth = true\n",
+		"bin/job": native + "/aws-config-1.5/", "bin/sudo": native, "bin/ruby": native, "lib/ruby/gems/3.1.0/specifications/aws-sdk-core-3.100.0.gemspec": "",
+	}
+	keys := map[string]string{"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token", "AWS_REGION": "eu-west-1"}
+	tools := map[string]string{
+		"bin/sh": native, "bin/s3cmd": native, "bin/curl": native, "bin/gosu": native, "bin/s5cmd": native, "bin/cat": native, "bin/duckdb": native,
+		"home/.s3cfg": "access_key = x\n", ".env": "export AWS_ACCESS_KEY_ID=x\n",
+		"nightly": "#!/bin/sh\nexport AWS_PROFILE=mine\ns3cmd sync a b\ncurl --aws-sigv4 aws:amz x\ngosu me s5cmd ls\ncat x\nduckdb\n",
+		"bin/old": "#!ROOT/bin/python3.9\nimport boto\n", "bin/python3.9": native, "lib/python3.9/site-packages/boto-2.49.0.dist-info/x": "", "home/.boto": "[Credentials]\naws_access_key_id = x\n",
+	}
+	for _, test := range []struct {
+		golden string
+		env    map[string]string
+		files  map[string]string
+		args   []string
+		code   int
+	}{
+		{"doctor-nothing.golden", map[string]string{"AWS_EC2_METADATA_DISABLED": "true"}, nil, nil, 1},
+		{"doctor-python.golden", nil, python, []string{"--profile", "prod", "--", "python3.11", "job.py"}, 0},
+		{"doctor-profile.golden", nil, python, []string{"--profile", "base", "--", "python3.11", "job.py"}, 0},
+		{"doctor-file.golden", nil, python, []string{"--profile", "prod", "--deliver", "file", "--", "python3.11", "-m", "awscli", "--profile", "gone"}, 1},
+		{"doctor-process.golden", map[string]string{"AWS_CA_BUNDLE": "ROOT/gone.pem", "AWS_BEARER_TOKEN_BEDROCK": "x", "MC_HOST_x": "y", "RCLONE_S3_ACCESS_KEY_ID": "x"}, process, []string{"--", "env", "rclone"}, 1},
+		{"doctor-rust.golden", nil, process, []string{"--profile", "both", "--", "sudo", "job"}, 1},
+		{"doctor-ruby.golden", nil, process, []string{"--profile", "both", "--deliver", "endpoint", "--", "ruby", "-e", "it's"}, 0},
+		{"doctor-script.golden", keys, tools, []string{"--", "./nightly"}, 1},
+		{"doctor-restart.golden", keys, tools, []string{"--deliver", "env", "--on-refresh", "restart", "--role-arn", "arn:aws:iam::123456789012:role/App", "--", "s3cmd"}, 1},
+		{"doctor-boto.golden", keys, tools, []string{"--", "old"}, 1},
+		{"doctor-broken.golden", nil, map[string]string{"home/.aws/config": "[default]\nregion = x\n", "home/.aws/credentials": "aws_access_key_id = secret\n"}, []string{"--", "gone"}, 1},
+		{"doctor-missing.golden", nil, python, []string{"--profile", "prdo"}, 1},
+	} {
+		t.Run(test.golden, func(t *testing.T) {
+			root := doctorWorld(t, test.env, test.files)
+			before := listing(t, root)
+			stdout, stderr, code := runQuietly(append([]string{"doctor"}, test.args...)...)
+			if code != test.code || stderr != "" {
+				t.Errorf("exit code %d, want %d; standard error %q", code, test.code, stderr)
+			}
+			if after := listing(t, root); after != before {
+				t.Errorf("doctor has changed the files from\n%s\nto\n%s", before, after)
+			}
+			if strings.Contains(stdout, "secret") && !strings.Contains(stdout, "secret_access_key") {
+				t.Error("a secret was printed")
+			}
+			t.Chdir(here)
+			golden(t, test.golden, strings.ReplaceAll(elsewhere.ReplaceAllString(stdout, ""), root, "ROOT"))
+		})
+	}
+}
+
+// listing is every path below root, with its size and time.
+func listing(t *testing.T, root string) string {
+	t.Helper()
+	var b strings.Builder
+	err := filepath.Walk(root, func(path string, info os.FileInfo, err error) error {
+		if err == nil {
+			fmt.Fprintln(&b, path, info.Mode(), info.Size(), info.ModTime())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestDoctorJSON(t *testing.T) {
+	doctorWorld(t, map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-1"}, nil)
+	stdout, stderr, code := runQuietly("doctor", "--json", "--", "gone")
+	var findings []finding
+	if err := json.Unmarshal([]byte(stdout), &findings); err != nil || code != 1 || stderr != "" {
+		t.Fatalf("%v; exit code %d, standard error %q\n%s", err, code, stderr, stdout)
+	}
+	want := finding{"problem", "command", "run \"gone\": not found in PATH: file does not exist", "check PATH, or give the path of the file"}
+	if !slices.Contains(findings, want) {
+		t.Errorf("findings = %+v, want %+v among them", findings, want)
+	}
+}
+
+func TestDoctorUsage(t *testing.T) {
+	for _, args := range [][]string{{"x", "--", "y"}, {"--deliver", "mail"}, {"--nonsense"}} {
+		if stdout, stderr, code := runQuietly(append([]string{"doctor"}, args...)...); code != exitFailed || stdout != "" || stderr == "" {
+			t.Errorf("doctor %q: exit code %d, standard output %q, standard error %q", args, code, stdout, stderr)
+		}
+	}
+}
