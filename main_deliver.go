@@ -74,7 +74,7 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		deliveries, s.services, more = append(deliveries, server), append(s.services, server.Run), server.Env()
 	}
 	if s.plan.Deliver.IMDS {
-		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: region})
+		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: region, AllowV1: s.plan.Deliver.V1})
 		if err != nil {
 			return supervisor.Exit{}, err
 		}

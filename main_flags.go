@@ -96,6 +96,7 @@ func deliveryFlags() []cli.Flag {
 		text(aboutDeliver, "credentials-file-at-exit", "restore", "`WHAT` becomes of it in the end: restore what stood there, remove, leave"),
 		text(aboutDeliver, "file-mode", "", "octal `MODE` of that file if it has to be made (default: 0600)"),
 		text(aboutDeliver, "file-owner", "", "`UID:GID` of that file if it has to be made"),
+		truth(aboutDeliver, "imds-v1", "with --deliver imds: answer version 1 as well, which asks for no token"),
 		truth(aboutDeliver, "keep-imds", "leave the instance metadata service reachable for the command"),
 	}
 }

@@ -73,6 +73,7 @@ type Delivery struct {
 	Files    writer.Mode
 	Endpoint bool // the container credentials endpoint
 	IMDS     bool // the instance metadata service
+	V1       bool // its version 1 as well
 	Env      bool // the environment, at each start
 }
 
@@ -113,6 +114,9 @@ func (p *Plan) delivery(v Values) error {
 	var ok bool
 	if p.Deliver, ok = deliveries[d]; !ok {
 		return wrong("deliver", "one of auto, process, file, endpoint, imds, env", "%q: no such delivery", d)
+	}
+	if p.Deliver.V1 = v.Bool("imds-v1"); p.Deliver.V1 && !p.Deliver.IMDS {
+		return wrong("imds-v1", "add --deliver imds", "needs --deliver imds")
 	}
 	return nil
 }

@@ -135,6 +135,9 @@ func TestNew(t *testing.T) {
 		{"stale as by default", values{"on-stale": {"warn"}}, Plan{OnStale: Reaction{Act: Warn}}},
 		{"stale, let be", values{"on-stale": {"none"}}, Plan{}},
 		{"stale, started again", values{"restart": {"never"}, "on-stale": {"restart"}}, Plan{OnStale: Reaction{Act: Restart}}},
+		{"metadata of both versions", values{"deliver": {"imds"}, "imds-v1": {"1"}}, Plan{
+			Deliver: Delivery{Files: writer.Endpoint, IMDS: true, V1: true},
+		}},
 		{"delivery", values{"deliver": {"file"}, "as-profile": {"a", "b"}, "keep-imds": {"true"}}, Plan{
 			Deliver: Delivery{Files: writer.File}, As: []string{"a", "b"}, KeepIMDS: true,
 		}},
@@ -212,6 +215,7 @@ func TestNewRefuses(t *testing.T) {
 		{"stale signal", values{"on-stale": {"signal:"}}, `--on-stale "signal:": no such signal`},
 		{"stop signal", values{"stop-signal": {"NOPE"}}, `--stop-signal "NOPE": no such signal`},
 		{"no restart for variables", values{"deliver": {"env"}}, "--deliver env: variables cannot be changed in a command that runs"},
+		{"metadata version 1 alone", values{"imds-v1": {"1"}}, "--imds-v1 needs --deliver imds"},
 		{"rewriting", values{"rewrite-signal": {"TERM"}}, `--rewrite-signal "TERM": not SIGNAL:SIGNAL`},
 		{"rewriting to nonsense", values{"rewrite-signal": {"TERM:FOO"}}, `--rewrite-signal "TERM:FOO": not SIGNAL:SIGNAL`},
 		{"restart policy", values{"restart": {"sometimes"}}, `--restart "sometimes": no such policy`},
