@@ -93,9 +93,12 @@ func (p *program) once(pl *plan.Plan, log *slog.Logger) (aws.Credentials, error)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	pl.Source.Names = names(nil)
-	pl.Source.Stderr = p.stderr
+	pl.Source.Stderr, pl.Source.Prompt = p.stderr, prompt()
 	src, err := source.New(ctx, pl.Source)
 	if err != nil {
+		return aws.Credentials{}, err
+	}
+	if err := src.Begin(ctx); err != nil {
 		return aws.Credentials{}, err
 	}
 	var got catch

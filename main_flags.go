@@ -62,6 +62,10 @@ func sourceFlags() []cli.Flag {
 		text(aboutSource, "ca-file", "", "PEM `FILE` with the authorities to believe the IoT endpoint by (default: AWS_CA_BUNDLE, else the system's)"),
 		text(aboutSource, "from-file", "", "`FILE` with credentials that something else keeps: watched, and read again at each change"),
 		text(aboutSource, "from-profile", "", "`NAME` of the profile in that file (default: the only one, or default)"),
+		text(aboutSource, "mfa-serial", "", "`DEVICE` whose MFA code begins a session that all else is done with: ARN or serial number (default: the profile's mfa_serial)"),
+		text(aboutSource, "mfa-command", "", "`COMMAND` that prints a code (no shell; default: you are asked on the terminal before the command starts)"),
+		text(aboutSource, "mfa-totp-file", "", "`FILE` of mode 0600, or /dev/fd/N, with the secret of a virtual device: base32 or an otpauth:// URI"),
+		text(aboutSource, "mfa-session", "", "`DURATION` that one code serves (default: 12h; at most 36h)"),
 		text(aboutSource, "assume-lifetime", "", "`DURATION` that credentials live whose source tells no expiry"),
 
 		list(aboutRole, "role-arn", "`ARN` of a role to assume; several make a chain, in the order given"),

@@ -71,7 +71,7 @@ func (p *program) session(c *cli.Context) (*session, error) {
 	if len(pl.Source.Roles) > 0 || pl.Source.RolesAnywhere != nil {
 		pl.Source.Names = names(p.argv)
 	}
-	pl.Source.Stderr = p.stderr
+	pl.Source.Stderr, pl.Source.Prompt = p.stderr, prompt()
 	if pl.Lock != "" {
 		if p.lock, err = supervisor.Lock(pl.Lock); err != nil {
 			return nil, err
@@ -124,6 +124,9 @@ func (s *session) run() (int, error) {
 	src, err := source.New(ctx, s.plan.Source)
 	if err != nil {
 		return 0, err
+	}
+	if code, err := s.begin(src); code != 0 || err != nil {
+		return code, err
 	}
 	files, err := s.files(src)
 	if err != nil {

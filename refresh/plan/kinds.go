@@ -2,6 +2,7 @@ package plan
 
 import (
 	"strings"
+	"time"
 
 	"brs-exec/refresh/source"
 )
@@ -73,6 +74,24 @@ func (p *Plan) chain(v Values, arns []string, session source.Role) error {
 		if given(v, flag) {
 			return wrong(flag, "AWS takes "+strings.ReplaceAll(flag, "-", " ")+" from the token's claims, or not at all", "cannot be given with a web identity")
 		}
+	}
+	return nil
+}
+
+func (p *Plan) mfa(v Values) (err error) {
+	m := &p.Source.MFA
+	m.Serial, m.TOTPFile = v.String("mfa-serial"), v.String("mfa-totp-file")
+	if m.Command, err = argv(v, "mfa-command"); err != nil {
+		return err
+	}
+	if len(m.Command) > 0 && m.TOTPFile != "" {
+		return wrong("mfa-command", "keep the one that knows the codes", "and --mfa-totp-file cannot both give the codes")
+	}
+	if m.Session, err = duration(v, "mfa-session"); err != nil {
+		return err
+	}
+	if v.String("mfa-session") != "" && (m.Session < time.Second || m.Session%time.Second != 0) {
+		return wrong("mfa-session", "AWS accepts 15m to 36h, in whole seconds", "%q: not a length of a session", v.String("mfa-session"))
 	}
 	return nil
 }

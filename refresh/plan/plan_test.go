@@ -101,6 +101,10 @@ func TestNew(t *testing.T) {
 			},
 			Roles: []source.Role{{ARN: app, ExternalID: "x", Duration: time.Hour}},
 		}}},
+		{"MFA", values{"profile": {"a"}, "mfa-serial": {"arn:aws:iam::1:mfa/a"}, "mfa-command": {"ykman oath accounts code -s aws"}, "mfa-session": {"36h"}}, Plan{Source: source.Spec{
+			Profile: "a", MFA: source.MFA{Serial: "arn:aws:iam::1:mfa/a", Command: []string{"ykman", "oath", "accounts", "code", "-s", "aws"}, Session: 36 * time.Hour},
+		}}},
+		{"MFA of a profile", values{"profile": {"a"}, "mfa-totp-file": {"/f"}}, Plan{Source: source.Spec{Profile: "a", MFA: source.MFA{TOTPFile: "/f"}}}},
 		{"a file", values{"from-file": {"/f"}, "from-profile": {"saml"}}, Plan{Source: source.Spec{File: "/f", FileProfile: "saml"}}},
 		{"reactions", values{"on-refresh": {"signal:HUP!"}, "on-expiry": {"signal:SIGTERM"}, "stop-signal": {"3"}}, Plan{
 			OnRefresh: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true},
@@ -191,6 +195,9 @@ func TestNewRefuses(t *testing.T) {
 		{"Roles Anywhere without profile", values{"trust-anchor-arn": {"a"}}, "--trust-anchor-arn needs --rolesanywhere-profile-arn"},
 		{"Roles Anywhere without role", values{"trust-anchor-arn": {"a"}, "rolesanywhere-profile-arn": {"a"}, "certificate": {"c"}, "private-key": {"k"}}, "--trust-anchor-arn needs --role-arn"},
 		{"Roles Anywhere with tags", values{"trust-anchor-arn": {"a"}, "rolesanywhere-profile-arn": {"a"}, "certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "tag": {"a=b"}}, "--tag cannot be given with IAM Roles Anywhere"},
+		{"two kinds of codes", values{"mfa-command": {"a"}, "mfa-totp-file": {"b"}}, "--mfa-command and --mfa-totp-file cannot both give the codes"},
+		{"MFA session", values{"mfa-session": {"0s"}}, `--mfa-session "0s": not a length of a session`},
+		{"MFA command", values{"mfa-command": {"a > b"}}, `--mfa-command "a > b": no shell reads this, so | & ; < > mean nothing`},
 		{"profile of no file", values{"from-profile": {"a"}}, "--from-profile needs --from-file"},
 		{"no ARN", values{"role-arn": {"App"}}, `--role-arn "App": not an ARN`},
 		{"role setting without role", values{"external-id": {"x"}}, "--external-id needs --role-arn"},

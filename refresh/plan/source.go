@@ -41,6 +41,9 @@ func (p *Plan) source(v Values) (err error) {
 	if s.File, s.FileProfile = v.String("from-file"), v.String("from-profile"); s.FileProfile != "" && s.File == "" {
 		return wrong("from-profile", "for a profile of the AWS configuration it is --profile", "needs --from-file")
 	}
+	if err := p.mfa(v); err != nil {
+		return err
+	}
 	if s.AssumeLifetime, err = duration(v, "assume-lifetime"); err != nil {
 		return err
 	}

@@ -164,7 +164,7 @@ func (s *Source) assumeOnce(ctx context.Context, f *found, creds aws.Credentials
 		o.Credentials = credentials.StaticCredentialsProvider{Value: creds}
 	})
 	if err != nil {
-		return aws.Credentials{}, &roleError{r.ARN, err, []string{creds.SecretAccessKey, creds.SessionToken}}
+		return aws.Credentials{}, &roleError{arn: r.ARN, err: err, hide: []string{creds.SecretAccessKey, creds.SessionToken}}
 	}
 	got, ok := fromSTS(out.Credentials, "AssumeRole")
 	if !ok {
@@ -184,7 +184,7 @@ func (c *tokenClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.Ass
 	arn := aws.ToString(in.RoleArn)
 	out, err := c.sts.AssumeRoleWithWebIdentity(ctx, in, append(opts, regionFor(arn))...)
 	if err != nil {
-		return out, &roleError{arn, err, []string{aws.ToString(in.WebIdentityToken)}}
+		return out, &roleError{arn: arn, err: err, hide: []string{aws.ToString(in.WebIdentityToken)}}
 	}
 	return out, nil
 }

@@ -26,12 +26,20 @@ var (
 // roleError is a failed call of STS for a role, with what must not be shown of it.
 type roleError struct {
 	arn  string
+	step string // what failed, if it is not the role
 	err  error
 	hide []string
 }
 
-func (e *roleError) Error() string { return "assume role " + e.arn + ": " + e.err.Error() }
+func (e *roleError) Error() string { return e.where() + ": " + e.err.Error() }
 func (e *roleError) Unwrap() error { return e.err }
+
+func (e *roleError) where() string {
+	if e.step != "" {
+		return e.step
+	}
+	return "assume role " + e.arn
+}
 
 // configError is what is wrong with the environment or the shared files.
 type configError struct{ err error }
@@ -74,7 +82,7 @@ func (s *Source) explain(ctx context.Context, f *found, err error) error {
 	}
 	var role *roleError
 	if errors.As(err, &role) {
-		where, hide = append(where, "assume role "+role.arn), append(hide[:len(hide):len(hide)], role.hide...)
+		where, hide = append(where, role.where()), append(hide[:len(hide):len(hide)], role.hide...)
 	}
 	var v verdict
 	end := ctx.Err()
@@ -211,7 +219,6 @@ func judgeConfig(err error) verdict {
 	var (
 		missing  config.SharedConfigProfileNotExistError
 		source   config.SharedConfigAssumeRoleError
-		mfa      config.AssumeRoleTokenProviderNotSetError
 		needsARN config.CredentialRequiresARNError
 		load     config.SharedConfigLoadError
 		file     *fileError
@@ -228,9 +235,6 @@ func judgeConfig(err error) verdict {
 	case errors.As(err, &missing):
 		v.text = fmt.Sprintf("profile %q: there is no such profile", missing.Profile)
 		v.hint = suggest(missing.Profile)
-	case errors.As(err, &mfa):
-		v.text = "the profile's role asks for an MFA code (mfa_serial), which cannot be given here"
-		v.hint = "begin a session with `aws sts get-session-token`, and take its credentials for the source"
 	case errors.As(err, &needsARN):
 		v.text = fmt.Sprintf("profile %q: has %s, but no role_arn", needsARN.Profile, needsARN.Type)
 	case errors.As(err, &load):

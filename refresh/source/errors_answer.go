@@ -143,7 +143,7 @@ func (f *found) deniedHint(role *roleError, service string) string {
 	switch {
 	case strings.HasPrefix(service, "SSO"):
 		return "this SSO user is not assigned that role in that account (or no longer)"
-	case role == nil:
+	case role == nil, role.step != "":
 		return ""
 	case len(f.roles) == 0, role.arn == f.tokenRole: // by web identity
 		return "the role's trust policy must allow this identity provider, audience and subject"

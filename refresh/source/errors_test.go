@@ -102,7 +102,7 @@ func TestProfileErrors(t *testing.T) {
 		{"sso session", "[profile app]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n", "app", "failed to find SSO session section, corp", ""},
 		{"credential_source", "[profile app]\nrole_arn = " + roleA + "\ncredential_source = Nowhere\n", "app", "credential_source values must be", ""},
 		{"mfa", "[profile app]\nrole_arn = " + roleA + "\nmfa_serial = arn:aws:iam::1:mfa/ann\nsource_profile = base\n[profile base]\naws_access_key_id = A\naws_secret_access_key = " + baseSecret + "\n", "app",
-			"asks for an MFA code (mfa_serial)", "get-session-token"},
+			"an MFA code of arn:aws:iam::1:mfa/ann is needed, and there is no terminal to ask for it", "--mfa-command"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -36,6 +36,7 @@ func (s *Source) find(ctx context.Context) (*found, error) {
 	}
 	f := &found{
 		stamp:  stamp,
+		mfa:    s.spec.MFA.Serial,
 		region: cmp.Or(s.spec.Region, env.Region, shared.Region),
 		hidden: []string{env.Credentials.SecretAccessKey, env.Credentials.SessionToken, env.ContainerAuthorizationToken},
 	}
@@ -44,7 +45,7 @@ func (s *Source) find(ctx context.Context) (*found, error) {
 	}
 	if !s.local(f, env, shared) {
 		err = s.chain(ctx, f, env, shared)
-	} else if len(s.spec.Roles) > 0 {
+	} else if len(s.spec.Roles) > 0 || f.mfa != "" {
 		// Anonymous: the SDK is not to look for a base of its own.
 		f.cfg, err = s.load(ctx, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
 	}
@@ -148,6 +149,9 @@ func (s *Source) envExpiry(c aws.Credentials) aws.Credentials {
 	return c
 }
 
+// errNoCode would be the SDK's, if it asked.
+var errNoCode = errors.New("internal error: the AWS SDK asks for an MFA code")
+
 // chain sets f's base and the profile's own roles from what the SDK resolves.
 //
 // The SDK's provider for a role is taken apart again: it would answer from the
@@ -166,10 +170,13 @@ func (s *Source) chain(ctx context.Context, f *found, env config.EnvConfig, shar
 			o.RoleSessionName = cmp.Or(o.RoleSessionName, s.sessionName(""))
 		}),
 		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
+			// Never called: the code is for a session that the roles are assumed from.
+			o.TokenProvider = func() (string, error) { return "", errNoCode }
 			c, ok := o.Client.(*sts.Client)
 			if !ok {
-				return // the SDK only looks whether a provider for MFA codes would be set
+				return // the SDK only looks whether that is set
 			}
+			f.mfa = cmp.Or(f.mfa, aws.ToString(o.SerialNumber))
 			if inner == nil {
 				inner = c.Options().Credentials
 			}

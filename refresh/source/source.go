@@ -56,6 +56,11 @@ type Spec struct {
 	// excludes Profile and Command.
 	WebIdentity WebIdentity
 
+	// MFA, if it or the profile names a device, makes a session of the base's keys
+	// before anything is done with them. Prompt asks for codes; nil: nobody is there.
+	MFA    MFA
+	Prompt Prompt
+
 	// AssumeLifetime is how long credentials are taken to live whose source
 	// does not say. 0 leaves them without an expiry.
 	AssumeLifetime time.Duration
@@ -82,8 +87,9 @@ type Source struct {
 	web  *web
 
 	asking   sync.Mutex // held for the whole of a Retrieve
-	answered bool       // an earlier one succeeded; guarded by asking
-	pair     *pair      // of IoT and RolesAnywhere, else nil; guarded by asking
+	mfa      authenticator
+	answered bool  // an earlier one succeeded; guarded by asking
+	pair     *pair // of IoT and RolesAnywhere, else nil; guarded by asking
 
 	seen    string        // traces when it was made
 	failing atomic.Bool   // the last Retrieve
@@ -109,6 +115,9 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 	}
 	src.found = f
 	src.seen = src.traces()
+	if err := src.checkMFA(f); err != nil {
+		return nil, src.explain(ctx, nil, err)
+	}
 	if src.pair = s.pair(); src.pair != nil {
 		var known *judged
 		if _, err := src.identity(); errors.As(err, &known) && known.permanent {
@@ -147,6 +156,9 @@ func (s *Spec) validate() error {
 		if len(argv) > 0 && argv[0] == "" {
 			return fmt.Errorf("%s command: its name is empty", name)
 		}
+	}
+	if err := s.MFA.validate(); err != nil {
+		return err
 	}
 	if k := s.kinds(); len(k) > 1 {
 		return fmt.Errorf("%s and %s %w", k[0], k[1], errConflict)
@@ -223,6 +235,11 @@ func (s *Source) retrieve(ctx context.Context, f *found) (aws.Credentials, error
 	creds, err := f.base(ctx)
 	if err != nil {
 		return creds, err
+	}
+	if f.mfa != "" {
+		if creds, err = s.authenticate(ctx, f, creds); err != nil {
+			return creds, err
+		}
 	}
 	for i, r := range f.roles {
 		if !creds.HasKeys() {
@@ -307,6 +324,7 @@ type found struct {
 	profile   string
 	region    string
 	roles     []Role    // the profile's own, then those of the Spec
+	mfa       string    // device that base's keys are used with, "" for none
 	tokenFile string    // of a web identity
 	tokenRole string    // ARN of the role that base assumes by a token of Spec.WebIdentity
 	metadata  *metadata // set if base asks the instance metadata service
@@ -329,6 +347,9 @@ func (f *found) describe() string {
 	b.WriteString(f.what)
 	if f.tokenRole != "" {
 		b.WriteString(" → " + f.tokenRole)
+	}
+	if f.mfa != "" {
+		b.WriteString(" → MFA session with " + f.mfa)
 	}
 	for i := range f.roles {
 		b.WriteString(" → ")

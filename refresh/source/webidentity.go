@@ -117,7 +117,7 @@ func (s *Source) assumeByToken(ctx context.Context, f *found, r Role, token stri
 	}
 	out, err := f.client.AssumeRoleWithWebIdentity(ctx, in, regionFor(r.ARN))
 	if err != nil {
-		return aws.Credentials{}, &roleError{r.ARN, err, []string{token}}
+		return aws.Credentials{}, &roleError{arn: r.ARN, err: err, hide: []string{token}}
 	}
 	c, ok := fromSTS(out.Credentials, "AssumeRoleWithWebIdentity")
 	if !ok {

@@ -1,0 +1,289 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"brs-exec/refresh"
+)
+
+// MFA says which device the keys of an IAM user are to be used with, and who
+// knows its codes. At most one of Command and TOTPFile is set; with neither, a
+// person is asked through Spec.Prompt, by [Source.Begin] only.
+type MFA struct {
+	Serial   string        // ARN or serial number; "" is the profile's mfa_serial, and no MFA without one
+	Command  []string      // prints a code; the last number of six digits counts. argv, no shell
+	TOTPFile string        // holds the device's secret; see Begin
+	Session  time.Duration // how long one code serves; 0 is 12 h, AWS allows 36 h
+}
+
+// Prompt asks a person and returns the answer. It returns when ctx ends.
+type Prompt func(ctx context.Context, label string) (string, error)
+
+const (
+	// mfaSession is GetSessionToken's own default, and a working day.
+	mfaSession = 12 * time.Hour
+
+	// mfaLeft is what a session must live still for roles to be assumed with it.
+	mfaLeft = 2 * time.Minute
+
+	// mfaTries is how many codes are tried before a person has to look. The first
+	// may be one of a clock that is wrong, which its refusal has told us.
+	mfaTries = 3
+
+	// beginLimit is for codes that need nobody, with a wait for the next one.
+	beginLimit = 2 * time.Minute
+
+	// typedLife is how long AWS takes a code that was typed: its own 30 s, and
+	// those before and after.
+	typedLife = 90 * time.Second
+)
+
+func (m MFA) automatic() bool { return len(m.Command) > 0 || m.TOTPFile != "" }
+
+func (m MFA) validate() error {
+	switch {
+	case len(m.Command) > 0 && m.TOTPFile != "":
+		return errors.New("an MFA command and a TOTP file cannot both give the codes")
+	case len(m.Command) > 0 && m.Command[0] == "":
+		return errors.New("MFA command: its name is empty")
+	case m.Session < 0 || m.Session%time.Second != 0:
+		return fmt.Errorf("MFA session %s: must be whole seconds", m.Session)
+	}
+	return nil
+}
+
+// authenticator is the state of a source's MFA, guarded by Source.asking.
+type authenticator struct {
+	session aws.Credentials
+	of      string // whose session that is: device and access key
+	fresh   bool   // nobody has got it yet
+	totp    *totp  // of a secret that can only be read once; else nil
+	typed   string // a code that was typed, and not used because of the network
+	typedAt time.Time
+	refused int // codes in a row
+}
+
+// checkMFA checks at the start what would only be missed when it is needed.
+func (s *Source) checkMFA(f *found) error {
+	m := s.spec.MFA
+	switch {
+	case f.mfa == "" && (m.automatic() || m.Session > 0):
+		return permanently("name it: --mfa-serial arn:aws:iam::123456789012:mfa/NAME",
+			"no MFA device is named, and the profile has no role_arn with an mfa_serial")
+	case f.mfa == "":
+		return nil
+	case m.TOTPFile != "":
+		t, err := openTOTP(m.TOTPFile)
+		if err == nil && t.once {
+			s.mfa.totp = t
+		}
+		return err
+	case !m.automatic() && s.spec.Prompt == nil:
+		return permanently("pass --mfa-command COMMAND or --mfa-totp-file FILE, or start it in a terminal",
+			"an MFA code of %s is needed, and there is no terminal to ask for it", f.mfa)
+	}
+	return nil
+}
+
+// Begin begins the MFA session that the source needs, if it does. Call it before
+// Retrieve, where no time limit is running: the code is asked for through
+// Spec.Prompt, printed by MFA.Command, or made (RFC 6238) of the secret in
+// MFA.TOTPFile, base32 or an otpauth:// URI in a file that no one else may read. A
+// code that any process of this user has used is not used again; the next one is
+// awaited.
+//
+// It returns errors that are *refresh.Error and Permanent, or that of ctx. What a
+// retry may mend (the network) is left to Retrieve, which uses the same code.
+func (s *Source) Begin(ctx context.Context) error {
+	s.mu.Lock()
+	f := s.found
+	s.mu.Unlock()
+	if f.mfa == "" {
+		return nil
+	}
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	said := ""
+	for try := 1; ; try++ {
+		s.web.asked("")
+		err := s.begin(ctx, f, said)
+		var refusal *codeError
+		switch {
+		case err == nil:
+			s.mfa.fresh = true
+			return nil
+		case ctx.Err() != nil:
+			return s.explain(ctx, f, err)
+		case errors.As(err, &refusal) && try < mfaTries:
+			said = strings.TrimSuffix(refusal.known.text, ".") + ". "
+			continue
+		case refusal != nil:
+			refusal.known.permanent = true
+		}
+		e := s.explain(ctx, f, err)
+		var known *refresh.Error
+		if errors.As(e, &known) && known.Permanent {
+			return e
+		}
+		return nil
+	}
+}
+
+func (s *Source) begin(ctx context.Context, f *found, said string) error {
+	if s.spec.MFA.automatic() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, beginLimit)
+		defer cancel()
+	}
+	base, err := f.base(ctx)
+	if err != nil {
+		return err
+	}
+	if !s.spec.MFA.automatic() {
+		if err := s.ask(ctx, f.mfa, said); err != nil {
+			return err
+		}
+	}
+	return s.newSession(ctx, f, base)
+}
+
+// ask has a person type a code.
+func (s *Source) ask(ctx context.Context, serial, said string) error {
+	for range mfaTries {
+		answer, err := s.spec.Prompt(ctx, said+"MFA code for "+serial+": ")
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			return permanently("", "MFA code: %v", deepest(err))
+		}
+		if code := strings.ReplaceAll(strings.TrimSpace(answer), " ", ""); len(code) == 6 && lastCode([]byte(code)) == code {
+			s.mfa.typed, s.mfa.typedAt = code, time.Now()
+			return nil
+		}
+		said = "A code has six digits. "
+	}
+	return permanently("", "MFA code: nothing of six digits was typed")
+}
+
+// authenticate exchanges the keys of a user for a session of theirs with MFA. One
+// code serves all roles that are assumed from it, until it ends.
+func (s *Source) authenticate(ctx context.Context, f *found, base aws.Credentials) (aws.Credentials, error) {
+	m := &s.mfa
+	if m.of == f.mfa+" "+base.AccessKeyID {
+		left := m.session.Expires.Sub(s.serverTime())
+		// Without roles it is itself what is kept fresh.
+		if (m.fresh || len(f.roles) > 0) && left > mfaLeft {
+			m.fresh = false
+			return m.session, nil
+		}
+	}
+	if err := s.newSession(ctx, f, base); err != nil {
+		return aws.Credentials{}, err
+	}
+	return m.session, nil
+}
+
+func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials) error {
+	if !base.HasKeys() {
+		return errEmpty
+	}
+	if base.SessionToken != "" {
+		return permanently("leave MFA out, or take the keys of a user for the source: AWS gives no such session to a role or another session",
+			"an MFA session can only be begun with the long-term keys of a user, and these are temporary")
+	}
+	used, err := openUsed(ctx, f.mfa)
+	if err != nil {
+		return err
+	}
+	defer used.close()
+	code, err := s.code(ctx, f, used)
+	if err != nil {
+		return err
+	}
+	session, err := s.getSessionToken(ctx, f, base, code)
+	var refusal *codeError
+	refused := errors.As(err, &refusal)
+	if err == nil || refused {
+		// Only an answer uses a code up. One that was lost on the way will be
+		// refused the next time, which is then an answer.
+		s.mfa.typed = ""
+		used.burn(code, s.serverTime())
+	}
+	if err != nil {
+		if s.mfa.refused++; !refused {
+			s.mfa.refused = 0
+		}
+		if refused && s.mfa.refused >= mfaTries {
+			refusal.known.permanent = true
+		}
+		return err
+	}
+	s.mfa.session, s.mfa.of, s.mfa.fresh, s.mfa.refused = session, f.mfa+" "+base.AccessKeyID, false, 0
+	return nil
+}
+
+// getSessionToken is the call of STS.
+func (s *Source) getSessionToken(ctx context.Context, f *found, base aws.Credentials, code string) (aws.Credentials, error) {
+	life := s.spec.MFA.Session
+	if life == 0 {
+		life = mfaSession
+	}
+	step := &roleError{step: "MFA session with " + f.mfa, hide: []string{base.SecretAccessKey, code}}
+	out, err := f.client.GetSessionToken(ctx, &sts.GetSessionTokenInput{
+		SerialNumber: aws.String(f.mfa), TokenCode: aws.String(code), DurationSeconds: aws.Int32(int32(life / time.Second)),
+	}, regionFor(f.mfa), func(o *sts.Options) { o.Credentials = credentials.StaticCredentialsProvider{Value: base} })
+	if err != nil {
+		step.err = s.refusedCode(err)
+		return aws.Credentials{}, step
+	}
+	c, ok := fromSTS(out.Credentials, "GetSessionToken")
+	if !ok {
+		step.err = errUnreadable
+		return c, step
+	}
+	return c, nil
+}
+
+// codeError is the refusal of a code: another one may do.
+type codeError struct{ known judged }
+
+func (e *codeError) Error() string { return e.known.text }
+func (e *codeError) Unwrap() error { return &e.known }
+
+// refusedCode tells what AWS says of the code and the device from everything else.
+func (s *Source) refusedCode(err error) error {
+	a, ok := answerOf(err)
+	switch {
+	case !ok:
+		return err
+	case strings.Contains(a.message, "invalid MFA one time pass code"):
+		hint := "does the command print the code of this device?"
+		switch m := s.spec.MFA; {
+		case m.TOTPFile != "":
+			hint = "is that the secret of this device?"
+		case !m.automatic():
+			hint = "type the code that the device shows now"
+		}
+		if skew := skewHint(s.Skew()); skew != "" && s.spec.MFA.TOTPFile == "" {
+			hint = skew + ", if the codes are made here"
+		}
+		return &codeError{judged{verdict{text: a.String(), hint: hint}}}
+	case strings.Contains(a.message, "MultiFactorAuthentication"):
+		return permanently("the device must be one of the user whose keys these are: `aws iam list-mfa-devices` shows them", "%s", a)
+	case strings.Contains(a.message, "durationSeconds"), strings.Contains(a.message, "DurationSeconds"):
+		return permanently("--mfa-session takes 15m to 36h, at most 1h with the keys of the account's root user", "%s", a)
+	}
+	return err
+}
+
+// serverTime is now, on the clock of whoever answered last.
+func (s *Source) serverTime() time.Time { return time.Now().Round(0).Add(-s.Skew()) }

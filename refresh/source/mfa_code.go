@@ -1,0 +1,112 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+const (
+	// mfaCommandTimeout leaves time to touch a key.
+	mfaCommandTimeout = 30 * time.Second
+
+	// period is how long a code is shown, with the devices that AWS supports.
+	period = 30 * time.Second
+)
+
+// code gets one that has not been used.
+func (s *Source) code(ctx context.Context, f *found, used *used) (string, error) {
+	m := s.spec.MFA
+	switch {
+	case m.TOTPFile != "":
+		return s.totpCode(ctx, used)
+	case len(m.Command) > 0:
+		return s.commandCode(ctx, used)
+	}
+	typed, fits := s.mfa.typed, time.Since(s.mfa.typedAt) < typedLife
+	s.mfa.typed = ""
+	switch {
+	case typed == "" || !fits:
+		return "", s.nobody(f)
+	case used.has(typed, s.serverTime()):
+		return "", &codeError{judged{verdict{text: "That code was used already", hint: "wait for the next one"}}}
+	}
+	s.mfa.typed = typed // until it is answered
+	return typed, nil
+}
+
+// nobody is for when the command has the terminal.
+func (s *Source) nobody(f *found) error {
+	const hint = "start again; --mfa-command and --mfa-totp-file give codes without a person, --mfa-session 36h makes one last"
+	if end := s.mfa.session.Expires; !end.IsZero() {
+		return permanently(hint, "the MFA session with %s ends at %s, and nobody can be asked for a code while the command runs", f.mfa, end.Format(time.RFC3339))
+	}
+	return permanently(hint, "an MFA code of %s is needed, and nobody can be asked for it while the command runs", f.mfa)
+}
+
+func (s *Source) totpCode(ctx context.Context, used *used) (string, error) {
+	t := s.mfa.totp
+	if t == nil {
+		var err error
+		if t, err = openTOTP(s.spec.MFA.TOTPFile); err != nil {
+			return "", err
+		}
+		if t.once {
+			s.mfa.totp = t
+		}
+	}
+	for {
+		now := s.serverTime()
+		code := t.at(now)
+		if !used.has(code, now) && !used.later(now) {
+			return code, nil
+		}
+		if err := untilNext(ctx, now, t.period); err != nil {
+			return "", err
+		}
+	}
+}
+
+func (s *Source) commandCode(ctx context.Context, used *used) (string, error) {
+	for {
+		out, err := s.run(ctx, s.spec.MFA.Command, mfaCommandTimeout)
+		if err != nil {
+			return "", &commandError{name: "MFA command " + program(s.spec.MFA.Command) + ": ", err: err}
+		}
+		code, now := lastCode(out), s.serverTime()
+		if code == "" {
+			return "", permanently("it must print the code on its standard output", "MFA command %s: prints no number of six digits", program(s.spec.MFA.Command))
+		}
+		if !used.has(code, now) {
+			return code, nil
+		}
+		if err := untilNext(ctx, now, period); err != nil {
+			return "", err
+		}
+	}
+}
+
+// untilNext waits until other codes are shown.
+func untilNext(ctx context.Context, now time.Time, period time.Duration) error {
+	next := now.Truncate(period).Add(period)
+	wait := time.NewTimer(next.Sub(now) + 10*time.Millisecond)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the next code: %w", ctx.Err())
+	}
+}
+
+var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
+
+// lastCode is the last number of six digits that stands alone, "" if there is none.
+func lastCode(text []byte) string {
+	all := sixDigits.FindAll(text, -1)
+	if len(all) == 0 {
+		return ""
+	}
+	return string(all[len(all)-1])
+}
