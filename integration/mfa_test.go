@@ -1,0 +1,148 @@
+//go:build unix
+
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// mfaServer is the little of STS that MFA needs: 123456 is right, once.
+func mfaServer(t *testing.T) *httptest.Server {
+	t.Helper()
+	var mu sync.Mutex
+	used := false
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		r.ParseForm()
+		w.Header().Set("Content-Type", "text/xml")
+		action := r.Form.Get("Action")
+		if action == "GetSessionToken" && (r.Form.Get("TokenCode") != "123456" || used) {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>MultiFactorAuthentication failed with invalid MFA one time pass code. </Message></Error></ErrorResponse>`)
+			return
+		}
+		used = used || action == "GetSessionToken"
+		fmt.Fprintf(w, `<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult><Credentials><AccessKeyId>ASIA%[1]s</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>%[2]s</Expiration></Credentials></%[1]sResult></%[1]sResponse>`,
+			action, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// atTerminal runs brs-exec with a terminal that is not its standard input,
+// output or error. typed is what a person types at each prompt.
+func atTerminal(t *testing.T, w *world, typed []string, args ...string) (screen, stdout string, state *os.ProcessState) {
+	t.Helper()
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	cmd := exec.Command(brsExec(t), args...)
+	cmd.Env = w.environ()
+	var out, errs output
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.ExtraFiles = []*os.File{slave}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 3}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slave.Close()
+	var seen output
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		buf := make([]byte, 1024)
+		for {
+			n, err := master.Read(buf)
+			seen.Write(buf[:n])
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for i, answer := range typed {
+		eventually(t, patience, fmt.Sprintf("prompt %d", i+1), func() bool {
+			return strings.Count(seen.String(), "MFA code for") == i+1
+		})
+		if sig, ok := strings.CutPrefix(answer, "signal "); ok && sig == "TERM" {
+			cmd.Process.Signal(syscall.SIGTERM)
+		} else {
+			fmt.Fprint(master, answer)
+		}
+	}
+	cmd.Wait()
+	master.SetReadDeadline(time.Now()) // other programs may have inherited the terminal
+	<-read
+	if errs.String() != "" {
+		t.Logf("standard error: %s", errs.String())
+	}
+	return seen.String() + errs.String(), out.String(), cmd.ProcessState
+}
+
+func TestMFAPrompt(t *testing.T) {
+	t.Parallel()
+	const device = "arn:aws:iam::123456789012:mfa/ann"
+	args := []string{"--mfa-serial", device, "--role-arn", roleARN, "--", "sh", "-c", "grep -c ASIAAssumeRole \"$AWS_SHARED_CREDENTIALS_FILE\""}
+	tests := []struct {
+		name   string
+		typed  []string
+		screen string
+		stdout string
+		code   int
+		signal syscall.Signal
+	}{
+		{"typed", []string{"123456\n"}, "brs-exec: MFA code for " + device + ": 123456", "1\n", 0, 0},
+		{"mistyped", []string{"654321\n", "123456\n"}, "invalid MFA one time pass code. MFA code for " + device, "1\n", 0, 0},
+		{"no number", []string{"what?\n", "123456\n"}, "A code has six digits. MFA code for", "1\n", 0, 0},
+		{"three times wrong", []string{"111111\n", "222222\n", "333333\n"}, "hint: type the code that the device shows now", "", 125, 0},
+		{"end of file", []string{"\x04"}, "MFA code: EOF", "", 125, 0},
+		{"Ctrl-C", []string{"\x03"}, "^C", "", 0, syscall.SIGINT},
+		{"told to end", []string{"signal TERM"}, "", "", 0, syscall.SIGTERM},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Hour)
+			w.env["AWS_ENDPOINT_URL"] = mfaServer(t).URL
+			screen, stdout, state := atTerminal(t, w, tt.typed, args...)
+			if !strings.Contains(screen, tt.screen) || !strings.HasSuffix(stdout, tt.stdout) || tt.stdout == "" && stdout != "" {
+				t.Errorf("screen %q, standard output %q; want %q, %q", screen, stdout, tt.screen, tt.stdout)
+			}
+			status := state.Sys().(syscall.WaitStatus)
+			if tt.signal != 0 && status.Signal() != tt.signal || tt.signal == 0 && status.ExitStatus() != tt.code {
+				t.Errorf("ended with %v, want code %d or signal %v", state, tt.code, tt.signal)
+			}
+			if left := w.tree(w.run); len(left) > 0 {
+				t.Errorf("left behind: %q", left)
+			}
+		})
+	}
+}
+
+// Without a terminal nobody is asked, and the command is not started.
+func TestMFANoTerminal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	cmd := exec.Command(brsExec(t), "--mfa-serial", "x", "--", "true")
+	cmd.Env = w.environ()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	out, _ := cmd.CombinedOutput()
+	const want = "brs-exec: error: an MFA code of x is needed, and there is no terminal to ask for it\n" +
+		"brs-exec: hint: pass --mfa-command COMMAND or --mfa-totp-file FILE, or start it in a terminal\n"
+	if string(out) != want || cmd.ProcessState.ExitCode() != 125 {
+		t.Errorf("%v, output %q, want %q", cmd.ProcessState, out, want)
+	}
+}
