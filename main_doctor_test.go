@@ -69,14 +69,14 @@ func TestDoctor(t *testing.T) {
 		"bin/python3.11": native, "bin/sh": native, "job.py": "import boto3\nboto3.Session(profile_name='prod')\n",
 		"lib/python3.11/site-packages/botocore-1.43.11.dist-info/METADATA": "",
 		"home/.aws/config":      "[profile prod]\nrole_arn = arn:aws:iam::123456789012:role/App\nsource_profile = base\nregion = eu-west-1\n",
-		"home/.aws/credentials": "[base]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = secret\n",
+		"home/.aws/credentials": "[base]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = s3kr1t\n",
 	}
 	process := map[string]string{
-		"home/.aws/config":      "[default]\ncredential_process = ROOT/bin/gone --secret=x\nregion = eu-west-1\n[profile both]\ncredential_process = true\naws_access_key_id = AKIA\naws_secret_access_key = s\n",
+		"home/.aws/config":      "[default]\ncredential_process = ROOT/bin/gone --secret=s3kr1t\nregion = eu-west-1\n[profile both]\ncredential_process = true\naws_access_key_id = AKIA\naws_secret_access_key = s3kr1t\n",
 		"home/.aws/credentials": "", "bin/rclone": native, "bin/env": native, "home/.config/rclone/rclone.conf": "[mine]\ntype = s3\nprovider = AWS\n[yours]\ntype = s3\nenv_auth = true\n",
 		"bin/job": native + "/aws-config-1.5/", "bin/sudo": native, "bin/ruby": native, "lib/ruby/gems/3.1.0/specifications/aws-sdk-core-3.100.0.gemspec": "",
 	}
-	keys := map[string]string{"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "token", "AWS_REGION": "eu-west-1"}
+	keys := map[string]string{"AWS_ACCESS_KEY_ID": "ASIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s3kr1t", "AWS_SESSION_TOKEN": "token", "AWS_REGION": "eu-west-1"}
 	tools := map[string]string{
 		"bin/sh": native, "bin/s3cmd": native, "bin/curl": native, "bin/gosu": native, "bin/s5cmd": native, "bin/cat": native, "bin/duckdb": native,
 		"home/.s3cfg": "access_key = x\n", ".env": "export AWS_ACCESS_KEY_ID=x\n",
@@ -100,7 +100,8 @@ func TestDoctor(t *testing.T) {
 		{"doctor-script.golden", keys, tools, []string{"--", "./nightly"}, 1},
 		{"doctor-restart.golden", keys, tools, []string{"--deliver", "env", "--on-refresh", "restart", "--role-arn", "arn:aws:iam::123456789012:role/App", "--", "s3cmd"}, 1},
 		{"doctor-boto.golden", keys, tools, []string{"--", "old"}, 1},
-		{"doctor-broken.golden", nil, map[string]string{"home/.aws/config": "[default]\nregion = x\n", "home/.aws/credentials": "aws_access_key_id = secret\n"}, []string{"--", "gone"}, 1},
+		{"doctor-broken.golden", nil, map[string]string{"home/.aws/config": "[default]\nregion = x\n", "home/.aws/credentials": "aws_access_key_id = s3kr1t\n"}, []string{"--", "gone"}, 1},
+		{"doctor-mfa.golden", nil, python, []string{"--profile", "base", "--mfa-serial", "arn:aws:iam::123456789012:mfa/me", "--mfa-command", "gone --now", "--region", "x"}, 1},
 		{"doctor-missing.golden", nil, python, []string{"--profile", "prdo"}, 1},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
@@ -113,7 +114,7 @@ func TestDoctor(t *testing.T) {
 			if after := listing(t, root); after != before {
 				t.Errorf("doctor has changed the files from\n%s\nto\n%s", before, after)
 			}
-			if strings.Contains(stdout, "secret") && !strings.Contains(stdout, "secret_access_key") {
+			if strings.Contains(stdout, "s3kr1t") {
 				t.Error("a secret was printed")
 			}
 			t.Chdir(here)

@@ -41,7 +41,8 @@ type habit struct {
 	// client takes and comes back to, the capital if it takes a set from there
 	// and never asks again, - if it finds nothing, ? if that is not known.
 	cells string
-	tried string // the cells that were tried: from this version on; "" none
+	tried string // the version from which on this was tried; "" is none
+	only  string // the delivery that was tried, "" is all
 	shell bool
 	// noEnv is set for the few that do not look at AWS_ACCESS_KEY_ID.
 	noEnv bool
@@ -62,7 +63,7 @@ func about(delivery, why string) string {
 func habits(id string) []habit {
 	switch id {
 	case "botocore":
-		return []habit{{cells: "ppFeI", tried: "1.29.27", why: "imds: it extends credentials that have less than 25 minutes left, and uses them dead"}}
+		return []habit{{cells: "ppFeI", tried: "1.20.112", why: "imds: it extends credentials that have less than 25 minutes left, and uses them dead"}}
 	case "awscli":
 		return []habit{{cells: "ppFeI", tried: "1", why: "imds: it extends credentials that have less than 25 minutes left, and uses them dead"}}
 	case "boto":
@@ -74,13 +75,13 @@ func habits(id string) []habit {
 			{cells: "ppFei", tried: "1.55.8", shell: true, why: "code that makes its own NewSharedCredentials needs --deliver file"},
 		}
 	case "s5cmd", "goofys": // built with version 1 of Go's SDK, if its modules do not tell more
-		return []habit{{cells: "ppFei", shell: true}}
+		return []habit{{cells: "ppFei", tried: "0", only: "auto", shell: true}}
 	case "go2":
 		return []habit{{cells: "ppFei", tried: "1.33.16", shell: true}}
 	case "go2-core":
 		return []habit{{cells: "?????", why: "the SDK is in it without its config package: the program finds credentials in a way of its own"}}
 	case "js2":
-		return []habit{{cells: "epfei", tried: "2.1693.0", why: "file: one call fails with each set that ends, and is retried"}}
+		return []habit{{cells: "epfe?", tried: "2.1693.0", why: "file: one call fails with each set that ends, and is retried"}}
 	case "js3":
 		return []habit{{cells: "ppFei", tried: "3.972.97", shell: true}}
 	case "java1":
@@ -105,11 +106,11 @@ func habits(id string) []habit {
 	case "rust":
 		return []habit{{cells: "ppFei", tried: "0", shell: true}}
 	case "object_store":
-		return []habit{{cells: "e----", why: "it knows no files, and needs the endpoint with its token file, which only auto gives"}}
+		return []habit{{cells: "e----", tried: "0", only: "auto", why: "it knows no files, and needs the endpoint with its token file, which only auto gives"}}
 	case "crt":
 		return []habit{{cells: "ppfei", tried: "0", shell: true, why: "file: it reads it again every 15 minutes"}}
 	case "cpp":
-		return []habit{{cells: "ppfe?", shell: true, why: "file: it reads it again every 5 minutes"}}
+		return []habit{{cells: "ppfe?", tried: "0", only: "auto", shell: true, why: "file: it reads it again every 5 minutes"}}
 	case "dotnet":
 		return []habit{
 			{before: "4", cells: "ppF??", shell: true},
@@ -137,11 +138,11 @@ func habits(id string) []habit {
 	case "gdal":
 		return []habit{
 			{before: "3.9", cells: "--f--", tried: "3.6", why: "file: it reads it again each time it opens something"},
-			{before: "3.12", cells: "e-fe-"},
+			{before: "3.12", cells: "e-fe-", tried: "3.10", only: "auto"},
 			{cells: "epfe-"},
 		}
 	case "duckdb":
-		return []habit{{cells: "?????", why: "only with CREATE SECRET (TYPE s3, PROVIDER credential_chain, REFRESH auto), and then when it opens a file"}}
+		return []habit{{cells: "?????", why: "with CREATE SECRET (TYPE s3, PROVIDER credential_chain, REFRESH auto) it asks for a new set when one has ended; any other secret dies"}}
 	case "fluent-bit":
 		return []habit{{cells: "ppfe-"}}
 	case "envoy":
@@ -155,6 +156,8 @@ func habits(id string) []habit {
 		}
 	case "s3fs-fuse":
 		return []habit{{cells: "-----", noEnv: true, why: "it reads its own password file, and no variable changes that"}}
+	case "kept": // given the keys by a script that reads them anew
+		return []habit{{cells: "fffff", tried: "0", only: "auto", why: "the section [brs-static], which its script reads"}}
 	case "curl":
 		return []habit{{cells: "-----", noEnv: true, why: "it has the keys that it is given on its command line (--aws-sigv4, --user)"}}
 	}
@@ -173,7 +176,7 @@ func (c Client) Under(delivery string) (v Verdict, ok bool) {
 	if c.Version != "" {
 		row = rows[slices.IndexFunc(rows, func(h habit) bool { return h.before == "" || Older(c.Version, h.before) })]
 	}
-	v = Verdict{Why: about(delivery, row.why), Shell: row.shell, Tried: row.tried != "" && (c.Version == "" || !Older(c.Version, row.tried))}
+	v = Verdict{Why: about(delivery, row.why), Shell: row.shell, Tried: row.tried != "" && (row.only == "" || row.only == delivery) && (c.Version == "" || !Older(c.Version, row.tried))}
 	if delivery == "env" {
 		if !row.noEnv {
 			v.Takes, v.Why = Environ, "" // and never again: the environment of a process does not change

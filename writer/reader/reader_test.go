@@ -107,7 +107,7 @@ func TestLook(t *testing.T) {
 		{
 			"virtual environment", venv, nil, []string{"venv/bin/python", "-u", "-W", "ignore", "job.py", "--profile", "x"},
 			"run ROOT/venv/bin/python → ROOT/job.py (Python 3.11)\nclient botocore: botocore 1.43.11 named\nclient awscli: AWS CLI 1.45.11 installed\n" +
-				"client cpp: pyarrow (AWS SDK for C++), as of pyarrow 18.0.0 installed\ntrap profile x in job.py --profile\n",
+				"client cpp: pyarrow 18.0.0 (AWS SDK for C++) installed\ntrap profile x in job.py --profile\n",
 		},
 		{
 			"console script", venv, nil, []string{"venv/bin/aws", "s3", "ls", "--profile=prod"},
@@ -116,12 +116,12 @@ func TestLook(t *testing.T) {
 		{
 			"what a script does", venv, nil, []string{"venv/bin/python", "trap.py"},
 			"run ROOT/venv/bin/python → ROOT/trap.py (Python 3.11)\nclient botocore: botocore 1.43.11 named\nclient awscli: AWS CLI 1.45.11 installed\n" +
-				"client cpp: pyarrow (AWS SDK for C++), as of pyarrow 18.0.0 installed\n" +
+				"client cpp: pyarrow 18.0.0 (AWS SDK for C++) installed\n" +
 				"trap profile prod in ROOT/trap.py\ntrap copy get_frozen_credentials() in ROOT/trap.py\ntrap keys aws_access_key_id= in ROOT/trap.py\n",
 		},
 		{
 			"a module", venv, nil, []string{"venv/bin/python", "-Im", "awscli", "s3"},
-			"run ROOT/venv/bin/python (Python 3.11)\nclient awscli: AWS CLI 1.45.11 named\nclient botocore: botocore 1.43.11 installed\nclient cpp: pyarrow (AWS SDK for C++), as of pyarrow 18.0.0 installed\n",
+			"run ROOT/venv/bin/python (Python 3.11)\nclient awscli: AWS CLI 1.45.11 named\nclient botocore: botocore 1.43.11 installed\nclient cpp: pyarrow 18.0.0 (AWS SDK for C++) installed\n",
 		},
 		{
 			"system packages seen from a virtual environment", tree{
@@ -167,6 +167,17 @@ func TestLook(t *testing.T) {
 			"run ROOT/bin/sh (sh)\ntrap variable AWS_ACCESS_KEY_ID in the text of -ec\n" +
 				"  run ROOT/bin/curl ()\n  client curl: curl named\n  run ROOT/bin/s3cmd (native code)\n  client s3cmd: s3cmd named\n" +
 				"  run ROOT/bin/gosu → ROOT/bin/s3cmd (native code)\n  client s3cmd: s3cmd named\n  trap user gosu in gosu\n",
+		},
+		{
+			"script that moves", tree{
+				"bin/sh*": native, "run.sh": "cd sub\n. venv/bin/activate\npython job.py\n", "sub/job.py": "import boto3", "sub/venv/bin/activate": "", "sub/venv/bin/python*": native,
+				"sub/venv/pyvenv.cfg": "home = /x\n", "sub/venv/lib/python3.11/site-packages/botocore-1.40.0.dist-info/x": "",
+			}, nil, []string{"sh", "run.sh"},
+			"run ROOT/bin/sh → ROOT/run.sh (sh)\n  run ROOT/sub/venv/bin/python → ROOT/sub/job.py (Python 3.11)\n  client botocore: botocore 1.40.0 named\n",
+		},
+		{
+			"script that reads the keys anew", tree{"bin/sh*": native, "bin/curl*": native}, nil, []string{"sh", "-c", "curl --aws-sigv4 x --user \"$(sed -n '/brs-static/,$p' f)\""},
+			"run ROOT/bin/sh (sh)\n  run ROOT/bin/curl ()\n  client kept: curl named\n",
 		},
 		{
 			"script without a first line", tree{"bin/sh*": native, "job*": "s3fs x\n", "bin/s3fs*": native}, nil, []string{"./job"},
@@ -339,4 +350,99 @@ func TestJar(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHabits checks the form of the table: letters that are known, versions that
+// go up, a last row for all that is newer.
+func TestHabits(t *testing.T) {
+	ids := strings.Fields("botocore awscli boto go1 s5cmd goofys go2 go2-core js2 js3 java1 java2 ruby rust object_store crt cpp dotnet php kotlin " +
+		"minio-go rclone terraform nextflow s3a gdal duckdb fluent-bit envoy mc s3cmd s3fs-fuse curl kept")
+	for _, id := range ids {
+		rows := habits(id)
+		if len(rows) == 0 {
+			t.Errorf("%s: no row", id)
+			continue
+		}
+		for i, row := range rows {
+			last := i == len(rows)-1
+			if (row.before == "") != last || i > 0 && !last && !Older(rows[i-1].before, row.before) {
+				t.Errorf("%s: row %d holds before %q, in no order", id, i, row.before)
+			}
+			if len(row.cells) != 5 || strings.Trim(row.cells, "pPeEfFiI-?") != "" {
+				t.Errorf("%s: cells %q", id, row.cells)
+			}
+		}
+	}
+	if habits("unheard-of") != nil {
+		t.Error("rows for an unknown client")
+	}
+}
+
+func TestUnder(t *testing.T) {
+	for _, test := range []struct {
+		id, version, delivery string
+		want                  Verdict
+		helps                 string
+	}{
+		{"botocore", "1.43.11", "auto", Verdict{Takes: Process, Outlives: true, Tried: true}, "auto endpoint process"},
+		{"botocore", "1.19", "auto", Verdict{Takes: Process, Outlives: true}, "auto endpoint process"},
+		{"botocore", "", "file", Verdict{Takes: File, Tried: true}, "auto endpoint process"},
+		{"java2", "2.20.53", "file", Verdict{Takes: File, Outlives: true, Shell: true}, "auto endpoint file process imds"},
+		{"java2", "2.20.54", "file", Verdict{Takes: File, Shell: true}, "auto endpoint process imds"},
+		{"java2", "", "file", Verdict{Takes: Unclear, Shell: true, Versions: true}, "auto endpoint process imds"},
+		{"ruby", "3.168.1", "endpoint", Verdict{Takes: None, Shell: true, Tried: true, Why: "its variable came with 3.171.0"}, "auto process"},
+		{"minio-go", "7.0.40", "auto", Verdict{Takes: Endpoint, Outlives: true}, "auto endpoint"},
+		{"minio-go", "", "auto", Verdict{Takes: Either, Outlives: true}, "auto endpoint"},
+		{"gdal", "3.6.2", "auto", Verdict{Takes: None, Tried: true}, "file"},
+		{"s3cmd", "2.3.0", "env", Verdict{Takes: Environ, Tried: true}, ""},
+		{"mc", "", "env", Verdict{Takes: None, Why: "it uses the keys of its aliases and MC_HOST_ variables, and no others"}, ""},
+	} {
+		c := Client{ID: test.id, Version: test.version}
+		got, ok := c.Under(test.delivery)
+		if diff := cmp.Diff(test.want, got); !ok || diff != "" {
+			t.Errorf("%s %q under %s (-want +got):\n%s", test.id, test.version, test.delivery, diff)
+		}
+		if helps := strings.Join(c.Helps(), " "); helps != test.helps {
+			t.Errorf("%s %q: helped by %q, want %q", test.id, test.version, helps, test.helps)
+		}
+	}
+	if _, ok := (Client{ID: "botocore"}).Under("mail"); ok {
+		t.Error("a verdict for an unknown delivery")
+	}
+}
+
+func TestOlder(t *testing.T) {
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{"1.9", "1.10", true}, {"1.10", "1.9", false}, {"1.26", "1.26.3", true}, {"2.0.0-rc1", "2.0.0", false}, {"v1.2.3", "1.2.3", false},
+		{"", "1", true}, {"7.0.40-0.20220101", "7.0.50", true}, {"99999999999999999999", "1", true},
+	} {
+		if got := Older(test.a, test.b); got != test.want {
+			t.Errorf("Older(%q, %q) = %v, want %v", test.a, test.b, got, test.want)
+		}
+	}
+}
+
+// FuzzCommands holds the shell parser to coming to an end, and to words that
+// were there.
+func FuzzCommands(f *testing.F) {
+	for _, seed := range []string{"a b; c", "a \"$(b 'c')\" `d`", "a <<E\nb\nE\nc", "case x in y) z;; esac", "a >b 2>&1 | c & d", "'", "\"", "$(", "`", "\\", "<<", "a #b\nc", "x=$((1<<2)) y", "a <(b) >$(c)"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		total := 0
+		for _, words := range commandsOf(text) {
+			if len(words) == 0 {
+				t.Error("a command without a word")
+			}
+			for _, w := range words {
+				total += len(w)
+			}
+		}
+		if total > len(text) {
+			t.Errorf("%d bytes of words in %d of text", total, len(text))
+		}
+	})
 }

