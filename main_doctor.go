@@ -53,6 +53,7 @@ type doctor struct {
 	source   *source.Source
 	look     *reader.Report // nil without a command
 	profile  string         // that the command would find
+	size     int            // of what a credential_process would print; 0 if no set was asked for
 }
 
 func (d *doctor) ok(about, format string, args ...any) { d.add("ok", about, "", format, args...) }

@@ -109,11 +109,25 @@ func (d *doctor) client(about string, c reader.Client, certain bool) {
 	if v.Takes == reader.Process && v.Shell {
 		d.needsShell(about, c)
 	}
+	if most := outputLimit(c); v.Takes == reader.Process && d.size > most && most > 0 {
+		d.problem(about, d.with("--deliver endpoint"), "%s reads at most %d bytes from a credential_process, and a set of this source takes %d", c, most, d.size)
+	}
 }
 
 // trial is how to find out what cannot be told.
 func (d *doctor) trial() string {
 	return "try it on credentials that live 20 seconds: brs-exec demo -- " + d.command
+}
+
+// outputLimit is how much a client reads from a credential_process; 0 is enough.
+func outputLimit(c reader.Client) int {
+	switch {
+	case c.ID != "go1":
+		return 0
+	case c.Version != "" && reader.Older(c.Version, "1.25.42"):
+		return 1 << 10
+	}
+	return 8 << 10
 }
 
 // remedy is the flag that helps a client.

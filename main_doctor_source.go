@@ -17,6 +17,7 @@ import (
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/source"
+	"brs-exec/writer"
 )
 
 // examineSource says from where and as whom, and what stands in the way of that.
@@ -184,6 +185,9 @@ func (d *doctor) ask(ctx context.Context) {
 	if err != nil {
 		d.problem("source", hintOf(err), "%s: %v", d.source.Describe(), err)
 		return
+	}
+	if line, err := writer.FormatProcess(creds, time.Now()); err == nil {
+		d.size = len(line)
 	}
 	whose := ""
 	cfg, err := config.LoadDefaultConfig(ctx,

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"brs-exec/refresh/plan"
+	"brs-exec/writer/reader"
 )
 
 // doctorWorld is a home, a path and an environment of their own for doctor.
@@ -156,6 +159,24 @@ func TestDoctorUsage(t *testing.T) {
 	for _, args := range [][]string{{"x", "--", "y"}, {"--deliver", "mail"}, {"--nonsense"}} {
 		if stdout, stderr, code := runQuietly(append([]string{"doctor"}, args...)...); code != exitFailed || stdout != "" || stderr == "" {
 			t.Errorf("doctor %q: exit code %d, standard output %q, standard error %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// TestDoctorOutputLimit is about sets that are too long for some versions of a
+// client.
+func TestDoctorOutputLimit(t *testing.T) {
+	for _, test := range []struct {
+		id, version string
+		size        int
+		problem     bool
+	}{
+		{"go1", "1.55.8", 9000, true}, {"go1", "1.55.8", 2000, false}, {"go1", "1.25.0", 2000, true}, {"go1", "1.25.0", 0, false}, {"botocore", "1.43.0", 9000, false},
+	} {
+		d := &doctor{plan: &plan.Plan{}, deliver: "auto", size: test.size}
+		d.client("command", reader.Client{ID: test.id, Version: test.version, Named: true}, true)
+		if got := slices.ContainsFunc(d.findings, func(f finding) bool { return strings.Contains(f.Text, "from a credential_process, and a set") }); got != test.problem {
+			t.Errorf("%s %s with a set of %d bytes: a problem: %v, want %v", test.id, test.version, test.size, got, test.problem)
 		}
 	}
 }

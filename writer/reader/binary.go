@@ -7,7 +7,6 @@ import (
 	"debug/macho"
 	"debug/pe"
 	"io"
-	"os"
 	"path"
 	"path/filepath"
 	"runtime/debug"
@@ -227,7 +226,7 @@ func (l *looker) scan(file string) {
 
 // contains tells which of the texts are in a file; nil if it cannot be read.
 func contains(file string, texts []string) []bool {
-	f, err := os.Open(file)
+	f, err := open(file)
 	if err != nil {
 		return nil
 	}

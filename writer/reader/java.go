@@ -113,11 +113,19 @@ func (l *looker) artifact(name, version, where string) bool {
 
 // jar looks into an archive, and returns those that its manifest asks for.
 func (l *looker) jar(file string) (more []string) {
-	z, err := zip.OpenReader(file)
+	opened, err := open(file)
 	if err != nil {
 		return nil
 	}
-	defer z.Close()
+	defer opened.Close()
+	info, err := opened.Stat()
+	if err != nil {
+		return nil
+	}
+	z, err := zip.NewReader(opened, info.Size())
+	if err != nil {
+		return nil
+	}
 	unnamed := map[string]Client{}
 	for _, f := range z.File {
 		switch {

@@ -292,15 +292,28 @@ func runnable(path string) error {
 	switch {
 	case err != nil:
 		return err.(*fs.PathError).Err
-	case info.IsDir(), info.Mode().Perm()&0o111 == 0 && os.PathSeparator == '/':
+	case !info.Mode().IsRegular(), info.Mode().Perm()&0o111 == 0 && os.PathSeparator == '/':
 		return fs.ErrPermission
 	}
 	return nil
 }
 
+// open opens a regular file. Another kind is the command's: to read from a pipe
+// would take what is in it, and to open one can take for ever.
+func open(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fs.ErrInvalid
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
 // head is the beginning of a file.
 func (l *looker) head(path string) string {
-	f, err := os.Open(path)
+	f, err := open(path)
 	if err != nil {
 		return ""
 	}
@@ -314,14 +327,11 @@ func isText(head string) bool { return !strings.ContainsRune(head, 0) }
 
 // text reads a script; "" if it is none.
 func (l *looker) text(path string) string {
-	f, err := os.Open(path)
+	f, err := open(path)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return ""
-	}
 	b, err := io.ReadAll(io.LimitReader(f, textLimit))
 	if err != nil || !isText(string(b)) {
 		return ""
