@@ -25,6 +25,7 @@ type order struct {
 	Cell     cell
 	Places   places
 	Isolated bool
+	Log      bool // print the server's log on standard error
 }
 
 const orderVariable = "BRS_EXEC_COMPAT_CELL"
@@ -37,8 +38,8 @@ var errNoNamespace = errors.New("needs a network namespace, which this user may 
 
 // runCell measures one cell in a process of its own, which starts in a network
 // namespace of its own: it is this program again.
-func (p places) runCell(ctx context.Context, c cell) (result, error) {
-	r, err := p.runCellIn(ctx, order{Cell: c, Places: p, Isolated: true})
+func (p places) runCell(ctx context.Context, c cell, log bool) (result, error) {
+	r, err := p.runCellIn(ctx, order{Cell: c, Places: p, Log: log, Isolated: true})
 	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EINVAL) {
 		return r, err
 	}
@@ -47,7 +48,7 @@ func (p places) runCell(ctx context.Context, c cell) (result, error) {
 		// look for the machine's own.
 		return result{}, errNoNamespace
 	}
-	return p.runCellIn(ctx, order{Cell: c, Places: p})
+	return p.runCellIn(ctx, order{Cell: c, Places: p, Log: log})
 }
 
 func (p places) runCellIn(ctx context.Context, o order) (result, error) {
@@ -79,6 +80,9 @@ func (p places) runCellIn(ctx context.Context, o order) (result, error) {
 			err = ctx.Err()
 		}
 		return result{}, fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	if o.Log {
+		os.Stderr.Write(stderr.Bytes())
 	}
 	var r result
 	err = json.Unmarshal(stdout.Bytes(), &r)

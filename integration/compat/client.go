@@ -31,6 +31,8 @@ type client struct {
 	hold map[string]time.Duration
 	// files is how many small files to make in $DIR/files.
 	files int
+	// noise is how many megabytes of random bytes to make in $DIR/noise.
+	noise int
 	// config is appended to section [default] of the user's config file.
 	config string
 	// reads is set for a client that takes keys from a credentials file alone:

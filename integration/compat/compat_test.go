@@ -103,7 +103,7 @@ func TestJudge(t *testing.T) {
 		{"never asked again", []fakeaws.Call{good(0, "A"), good(19, "A"), bad(21, "A", "ExpiredToken"), bad(22, "A", "ExpiredToken")}, "",
 			result{Outcome: failed, Reason: "ExpiredToken after 21s: it never asked for newer credentials", Calls: 4, Refused: 2, Sets: 1, Watched: 22 * time.Second}},
 		{"recovered", []fakeaws.Call{good(0, "A"), bad(21, "A", "ExpiredToken"), good(22, "B"), good(31, "C"), good(41, "D")}, "",
-			result{Outcome: failed, Reason: "ExpiredToken for 1 of 5 calls, first after 21s; then it went on with newer credentials", Calls: 5, Refused: 1, Sets: 4, Ended: 3, Watched: 41 * time.Second}},
+			result{Outcome: failed, Reason: "ExpiredToken for 1 of 5 calls, first after 21s; each time it went on with newer credentials, and reported no failure", Calls: 5, Refused: 1, Sets: 4, Ended: 3, Watched: 41 * time.Second}},
 		{"the keys of the source", []fakeaws.Call{good(0, "BOOT")}, "",
 			result{Outcome: failed, Reason: "used the keys that brs-exec started from", Calls: 1, Sets: 1}},
 		{"unsigned", []fakeaws.Call{bad(0, "", "AccessDenied")}, "",

@@ -80,7 +80,11 @@ func (l log) why(r *result, refusal fakeaws.Call, first, lastGood time.Time) str
 	after := refusal.Time.Sub(first).Round(time.Second)
 	switch {
 	case lastGood.After(refusal.Time):
-		return fmt.Sprintf("%s for %d of %d calls, first after %v; then it went on with newer credentials", refusal.Code, r.Refused, r.Calls, after)
+		text := fmt.Sprintf("%s for %d of %d calls, first after %v; each time it went on with newer credentials", refusal.Code, r.Refused, r.Calls, after)
+		if r.Reported == 0 && !r.Once {
+			text += ", and reported no failure"
+		}
+		return text
 	case r.Sets == 1:
 		return fmt.Sprintf("%s after %v: it never asked for newer credentials", refusal.Code, after)
 	case r.Sets == 0:

@@ -8,7 +8,7 @@
 // without one refusal in the server's log.
 //
 //	.ci/install-matrix all
-//	go run ./integration/compat [-core] [-only NAME,…] [-channels NAME,…] [-parallel N] [-write]
+//	go run ./integration/compat [-core] [-only NAME,…] [-channels NAME,…] [-parallel N] [-missing] [-binary PATH] [-log] [-write]
 //
 // Each cell runs in a network namespace that has nothing but loopback. Results
 // are kept in $BRS_EXEC_CLIENTS/results.jsonl as they come, the newest of a cell
@@ -41,6 +41,7 @@ func main() {
 	flag.IntVar(&o.parallel, "parallel", 4, "how many cells to run at once")
 	flag.BoolVar(&o.write, "write", false, "write docs/compatibility.md")
 	flag.StringVar(&o.binary, "binary", "", "`path` of the brs-exec to measure (default: built from this tree)")
+	flag.BoolVar(&o.log, "log", false, "print the log of the server on standard error")
 	flag.BoolVar(&o.missing, "missing", false, "only the cells without a result")
 	flag.Parse()
 	o.only, o.channels = names(*only), names(*channels)
@@ -57,10 +58,10 @@ func names(list string) []string {
 }
 
 type options struct {
-	core, write, missing bool
-	only, channels       []string
-	parallel             int
-	binary               string
+	core, write, missing, log bool
+	only, channels            []string
+	parallel                  int
+	binary                    string
 }
 
 // places are where things are on this machine.
@@ -115,7 +116,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	lot := lot{places: p, parallel: o.parallel, done: func(r result) error {
+	lot := lot{places: p, parallel: o.parallel, log: o.log, done: func(r result) error {
 		fmt.Println(r)
 		results = append(results, r)
 		return keepResult(kept, r)
@@ -173,6 +174,7 @@ func choose(o options, p places, have []result) ([]cell, error) {
 type lot struct {
 	places   places
 	parallel int
+	log      bool
 	done     func(result) error // called for one result at a time
 }
 
@@ -186,7 +188,7 @@ func (l lot) run(ctx context.Context, cells []cell) error {
 	for range max(1, l.parallel) {
 		wg.Go(func() {
 			for c := range next {
-				r, err := l.places.runCell(ctx, c)
+				r, err := l.places.runCell(ctx, c, l.log)
 				mu.Lock()
 				if err == nil {
 					err = l.done(r)

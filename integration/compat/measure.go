@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -52,7 +53,7 @@ func measure(ctx context.Context, o order, c client) (result, error) {
 			return result{}, err
 		}
 	}
-	ended, runErr := w.watch(ctx)
+	ended, runErr := w.watch(ctx, &r)
 	r.Asked = asks{Endpoint: -1, IMDS: -1}
 	r.Asked.Process, r.Asked.File = opened.stop()
 	if sniffed != nil {
@@ -61,7 +62,13 @@ func measure(ctx context.Context, o order, c client) (result, error) {
 	if runErr != nil {
 		return result{}, runErr
 	}
-	w.log().judge(&r, ended)
+	l := w.log()
+	if o.Log {
+		for _, call := range l.calls {
+			fmt.Fprintln(os.Stderr, call)
+		}
+	}
+	l.judge(&r, ended)
 	return r, nil
 }
 
@@ -76,7 +83,7 @@ func (w *world) log() log {
 
 // watch runs the client for as long as there is something to learn, and returns
 // how it ended: "" if it had to be told to.
-func (w *world) watch(ctx context.Context) (ended string, err error) {
+func (w *world) watch(ctx context.Context, r *result) (ended string, err error) {
 	argv := w.client.command
 	if w.Cell.Channel != control {
 		argv = append([]string{w.Places.BrsExec, "--role-arn", roleARN, "--deliver", w.Cell.Channel, "--"}, argv...)
@@ -99,6 +106,7 @@ func (w *world) watch(ctx context.Context) (ended string, err error) {
 	defer func() {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-done
+		r.Reported = strings.Count("\n"+stdout.String(), "\nrefused ")
 	}()
 	start := time.Now()
 	tick := time.NewTicker(100 * time.Millisecond)

@@ -39,6 +39,7 @@ type result struct {
 	Life                   time.Duration
 	Watched                time.Duration // from the first call to the last
 	Calls, Refused         int
+	Reported               int  // the failures that the client told of
 	Sets, Ended            int  // key ids used; those that ended before the last accepted call
 	Asked                  asks // how often the client asked for credentials
 	Isolated               bool // ran in a network namespace of its own

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"net"
@@ -49,6 +50,7 @@ func newWorld(o order, c client) (*world, error) {
 		return nil, err
 	}
 	w := &world{order: o, client: c, server: server, dir: dir, run: filepath.Join(dir, "run")}
+	server.PutObject("/jobs/data.csv", []byte("n\n1\n2\n"))
 	w.names = strings.NewReplacer("$DIR", dir, "$ENDPOINT", server.URL(), "$ADDRESS", strings.TrimPrefix(server.URL(), "http://"))
 	if err := w.fill(); err != nil {
 		w.close()
@@ -76,6 +78,11 @@ func (w *world) fill() error {
 	}
 	for i := range w.client.files {
 		files[fmt.Sprintf("files/%03d", i)] = strings.Repeat("x", 1000)
+	}
+	if w.client.noise > 0 {
+		noise := make([]byte, w.client.noise<<20)
+		rand.Read(noise)
+		files["noise"] = string(noise)
 	}
 	for name, content := range files {
 		if err := os.WriteFile(w.path(name), []byte(content), 0o600); err != nil {
@@ -167,7 +174,6 @@ var versionNumber = regexp.MustCompile(`\d+\.\d+(\.\d+)*`)
 // version asks the client.
 func (w *world) version() (string, error) {
 	cmd := w.command(w.client.version...)
-	// go version -m wants a cache directory, and has nothing to do with this world.
 	out, err := cmd.CombinedOutput()
 	v := versionNumber.Find(out)
 	if v == nil {

@@ -57,6 +57,7 @@ type Server struct {
 	changed chan struct{} // closed and replaced by SetFaults
 	calls   []Call
 	objects map[string][]byte
+	uploads map[string]*upload
 }
 
 // Listen starts a server on a free loopback port. Close it after use.
@@ -76,6 +77,7 @@ func Listen(o Options) (*Server, error) {
 		tokens:   make(map[string]time.Time),
 		changed:  make(chan struct{}),
 		objects:  make(map[string][]byte),
+		uploads:  make(map[string]*upload),
 	}
 	s.bootstrap = s.issue("AKIA", fmt.Sprintf("arn:aws:iam::%s:user/ops", Account), 0)
 	s.http = &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0)}

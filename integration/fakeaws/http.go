@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// maxBody bounds a request; the clients of the tests upload small objects only.
-const maxBody = 16 << 20
+// maxBody bounds a request; the clients of the tests upload no big objects.
+const maxBody = 64 << 20
 
 // answer is what a protocol says to a call: a body, or an error that the
 // protocol puts in its own words.

@@ -24,6 +24,9 @@ func (c s3) split() (bucket, key string) {
 }
 
 func (c s3) action() string {
+	if name := c.multipart(); name != "" {
+		return name
+	}
 	bucket, key := c.split()
 	query := c.request.URL.Query()
 	switch c.request.Method {
@@ -101,6 +104,9 @@ func (c s3) error(status int, code, message, reason string) answer {
 }
 
 func (c s3) do(s *Server, id *identity) answer {
+	if c.multipart() != "" {
+		return c.doMultipart(s)
+	}
 	switch c.action() {
 	case "ListBuckets":
 		return c.xml("ListAllMyBucketsResult", fmt.Sprintf("<Owner><ID>%s</ID></Owner><Buckets><Bucket><Name>jobs</Name><CreationDate>%s</CreationDate></Bucket></Buckets>",
@@ -136,18 +142,28 @@ func (c s3) xml(element, inner string) answer {
 
 func etag(object []byte) string { return fmt.Sprintf(`"%x"`, md5.Sum(object)) }
 
-func (c s3) put(s *Server) answer {
-	object := c.body
+// object is what the body carries, false if it is not framed as its headers say.
+func (c s3) object() ([]byte, bool) {
 	if strings.HasPrefix(c.request.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
-		var ok bool
-		if object, ok = decodeChunks(c.body); !ok {
-			return c.error(400, "IncompleteBody", "The body is not aws-chunked.", "bad framing")
-		}
+		return decodeChunks(c.body)
 	}
+	return bytes.Clone(c.body), true
+}
+
+func (c s3) put(s *Server) answer {
+	object, ok := c.object()
+	if !ok {
+		return c.error(400, "IncompleteBody", "The body is not aws-chunked.", "bad framing")
+	}
+	s.PutObject(c.request.URL.Path, object)
+	return answer{status: http.StatusOK, header: map[string]string{"ETag": etag(object)}}
+}
+
+// PutObject makes an object, path being "/BUCKET/KEY".
+func (s *Server) PutObject(path string, content []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.objects[c.request.URL.Path] = bytes.Clone(object)
-	return answer{status: http.StatusOK, header: map[string]string{"ETag": etag(object)}}
+	s.objects[path] = content
 }
 
 // get answers with an object or, if one is asked for, a single range of it.

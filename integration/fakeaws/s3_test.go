@@ -80,7 +80,7 @@ var named = regexp.MustCompile(`<(?:Key|Prefix)>([^<]+)<`)
 func TestListing(t *testing.T) {
 	s := listen(t, Options{})
 	for _, path := range []string{"/jobs/a/1", "/jobs/a/b/2", "/jobs/a+", "/jobs/c", "/other/c"} {
-		s.objects[path] = []byte("x")
+		s.PutObject(path, []byte("x"))
 	}
 	tests := []struct {
 		query string
@@ -119,5 +119,43 @@ func TestHold(t *testing.T) {
 	}
 	if waited := start.Add(took).Sub(s.Calls()[0].Time); waited < held {
 		t.Errorf("the call is logged %v before its answer, want at least %v", waited, held)
+	}
+}
+
+var uploadID = regexp.MustCompile(`<UploadId>([^<]+)<`)
+
+func TestMultipart(t *testing.T) {
+	s := listen(t, Options{})
+	begin := func() string {
+		_, body := s3Do(t, s, "POST", "/jobs/big?uploads=", "", nil)
+		m := uploadID.FindStringSubmatch(body)
+		if m == nil {
+			t.Fatalf("no upload id in %s", body)
+		}
+		return m[1]
+	}
+	id := begin()
+	for n, part := range map[string]string{"2": "world", "1": "hello "} {
+		if resp, body := s3Do(t, s, "PUT", "/jobs/big?partNumber="+n+"&uploadId="+id, part, nil); resp.StatusCode != 200 {
+			t.Fatalf("part %s: %d %s", n, resp.StatusCode, body)
+		}
+	}
+	if resp, _ := s3Do(t, s, "GET", "/jobs/big", "", nil); resp.StatusCode != 404 {
+		t.Errorf("GET before the end = %d, want 404", resp.StatusCode)
+	}
+	if resp, body := s3Do(t, s, "POST", "/jobs/big?uploadId="+id, "<CompleteMultipartUpload/>", nil); resp.StatusCode != 200 {
+		t.Fatalf("complete: %d %s", resp.StatusCode, body)
+	}
+	if _, body := s3Do(t, s, "GET", "/jobs/big", "", nil); body != "hello world" {
+		t.Errorf("GET = %q, want the parts in their order", body)
+	}
+	aborted := begin()
+	if resp, _ := s3Do(t, s, "DELETE", "/jobs/big?uploadId="+aborted, "", nil); resp.StatusCode != 204 {
+		t.Errorf("abort = %d, want 204", resp.StatusCode)
+	}
+	for _, gone := range []string{id, aborted} {
+		if resp, _ := s3Do(t, s, "PUT", "/jobs/big?partNumber=1&uploadId="+gone, "x", nil); resp.StatusCode != 404 {
+			t.Errorf("a part for an upload that is over = %d, want 404", resp.StatusCode)
+		}
 	}
 }
