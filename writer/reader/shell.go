@@ -30,7 +30,11 @@ func (l *looker) shellCommand(name string, args []string) {
 		l.step(where)
 		text = l.text(where)
 	}
-	if text == "" {
+	switch {
+	case text == "" && where != "":
+		l.looked("%s, which is no text that can be read beforehand", where)
+		return
+	case text == "":
 		l.looked("a shell without a script")
 		return
 	}
