@@ -35,7 +35,7 @@ func (s *Source) reread(ctx context.Context) *found {
 func (s *Source) stamp() string {
 	var b strings.Builder
 	for _, path := range sharedFiles() {
-		if fi, err := os.Stat(path); err == nil {
+		if fi, err := os.Stat(s.at(path)); err == nil {
 			fmt.Fprintf(&b, "%d %d\n", fi.Size(), fi.ModTime().UnixNano())
 		} else {
 			b.WriteString("none\n")

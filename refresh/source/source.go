@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,7 +92,8 @@ type Source struct {
 	answered bool  // an earlier one succeeded; guarded by asking
 	pair     *pair // of IoT and RolesAnywhere, else nil; guarded by asking
 
-	seen    string        // traces when it was made
+	dir     string        // working directory when it was made
+	seen    string        // traces at that time
 	failing atomic.Bool   // the last Retrieve
 	trouble chan struct{} // tells Watch that it begins to fail; room for one
 
@@ -109,6 +111,7 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 		return nil, &refresh.Error{Err: err, Permanent: true, Hint: specHint(err)}
 	}
 	src := &Source{spec: s, web: newWeb(s.limits), said: map[string]bool{}, trouble: make(chan struct{}, 1)}
+	src.dir, _ = os.Getwd() // one that is gone has no relative paths in it
 	f, err := src.find(ctx)
 	if err != nil {
 		return nil, src.explain(ctx, nil, err)

@@ -36,7 +36,7 @@ func (s *Source) Watch(ctx context.Context, changed func()) {
 	notify := s.notifier()
 	defer notify.close()
 	before, soon := s.seen, false
-	timer := time.NewTimer(calmPoll)
+	timer := time.NewTimer(quiet) // for what was changed in the meantime
 	defer timer.Stop()
 	for {
 		select {
@@ -98,30 +98,39 @@ func (s *Source) traces() string {
 	f := s.found
 	s.mu.Unlock()
 	if s.spec.File != "" {
-		return trace(s.spec.File)
+		return s.trace(s.spec.File)
 	}
 	var b strings.Builder
 	b.WriteString(s.stamp())
-	b.WriteString(trace(f.tokenFile))
+	b.WriteString(s.trace(f.tokenFile))
 	if p := s.spec.pair(); p != nil {
-		b.WriteString(trace(p.files.Certificate) + trace(p.files.PrivateKey) + trace(p.files.Passphrase))
+		b.WriteString(s.trace(p.files.Certificate) + s.trace(p.files.PrivateKey) + s.trace(p.files.Passphrase))
 	}
 	for _, dir := range loginCaches(f) {
 		entries, _ := os.ReadDir(dir) // none: not logged in
 		for _, e := range entries {
-			b.WriteString(trace(filepath.Join(dir, e.Name())))
+			b.WriteString(s.trace(filepath.Join(dir, e.Name())))
 		}
 	}
 	return b.String()
 }
 
+// at is where a path leads that was relative when the source was made: Watch runs
+// at times when the process is elsewhere.
+func (s *Source) at(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(s.dir, path)
+}
+
 // trace is what tells a file from what it was: also its mode, because a person
 // may mend that.
-func trace(path string) string {
+func (s *Source) trace(path string) string {
 	if path == "" {
 		return ""
 	}
-	info, err := os.Stat(path)
+	info, err := os.Stat(s.at(path))
 	if err != nil {
 		return "none\n"
 	}

@@ -22,7 +22,7 @@ type notifier struct {
 }
 
 func (s *Source) notifier() *notifier {
-	n := &notifier{path: s.spec.File, out: make(chan struct{}, 1), done: make(chan struct{})}
+	n := &notifier{path: s.at(s.spec.File), out: make(chan struct{}, 1), done: make(chan struct{})}
 	if n.path == "" || s.spec.limits.pollOnly {
 		return n
 	}
@@ -86,13 +86,9 @@ func (n *notifier) close() {
 	}
 }
 
-// way lists the entries that decide about where a path leads: the file, each
+// way lists the entries that decide about where an absolute path leads: the file, each
 // symbolic link on the way to it, or else what is missing.
 func way(path string) []string {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil
-	}
 	const most = 40 // links, as Linux allows
 	var entries []string
 	volume := filepath.VolumeName(path)

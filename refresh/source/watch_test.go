@@ -216,6 +216,22 @@ func TestWatchKeys(t *testing.T) {
 	})
 }
 
+// Relative paths are about where the source was made, wherever the process is.
+func TestWatchRelative(t *testing.T) {
+	isolate(t)
+	dir := t.TempDir()
+	t.Chdir(dir)
+	src := mustNew(t, Spec{File: "credentials"})
+	t.Chdir(t.TempDir())
+	told := watching(t, src)
+	write(t, filepath.Join(dir, "credentials"), "x")
+	select {
+	case <-told:
+	case <-time.After(5 * time.Second):
+		t.Error("not told")
+	}
+}
+
 func TestWatchNothing(t *testing.T) {
 	isolate(t)
 	within(t, 5*time.Second, func() {
