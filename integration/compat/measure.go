@@ -86,7 +86,7 @@ func (w *world) log() log {
 func (w *world) watch(ctx context.Context, r *result) (ended string, err error) {
 	argv := w.client.command
 	if w.Cell.Channel != control {
-		argv = append([]string{w.Places.BrsExec, "--role-arn", roleARN, "--deliver", w.Cell.Channel, "--"}, argv...)
+		argv = slices.Concat([]string{w.Places.BrsExec, "--role-arn", roleARN}, flags(w.Cell.Channel), []string{"--"}, argv)
 	}
 	cmd := w.command(argv...)
 	var stdout, stderr output

@@ -12,7 +12,7 @@ import (
 
 // helpers are the channels to recommend, best first, to who is not served by
 // auto.
-var helpers = []string{"process", "endpoint", "file", "imds"}
+var helpers = []string{"process", "endpoint", "file", "imds", restart}
 
 const pageHead = `# Compatibility
 
@@ -32,7 +32,8 @@ refuses what has expired. A set of credentials lived for %v. A client
 had used, and the server's log has not one refusal, so a refused call that the
 client repeats in silence counts as a failure. *exported* is the control: the
 same program without brs-exec, with one set in its environment (or, if it reads
-nothing but a file, there).
+nothing but a file, there). *env* is ` + "`--deliver env --on-refresh restart`" + `: the
+program gets its keys in the environment and is started anew with each set.
 
 With sets that live for seconds, clients ask more often than with those of an
 hour: botocore starts the credential process for every call once less than 15
@@ -140,9 +141,9 @@ func help(results []result, client, channel string) string {
 	}
 	others := survivors(results, client)
 	if len(others) == 0 {
-		return "no channel: start it anew at each refresh"
+		return "no channel helps"
 	}
-	return "`--deliver " + others[0] + "`"
+	return "`" + strings.Join(flags(others[0]), " ") + "`"
 }
 
 func writeClient(b *bytes.Buffer, c client, results []result) {

@@ -64,7 +64,7 @@ func TestPage(t *testing.T) {
 	}))
 	tests := []struct{ start, want string }{
 		{"Of 1 clients", "Of 1 clients, **0 survived under `auto`**, 1 more under another channel."},
-		{"| [aws-sdk-go v1]", "| [aws-sdk-go v1](#gov1) | 1.55.8 | failed | failed | **survived** | no credentials |  |  |"},
+		{"| [aws-sdk-go v1]", "| [aws-sdk-go v1](#gov1) | 1.55.8 | failed | failed | **survived** | no credentials |  |  |  |"},
 		{"| exported |", "| exported | failed | 9 | 1 | 4 | process 7× | ExpiredToken → `--deliver process` |"},
 		{"| auto |", "| auto | failed | 9 | 1 | 4 | process 7× | a\\|b → `--deliver process` |"},
 		{"| process |", "| process | **survived** | 9 | 1 | 4 | process 7× |  |"},
@@ -84,6 +84,7 @@ func TestHelp(t *testing.T) {
 	results := []result{
 		{Client: "x", Channel: "auto", Outcome: survived}, {Client: "x", Channel: "file", Outcome: failed},
 		{Client: "y", Channel: "auto", Outcome: nothing}, {Client: "y", Channel: "file", Outcome: survived},
+		{Client: "w", Channel: "env", Outcome: survived},
 		{Client: "z", Channel: "auto", Outcome: failed},
 	}
 	tests := []struct{ client, channel, want string }{
@@ -91,7 +92,8 @@ func TestHelp(t *testing.T) {
 		{"x", control, "brs-exec"},
 		{"y", "auto", "`--deliver file`"},
 		{"y", control, "`--deliver file`"},
-		{"z", "auto", "no channel: start it anew at each refresh"},
+		{"w", "auto", "`--deliver env --on-refresh restart`"},
+		{"z", "auto", "no channel helps"},
 	}
 	for _, test := range tests {
 		if got := help(results, test.client, test.channel); got != test.want {

@@ -15,7 +15,19 @@ import (
 )
 
 // channels are the columns: the control first, then what --deliver takes.
-var channels = []string{control, "auto", "process", "file", "endpoint", "imds"}
+var channels = []string{control, "auto", "process", "file", "endpoint", "imds", restart}
+
+// restart is the channel that hands keys over in the environment, and starts the
+// client anew with each set.
+const restart = "env"
+
+// flags are those of brs-exec that make a channel.
+func flags(channel string) []string {
+	if channel == restart {
+		return []string{"--deliver", "env", "--on-refresh", "restart"}
+	}
+	return []string{"--deliver", channel}
+}
 
 // control is the channel without brs-exec: keys in the environment.
 const control = "exported"
