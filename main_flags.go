@@ -66,6 +66,7 @@ func sourceFlags() []cli.Flag {
 		text(aboutSource, "mfa-command", "", "`COMMAND` that prints a code (no shell; default: you are asked on the terminal before the command starts)"),
 		text(aboutSource, "mfa-totp-file", "", "`FILE` of mode 0600, or /dev/fd/N, with the secret of a virtual device: base32 or an otpauth:// URI"),
 		text(aboutSource, "mfa-session", "", "`DURATION` that one code serves (default: 12h; at most 36h)"),
+		text(aboutSource, "source", "", "`ORDER` in which several sources are tried at each refresh, as in iot,profile:backup; see docs/sources.md"),
 		text(aboutSource, "assume-lifetime", "", "`DURATION` that credentials live whose source tells no expiry"),
 
 		list(aboutRole, "role-arn", "`ARN` of a role to assume; several make a chain, in the order given"),

@@ -68,7 +68,7 @@ func (p *program) session(c *cli.Context) (*session, error) {
 			return nil, from.explain(&plan.Error{Flag: "on-refresh", Text: fmt.Sprintf("runs %q: %v", r.Argv[0], reason(err))})
 		}
 	}
-	if len(pl.Source.Roles) > 0 || pl.Source.RolesAnywhere != nil {
+	if len(pl.Source.Roles) > 0 || pl.Source.RolesAnywhere != nil || len(pl.Source.Else) > 0 {
 		pl.Source.Names = names(p.argv)
 	}
 	pl.Source.Stderr, pl.Source.Prompt = p.stderr, prompt()

@@ -92,7 +92,7 @@ var deliveries = map[string]Delivery{
 // that --policy names, and asks nobody.
 func New(v Values, argv []string) (*Plan, error) {
 	p := &Plan{Argv: argv, As: v.StringSlice("as-profile"), KeepIMDS: v.Bool("keep-imds")}
-	steps := []func(Values) error{p.source, p.delivery, p.shared, p.times, p.reactions, p.child}
+	steps := []func(Values) error{p.sources, p.delivery, p.shared, p.times, p.reactions, p.child}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, err

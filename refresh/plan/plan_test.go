@@ -106,6 +106,19 @@ func TestNew(t *testing.T) {
 		}}},
 		{"MFA of a profile", values{"profile": {"a"}, "mfa-totp-file": {"/f"}}, Plan{Source: source.Spec{Profile: "a", MFA: source.MFA{TOTPFile: "/f"}}}},
 		{"a file", values{"from-file": {"/f"}, "from-profile": {"saml"}}, Plan{Source: source.Spec{File: "/f", FileProfile: "saml"}}},
+		{"an order", values{
+			"source": {"iot, profile:backup,chain"}, "iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "mfa-serial": {"m"},
+		}, Plan{Source: source.Spec{
+			IoT: &source.IoT{X509: source.X509{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"}, Roles: []source.Role{{ARN: app}},
+			Else: []source.Spec{
+				{Profile: "backup", Roles: []source.Role{{ARN: app}}, MFA: source.MFA{Serial: "m"}},
+				{Roles: []source.Role{{ARN: app}}, MFA: source.MFA{Serial: "m"}},
+			},
+		}}},
+		{"an order of a token and a file", values{"source": {"github-oidc,file:a"}, "github-oidc": {"true"}, "from-file": {"/f"}, "role-arn": {app}}, Plan{Source: source.Spec{
+			WebIdentity: source.WebIdentity{GitHub: true}, Roles: []source.Role{{ARN: app}},
+			Else: []source.Spec{{File: "/f", FileProfile: "a", Roles: []source.Role{{ARN: app}}}},
+		}}},
 		{"reactions", values{"on-refresh": {"signal:HUP!"}, "on-expiry": {"signal:SIGTERM"}, "stop-signal": {"3"}}, Plan{
 			OnRefresh: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true},
 			OnExpiry:  Reaction{Act: Signal, Signal: syscall.SIGTERM},
@@ -198,6 +211,13 @@ func TestNewRefuses(t *testing.T) {
 		{"two kinds of codes", values{"mfa-command": {"a"}, "mfa-totp-file": {"b"}}, "--mfa-command and --mfa-totp-file cannot both give the codes"},
 		{"MFA session", values{"mfa-session": {"0s"}}, `--mfa-session "0s": not a length of a session`},
 		{"MFA command", values{"mfa-command": {"a > b"}}, `--mfa-command "a > b": no shell reads this, so | & ; < > mean nothing`},
+		{"order of the unknown", values{"source": {"ftp"}}, `--source "ftp": no such kind`},
+		{"empty order", values{"source": {"chain,"}}, `--source "": no such kind`},
+		{"order with a name too many", values{"source": {"iot:x"}}, `--source "iot:x": iot takes no name`},
+		{"order without its settings", values{"source": {"chain,command"}}, `--source "chain,command": command needs --credential-command`},
+		{"order that leaves one out", values{"source": {"chain"}, "profile": {"a"}}, `--profile is of profile, which --source "chain" does not name`},
+		{"order with one twice", values{"source": {"chain,chain"}}, `--source "chain,chain": chain is named twice`},
+		{"order with a mistake in it", values{"source": {"chain,web-identity"}, "web-identity-token-file": {"a"}}, "--web-identity-token-file needs --role-arn"},
 		{"profile of no file", values{"from-profile": {"a"}}, "--from-profile needs --from-file"},
 		{"no ARN", values{"role-arn": {"App"}}, `--role-arn "App": not an ARN`},
 		{"role setting without role", values{"external-id": {"x"}}, "--external-id needs --role-arn"},

@@ -100,7 +100,7 @@ func (s *Source) byCode(f *found, service, code string) (verdict, bool) {
 	case "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "InvalidToken", "AuthFailure":
 		return verdict{permanent: true, hint: "these keys are not known" + strings.Replace(s.byServer(), "from", "to", 1) + ": deleted, mistyped, or of another endpoint or partition" + endpointHint()}, true
 	case "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired", "IncompleteSignature":
-		if h := skewHint(s.Skew()); h != "" {
+		if h := skewHint(s.web.skew()); h != "" {
 			return verdict{hint: h}, true // a clock is often set soon after a start or a resume
 		}
 		return verdict{permanent: true, hint: "the secret access key does not belong to the access key id, or the clock is wrong"}, true
@@ -122,7 +122,7 @@ func (s *Source) byCode(f *found, service, code string) (verdict, bool) {
 
 // expired is for credentials, or a token, that had ended when they were used.
 func (s *Source) expired(f *found) verdict {
-	switch skew := skewHint(s.Skew()); {
+	switch skew := skewHint(s.web.skew()); {
 	case f.from(aws.CredentialSourceEnvVarsSTSWebIDToken, aws.CredentialSourceProfileSTSWebIDToken):
 		return verdict{hint: "the token in the web identity token file has ended, and nothing has renewed it"}
 	case f.byToken() && f.tokenFile == "":

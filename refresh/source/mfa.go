@@ -103,6 +103,13 @@ func (s *Source) checkMFA(f *found) error {
 // It returns errors that are *refresh.Error and Permanent, or that of ctx. What a
 // retry may mend (the network) is left to Retrieve, which uses the same code.
 func (s *Source) Begin(ctx context.Context) error {
+	if len(s.others) > 0 {
+		return s.beginAll(ctx)
+	}
+	return s.beginOne(ctx)
+}
+
+func (s *Source) beginOne(ctx context.Context) error {
 	s.mu.Lock()
 	f := s.found
 	s.mu.Unlock()
@@ -273,7 +280,7 @@ func (s *Source) refusedCode(err error) error {
 		case !m.automatic():
 			hint = "type the code that the device shows now"
 		}
-		if skew := skewHint(s.Skew()); skew != "" && s.spec.MFA.TOTPFile == "" {
+		if skew := skewHint(s.web.skew()); skew != "" && s.spec.MFA.TOTPFile == "" {
 			hint = skew + ", if the codes are made here"
 		}
 		return &codeError{judged{verdict{text: a.String(), hint: hint}}}
@@ -286,4 +293,4 @@ func (s *Source) refusedCode(err error) error {
 }
 
 // serverTime is now, on the clock of whoever answered last.
-func (s *Source) serverTime() time.Time { return time.Now().Round(0).Add(-s.Skew()) }
+func (s *Source) serverTime() time.Time { return time.Now().Round(0).Add(-s.web.skew()) }

@@ -153,7 +153,7 @@ func (s *Source) rolesAnywhere(ctx context.Context) (aws.Credentials, error) {
 	}
 	// A machine without a battery for its clock may be years off; the service
 	// takes five minutes, and has told what time it is with its first refusal.
-	now := time.Now().Add(-s.Skew())
+	now := time.Now().Add(-s.web.skew())
 	if err := signX509(req, body, id, chain, anchor.region, now); err != nil {
 		return aws.Credentials{}, err
 	}
@@ -162,7 +162,7 @@ func (s *Source) rolesAnywhere(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, err
 	}
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
-		return aws.Credentials{}, &judged{r.judge(refusal(resp, answer), s.byServer(), s.Skew())}
+		return aws.Credentials{}, &judged{r.judge(refusal(resp, answer), s.byServer(), s.web.skew())}
 	}
 	return s.session(resp, answer)
 }

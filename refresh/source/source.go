@@ -62,6 +62,10 @@ type Spec struct {
 	MFA    MFA
 	Prompt Prompt
 
+	// Else are asked in this order, at each refresh, when what is said above gives no
+	// set that lives. Their Names, Stderr and Prompt are this one's.
+	Else []Spec
+
 	// AssumeLifetime is how long credentials are taken to live whose source
 	// does not say. 0 leaves them without an expiry.
 	AssumeLifetime time.Duration
@@ -97,6 +101,9 @@ type Source struct {
 	failing atomic.Bool   // the last Retrieve
 	trouble chan struct{} // tells Watch that it begins to fail; room for one
 
+	others []*Source    // of Spec.Else
+	used   atomic.Int32 // which of all gave the last set
+
 	mu    sync.Mutex // guards what follows
 	found *found     // what the configuration said when it was last read
 	notes []string
@@ -126,6 +133,9 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 		if _, err := src.identity(); errors.As(err, &known) && known.permanent {
 			return nil, src.explain(ctx, nil, err)
 		}
+	}
+	if err := src.newOthers(ctx); err != nil {
+		return nil, err
 	}
 	return src, nil
 }
@@ -209,7 +219,15 @@ func specHint(err error) string {
 // credential_process protocol, the JSON of an STS AssumeRole answer, that of
 // HashiCorp Vault's AWS secrets engine, or lines KEY=VALUE with or without
 // export, with the names of the AWS environment variables.
-func (s *Source) Retrieve(ctx context.Context) (_ aws.Credentials, err error) {
+func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if len(s.others) > 0 {
+		return s.inOrder(ctx)
+	}
+	return s.one(ctx)
+}
+
+// one asks this source alone.
+func (s *Source) one(ctx context.Context) (_ aws.Credentials, err error) {
 	s.asking.Lock()
 	defer s.asking.Unlock()
 	defer func() { s.outcome(err) }()
@@ -229,7 +247,7 @@ func (s *Source) Retrieve(ctx context.Context) (_ aws.Credentials, err error) {
 	if !creds.CanExpire && s.spec.AssumeLifetime > 0 {
 		// On the server's clock, as any other expiry.
 		creds.CanExpire = true
-		creds.Expires = time.Now().Round(0).Add(s.spec.AssumeLifetime - s.Skew())
+		creds.Expires = s.serverTime().Add(s.spec.AssumeLifetime)
 	}
 	return creds, nil
 }
@@ -262,16 +280,22 @@ func (s *Source) retrieve(ctx context.Context, f *found) (aws.Credentials, error
 // response, also a refusal: whole seconds, and 0 if it is less than 2 s (which
 // the time on the wire and the one-second steps of a Date header explain) or if
 // no server has answered yet.
-func (s *Source) Skew() time.Duration { return s.web.skew() }
+func (s *Source) Skew() time.Duration { return s.using().web.skew() }
 
 // Region returns the region that the command should get: the one asked for, or
 // the configuration's; with an instance role and neither, the instance's, known
 // after the first Retrieve. "" if there is none. The region that only STS is
 // called in does not count.
 func (s *Source) Region() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.found.region
+	for _, src := range append([]*Source{s.using()}, s.all()...) {
+		src.mu.Lock()
+		region := src.found.region
+		src.mu.Unlock()
+		if region != "" {
+			return region
+		}
+	}
+	return ""
 }
 
 func (s *Source) setRegion(r string) {
@@ -281,7 +305,8 @@ func (s *Source) setRegion(r string) {
 }
 
 // Profile returns the name of the profile that the credentials come from, "" if
-// they come from elsewhere.
+// they come from elsewhere. It is that of the first source, whichever is in use:
+// the command knows it by name.
 func (s *Source) Profile() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -289,8 +314,16 @@ func (s *Source) Profile() string {
 }
 
 // Describe returns the way that credentials take, for people: `profile "prod" →
-// arn:aws:iam::123456789012:role/app`.
+// arn:aws:iam::123456789012:role/app`. With others to fall back to, it is that of the
+// last set, and what else there is.
 func (s *Source) Describe() string {
+	if len(s.others) > 0 {
+		return s.describeAll()
+	}
+	return s.describe()
+}
+
+func (s *Source) describe() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.found.describe()
@@ -300,9 +333,12 @@ func (s *Source) Describe() string {
 // call, one line each: a duration that was cut, a variable that was ignored.
 func (s *Source) Notes() []string {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	n := s.notes
 	s.notes = nil
+	s.mu.Unlock()
+	for _, other := range s.others {
+		n = append(n, other.Notes()...)
+	}
 	return n
 }
 

@@ -30,6 +30,14 @@ const (
 // login`, a token, a certificate. It returns when ctx ends, or at once if the source
 // has none of these.
 func (s *Source) Watch(ctx context.Context, changed func()) {
+	if len(s.others) > 0 {
+		s.watchAll(ctx, changed)
+		return
+	}
+	s.watchOne(ctx, changed)
+}
+
+func (s *Source) watchOne(ctx context.Context, changed func()) {
 	if len(s.spec.Command) > 0 && len(s.spec.Roles) == 0 {
 		return // it reads no file that anyone knows of
 	}

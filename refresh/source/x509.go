@@ -96,7 +96,7 @@ func permanently(hint, format string, args ...any) error {
 // identity reads certificate and key. While they are being replaced, or are
 // broken, those that were read before serve until they end.
 func (s *Source) identity() (*identity, error) {
-	now := time.Now().Round(0).Add(-s.Skew()) // by the server's clock, which judges it
+	now := time.Now().Round(0).Add(-s.web.skew()) // by the server's clock, which judges it
 	id, err := s.pair.files.read()
 	if err == nil {
 		err = id.valid(s.pair.files.Certificate, now)

@@ -1,0 +1,176 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"brs-exec/refresh"
+)
+
+func printing(id string) []string {
+	return []string{"sh", "-c", fmt.Sprintf(`printf '{"Version":1,"AccessKeyId":"%s","SecretAccessKey":"%s","SessionToken":"t","Expiration":"2100-01-01T00:00:00Z"}'`, id, roleSecret)}
+}
+
+// The first that has a set is used, at each refresh anew, and a person is told of
+// every change.
+func TestFallback(t *testing.T) {
+	isolate(t)
+	dir := t.TempDir()
+	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
+	src := mustNew(t, Spec{File: first, Region: "", Else: []Spec{{File: second, Region: "r-2"}, {Command: printing("ASIA3")}}})
+	if got, want := src.Describe(), "file "+first+", else file "+second+", else command sh"; got != want {
+		t.Errorf("Describe = %q, want %q", got, want)
+	}
+	if got := src.Region(); got != "r-2" {
+		t.Errorf("Region = %q, want the first that there is", got)
+	}
+	ended := "expiration = 2020-01-01T00:00:00Z"
+	steps := []struct {
+		name, first, second string
+		id, describe, note  string
+	}{
+		{"neither file", "", "", "ASIA3", "command sh, in place of file " + first, "credentials come from command sh now, because of file " + second + ": no such file"},
+		{"still", "", "", "ASIA3", "command sh, in place of file " + first, ""},
+		{"second", "", keysINI("a", "ASIA2", ""), "ASIA2", "file " + second + ", in place of file " + first, "credentials come from file " + second + " now"},
+		{"first", keysINI("a", "ASIA1", ""), keysINI("a", "ASIA2", ""), "ASIA1", "file " + first + ", else", "credentials come from file " + first + " now"},
+		{"first has ended", keysINI("a", "ASIA1", ended), keysINI("a", "ASIA2", ""), "ASIA2", "file " + second, "because of file " + first + ": gives credentials that ended at 2020-01-01T00:00:00Z"},
+	}
+	for _, step := range steps {
+		t.Run(step.name, func(t *testing.T) {
+			for path, text := range map[string]string{first: step.first, second: step.second} {
+				if text != "" {
+					aged(t, path, text)
+				}
+			}
+			if c := mustRetrieve(t, src); c.AccessKeyID != step.id {
+				t.Errorf("access key %s, want %s", c.AccessKeyID, step.id)
+			}
+			if got := src.Describe(); !strings.HasPrefix(got, step.describe) {
+				t.Errorf("Describe = %q, want %q", got, step.describe)
+			}
+			notes := strings.Join(src.Notes(), "\n")
+			if !strings.Contains(notes, step.note) || step.note == "" && notes != "" {
+				t.Errorf("Notes = %q, want %q", notes, step.note)
+			}
+			presentable(t, strings.ReplaceAll(notes, "\n", " "))
+		})
+	}
+}
+
+func TestFallbackErrors(t *testing.T) {
+	isolate(t)
+	none := filepath.Join(t.TempDir(), "none")
+	file := Spec{File: none}
+	rubbish := Spec{Command: []string{"echo", shortSecret}}
+	denied := Spec{Command: []string{filepath.Join(none, "x")}}
+	tests := []struct {
+		name      string
+		spec      Spec
+		want      string
+		permanent bool
+		hint      string
+	}{
+		{"one may come", Spec{File: none, Else: []Spec{rubbish}}, "file " + none + ": no such file or directory; command echo: prints neither", false, "something must write"},
+		{"none will", Spec{Command: rubbish.Command, Else: []Spec{denied}}, "command echo: prints neither", true, "it must print"},
+		{"the other way round", Spec{Command: rubbish.Command, Else: []Spec{file}}, "; file " + none + ": no such file", false, "it must print"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := mustNew(t, tt.spec).Retrieve(t.Context())
+			if e := failure(t, err); !strings.Contains(e.Error(), tt.want) || e.Permanent != tt.permanent || !strings.Contains(e.Hint, tt.hint) {
+				t.Errorf("error %q, permanent %v, hint %q; want %q, %v, %q", e, e.Permanent, e.Hint, tt.want, tt.permanent, tt.hint)
+			}
+		})
+	}
+	// What is wrong with any of them is said at the start.
+	_, err := New(t.Context(), Spec{Command: printing("A"), Else: []Spec{{Profile: "nowhere"}}})
+	if e := failure(t, err); !strings.Contains(e.Error(), `profile "nowhere": there is no such profile`) {
+		t.Errorf("error %q", e)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := mustNew(t, Spec{Command: printing("A"), Else: []Spec{file}}).Retrieve(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Retrieve = %v, want the context's end", err)
+	}
+}
+
+// A source that hangs leaves time for the next.
+func TestFallbackHang(t *testing.T) {
+	isolate(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	c, err := mustNew(t, Spec{Command: []string{"sleep", "60"}, Else: []Spec{{Command: printing("ASIA2")}}}).Retrieve(ctx)
+	if err != nil || c.AccessKeyID != "ASIA2" {
+		t.Errorf("Retrieve = %s, %v", c.AccessKeyID, err)
+	}
+}
+
+// A day in which the first source is away for half of it: the second takes over at
+// the next refresh, and the first comes back by itself, at once if it keeps a file.
+func TestFallbackDay(t *testing.T) {
+	isolate(t)
+	baseEnv(t)
+	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+	path := filepath.Join(t.TempDir(), "token")
+	write(t, path, jwt)
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.ParseForm()
+			op := r.Form.Get("Action")
+			if hours := time.Since(began).Hours(); op == "AssumeRoleWithWebIdentity" && hours > 6 && hours < 18 {
+				refuse(w, 400, "ExpiredTokenException", "Token expired")
+				return
+			}
+			stsAnswer(w, op, time.Hour)
+		}))
+		src := mustNew(t, Spec{
+			WebIdentity: WebIdentity{TokenFile: path}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial, pollOnly: true},
+			Else: []Spec{{Roles: []Role{{ARN: roleA}}}},
+		})
+		var notes []string
+		engine(t, src, func(e refresh.Event) {
+			notes = append(notes, src.Notes()...)
+			if e.Kind == refresh.Failed || e.Kind == refresh.Expired {
+				t.Errorf("%s: %s %v", e.Time, e.Kind, e.Err)
+			}
+		})
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if len(notes) != 2 || !strings.Contains(notes[0], "from environment variables") || !strings.Contains(notes[1], "from web identity token") {
+			t.Errorf("notes %q, want one each way", notes)
+		}
+	})
+}
+
+// Sessions with MFA are begun for all sources that need one, while somebody is there.
+func TestFallbackMFA(t *testing.T) {
+	mfaEnv(t)
+	sts := newSTS(t)
+	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
+	var labels []string
+	src := mustNew(t, Spec{
+		File: filepath.Join(t.TempDir(), "none"), Prompt: typing(&labels, "123456"),
+		Else: []Spec{{MFA: MFA{Serial: device}}},
+	})
+	if err := src.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if mustRetrieve(t, src); len(labels) != 1 {
+		t.Errorf("asked %d times", len(labels))
+	}
+	src = mustNew(t, Spec{MFA: MFA{Serial: device}, Prompt: typing(&labels), Else: []Spec{{Command: printing("ASIA2")}}})
+	if err := src.Begin(t.Context()); err != nil {
+		t.Errorf("Begin = %v, want none while another source may do", err)
+	}
+	if n := src.Notes(); len(n) != 1 || !strings.Contains(n[0], "MFA code: end of file") {
+		t.Errorf("Notes = %q", n)
+	}
+}
