@@ -32,35 +32,44 @@ func (s *session) watchReaders(files *writer.Private, deliveries []refresh.Deliv
 			reads[stale.IMDS] = func() stale.Read { return socketRead(files, d.LastRead(setName)) }
 		}
 	}
+	reads[stale.Process] = func() stale.Read {
+		last := files.LastReads()
+		return fileRead(last, last.State)
+	}
+	reads[stale.File] = func() stale.Read {
+		last := files.LastReads()
+		r := fileRead(last, last.Credentials)
+		if r.Start && s.plan.Deliver.Files != writer.File {
+			return stale.Read{} // for its profile, not for keys
+		}
+		return r
+	}
+	s.readers = stale.New(stale.Options{Set: setName, Reads: reads, Notify: s.stale})
+	s.services = append(s.services, s.readers.Run, func(ctx context.Context) error { return s.watchFiles(ctx, files) })
+	return []refresh.Delivery{s.readers}
+}
+
+// watchAfter is how long a command has to live for its reading to be watched:
+// to let go of a watch would cost a short one more time than it takes.
+const watchAfter = 2 * time.Second
+
+func (s *session) watchFiles(ctx context.Context, files *writer.Private) error {
+	timer := time.NewTimer(watchAfter)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-timer.C:
+	}
 	run, err := files.WatchReads()
 	if err != nil {
 		s.log.Info("who reads the files cannot be seen, and so not who ceases to", "err", err)
-	} else {
-		reads[stale.Process] = func() stale.Read {
-			last := files.LastReads()
-			return fileRead(last, last.State)
-		}
-		reads[stale.File] = func() stale.Read {
-			last := files.LastReads()
-			r := fileRead(last, last.Credentials)
-			if r.Start && s.plan.Deliver.Files != writer.File {
-				return stale.Read{} // for its profile, not for keys
-			}
-			return r
-		}
-		s.services = append(s.services, func(ctx context.Context) error {
-			if err := run(ctx); err != nil {
-				s.log.Warn("who reads the files cannot be seen any more", "err", err)
-			}
-			return nil
-		})
-	}
-	if len(reads) == 0 {
 		return nil
 	}
-	s.readers = stale.New(stale.Options{Set: setName, Reads: reads, Notify: s.stale})
-	s.services = append(s.services, s.readers.Run)
-	return []refresh.Delivery{s.readers}
+	if err := run(ctx); err != nil {
+		s.log.Warn("who reads the files cannot be seen any more", "err", err)
+	}
+	return nil
 }
 
 func fileRead(last writer.Reads, r writer.Read) stale.Read {

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -31,8 +32,11 @@ type Reads struct {
 
 // WatchReads begins to notice who opens the files, and returns what goes on
 // with it until its context ends; it must be run, and gives an error only if the
-// system fails it. It costs nothing until a file is opened. Call it before the
-// child can read.
+// system fails it. It costs nothing until a file is opened, but some 10 to 20 ms
+// when it ends (the kernel waits for all processors before it lets go of a
+// watch). So it may be called late, for a child that has proved to live: who read
+// the files before that is told by their access times, unless the file system
+// is mounted noatime.
 //
 // It is an error of errors.ErrUnsupported on anything but Linux: macOS and
 // Windows do not tell of readers, so that only those of the endpoint are known.
@@ -44,10 +48,16 @@ func (p *Private) WatchReads() (run func(context.Context) error, err error) {
 	for _, name := range delivered {
 		r.holds[name] = p.last.AccessKeyID
 	}
-	if run, err = r.watch(p.Dir()); err == nil {
-		p.reads = r
+	if run, err = r.watch(p.Dir()); err != nil {
+		return nil, err
 	}
-	return run, err
+	for _, name := range []string{configFile, process.StateFile, credentialsFile} {
+		if at, ok := readAt(filepath.Join(p.Dir(), name)); ok {
+			r.last[name] = Read{KeyID: p.last.AccessKeyID, At: at, Count: 1}
+		}
+	}
+	p.reads = r
+	return run, nil
 }
 
 // LastReads reports what WatchReads has seen.

@@ -41,6 +41,18 @@ func (r *readWatch) watch(dir string) (func(context.Context) error, error) {
 	}, nil
 }
 
+// readAt returns when a file was first read since it was written. With relatime,
+// the default, that is when its access time moves past the time of its writing
+// (mount(8)).
+func readAt(path string) (time.Time, bool) {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return time.Time{}, false
+	}
+	at, written := time.Unix(st.Atim.Unix()), time.Unix(st.Mtim.Unix())
+	return at, at.After(written)
+}
+
 // events reads struct inotify_event: wd, mask, cookie, len and the name in len
 // bytes, the last of them zero.
 func (r *readWatch) events(b []byte, now time.Time) {

@@ -97,6 +97,49 @@ func TestWatchReads(t *testing.T) {
 	}
 }
 
+// TestWatchReadsLate: who read before the watch began is known as well.
+func TestWatchReadsLate(t *testing.T) {
+	p, err := newPrivate(t, userConfig, userCredentials, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := deliver(p, numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	// Access times move in steps of the kernel's clock.
+	state := filepath.Join(p.Dir(), process.StateFile)
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		read(t, state)
+		if _, ok := readAt(state); ok {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Skip("the file system of the test keeps no access times")
+		}
+		// relatime moves it once: begin anew.
+		if err := deliver(p, numbered(2)); err != nil {
+			t.Fatal(err)
+		}
+		if err := deliver(p, numbered(1)); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	run, err := p.WatchReads()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	want := Reads{State: Read{KeyID: "AKID1", Count: 1}}
+	if diff := cmp.Diff(want, p.LastReads(), withoutTime); diff != "" {
+		t.Errorf("reads (-want +got):\n%s", diff)
+	}
+}
+
 // TestWatchReadsOrder has readers and a writer at the same time: what is said
 // to have been read last is what the last reader got.
 func TestWatchReadsOrder(t *testing.T) {
