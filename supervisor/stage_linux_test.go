@@ -323,7 +323,7 @@ func TestListenPID(t *testing.T) {
 	}
 	t.Run("init", func(t *testing.T) {
 		t.Parallel()
-		cmd := asInit(t, wrapped(t, "/bin/sh", "-c", "test $LISTEN_PID = $$ && test $$ != 1 && env | grep -c BRS_EXEC")...)
+		cmd := asInit(t, wrapped(t, "/bin/sh", "-c", "test $LISTEN_PID = $$ && test $$ != 1 && env | grep -c _BRS_EXEC_STAGE")...)
 		cmd.Env = append(cmd.Env, "LISTEN_PID=1", "LISTEN_FDS=1")
 		p := start(t, cmd)
 		p.expect("0")

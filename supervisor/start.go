@@ -37,7 +37,7 @@ func (s *Supervisor) start() (*Exit, error) {
 	if s.opts.Once {
 		s.signals.detach(s.opts.LeaveDir)
 	}
-	stage.Shrink()
+	s.shrink.Reset(shrinkAfter)
 	if err := s.child.start(time.Now()); err != nil {
 		return nil, err
 	}

@@ -42,7 +42,12 @@ import (
 
 	"brs-exec/supervisor/job"
 	"brs-exec/supervisor/siginfo"
+	"brs-exec/supervisor/stage"
 )
+
+// shrinkAfter is how long a child has to live for our memory to matter more than
+// its time: what is given back costs time when it is needed again, as at the end.
+const shrinkAfter = time.Second
 
 // DefaultStopTimeout is the grace period that docker gives, too.
 const DefaultStopTimeout = 10 * time.Second
@@ -53,6 +58,7 @@ type Supervisor struct {
 	signals *Signals
 	grace   *time.Timer // runs while we wait for the child to end at our request
 	again   *time.Timer // runs while we wait to start the child again
+	shrink  *time.Timer // calls stage.Shrink
 	hurry   int         // TERM and INT that came during the grace period
 	cause   error       // why we stop the child
 
@@ -86,7 +92,8 @@ func New(o Options, signals *Signals) (*Supervisor, error) {
 		return nil, errors.New("internal error: a child that is started once can't be restarted")
 	}
 	o.StopTimeout = orDefault(o.StopTimeout, DefaultStopTimeout)
-	s := &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer(), renew: make(chan struct{}, 1)}
+	s := &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer(), shrink: time.AfterFunc(time.Hour, stage.Shrink), renew: make(chan struct{}, 1)}
+	s.shrink.Stop()
 	s.child.restart = o.Restart
 	return s, nil
 }
@@ -115,6 +122,7 @@ func stoppedTimer() *time.Timer {
 func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, error) {
 	defer s.grace.Stop()
 	defer s.again.Stop()
+	defer s.shrink.Stop()
 	if s.opts.Pdeathsig != 0 {
 		s.starts = make(chan func())
 		defer close(s.starts)
