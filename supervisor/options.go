@@ -54,7 +54,8 @@ type Options struct {
 
 	// Pdeathsig, if not 0, is what the child gets when we die without having
 	// stopped it (SIGKILL, out of memory). Otherwise it lives on. Linux only; the
-	// kernel drops it if the child is setuid or changes its credentials.
+	// kernel drops it if the child is setuid or changes its credentials, and may
+	// send it more than once, as our threads end.
 	Pdeathsig syscall.Signal
 
 	// StopOrphans, if positive, is how long what the child left behind has for
