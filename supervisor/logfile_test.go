@@ -90,7 +90,10 @@ func TestLogFile(t *testing.T) {
 	t.Run("mode is left alone", func(t *testing.T) {
 		t.Parallel()
 		var fds [2]int
-		if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		if err := unix.Pipe(fds[:]); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.SetNonblock(fds[1], true); err != nil {
 			t.Fatal(err)
 		}
 		w := os.NewFile(uintptr(fds[1]), "w")
