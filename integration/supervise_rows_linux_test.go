@@ -293,7 +293,7 @@ func TestSupervise22And23Orphans(t *testing.T) {
 
 func TestSupervise24Scope(t *testing.T) {
 	t.Parallel()
-	const script = "trap 'echo child' USR1; sh -c 'trap \"echo grandchild; exit\" USR1; echo ready; while :; do sleep 0.05; done' & while :; do wait && break; done; exit 3"
+	const script = "trap 'echo child' USR1; sh -c 'trap \"echo grandchild; exit\" USR1; n=0; echo ready; while [ $n -lt 300 ]; do n=$((n+1)); sleep 0.05; done' & while :; do wait && break; done; exit 3"
 	p := run(t, plainCommand(t, quietly(t, "sh", "-c", script)...))
 	p.expect("ready")
 	for range 3 {
