@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,9 +62,9 @@ func TestChangeIsAskedForAtOnce(t *testing.T) {
 func TestChangeEndsBackoff(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		src, got := newWatched(w, time.Hour), &shelf{}
-		loggedOut := false
+		var loggedOut atomic.Bool
 		src.fail = func(int) error {
-			if loggedOut {
+			if loggedOut.Load() {
 				return &Error{Err: errors.New("logged out"), Permanent: true}
 			}
 			return nil
@@ -71,13 +72,13 @@ func TestChangeEndsBackoff(t *testing.T) {
 		r := launch(t, w, Options{Profiles: one(src), Deliveries: []Delivery{got}})
 		changed := <-src.changed
 		pass(time.Minute)
-		loggedOut = true
+		loggedOut.Store(true)
 		pass(50 * time.Minute)
 		first := got.get("a")
 		if r.seen(Failed) == nil {
 			t.Fatal("no failure")
 		}
-		loggedOut = false
+		loggedOut.Store(false)
 		changed()
 		pass(time.Second)
 		if got.get("a").AccessKeyID == first.AccessKeyID {

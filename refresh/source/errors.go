@@ -160,7 +160,7 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 		return v
 	}
 	var sso *ssocreds.InvalidTokenError
-	if errors.As(err, &sso) || f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) && role == nil {
+	if errors.As(err, &sso) || f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) && role == nil && service == "" {
 		return verdict{"the SSO session has ended, or was never begun", true, f.login("aws sso login")}
 	}
 	if f.from(aws.CredentialSourceLogin) && role == nil {
