@@ -63,6 +63,15 @@ func TestLogFile(t *testing.T) {
 		if kept < 60 || kept > 250 || !strings.HasSuffix(scan.Text(), " log lines were dropped: nobody read them") {
 			t.Errorf("%d lines, then %q", kept, scan.Text())
 		}
+		// Before the descriptor is closed, and its number another file's.
+		drained := make(chan struct{})
+		go func() {
+			defer close(drained)
+			io.Copy(io.Discard, r)
+		}()
+		l.Flush(patience)
+		w.Close()
+		<-drained
 	})
 	t.Run("reader gone", func(t *testing.T) {
 		t.Parallel()

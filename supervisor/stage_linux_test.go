@@ -24,6 +24,19 @@ func asInit(t testing.TB, argv ...string) *exec.Cmd {
 	return command(t, append(append([]string{"unshare"}, flags...), argv...)...)
 }
 
+// needsStatic skips a test if the test binary needs the C library, as it does with
+// the race detector.
+func needsStatic(t testing.TB) {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Skip(err)
+	}
+	if bytes.Contains(maps, []byte("/ld-")) {
+		t.Skip("the test binary is linked dynamically")
+	}
+}
+
 // childOf waits for a process to have a child, and returns it.
 func childOf(t testing.TB, pid int) (child int) {
 	t.Helper()
@@ -93,6 +106,7 @@ func TestInitTermEndsACommandThatDoesNotHandleIt(t *testing.T) {
 
 func TestInitIsSmall(t *testing.T) {
 	t.Parallel()
+	needsStatic(t)
 	p := start(t, asInit(t, wrapped(t, "/bin/sh", "-c", "echo ready; read x")...))
 	p.expect("ready")
 	init := childOf(t, p.Process.Pid)
@@ -246,6 +260,7 @@ func TestStageAtATerminal(t *testing.T) {
 // /proc and /dev, as a user that is in no file.
 func TestInitFromScratch(t *testing.T) {
 	t.Parallel()
+	needsStatic(t)
 	root := t.TempDir()
 	program, err := os.ReadFile(self(t))
 	if err != nil {
