@@ -94,6 +94,12 @@ var clients = []client{
 		env:     map[string]string{"AWS_JAVA_V1_DISABLE_DEPRECATION_ANNOUNCEMENT": "true"},
 	},
 	{
+		name: "s3a", title: "Hadoop S3A (Spark, Hive), its default providers",
+		command: []string{"java", "-XX:TieredStopAtLevel=1", "-cp", "$CLIENTS/matrix/s3a/jars/*:$CLIENTS/matrix/s3a/classes", "Client"},
+		version: []string{"java", "-cp", "$CLIENTS/matrix/s3a/jars/*:$CLIENTS/matrix/s3a/classes", "Client", "version"},
+		needs:   []string{"java", "$CLIENTS/matrix/stamps/s3a"},
+	},
+	{
 		name: "awsconfig", title: "AWS SDK for Rust (aws-config)",
 		command: []string{"$CLIENTS/matrix/bin/awsconfig"},
 		version: []string{"sed", "-n", "s/^aws-config //p", "$CLIENTS/matrix/bin/rust-versions"},
@@ -145,9 +151,9 @@ var clients = []client{
 	},
 	{
 		name: "s5cmd", title: "s5cmd, one `cp`",
-		command: []string{"$CLIENTS/matrix/s5cmd/bin/s5cmd", "--endpoint-url", "$ENDPOINT", "--numworkers", "2", "--retry-count", "1", "cp", "$DIR/files/", "s3://jobs/bulk/"},
-		version: []string{"$CLIENTS/matrix/s5cmd/bin/s5cmd", "version"},
-		needs:   []string{"$CLIENTS/matrix/stamps/s5cmd"},
+		command: []string{"$CLIENTS/matrix/bin/s5cmd", "--endpoint-url", "$ENDPOINT", "--numworkers", "2", "--retry-count", "1", "cp", "$DIR/files/", "s3://jobs/bulk/"},
+		version: []string{"$CLIENTS/matrix/bin/s5cmd", "version"},
+		needs:   []string{"$CLIENTS/matrix/bin/s5cmd"},
 		once:    true, files: 400, hold: map[string]time.Duration{"PutObject": time.Second},
 	},
 	{

@@ -39,7 +39,8 @@ With sets that live for seconds, clients ask more often than with those of an
 hour: botocore starts the credential process for every call once less than 15
 minutes are left. A client that reads the file again every 5 or 15 minutes (the
 C++ and the CRT-based SDKs, Java v1) would take new sets of an hour in time, and
-fails here under *file* all the same.
+fails here under *file* all the same; so do those under *imds* that ask the
+metadata service at fixed times.
 
 `
 
