@@ -74,6 +74,17 @@ func (w *world) runDirs() []string {
 	return dirs
 }
 
+// inEnvironment tells whether a process was given the path in its environment.
+func inEnvironment(path string) bool {
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, name := range environs {
+		if data, err := os.ReadFile(name); err == nil && strings.Contains(string(data), path) {
+			return true
+		}
+	}
+	return false
+}
+
 // TestKilled: with brs-exec killed outright, the command goes on with the set
 // that it has, and the next start clears up after the dead.
 func TestKilled(t *testing.T) {
@@ -92,6 +103,7 @@ func TestKilled(t *testing.T) {
 	}
 	p.stdin.Close() // the client ends
 	p.exit()
+	eventually(t, patience, "the client's end", func() bool { return !inEnvironment(filepath.Join(w.run, left[0])) })
 
 	q := w.startChild()
 	now := w.runDirs()

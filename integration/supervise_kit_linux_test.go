@@ -535,3 +535,10 @@ func (s *screen) nothingElse(child int) {
 		s.t.Errorf("the command saw also %v", more)
 	}
 }
+
+// all is everything that the terminal has shown.
+func (s *screen) all() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}

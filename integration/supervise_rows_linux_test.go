@@ -35,7 +35,7 @@ func TestSupervise09DiesAsTheCommandDid(t *testing.T) {
 	s.typed("\x03")
 	s.expect("PROMPT> ")
 	s.do("echo code $?", "code 130\r\n")
-	if strings.Contains(s.seen, "loop2") {
+	if strings.Contains(s.all(), "loop2") {
 		t.Error("Ctrl-C did not end the shell's loop")
 	}
 }

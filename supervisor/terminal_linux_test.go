@@ -391,10 +391,10 @@ func TestBackgroundStart(t *testing.T) {
 	c.expect("out2\r\n")
 	c.run("echo shell$((1+1))", "shell2\r\n")
 	eventually(t, "the job is stopped by its read", func() bool {
-		c.mark = len(c.seen)
+		c.mark = len(c.all())
 		c.typed("jobs\n")
 		c.expect("PROMPT> ")
-		return strings.Contains(c.seen[c.mark-200:], "Stopped")
+		return strings.Contains(c.all()[c.mark-200:], "Stopped")
 	})
 	c.typed("fg\n")
 	c.expect("\r\n")
@@ -449,7 +449,7 @@ func TestCtrlCEndsAShellLoop(t *testing.T) {
 	c.typed("\x03")
 	c.expect("PROMPT> ")
 	c.run("echo code $?", "code 130")
-	if strings.Contains(c.seen, "loop2") {
+	if strings.Contains(c.all(), "loop2") {
 		t.Error("the loop went on")
 	}
 }
@@ -508,4 +508,11 @@ func TestNoControllingTerminal(t *testing.T) {
 	if got := p.status(); got != "exit 7" {
 		t.Errorf("status = %s, want exit 7", got)
 	}
+}
+
+// all is everything that the terminal has shown.
+func (c *console) all() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen
 }
