@@ -72,16 +72,16 @@ func (p *program) session(c *cli.Context) (*session, error) {
 		pl.Source.Names = names(p.argv)
 	}
 	pl.Source.Stderr, pl.Source.Prompt = p.stderr, prompt()
-	if pl.Lock != "" {
-		if p.lock, err = supervisor.Lock(pl.Lock); err != nil {
-			return nil, err
-		}
-	}
 	if p.signals == nil {
 		p.signals = supervisor.Hold()
 	}
 	if pl.Subreaper {
 		if err := p.signals.Subreap(); err != nil {
+			return nil, err
+		}
+	}
+	if pl.Lock != "" {
+		if p.lock, err = supervisor.Lock(pl.Lock); err != nil {
 			return nil, err
 		}
 	}
