@@ -67,6 +67,14 @@ var clients = []client{
 		needs:   []string{"/usr/bin/aws"},
 	},
 	{
+		name: "awscli2-cp", title: "AWS CLI v2, one `s3 cp --recursive`",
+		command: []string{"/usr/bin/aws", "--endpoint-url", "$ENDPOINT", "s3", "cp", "--recursive", "--only-show-errors", "$DIR/files", "s3://jobs/bulk/"},
+		version: []string{"/usr/bin/aws", "--version"},
+		needs:   []string{"/usr/bin/aws"},
+		config:  "s3 =\n  max_concurrent_requests = 2\n",
+		once:    true, files: 400, hold: map[string]time.Duration{"PutObject": 2 * time.Second},
+	},
+	{
 		name: "gov1old", title: "aws-sdk-go v1 of 2019",
 		command: []string{"$CLIENTS/matrix/bin/gov1old"},
 		version: []string{"$CLIENTS/matrix/bin/gov1old", "version"},

@@ -44,6 +44,12 @@ metadata service at fixed times.
 
 `
 
+const pageTail = `
+An empty cell was not measured. Clients that are not packaged in PyPI, npm,
+Maven Central, crates.io, the Go module proxy or Debian are not here, so the SDKs
+for PHP, .NET and Swift among them.
+`
+
 // page makes docs/compatibility.md of the newest result of every cell.
 func page(results []result) []byte {
 	var b bytes.Buffer
@@ -62,7 +68,7 @@ func page(results []result) []byte {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nAn empty cell was not measured.\n")
+	b.WriteString(pageTail)
 	for _, c := range measured {
 		writeClient(&b, c, results)
 	}
@@ -98,8 +104,12 @@ func writeCounts(b *bytes.Buffer, measured []client, results []result) {
 		}
 	}
 	fmt.Fprintf(b, "Of %d clients, **%d survived under `auto`**, %d more under another channel", len(measured), auto, other)
-	if !first.IsZero() {
-		fmt.Fprintf(b, " (measured from %s to %s)", first.Format(time.DateOnly), last.Format(time.DateOnly))
+	switch from, to := first.Format(time.DateOnly), last.Format(time.DateOnly); {
+	case first.IsZero():
+	case from == to:
+		fmt.Fprintf(b, " (measured on %s)", to)
+	default:
+		fmt.Fprintf(b, " (measured from %s to %s)", from, to)
 	}
 	b.WriteString(".\n\n")
 }

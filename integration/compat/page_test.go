@@ -4,8 +4,11 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,5 +133,37 @@ func TestGetPath(t *testing.T) {
 	}
 	if isRole("/latest/meta-data/iam/security-credentials/") || !isRole("/latest/meta-data/iam/security-credentials/App") {
 		t.Error("the list of roles is taken for a role, or a role is not")
+	}
+}
+
+func TestClean(t *testing.T) {
+	w, err := newWorld(order{Cell: cell{Channel: "auto"}, Places: places{Clients: "/clients", Module: "/module"}}, client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	set := w.server.Issue("arn:aws:iam::123456789012:role/App", life)
+	message := "\x1b[31mno\x1b[0m " + set.SessionToken + " in " + w.path("run/brs-exec-12-0af3") + "\n at " + w.server.URL() + "/x in 3.25s, 127.0.0.1:4711latest"
+	want := "no … in …/run/brs-exec-… at http://…/x in …s, 127.0.0.1:…latest"
+	if got := w.clean(message); got != want {
+		t.Errorf("clean = %q, want %q", got, want)
+	}
+	if got := w.clean(strings.Repeat("ä", 200)); got != strings.Repeat("ä", 120)+"…" {
+		t.Errorf("clean does not cut a long message after 120 letters: %q", got)
+	}
+}
+
+// TestIsolated shows that a cell's process has loopback and nothing else.
+func TestIsolated(t *testing.T) {
+	cmd := exec.Command("cat", "/proc/self/net/dev")
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+	isolate(cmd)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Skipf("network namespaces are not permitted: %v", err)
+	}
+	interfaces := regexp.MustCompile(`(?m)^ *(\S+):`).FindAllStringSubmatch(string(out), -1)
+	if len(interfaces) != 1 || interfaces[0][1] != "lo" {
+		t.Errorf("interfaces are %q, want lo alone", interfaces)
 	}
 }

@@ -60,7 +60,8 @@ func (s *sniffer) watch(but uint16) {
 		if port == 0 || port == but {
 			continue
 		}
-		switch path := getPath(payload); {
+		// Clients that join the address and the path may have made two slashes.
+		switch path := strings.Replace(getPath(payload), "//", "/", 1); {
 		case path == "":
 		case !strings.HasPrefix(path, "/latest/"):
 			s.endpoint.Add(1)

@@ -182,13 +182,21 @@ func (w *world) version() (string, error) {
 	return string(v), nil
 }
 
+var (
+	colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
+	// changing are ports, durations and run directories, other ones each time.
+	changing = regexp.MustCompile(`(127\.0\.0\.1:|\bin |/brs-exec-)\d+(\.\d+|-[0-9a-f]+)?`)
+)
+
 // clean makes a client's message fit for a page: one line, without what is
 // different each time or secret.
 func (w *world) clean(message string) string {
 	for _, secret := range w.server.Secrets() {
 		message = strings.ReplaceAll(message, secret, "…")
 	}
+	message = colours.ReplaceAllString(message, "")
 	message = strings.NewReplacer(w.server.URL(), "http://…", w.dir, "…", w.Places.Clients, "…", w.Places.Module, "…").Replace(message)
+	message = changing.ReplaceAllString(message, "$1…")
 	message = strings.Join(strings.Fields(message), " ")
 	if r := []rune(message); len(r) > 120 {
 		message = string(r[:120]) + "…"
