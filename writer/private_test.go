@@ -249,7 +249,12 @@ func TestPrivateProfileNames(t *testing.T) {
 		{"what Python inherits", "[DEFAULT]\nrole_arn = x\noutput = text\n", "[DEFAULT]\naws_access_key_id = x\nk = v\n", "",
 			"[DEFAULT]\noutput = text\n[default]\nC\n[profile brs-exec]\nC\n", "[DEFAULT]\nk = v\n[default]\nC\n[brs-exec]\nC\n"},
 		{"byte order mark", "\ufeff[default]\noutput = text\n", "\ufeff[default]\nk = v\n", "",
-			"[default]\nC\noutput = text\n[profile brs-exec]\nC\n", "[default]\nC\nk = v\n[brs-exec]\nC\n"},
+			"[default]\nC\noutput = text\n[profile brs-exec]\nC\noutput = text\n", "[default]\nC\nk = v\n[brs-exec]\nC\n"},
+		{"what else the user's default says", "[default]\nrole_arn = x\nservices = local\ns3 =\n  max_concurrent_requests = 2\n", "", "",
+			"[default]\nC\nservices = local\ns3 =\n  max_concurrent_requests = 2\n[profile brs-exec]\nC\nservices = local\ns3 =\n  max_concurrent_requests = 2\n",
+			"[default]\nC\n[brs-exec]\nC\n"},
+		{"the user's own profile of our name", "[default]\nservices = a\n[profile brs-exec]\noutput = text\n", "", "",
+			"[default]\nC\nservices = a\n[profile brs-exec]\nC\noutput = text\n", "[default]\nC\n[brs-exec]\nC\n"},
 		{"the user's own section of our name", "[profile brs-static]\nrole_arn = x\noutput = text\n", "[brs-static]\nrole_arn = x\n\n[profile brs-static]\nk = v\n", "",
 			"[profile brs-static]\noutput = text\n[default]\nC\n[profile brs-exec]\nC\n", "[default]\nC\n[brs-exec]\nC\n"},
 	} {

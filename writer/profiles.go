@@ -60,7 +60,17 @@ func (p *Private) config(user *iniFile) []byte {
 	for _, name := range p.names {
 		for _, header := range configHeaders(name) {
 			if !slices.ContainsFunc(f.sections(), func(have string) bool { return sameHeader(have, header) }) {
-				addSpelling(f, header, name, pairs)
+				if !addSpelling(f, header, profileBody(f, name)) {
+					// Without us the child would go by [default], and so by what
+					// else stands there: s3, services, endpoint_url, retries.
+					like := []iniLine(nil)
+					if name == DefaultProfile {
+						like = defaultBody(f)
+					}
+					if !addSpelling(f, header, like) {
+						f.add(header, pairs...)
+					}
+				}
 			}
 		}
 	}
@@ -83,26 +93,42 @@ func sameHeader(a, b string) bool {
 
 // addSpelling adds a section for a profile that some parsers cannot find. If
 // others can, under another spelling, it gets the same settings: one that came
-// later in the file with fewer would hide the user's from them.
-func addSpelling(f *iniFile, header, profile string, pairs [][2]string) {
-	var body []iniLine
+// later in the file with fewer would hide the user's from them. It tells whether
+// there were any.
+func addSpelling(f *iniFile, header string, body []iniLine) bool {
+	if body == nil {
+		return false
+	}
+	f.add(header)
+	f.lines = append(f.lines, body...)
+	f.endLines()
+	return true
+}
+
+// profileBody returns the settings of the last section that is a profile to
+// config file parsers, nil if there is none.
+func profileBody(f *iniFile, profile string) []iniLine {
+	return lastBody(f, func(section string) bool {
+		return profileOf(section) == profile && strings.HasPrefix(section, "profile")
+	})
+}
+
+func defaultBody(f *iniFile) []iniLine {
+	return lastBody(f, func(section string) bool { return profileOf(section) == "default" })
+}
+
+func lastBody(f *iniFile, is func(section string) bool) (body []iniLine) {
 	in := false
 	for _, l := range f.lines {
 		if l.kind == lineHeader {
-			if in = profileOf(l.name) == profile && strings.HasPrefix(l.name, "profile"); in {
+			if in = is(l.name); in {
 				body = nil
 			}
 		} else if in && l.kind != lineOther {
 			body = append(body, l)
 		}
 	}
-	if body == nil {
-		f.add(header, pairs...)
-		return
-	}
-	f.add(header)
-	f.lines = append(f.lines, body...)
-	f.endLines()
+	return body
 }
 
 // configHeaders returns the section names under which all parsers find a

@@ -83,10 +83,11 @@ func (m *IMDS) Deliver(_ context.Context, sets map[string]aws.Credentials) error
 func (m *IMDS) LastRead(profile string) Read { return m.board.lastRead(profile) }
 
 // Env is what the child needs to come here. AWS_EC2_METADATA_DISABLED and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE must not be
-// in its environment besides. AWS_METADATA_ENDPOINT is the Rust object_store crate's name for the same thing.
+// in its environment besides. Old botocore (1.20, AWS CLI 2.9) puts a path behind it without a slash between, so it ends
+// in one. AWS_METADATA_ENDPOINT is the Rust object_store crate's name for the same thing.
 func (m *IMDS) Env() []string {
 	url := m.socket.url()
-	return []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + url, "AWS_METADATA_ENDPOINT=" + url}
+	return []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + url + "/", "AWS_METADATA_ENDPOINT=" + url}
 }
 
 func (m *IMDS) answer(w http.ResponseWriter, r *http.Request) {

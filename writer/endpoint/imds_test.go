@@ -106,7 +106,7 @@ func TestIMDSTree(t *testing.T) {
 	if r := m.LastRead("other"); r.KeyID != "ASIATWO" || r.Count != 1 {
 		t.Errorf("LastRead(other) = %+v, want ASIATWO once", r)
 	}
-	wantEnv := []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + m.socket.url(), "AWS_METADATA_ENDPOINT=" + m.socket.url()}
+	wantEnv := []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=" + m.socket.url() + "/", "AWS_METADATA_ENDPOINT=" + m.socket.url()}
 	if diff := cmp.Diff(wantEnv, m.Env()); diff != "" {
 		t.Errorf("Env (-want +got):\n%s", diff)
 	}
