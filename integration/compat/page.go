@@ -46,7 +46,7 @@ metadata service at fixed times.
 
 const pageTail = `
 An empty cell was not measured. Clients that are not packaged in PyPI, npm,
-Maven Central, crates.io, the Go module proxy or Debian are not here, so the SDKs
+Maven Central, the Rust registry, the Go module proxy or Debian are not here, so the SDKs
 for PHP, .NET and Swift among them.
 `
 
