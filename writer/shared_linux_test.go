@@ -23,6 +23,8 @@ func TestSharedSingleFileMount(t *testing.T) {
 	var n told
 	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore, Notify: n.add})
 	runShared(t, s)
+	eventually(t, "it watches", watching(s))
+	before := s.looks()
 	for i := 5; i <= 7; i++ {
 		if err := give(s, numbered(i)); err != nil {
 			t.Fatal(err)
@@ -34,7 +36,6 @@ func TestSharedSingleFileMount(t *testing.T) {
 		t.Errorf("told %q, want once that it is in place", lines)
 	}
 	// Written outside, where our directory shows nothing.
-	before := s.looks()
 	eventually(t, "it has seen its own change", func() bool { return s.looks() > before })
 	put(t, source, "[b]\nx = 2", 0o640)
 	eventually(t, "put back", has(source, "[b]\nx = 2\n\n[app]\n"+newSet))

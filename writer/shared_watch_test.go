@@ -188,6 +188,7 @@ func TestSharedRunFollowsLinks(t *testing.T) {
 	}
 	s := mustShared(t, path, "app", SharedOptions{})
 	runShared(t, s)
+	eventually(t, "it watches", watching(s))
 	for i, version := range []string{"..2", "..3"} {
 		set := numbered(7)
 		set.SessionToken = "TOKEN" + string(rune('1'+i))
