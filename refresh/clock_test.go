@@ -84,8 +84,8 @@ func TestSuspendHidden(t *testing.T) {
 			t.Fatalf("events %v, want one step of -1h", es)
 		}
 		pass(maxReask)
-		if i.calls != 2 {
-			t.Errorf("asked %d times, want once more within a minute", i.calls)
+		if got := i.asked(); got != 2 {
+			t.Errorf("asked %d times, want once more within a minute", got)
 		}
 		if left := s.get("a").Expires.Sub(w.local()); left > 12*time.Hour || left < 12*time.Hour-maxReask {
 			t.Errorf("readers see %v left, want 12 hours", left)
@@ -337,8 +337,8 @@ func TestSkewNoise(t *testing.T) {
 		s := &shelf{}
 		launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(i)})
 		pass(50 * time.Minute)
-		if got := s.calls(); i.calls < 10 || len(got) != 1 {
-			t.Errorf("%d deliveries of %d answers, want one", len(got), i.calls)
+		if got := s.calls(); i.asked() < 10 || len(got) != 1 {
+			t.Errorf("%d deliveries of %d answers, want one", len(got), i.asked())
 		}
 	})
 }

@@ -110,8 +110,8 @@ func TestDeliveryFails(t *testing.T) {
 				t.Fatalf("failure %d: %+v, want attempt %d, and another within %v", n, e, n+1, maxDeliveryBackoff)
 			}
 		}
-		if i.calls != 2 {
-			t.Errorf("source was asked %d times, want 2", i.calls)
+		if got := i.asked(); got != 2 {
+			t.Errorf("source was asked %d times, want 2", got)
 		}
 
 		pass(30 * time.Minute) // the first set is over, the third has come

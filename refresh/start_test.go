@@ -169,7 +169,7 @@ func TestStart(t *testing.T) {
 						t.Errorf("Run returned after %v, want %v", took, tt.after)
 					}
 				}
-				if got := i.calls; got < tt.asked || got > 2*tt.asked*tt.asked+20 || (tt.asked == 1 && got != 1) {
+				if got := i.asked(); got < tt.asked || got > 2*tt.asked*tt.asked+20 || (tt.asked == 1 && got != 1) {
 					t.Errorf("asked %d times, want %d", got, tt.asked)
 				}
 				r.cancel()

@@ -50,7 +50,7 @@ type issuer struct {
 	edit    func(call int, c aws.Credentials) aws.Credentials // nil: as it is
 	hang    func(ctx context.Context, call int)               // nil: no
 	skewed  bool                                              // it measures the clock
-	calls   int
+	calls   int                                               // under world.mu
 	skew    time.Duration
 }
 
@@ -63,11 +63,11 @@ func (i *issuer) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}
 	w.mu.Lock()
 	w.times = append(w.times, time.Now())
-	w.mu.Unlock()
-
 	i.calls++
+	call := i.calls
+	w.mu.Unlock()
 	if i.hang != nil {
-		if i.hang(ctx, i.calls); ctx.Err() != nil {
+		if i.hang(ctx, call); ctx.Err() != nil {
 			return aws.Credentials{}, ctx.Err()
 		}
 	}
@@ -80,19 +80,26 @@ func (i *issuer) Retrieve(ctx context.Context) (aws.Credentials, error) {
 		i.skew = w.local().Sub(w.true())
 	}
 	if i.fail != nil {
-		if err := i.fail(i.calls); err != nil {
+		if err := i.fail(call); err != nil {
 			return aws.Credentials{}, err
 		}
 	}
 	c := aws.Credentials{
-		AccessKeyID:     fmt.Sprintf("ASIA%p%06d", i, i.calls),
-		SecretAccessKey: "verysecret", SessionToken: fmt.Sprint("tokensecret", i.calls),
+		AccessKeyID:     fmt.Sprintf("ASIA%p%06d", i, call),
+		SecretAccessKey: "verysecret", SessionToken: fmt.Sprint("tokensecret", call),
 		CanExpire: true, Expires: w.true().Add(i.life),
 	}
 	if i.edit != nil {
-		c = i.edit(i.calls, c)
+		c = i.edit(call, c)
 	}
 	return c, nil
+}
+
+// asked returns how often it was called so far.
+func (i *issuer) asked() int {
+	i.world.mu.Lock()
+	defer i.world.mu.Unlock()
+	return i.calls
 }
 
 func (i *issuer) Skew() time.Duration { return i.skew }

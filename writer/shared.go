@@ -73,12 +73,14 @@ type Shared struct {
 	spare    string           // "" if all that goes beside the file can be there
 	notes    []string
 
+	moved chan struct{} // has one when the file is to be watched in another way
+
 	mu      sync.Mutex
 	wrote   bool  // the file has held sets of ours
 	inPlace bool  // the last write was
 	mended  bool  // the sets were put back once already
 	failed  bool  // the last Deliver did, and will come again
-	looked  int   // how often the file was compared with the sets
+	looked  int   // how often Run had a look at the file
 	told    error // what was told last that does not get better by itself
 }
 
@@ -201,8 +203,12 @@ func (s *Shared) written(res Result) error {
 	if res.Way == InPlace && !s.inPlace {
 		s.notify("%s is written in place (%v): a reader in that moment may see a mixture", s.opt.Path, res.Cause)
 	}
-	if res.Way != Unchanged {
-		s.inPlace = res.Way == InPlace
+	if inPlace := res.Way == InPlace; res.Way != Unchanged && inPlace != s.inPlace {
+		s.inPlace = inPlace
+		select {
+		case s.moved <- struct{}{}:
+		default:
+		}
 	}
 	for _, p := range s.profiles {
 		if p.set != (process.Set{}) {

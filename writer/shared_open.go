@@ -17,7 +17,7 @@ import (
 // what a writer that was killed left half-way. It fails if the file cannot be parsed, with the file and the line, and if keys
 // would be lost that nobody can make again. The caller must Close it.
 func NewShared(opt SharedOptions) (*Shared, error) {
-	s := &Shared{opt: opt}
+	s := &Shared{opt: opt, moved: make(chan struct{}, 1)}
 	if s.opt.Perm == 0 {
 		s.opt.Perm = fileMode
 	}

@@ -38,8 +38,8 @@ func (s *Shared) Run(ctx context.Context) error {
 		if err := watch.wait(ctx); err != nil {
 			return nil
 		}
+		watch.follow() // first: what happens from here on is seen
 		s.mend(ctx)
-		watch.follow()
 	}
 }
 
@@ -69,6 +69,7 @@ func (s *Shared) poll(ctx context.Context) error {
 func (s *Shared) mend(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.looked++
 	if !s.wrote || s.failed || ctx.Err() != nil {
 		return
 	}
@@ -93,7 +94,6 @@ func (s *Shared) mend(ctx context.Context) {
 
 // intact tells whether writing the sets would change nothing.
 func (s *Shared) intact() (bool, error) {
-	s.looked++
 	path, err := resolve(s.opt.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -187,6 +187,8 @@ func (w *sharedWatch) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-settled.C:
+			return nil
+		case <-w.s.moved:
 			return nil
 		case e, ok := <-w.watcher.Events:
 			if !ok {
