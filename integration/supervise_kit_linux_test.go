@@ -31,7 +31,7 @@ const (
 	helperLife      = 60 * time.Second
 )
 
-var superviseHelpers = map[string]func(args []string){"report": report, "exec": execRaw, "orphans": orphans}
+var superviseHelpers = map[string]func(args []string){"report": report, "exec": execRaw, "orphans": orphans, "count": count}
 
 // Before TestMain, which is for tests.
 func init() {
