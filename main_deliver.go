@@ -107,6 +107,8 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		s.log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
 	}
 	s.profile = files.Profile()
+	s.record = newRecorder(s.plan.Argv[0], src.Describe(), files)
+	s.services = append(s.services, s.record.run)
 	deliveries = append(deliveries, s.watchReaders(files, deliveries)...)
 	return s.supervise(ctx, src, deliveries)
 }

@@ -42,6 +42,7 @@ type session struct {
 	dir       string       // where we were started
 	profile   string       // that the command finds the credentials under
 	readers   *stale.Watch // nil: not watched
+	record    *recorder
 	hooks     sync.WaitGroup
 	hookTurn  sync.Mutex // one at a time
 }
@@ -198,6 +199,7 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 	report(s.log, e, s.delivered)
 	s.tellReaders(e.Kind)
 	s.systemd.event(e)
+	s.record.engine(e, !s.delivered)
 	if s.watch != nil {
 		s.watch(e)
 	}
@@ -218,6 +220,7 @@ func (s *session) childEvent(e supervisor.Event) {
 		s.readers.Restarted()
 	}
 	s.systemd.child(e)
+	s.record.child(e)
 	switch {
 	case e.Kind == supervisor.Stopping:
 		s.stopping = true

@@ -96,6 +96,7 @@ func (s *session) tellReaders(kind refresh.Kind) {
 // stale says that the command seems to hold a set that is about to end, and does
 // what --on-stale asks for.
 func (s *session) stale(a stale.Alarm) {
+	s.record.stale()
 	ends, hint := "ends", "if the command still uses AWS, it has copied the keys: consider --deliver file if it can read them again, else --on-refresh restart"
 	if !a.Ends.After(time.Now()) {
 		ends = "ended"

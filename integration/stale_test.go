@@ -89,6 +89,7 @@ func TestStaleCopy(t *testing.T) {
 	w := newWorld(t, staleLife)
 	p := w.brsExec(append([]string{"--role-arn", roleARN, "--"}, w.asks("read -r _; exit 0")...)...)
 	w.awaitStale(p, "process")
+	eventually(t, patience, "a status that counts it", func() bool { return w.status(p).Stale == 1 })
 	w.awaitRefreshes(2)
 	if n := len(staleLine.FindAllString(p.stderr.String(), -1)); n != 1 {
 		t.Errorf("said %d times, want once for the set that was read", n)

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/refresh"
+	"brs-exec/supervisor"
+)
+
+func TestTabulate(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var out bytes.Buffer
+	if err := tabulate(&out, []record{
+		{PID: 7},
+		{PID: 4711, Command: "python", Since: now.Add(-75 * time.Hour), Source: `profile "prod" → arn:aws:iam::123456789012:role/App`,
+			Key: "ASIA…WXYZ", Expires: now.Add(38 * time.Minute), Next: now.Add(8*time.Minute + 1), Refreshed: 149},
+		{PID: 4712, Command: "a\tb", Since: now.Add(-3 * time.Hour), Source: "EC2 instance role",
+			Key: "ASIA…ABCD", Expires: now.Add(-time.Second), Next: now.Add(-time.Second), Failed: 12, Err: "connection refused", Stale: 2},
+		{PID: 4713, Command: "sh", Since: now, Source: "environment variables", Key: "AKIA…MPLE"},
+		{PID: 4714, Command: "sh", Source: "command vault"},
+	}, now); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "status.golden", out.String())
+}
+
+func TestRecorder(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	k := newRecorder("/usr/bin/python", "a profile", nil)
+	set := refresh.Event{Kind: refresh.Refreshed, KeyID: "ASIA…0001", Expires: now.Add(time.Hour), Next: now.Add(time.Minute)}
+	failed := refresh.Event{Kind: refresh.Failed, Attempt: 3, Permanent: true, Err: errExpired, Next: now.Add(time.Second)}
+	base := record{PID: k.r.PID, Command: "python", Source: "a profile"}
+	held := base
+	held.Key, held.Expires, held.Next = set.KeyID, set.Expires, set.Next
+	failing := held
+	failing.Failed, failing.Permanent, failing.Err, failing.Next = 3, true, errExpired.Error(), failed.Next
+	twice := held
+	twice.Refreshed = 1
+	stale := twice
+	stale.Stale = 1
+	for _, step := range []struct {
+		name string
+		do   func()
+		want record
+	}{
+		{"first set", func() { k.engine(set, true) }, held},
+		{"failure", func() { k.engine(failed, false) }, failing},
+		{"the same again", func() {
+			e := set
+			e.Kind = refresh.Unchanged
+			k.engine(e, false)
+		}, held},
+		{"second set", func() { k.engine(set, false) }, twice},
+		{"stale", k.stale, stale},
+		{"the command ends", func() { k.child(supervisor.Event{Kind: supervisor.Ended, PID: 1}) }, stale},
+	} {
+		step.do()
+		if diff := cmp.Diff(step.want, k.r); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.name, diff)
+		}
+		text, err := json.Marshal(k.r)
+		var back record
+		if err != nil || json.Unmarshal(text, &back) != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if diff := cmp.Diff(k.r, back); diff != "" {
+			t.Errorf("%s, written and read (-want +got):\n%s", step.name, diff)
+		}
+	}
+}

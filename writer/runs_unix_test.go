@@ -1,0 +1,60 @@
+//go:build unix
+
+package writer
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestRuns(t *testing.T) {
+	dir := openBase(t)
+	bases := []base{{path: dir}, {path: filepath.Join(dir, "missing")}, {path: dir}}
+	if runs := runsIn(bases); runs != nil {
+		t.Errorf("runs in an empty directory: %+v", runs)
+	}
+	d, err := newRunDir(bases, noFill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Run{{PID: os.Getpid(), Dir: d.path}}
+	if diff := cmp.Diff(want, runsIn(bases)); diff != "" {
+		t.Errorf("without a status (-want +got):\n%s", diff)
+	}
+	p := &Private{dir: d}
+	for _, text := range []string{"one", "another\n"} {
+		if err := p.WriteStatus([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		want[0].Status = []byte(text)
+		if diff := cmp.Diff(want, runsIn(bases)); diff != "" {
+			t.Errorf("with a status (-want +got):\n%s", diff)
+		}
+		info, err := os.Stat(filepath.Join(d.path, statusFile))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("the status file: %v, %v", info, err)
+		}
+	}
+
+	// What only looks like one, or was left behind.
+	for _, name := range []string{"brs-exec-1-0123456789abcdef", "brs-exec-2-0123456789abcdeg"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name, lockedFile), []byte("999999999 1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, runsIn(bases)); diff != "" {
+		t.Errorf("beside others (-want +got):\n%s", diff)
+	}
+	if err := d.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if runs := runsIn(bases); runs != nil {
+		t.Errorf("after the end: %+v", runs)
+	}
+}
