@@ -177,7 +177,7 @@ func (w *world) checkUsedToTheEnd(life time.Duration) {
 func TestSlowServer(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	w := newWorld(t, life)
+	w := newWorld(t, 30*time.Second) // an answer takes several
 	w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Slow, Actions: []string{"AssumeRole"}})
 	p := w.startChild()
 	w.awaitRefreshes(2)

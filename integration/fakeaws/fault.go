@@ -19,7 +19,7 @@ const (
 	// BlackHole takes the request and never answers, until the faults are set
 	// anew or the client goes away.
 	BlackHole
-	// Slow sends the right answer one byte every 5 ms.
+	// Slow sends the right answer one byte every 2 ms.
 	Slow
 	// Garbage answers 200 with bytes of no protocol.
 	Garbage
@@ -100,7 +100,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, k Kind, status int
 	w.WriteHeader(status)
 	switch k {
 	case Slow:
-		tick := time.NewTicker(5 * time.Millisecond)
+		tick := time.NewTicker(2 * time.Millisecond)
 		defer tick.Stop()
 		for i := range body {
 			w.Write(body[i : i+1])
