@@ -77,7 +77,7 @@ func (s *Source) iot(ctx context.Context) (aws.Credentials, error) {
 	}
 	resp, body, err := s.exchange(req, id.tls(), i.CAFile)
 	if err != nil {
-		return aws.Credentials{}, err
+		return aws.Credentials{}, id.signed(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return aws.Credentials{}, &judged{i.judge(refusal(resp, body), s.byServer())}

@@ -77,7 +77,7 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 	}
 	if src.pair = s.pair(); src.pair != nil {
 		var known *judged
-		if _, err := src.identity(); errors.As(err, &known) && known.permanent {
+		if err := src.checkIdentity(); errors.As(err, &known) && known.permanent {
 			return nil, src.explain(ctx, nil, err)
 		}
 	}

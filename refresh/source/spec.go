@@ -119,7 +119,10 @@ func (s *Spec) validate() error {
 }
 
 func specHint(err error) string {
+	var known *judged
 	switch {
+	case errors.As(err, &known):
+		return known.hint
 	case errors.Is(err, errConflict):
 		return "leave one of the two out"
 	case errors.Is(err, errDataEndpoint):

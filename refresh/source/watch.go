@@ -112,7 +112,9 @@ func (s *Source) traces() string {
 	b.WriteString(s.stamp())
 	b.WriteString(s.trace(f.tokenFile))
 	if p := s.spec.pair(); p != nil {
-		b.WriteString(s.trace(p.files.Certificate) + s.trace(p.files.PrivateKey) + s.trace(p.files.Passphrase))
+		for _, path := range p.files.paths() {
+			b.WriteString(s.trace(path))
+		}
 	}
 	for _, dir := range loginCaches(f) {
 		entries, _ := os.ReadDir(dir) // none: not logged in

@@ -18,10 +18,16 @@ import (
 // anew for each set, so that a renewed certificate is used without a restart.
 type X509 struct {
 	Certificate string // the certificate; intermediates may follow it in the file
-	PrivateKey  string // RSA or EC: PKCS#1, SEC 1, PKCS#8, encrypted or not; may be the same file
 
-	// Passphrase is a file with the passphrase of an encrypted key on its first
-	// line, which no one but its owner may read. "" if the key is not encrypted.
+	// PrivateKey is RSA or EC, a file: PKCS#1, SEC 1, PKCS#8, encrypted or not, maybe
+	// the same file, or the file of a TPM's key (TSS2 PRIVATE KEY). Or a pkcs11: URI
+	// (RFC 7512), or tpm2:handle=0x81000001 or tpm2:file=PATH. Builds differ in
+	// whether they can use the keys of tokens and TPMs.
+	PrivateKey string
+
+	// Passphrase is a file with what opens the key on its first line: the passphrase
+	// of an encrypted one, a token's PIN, a TPM key's authorization value. No one but
+	// its owner may read it. "" if the key is open, or the URI has a pin-source.
 	Passphrase string
 }
 
@@ -32,7 +38,11 @@ func (x X509) validate() error {
 	case x.PrivateKey == "":
 		return errors.New("no private key file is named")
 	}
-	return nil
+	if _, ok := cutScheme(x.Certificate, pkcs11Scheme); ok {
+		return permanently("pkcs11-tool --module FILE --read-object --type cert --id 01 | openssl x509 -inform der -out FILE.pem gets it out of the token",
+			"certificate: is a PEM file; only the private key can be a pkcs11: URI")
+	}
+	return x.validateHeld()
 }
 
 func (s *Spec) validateX509() error {
@@ -93,6 +103,16 @@ func permanently(hint, format string, args ...any) error {
 	return &judged{verdict{fmt.Sprintf(format, args...), true, hint}}
 }
 
+// checkIdentity reads certificate and key as far as that reaches for no device.
+func (s *Source) checkIdentity() error {
+	id, err := s.pair.files.read()
+	if err == nil && id.held() != nil {
+		return id.valid(s.pair.files.Certificate, time.Now())
+	}
+	_, err = s.identity()
+	return err
+}
+
 // identity reads certificate and key. While they are being replaced, or are
 // broken, those that were read before serve until they end.
 func (s *Source) identity() (*identity, error) {
@@ -100,6 +120,9 @@ func (s *Source) identity() (*identity, error) {
 	id, err := s.pair.files.read()
 	if err == nil {
 		err = id.valid(s.pair.files.Certificate, now)
+	}
+	if err == nil && id.held() != nil {
+		err = id.held().proveAfter(s.pair.current)
 	}
 	if err != nil {
 		old := s.pair.current
@@ -130,13 +153,12 @@ func (x X509) read() (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := x.readKey()
+	key, err := x.readKey(certs[0].PublicKey)
 	if err != nil {
 		return nil, err
 	}
 	id := &identity{leaf: certs[0], chain: certs[1:], key: key}
-	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
-	if !ok || !public.Equal(id.leaf.PublicKey) {
+	if !sameKey(key.Public(), id.leaf.PublicKey) {
 		return nil, permanently("they are not of one pair: was only one of the two files replaced?",
 			"private key %s does not belong to certificate %s", x.PrivateKey, x.Certificate)
 	}

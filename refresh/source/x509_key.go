@@ -17,8 +17,12 @@ var errPassphrase = errors.New("the passphrase is wrong")
 const convertHint = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEWKEY writes it in a form that can be read"
 
 // readKey reads the first private key of a PEM file, in which other things may
-// stand as well.
-func (x X509) readKey() (crypto.Signer, error) {
+// stand as well; or finds out how to get at one that a device holds. It should be
+// the one of public.
+func (x X509) readKey(public crypto.PublicKey) (crypto.Signer, error) {
+	if key, err := x.heldKey(public); key != nil || err != nil {
+		return key, err
+	}
 	text, err := os.ReadFile(x.PrivateKey)
 	if err != nil {
 		return nil, permanently("", "private key %s: %v", x.PrivateKey, deepest(err))
@@ -28,6 +32,9 @@ func (x X509) readKey() (crypto.Signer, error) {
 		if !strings.HasSuffix(block.Type, "PRIVATE KEY") {
 			other = block.Type
 			continue
+		}
+		if block.Type == tssType {
+			return x.tpmKey(&tpmURI{device: tpmDevice, file: x.PrivateKey}, public)
 		}
 		key, err := x.decodeKey(block)
 		var known *judged
@@ -107,22 +114,27 @@ func (x X509) passphrase() ([]byte, error) {
 	if x.Passphrase == "" {
 		return nil, permanently("name a file with its passphrase: --private-key-passphrase-file FILE", "private key %s: is encrypted", x.PrivateKey)
 	}
-	f, err := os.Open(x.Passphrase)
+	return secretLine("passphrase file", x.Passphrase)
+}
+
+// secretLine reads the first line of a file that no one else may read.
+func secretLine(what, path string) ([]byte, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, permanently("", "passphrase file %s: %v", x.Passphrase, deepest(err))
+		return nil, permanently("", "%s %s: %v", what, path, deepest(err))
 	}
 	defer f.Close()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, permanently("", "passphrase file %s: %v", x.Passphrase, deepest(err))
+		return nil, permanently("", "%s %s: %v", what, path, deepest(err))
 	}
 	if runtime.GOOS != "windows" && fi.Mode().IsRegular() && fi.Mode().Perm()&0o077 != 0 {
-		return nil, permanently("chmod 600 "+x.Passphrase, "passphrase file %s: others may read it (mode %04o)", x.Passphrase, fi.Mode().Perm())
+		return nil, permanently("chmod 600 "+path, "%s %s: others may read it (mode %04o)", what, path, fi.Mode().Perm())
 	}
 	buf := make([]byte, 4096)
 	n, err := f.Read(buf)
 	if err != nil && n == 0 {
-		return nil, permanently("", "passphrase file %s: is empty", x.Passphrase)
+		return nil, permanently("", "%s %s: is empty", what, path)
 	}
 	line, _, _ := bytes.Cut(buf[:n], []byte("\n"))
 	return bytes.TrimSuffix(line, []byte("\r")), nil

@@ -1,0 +1,8 @@
+package source
+
+import "crypto"
+
+// tpmSigner is for systems on which a TPM is a file.
+func tpmSigner(u *tpmURI, _ []byte, _ crypto.PublicKey, _ func() ([]byte, error)) (signFunc, error) {
+	return nil, permanently("a program that can use it fits behind --credential-command", "private key %s: TPM keys are not supported on Windows", u)
+}
