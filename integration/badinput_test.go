@@ -31,6 +31,9 @@ const mark = "MARK"
 
 func badInputs() []bad {
 	role := []string{"--role-arn", roleARN}
+	device := func(key string) []string {
+		return []string{"--iot-endpoint", "127.0.0.1:1", "--iot-role-alias", "app", "--certificate", "device.crt", "--private-key", key}
+	}
 	run := func(flags ...string) []string { return append(flags, "--", mark) }
 	env := func(name, value string) func(*world) { return func(w *world) { w.env[name] = value } }
 	return []bad{
@@ -49,6 +52,13 @@ func badInputs() []bad {
 		{name: "unknown log level", args: run("--log-level", "chatty")},
 		{name: "unknown log format", args: run("--log-format", "xml")},
 		{name: "unknown format", args: []string{"credentials", "--format", "xml"}},
+
+		{name: "key in a token without PKCS11", args: run(device("pkcs11:token=dev;id=%01?module-path=/usr/lib/x.so")...)},
+		{name: "PIN in a PKCS11 URI", args: run(device("pkcs11:token=dev;id=%01?module-path=/usr/lib/x.so&pin-value=" + tokenPIN)...)},
+		{name: "PIN in a PKCS11 URI misspelt", args: run(device("pkcs11:token=dev;id=%01?module-path=/usr/lib/x.so&pinvalue=" + tokenPIN)...)},
+		{name: "PKCS11 URI without a module", args: run(device("pkcs11:token=dev;id=%01")...)},
+		{name: "certificate in a token", args: run(append(device("device.key"), "--certificate", "pkcs11:token=dev;id=%01")...)},
+		{name: "TPM URI malformed", args: run(device("tpm2:handle=0x40000001")...)},
 
 		{name: "two sources", args: run("--profile", "prod", "--credential-command", "true")},
 		{name: "two sources with a variable", args: run("--profile", "prod"), prepare: env("BRS_EXEC_CREDENTIAL_COMMAND", "true")},

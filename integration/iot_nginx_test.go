@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -44,15 +45,22 @@ func (c *certifier) make(template *x509.Certificate, life time.Duration) (*x509.
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	return c.sign(template, key.Public(), key, life), key
+}
+
+// sign signs a certificate for a key, by the authority's or, if it has none yet, by self.
+func (c *certifier) sign(template *x509.Certificate, public crypto.PublicKey, self *ecdsa.PrivateKey, life time.Duration) *x509.Certificate {
+	c.t.Helper()
+	var err error
 	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)); err != nil {
 		c.t.Fatal(err)
 	}
 	template.NotBefore, template.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(life)
 	parent, by := c.cert, c.key
 	if parent == nil {
-		parent, by = template, key
+		parent, by = template, self
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), by)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, by)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -60,16 +68,14 @@ func (c *certifier) make(template *x509.Certificate, life time.Duration) (*x509.
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return cert, key
+	return cert
 }
 
 // write issues a certificate to name, and puts it and its key into two files of
 // the world, each in one step, as what renews certificates does.
 func (c *certifier) write(w *world, file, name string, life time.Duration) (cert, key string) {
 	c.t.Helper()
-	made, private := c.make(&x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}, life)
+	made, private := c.make(device(name), life)
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		c.t.Fatal(err)
@@ -77,6 +83,20 @@ func (c *certifier) write(w *world, file, name string, life time.Duration) (cert
 	w.swap(file+".crt", pemText("CERTIFICATE", made.Raw))
 	w.swap(file+".key", pemText("PRIVATE KEY", der))
 	return w.path(file + ".crt"), w.path(file + ".key")
+}
+
+// device is the certificate of one.
+func device(name string) *x509.Certificate {
+	return &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+}
+
+// certify issues a certificate for a key that something else holds.
+func (c *certifier) certify(w *world, file, name string, public crypto.PublicKey) (cert string) {
+	c.t.Helper()
+	w.swap(file+".crt", pemText("CERTIFICATE", c.sign(device(name), public, nil, time.Hour).Raw))
+	return w.path(file + ".crt")
 }
 
 func pemText(kind string, der []byte) string {
@@ -113,6 +133,7 @@ http {
 		ssl_certificate_key DIR/server.key;
 		ssl_client_certificate DIR/ca.crt;
 		ssl_verify_client on;
+		ssl_protocols PROTOCOLS;
 		location = /role-aliases/app/credentials {
 			if ($thing_unknown) { return 403 '{"message":"Invalid thing name passed"}'; }
 			alias DIR/creds.json;
@@ -124,6 +145,11 @@ http {
 
 // startNginx starts one that asks for certificates of ca, and returns its address.
 func startNginx(t *testing.T, w *world, ca *certifier) string {
+	t.Helper()
+	return startNginxWith(t, w, ca, "TLSv1.2 TLSv1.3")
+}
+
+func startNginxWith(t *testing.T, w *world, ca *certifier, protocols string) string {
 	t.Helper()
 	nginx := ""
 	for _, path := range []string{"nginx", "/usr/sbin/nginx"} { // which is in the path of root alone
@@ -138,7 +164,7 @@ func startNginx(t *testing.T, w *world, ca *certifier) string {
 	address := fmt.Sprintf("127.0.0.1:%d", twoFreePorts(t))
 	w.write("ca.crt", pemText("CERTIFICATE", ca.cert.Raw))
 	ca.write(w, "server", "server", time.Hour)
-	conf := w.write("nginx.conf", strings.NewReplacer("DIR", w.dir, "ADDRESS", address).Replace(nginxConf))
+	conf := w.write("nginx.conf", strings.NewReplacer("DIR", w.dir, "ADDRESS", address, "PROTOCOLS", protocols).Replace(nginxConf))
 	cmd := exec.Command(nginx, "-p", w.dir, "-c", conf)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var said output
@@ -199,6 +225,10 @@ func serveSessions(t *testing.T, w *world, life, every time.Duration) {
 // iotFlags are those for a device of ca.
 func iotFlags(w *world, ca *certifier, address, name string, life time.Duration) []string {
 	cert, key := ca.write(w, "device", name, life)
+	return iotFlagsFor(w, address, cert, key)
+}
+
+func iotFlagsFor(w *world, address, cert, key string) []string {
 	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 	return []string{
 		"--iot-endpoint", address, "--iot-role-alias", "app", "--iot-thing-name", "thing-1",

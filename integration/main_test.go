@@ -45,8 +45,8 @@ func raiseParallel() {
 }
 
 // built compiles a package of the module once, with the race detector and
-// coverage if the tests themselves have them.
-func built(name, pkg string) func() (string, error) {
+// coverage if the tests themselves have them. Tags are of builds that need C.
+func built(name, pkg string, tags ...string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		path := filepath.Join(scratch, name)
 		args := []string{"build", "-o", path}
@@ -56,7 +56,14 @@ func built(name, pkg string) func() (string, error) {
 		if testing.CoverMode() != "" {
 			args = append(args, "-cover")
 		}
-		out, err := exec.Command("go", append(args, pkg)...).CombinedOutput()
+		if len(tags) > 0 {
+			args = append(args, "-tags", strings.Join(tags, ","))
+		}
+		cmd := exec.Command("go", append(args, pkg)...)
+		if len(tags) > 0 {
+			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=1")
+		}
+		out, err := cmd.CombinedOutput()
 		if err != nil {
 			return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 		}
@@ -66,6 +73,7 @@ func built(name, pkg string) func() (string, error) {
 
 var (
 	buildBrsExec = built("brs-exec", "brs-exec")
+	buildPKCS11  = built("brs-exec-pkcs11", "brs-exec", "brs_pkcs11")
 	buildGoV2    = built("gov2", "brs-exec/integration/clients/gov2")
 )
 
