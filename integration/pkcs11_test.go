@@ -134,34 +134,42 @@ func (w *world) checkNoPIN(p *process) {
 	}
 }
 
+// serving starts a source that goes by certificates: the flags for one, and how
+// many sets it gave.
+type serving func(*testing.T, *world, *certifier) (flags func(cert, key string) []string, sets func() int)
+
+const heldLife = 5 * time.Second
+
+func serveIoT(protocols string) serving {
+	return func(t *testing.T, w *world, ca *certifier) (func(cert, key string) []string, func() int) {
+		address := startNginxWith(t, w, ca, protocols)
+		serveSessions(t, w, heldLife, time.Second)
+		return func(cert, key string) []string { return iotFlagsFor(w, address, cert, key) },
+			func() int { return strings.Count(w.read("nginx-access.log"), "CN=device 200 ") }
+	}
+}
+
+func serveAnywhere(t *testing.T, w *world, ca *certifier) (func(cert, key string) []string, func() int) {
+	a := startAnywhere(t, w, ca, heldLife)
+	return a.flags, func() int { return len(a.gave()) }
+}
+
 // TestPKCS11: a command outlives its sessions, which are had with a key that never
 // leaves its token; there is one login for all of them.
 func TestPKCS11(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	iot := func(protocols string) func(*testing.T, *world, *certifier) (func(cert, key string) []string, func() int) {
-		return func(t *testing.T, w *world, ca *certifier) (func(cert, key string) []string, func() int) {
-			address := startNginxWith(t, w, ca, protocols)
-			serveSessions(t, w, 5*time.Second, time.Second)
-			return func(cert, key string) []string { return iotFlagsFor(w, address, cert, key) },
-				func() int { return strings.Count(w.read("nginx-access.log"), "CN=device 200 ") }
-		}
-	}
-	anywhere := func(t *testing.T, w *world, ca *certifier) (func(cert, key string) []string, func() int) {
-		a := startAnywhere(t, w, ca, 5*time.Second)
-		return a.flags, func() int { return len(a.gave()) }
-	}
 	for _, tt := range []struct {
 		name  string
 		key   func(*testing.T) crypto.Signer
-		serve func(*testing.T, *world, *certifier) (flags func(cert, key string) []string, sets func() int)
+		serve serving
 	}{
-		{"EC by TLS 1.3", newECKey, iot("TLSv1.3")},
-		{"RSA by TLS 1.3", newRSAKey, iot("TLSv1.3")}, // PSS
-		{"EC by TLS 1.2", newECKey, iot("TLSv1.2")},
-		{"RSA by TLS 1.2", newRSAKey, iot("TLSv1.2")},
-		{"EC for Roles Anywhere", newECKey, anywhere},
-		{"RSA for Roles Anywhere", newRSAKey, anywhere}, // PKCS #1 v1.5
+		{"EC by TLS 1.3", newECKey, serveIoT("TLSv1.3")},
+		{"RSA by TLS 1.3", newRSAKey, serveIoT("TLSv1.3")}, // PSS
+		{"EC by TLS 1.2", newECKey, serveIoT("TLSv1.2")},
+		{"RSA by TLS 1.2", newRSAKey, serveIoT("TLSv1.2")},
+		{"EC for Roles Anywhere", newECKey, serveAnywhere},
+		{"RSA for Roles Anywhere", newRSAKey, serveAnywhere}, // PKCS #1 v1.5
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

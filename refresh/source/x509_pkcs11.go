@@ -84,7 +84,10 @@ func moduleAt(path string) *module {
 // pkcs11Signer signs with the key that a URI names, which is that of public. pin
 // reads the PIN, and is called only when the token asks for it.
 func pkcs11Signer(u *pkcs11URI, public crypto.PublicKey, pin func() ([]byte, error)) (signFunc, error) {
-	m := moduleAt(u.module)
+	return moduleAt(u.module).signer(u, public, pin), nil
+}
+
+func (m *module) signer(u *pkcs11URI, public crypto.PublicKey, pin func() ([]byte, error)) signFunc {
 	return func(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 		mechanism, message, err := mechanismFor(public, digest, opts)
 		if err != nil {
@@ -97,7 +100,7 @@ func pkcs11Signer(u *pkcs11URI, public crypto.PublicKey, pin func() ([]byte, err
 		// PKCS#11 has both numbers side by side; everyone else ASN.1.
 		half := len(signature) / 2
 		return asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(signature[:half]), new(big.Int).SetBytes(signature[half:])})
-	}, nil
+	}
 }
 
 // sign signs. If the session is no good any more, because the token was pulled,
