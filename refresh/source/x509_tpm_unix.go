@@ -17,6 +17,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
@@ -114,6 +115,9 @@ func (k *tpmKey) sign(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 		return signature, err
 	}
 	v := verdict{text: fmt.Sprintf("private key %s: TPM %s: %s", k.uri, k.uri.device, foreign(err.Error()))}
+	if path := (*fs.PathError)(nil); errors.As(err, &path) {
+		v.text = fmt.Sprintf("private key %s: TPM %s: %v", k.uri, k.uri.device, path.Err)
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		v.permanent, v.hint = true, "the group tss may use it, on most systems: usermod -aG tss USER"
@@ -317,11 +321,13 @@ func openTPM(path string) (*tpmLink, error) {
 		c.SetDeadline(time.Now().Add(slowest))
 		return &tpmLink{c}, nil
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	// Not os.OpenFile, which makes it non-blocking: Linux then answers a read with
+	// nothing, as at the end of a file, if it has not yet begun with the command.
+	fd, err := syscall.Open(path, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &tpmLink{f}, nil
+	return &tpmLink{os.NewFile(uintptr(fd), path)}, nil
 }
 
 // busy are the answers of a TPM that has not begun (TPM_RC_RETRY, …_YIELDED,
