@@ -123,8 +123,9 @@ func (e *emulatedTPM) make(file string, options ...string) (path string, public 
 // uri names a key in the TPM.
 func (e *emulatedTPM) uri(key string) string { return "tpm2:" + key + "?device=" + e.socket }
 
-// persist has the TPM make an RSA key that stays in it at a handle.
-func (e *emulatedTPM) persist(handle tpm2.TPMHandle) crypto.PublicKey {
+// persist has the TPM make an RSA key that stays in it at a handle. Nobody but
+// who knows auth may use it.
+func (e *emulatedTPM) persist(handle tpm2.TPMHandle, auth string) crypto.PublicKey {
 	t := e.w.t
 	t.Helper()
 	tpm, err := linuxudstpm.Open(e.socket)
@@ -134,6 +135,7 @@ func (e *emulatedTPM) persist(handle tpm2.TPMHandle) crypto.PublicKey {
 	defer tpm.Close()
 	made, err := tpm2.CreatePrimary{
 		PrimaryHandle: tpm2.TPMRHOwner,
+		InSensitive:   tpm2.TPM2BSensitiveCreate{Sensitive: &tpm2.TPMSSensitiveCreate{UserAuth: tpm2.TPM2BAuth{Buffer: []byte(auth)}}},
 		InPublic: tpm2.New2B(tpm2.TPMTPublic{
 			Type: tpm2.TPMAlgRSA, NameAlg: tpm2.TPMAlgSHA256,
 			ObjectAttributes: tpm2.TPMAObject{FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, SignEncrypt: true},
@@ -161,6 +163,23 @@ func (e *emulatedTPM) persist(handle tpm2.TPMHandle) crypto.PublicKey {
 		t.Fatal(err)
 	}
 	return public
+}
+
+// forgive has the TPM forget wrong values. It locks at the third.
+func (e *emulatedTPM) forgive() {
+	t := e.w.t
+	t.Helper()
+	tpm, err := linuxudstpm.Open(e.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tpm.Close()
+	// TPM2_DictionaryAttackLockReset, which go-tpm lacks, by the empty password of
+	// TPM_RH_LOCKOUT.
+	answer, err := tpm.Send([]byte("\x80\x02\x00\x00\x00\x1b\x00\x00\x01\x39\x40\x00\x00\x0a\x00\x00\x00\x09\x40\x00\x00\x09\x00\x00\x00\x00\x00"))
+	if err != nil || string(answer[6:10]) != "\x00\x00\x00\x00" {
+		t.Fatalf("reset the lockout: %x, %v", answer, err)
+	}
 }
 
 // wasted is how many wrong authorization values the TPM has counted.
@@ -195,7 +214,7 @@ func TestTPM(t *testing.T) {
 		}
 	}
 	persistent := func(e *emulatedTPM) (string, crypto.PublicKey) {
-		public := e.persist(0x81000010)
+		public := e.persist(0x81000010, "")
 		return e.uri("handle=0x81000010"), public
 	}
 	for _, tt := range []struct {
@@ -251,10 +270,13 @@ func TestTPMRefused(t *testing.T) {
 	ca := newCertifier(t)
 	a := startAnywhere(t, w, ca, time.Hour)
 	path, public := e.make("tpm.key", "group:P-256", "user-auth:"+keyAuth)
-	strange, _ := other.make("strange.key", "group:P-256")
+	strange, strangePublic := other.make("strange.key", "group:P-256")
+	strangeCert := ca.certify(w, "strange", "strange", strangePublic)
 	open, _ := e.make("open.key", "group:P-256")
 	cert := ca.certify(w, "device", "device", public)
 	auth, bad := w.write("auth", keyAuth+"\n"), w.write("badauth", wrongAuth+"\n")
+	stays := ca.certify(w, "stays", "stays", e.persist(0x81000010, keyAuth))
+	twoSources := []string{"--source", "rolesanywhere,iot", "--iot-endpoint", "127.0.0.1:1", "--iot-role-alias", "x"}
 	w.write("broken.key", pemText("TSS2 PRIVATE KEY", []byte("broken")))
 	for _, tt := range []struct {
 		name, key, auth string
@@ -264,10 +286,10 @@ func TestTPMRefused(t *testing.T) {
 	}{
 		{"no value", e.uri("file=" + path), "", nil, []string{"private key " + path + ": asks for an authorization value", "--private-key-passphrase-file"}, 0},
 		{"wrong value", e.uri("file=" + path), bad, nil, []string{"the TPM refuses its authorization value (TPM_RC_AUTH_FAIL)", "not tried again"}, 1},
-		{"wrong value of two sources", e.uri("file=" + path), bad, []string{
-			"--source", "rolesanywhere,iot", "--iot-endpoint", "127.0.0.1:1", "--iot-role-alias", "x",
-		}, []string{"(TPM_RC_AUTH_FAIL)", "at an earlier try"}, 1},
-		{"key of another TPM", e.uri("file=" + strange), "", nil, []string{"load the key", "is it a key of this TPM"}, 0},
+		{"wrong value of two sources", e.uri("file=" + path), bad, twoSources, []string{"(TPM_RC_AUTH_FAIL)", "at an earlier try"}, 1},
+		{"no value for a persistent key", e.uri("handle=0x81000010"), "", append(twoSources, "--certificate", stays), []string{"private key tpm2:handle=0x81000010: asks for an authorization value"}, 1},
+		{"another persistent key", e.uri("handle=0x81000010"), auth, nil, []string{"private key tpm2:handle=0x81000010 does not belong to the certificate"}, 0},
+		{"key of another TPM", e.uri("file=" + strange), "", []string{"--certificate", strangeCert}, []string{"load the key", "is it a key of this TPM"}, 0},
 		{"key of another certificate", e.uri("file=" + open), "", nil, []string{"private key " + open + " does not belong to the certificate"}, 0},
 		{"no such handle", e.uri("handle=0x81000099"), "", nil, []string{"private key tpm2:handle=0x81000099", "is it a key of this TPM"}, 0},
 		{"broken file", e.uri("file=" + w.path("broken.key")), "", nil, []string{"cannot be parsed as a TSS2 PRIVATE KEY", "tpm2-openssl"}, 0},
@@ -275,7 +297,7 @@ func TestTPMRefused(t *testing.T) {
 		{"no TPM", "tpm2:file=" + path + "?device=" + w.path("none"), auth, nil, []string{w.path("none") + ": ", "no such file", "is there a TPM 2.0"}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := e.wasted()
+			e.forgive()
 			args := append(a.flags(cert, tt.key), tt.more...)
 			if tt.auth != "" {
 				args = append(args, "--private-key-passphrase-file", tt.auth)
@@ -293,11 +315,12 @@ func TestTPMRefused(t *testing.T) {
 			if leaked(p.stderr.String(), []string{keyAuth, wrongAuth}) != "" {
 				t.Error("the authorization value was printed")
 			}
-			if n := e.wasted() - before; n != tt.wasted {
+			if n := e.wasted(); n != tt.wasted {
 				t.Errorf("the TPM counted %d wrong values, want %d", n, tt.wasted)
 			}
 		})
 	}
+	e.forgive()
 	if p := w.brsExec(append(a.flags(cert, e.uri("file="+path)), "--private-key-passphrase-file", auth, "--", "true")...); p.exit() != 0 {
 		t.Error("the others were refused for nothing")
 	}

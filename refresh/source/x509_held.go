@@ -66,8 +66,9 @@ func (id *identity) signed(err error) error {
 	if k := id.held(); k != nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()
-		if k.broken != nil {
-			return k.broken
+		if cause := k.broken; cause != nil {
+			k.broken = nil
+			return cause
 		}
 	}
 	return err

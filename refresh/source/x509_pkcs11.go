@@ -57,11 +57,12 @@ type tokenKey struct {
 	token   pkcs11.TokenInfo
 	session pkcs11.SessionHandle
 	object  pkcs11.ObjectHandle
-	kind    uint // CKK_…, or unknown
+	kind    uint // CKK_…, or noAttribute
 	always  bool // the token wants its PIN for each signature
 }
 
-const unknown = ^uint(0)
+// noAttribute is the value of one that a module does not have.
+const noAttribute = ^uint(0)
 
 // modules are all that were loaded, by path. PKCS#11 takes the process for one
 // application: it begins once, logs in once, and a token counts its wrong PINs.
@@ -108,19 +109,23 @@ func (m *module) signer(u *pkcs11URI, public crypto.PublicKey, pin func() ([]byt
 func (m *module) sign(u *pkcs11URI, pin func() ([]byte, error), mechanism *pkcs11.Mechanism, message []byte) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_, before := m.keys[u.String()]
-	signature, err := m.signOnce(u, pin, mechanism, message)
-	if err != nil && before {
-		m.stop()
+	var signature []byte
+	var err error
+	sealed(func() {
+		_, before := m.keys[u.String()]
 		signature, err = m.signOnce(u, pin, mechanism, message)
-	}
+		if err != nil && before {
+			m.stop()
+			signature, err = m.signOnce(u, pin, mechanism, message)
+		}
+	})
 	if err == nil {
 		return signature, nil
 	}
 	m.stop() // what is plugged in by then is found at the next try
 	var known *judged
 	if !errors.As(err, &known) {
-		err = &judged{verdict{text: fmt.Sprintf("private key %s: %s", u, reason(err))}}
+		err = &judged{verdict{text: fmt.Sprintf("private key %s: %s", u, ckrName(err))}}
 	}
 	return nil, err
 }
@@ -128,11 +133,8 @@ func (m *module) sign(u *pkcs11URI, pin func() ([]byte, error), mechanism *pkcs1
 func (m *module) signOnce(u *pkcs11URI, pin func() ([]byte, error), mechanism *pkcs11.Mechanism, message []byte) ([]byte, error) {
 	k, ok := m.keys[u.String()]
 	if !ok {
-		err := sealed(func() (err error) {
-			k, err = m.open(u, pin)
-			return err
-		})
-		if err != nil {
+		var err error
+		if k, err = m.open(u, pin); err != nil {
 			return nil, err
 		}
 		m.keys[u.String()] = k
@@ -159,8 +161,8 @@ func (m *module) begin() error {
 	if m.started {
 		return nil
 	}
-	if err := m.ctx.Initialize(); err != nil && !is(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-		return permanently("try it: pkcs11-tool --module "+m.path+" --list-slots", "PKCS#11 module %s: cannot be started: %s", m.path, reason(err))
+	if err := m.ctx.Initialize(); err != nil && !isCKR(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+		return permanently("try it: pkcs11-tool --module "+m.path+" --list-slots", "PKCS#11 module %s: cannot be started: %s", m.path, ckrName(err))
 	}
 	m.started, m.keys = true, map[string]tokenKey{}
 	return nil
@@ -190,12 +192,12 @@ func (m *module) open(u *pkcs11URI, pin func() ([]byte, error)) (k tokenKey, err
 	return k, nil
 }
 
-// number is the value of an attribute, unknown if the module has none. All that
+// number is the value of an attribute, noAttribute if there is none. All that
 // is asked for is less than 256, whatever the order of bytes.
 func (m *module) number(k tokenKey, attribute uint) uint {
 	a, err := m.ctx.GetAttributeValue(k.session, k.object, []*pkcs11.Attribute{pkcs11.NewAttribute(attribute, nil)})
 	if err != nil || len(a) != 1 || len(a[0].Value) == 0 {
-		return unknown
+		return noAttribute
 	}
 	n := uint(0)
 	for _, b := range a[0].Value {
@@ -280,11 +282,11 @@ func (m *module) login(u *pkcs11URI, k tokenKey, user uint, pin func() ([]byte, 
 		return wrong("at an earlier try")
 	}
 	err = m.ctx.Login(k.session, user, string(secret))
-	if err == nil || is(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN) {
+	if err == nil || isCKR(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN) {
 		delete(m.refused, token)
 		return nil
 	}
-	if is(err, pkcs11.CKR_DEVICE_REMOVED, pkcs11.CKR_TOKEN_NOT_PRESENT, pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_SESSION_CLOSED, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED) {
+	if isCKR(err, pkcs11.CKR_DEVICE_REMOVED, pkcs11.CKR_TOKEN_NOT_PRESENT, pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_SESSION_CLOSED, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED) {
 		return fmt.Errorf("log in: %w", err)
 	}
 	// Whatever else it is, the token may have counted it.
@@ -293,7 +295,7 @@ func (m *module) login(u *pkcs11URI, k tokenKey, user uint, pin func() ([]byte, 
 	}
 	after, failed := m.ctx.GetTokenInfo(k.slot)
 	m.refused[token] = refusedPIN{sum, failed == nil && after.Flags&pkcs11.CKF_USER_PIN_COUNT_LOW != 0}
-	return wrong(reason(err))
+	return wrong(ckrName(err))
 }
 
 // object finds the one private key that a URI is about.
@@ -321,14 +323,14 @@ func (m *module) object(u *pkcs11URI, s pkcs11.SessionHandle) (pkcs11.ObjectHand
 	return 0, permanently(hint, "private key %s: the token has no such private key", u)
 }
 
-// few is how many objects are told apart; no one reads a longer list.
-const few = 8
+// fewObjects is how many objects are told apart; no one reads a longer list.
+const fewObjects = 8
 
 func (m *module) find(s pkcs11.SessionHandle, template []*pkcs11.Attribute) ([]pkcs11.ObjectHandle, error) {
 	if err := m.ctx.FindObjectsInit(s, template); err != nil {
 		return nil, err
 	}
-	found, _, err := m.ctx.FindObjects(s, few)
+	found, _, err := m.ctx.FindObjects(s, fewObjects)
 	if end := m.ctx.FindObjectsFinal(s); err == nil {
 		err = end
 	}
@@ -352,16 +354,16 @@ func (m *module) signWith(u *pkcs11URI, k tokenKey, pin func() ([]byte, error), 
 	if mechanism.Mechanism == pkcs11.CKM_ECDSA {
 		wanted = pkcs11.CKK_EC
 	}
-	if k.kind != wanted && k.kind != unknown {
+	if k.kind != wanted && k.kind != noAttribute {
 		return nil, notOfPair(u.String())
 	}
 	if err := m.ctx.SignInit(k.session, []*pkcs11.Mechanism{mechanism}, k.object); err != nil {
-		if is(err, pkcs11.CKR_KEY_TYPE_INCONSISTENT) {
+		if isCKR(err, pkcs11.CKR_KEY_TYPE_INCONSISTENT) {
 			return nil, notOfPair(u.String())
 		}
-		if is(err, pkcs11.CKR_MECHANISM_INVALID, pkcs11.CKR_MECHANISM_PARAM_INVALID) {
+		if isCKR(err, pkcs11.CKR_MECHANISM_INVALID, pkcs11.CKR_MECHANISM_PARAM_INVALID) {
 			return nil, permanently("TLS 1.3 signs with RSA-PSS, or with an EC key: use a key that the token can do that with",
-				"private key %s: the token cannot sign in this way (%s)", u, reason(err))
+				"private key %s: the token cannot sign in this way (%s)", u, ckrName(err))
 		}
 		return nil, fmt.Errorf("sign: %w", err)
 	}
@@ -377,9 +379,9 @@ func (m *module) signWith(u *pkcs11URI, k tokenKey, pin func() ([]byte, error), 
 	return signature, nil
 }
 
-// hashes are those that TLS and AWS sign: what PKCS#11 calls them, and what stands
+// pkcs11Hashes are those that TLS and AWS sign: what PKCS#11 calls them, and what stands
 // before them in a PKCS#1 v1.5 signature (RFC 8017 section 9.2).
-var hashes = map[crypto.Hash]struct {
+var pkcs11Hashes = map[crypto.Hash]struct {
 	hash, mgf uint
 	prefix    string
 }{
@@ -397,7 +399,7 @@ func mechanismFor(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts
 		}
 		return pkcs11.NewMechanism(pkcs11.CKM_ECDSA, nil), digest, nil
 	}
-	h, ok := hashes[opts.HashFunc()]
+	h, ok := pkcs11Hashes[opts.HashFunc()]
 	if !ok {
 		return nil, nil, fmt.Errorf("sign a hash of %v: not supported", opts.HashFunc())
 	}
@@ -411,8 +413,8 @@ func mechanismFor(public crypto.PublicKey, digest []byte, opts crypto.SignerOpts
 	return pkcs11.NewMechanism(pkcs11.CKM_RSA_PKCS, nil), append([]byte(h.prefix), digest...), nil
 }
 
-// is says whether an error is one of these return values.
-func is(err error, values ...uint) bool {
+// isCKR says whether an error is one of these return values.
+func isCKR(err error, values ...uint) bool {
 	var e pkcs11.Error
 	if !errors.As(err, &e) {
 		return false
@@ -425,8 +427,8 @@ func is(err error, values ...uint) bool {
 	return false
 }
 
-// reason is an error of a module by its name in the standard.
-func reason(err error) string {
+// ckrName is an error of a module by its name in the standard.
+func ckrName(err error) string {
 	var e pkcs11.Error
 	if !errors.As(err, &e) {
 		return foreign(err.Error())

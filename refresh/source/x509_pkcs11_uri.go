@@ -135,7 +135,8 @@ func pkcs11Error(text, hint string) error {
 	return permanently(hint, "private key: its pkcs11: URI %s", text)
 }
 
-// String is what messages call the key: all that finds it, and nothing else.
+// String is what messages call the key: all that finds it in a module, and nothing
+// else.
 func (u *pkcs11URI) String() string {
 	var parts []string
 	add := func(name, value string) {
@@ -145,9 +146,13 @@ func (u *pkcs11URI) String() string {
 	}
 	add("token", u.token)
 	add("serial", u.serial)
+	add("manufacturer", u.manufacturer)
+	add("model", u.model)
 	if u.slot != nil {
 		add("slot-id", fmt.Sprint(*u.slot))
 	}
+	add("slot-description", u.slotDescription)
+	add("slot-manufacturer", u.slotManufacturer)
 	add("object", u.object)
 	add("id", u.id)
 	return pkcs11Scheme + strings.Join(parts, ";")

@@ -101,5 +101,11 @@ func FuzzParseTSS(f *testing.F) {
 		if err == nil && len(k.public)+len(k.private) >= len(der) {
 			t.Errorf("%d bytes hold %d", len(der), len(k.public)+len(k.private))
 		}
+		if err != nil {
+			return
+		}
+		if _, public, err := k.parts(); err == nil {
+			(&tpmKey{uri: &tpmURI{}}).compare(public) // as long as it returns
+		}
 	})
 }
