@@ -6,18 +6,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
-	"path/filepath"
-	"runtime"
 	"time"
 )
 
-const (
-	// usedSteps is for how many periods before and after its own a code may still
-	// be taken by AWS, and with that the one that was used.
-	usedSteps = 2
-
-	lockPoll = 50 * time.Millisecond
-)
+// usedSteps is for how many periods before and after its own a code may still
+// be taken by AWS, and with that the one that was used.
+const usedSteps = 2
 
 // used remembers the last code of a device that AWS has answered, across the
 // processes of this user: it takes none twice. Who holds it is alone in asking
@@ -33,51 +27,17 @@ type used struct {
 // openUsed waits for its turn.
 func openUsed(ctx context.Context, serial string) (*used, error) {
 	u := &used{serial: serial}
-	name := "mfa-" + u.sum("")[:16]
-	for _, dir := range usedDirs() {
-		if os.MkdirAll(dir, 0o700) != nil {
-			continue
-		}
-		file, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			continue
-		}
-		u.file = file
-		break
+	var err error
+	if u.file, err = lockShared(ctx, "mfa-"+u.sum("")[:16]); err != nil {
+		return nil, fmt.Errorf("wait for another process to use an MFA code: %w", err)
 	}
 	if u.file == nil {
 		return u, nil
-	}
-	for {
-		if locked, err := tryLock(u.file); locked || err != nil {
-			break // a file system without locks has to do
-		}
-		wait := time.NewTimer(lockPoll)
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-			u.file.Close()
-			return nil, fmt.Errorf("wait for another process to use an MFA code: %w", ctx.Err())
-		}
 	}
 	if _, err := fmt.Fscanf(u.file, "%d %64s\n", &u.step, &u.hash); err != nil {
 		u.step, u.hash = 0, "" // new, or broken: the worst is one refusal
 	}
 	return u, nil
-}
-
-// usedDirs are where the file may be, first the one that a login and cron have in
-// common. A directory that all may write to is none of them.
-func usedDirs() []string {
-	var dirs []string
-	if cache, err := os.UserCacheDir(); err == nil {
-		dirs = append(dirs, filepath.Join(cache, "brs-exec"))
-	}
-	if run := os.Getenv("XDG_RUNTIME_DIR"); run != "" && runtime.GOOS == "linux" {
-		dirs = append(dirs, filepath.Join(run, "brs-exec-mfa"))
-	}
-	return dirs
 }
 
 func (u *used) sum(code string) string {

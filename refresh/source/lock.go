@@ -1,0 +1,59 @@
+package source
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+)
+
+const lockPoll = 50 * time.Millisecond
+
+// lockShared takes the lock of a file of that name that all processes of this user
+// have in common, and waits for its turn. Closing the file gives it back. Without
+// a directory for it there is none, and nil is returned. The error is that of ctx.
+func lockShared(ctx context.Context, name string) (*os.File, error) {
+	file := openShared(name)
+	if file == nil {
+		return nil, nil
+	}
+	for {
+		if locked, err := tryLock(file); locked || err != nil {
+			return file, nil // a file system without locks has to do
+		}
+		wait := time.NewTimer(lockPoll)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			file.Close()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func openShared(name string) *os.File {
+	for _, dir := range sharedDirs() {
+		if os.MkdirAll(dir, 0o700) != nil {
+			continue
+		}
+		if file, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+			return file
+		}
+	}
+	return nil
+}
+
+// sharedDirs are where the file may be, first the one that a login and cron have in
+// common. A directory that all may write to is none of them.
+func sharedDirs() []string {
+	var dirs []string
+	if cache, err := os.UserCacheDir(); err == nil {
+		dirs = append(dirs, filepath.Join(cache, "brs-exec"))
+	}
+	if run := os.Getenv("XDG_RUNTIME_DIR"); run != "" && runtime.GOOS == "linux" {
+		dirs = append(dirs, filepath.Join(run, "brs-exec-mfa"))
+	}
+	return dirs
+}
