@@ -12,7 +12,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 
 	"brs-exec/refresh"
@@ -83,6 +82,10 @@ func (s *Source) explain(ctx context.Context, f *found, err error) error {
 	var role *roleError
 	if errors.As(err, &role) {
 		where, hide = append(where, role.where()), append(hide[:len(hide):len(hide)], role.hide...)
+	}
+	var secret *withheld
+	if errors.As(err, &secret) {
+		hide = append(hide[:len(hide):len(hide)], secret.hide...)
 	}
 	var v verdict
 	end := ctx.Err()
@@ -159,12 +162,8 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 	if v, ok := s.judgeNetwork(err); ok {
 		return v
 	}
-	var sso *ssocreds.InvalidTokenError
-	if errors.As(err, &sso) || f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) && role == nil && service == "" {
-		return verdict{"the SSO session has ended, or was never begun", true, f.login("aws sso login")}
-	}
 	if f.from(aws.CredentialSourceLogin) && role == nil {
-		return verdict{foreign(deepest(err).Error()), true, f.login("aws login")}
+		return verdict{foreign(deepest(err).Error()), true, f.again("aws login")}
 	}
 	if f != nil && f.tokenFile != "" && role == nil {
 		// The SDK's text for it is longer, and hides which error it was.
@@ -188,11 +187,23 @@ func deepest(err error) error {
 }
 
 // login is a hint to start a session, with the profile's name where it is needed.
-func (f *found) login(command string) string {
-	if f == nil || f.profile == "" || f.profile == config.DefaultSharedConfigProfile {
+func (f *found) again(command string) string {
+	if f == nil {
 		return command
 	}
-	return command + " --profile " + f.profile
+	return command + ofProfile(f.profile)
+}
+
+// loginHint is that of an SSO session.
+func loginHint(profile string) string {
+	return "brs-exec login" + ofProfile(profile) + ", or aws sso login" + ofProfile(profile)
+}
+
+func ofProfile(name string) string {
+	if name == "" || name == config.DefaultSharedConfigProfile {
+		return ""
+	}
+	return " --profile " + name
 }
 
 func judgeCommand(err error) verdict {

@@ -85,14 +85,14 @@ func (s *Source) judgeAnswer(f *found, role *roleError, service string, a reply)
 // byCode knows the codes of STS, SSO, SSO OIDC and sign-in that need more than
 // their status says.
 func (s *Source) byCode(f *found, service, code string) (verdict, bool) {
-	if strings.HasPrefix(service, "SSO") {
+	if f != nil && strings.HasPrefix(service, "SSO") {
 		switch code {
 		case "UnauthorizedException", "InvalidGrantException", "InvalidClientException", "UnauthorizedClientException", "ExpiredTokenException", "AccessDeniedException":
-			return verdict{permanent: true, hint: f.login("aws sso login")}, true
+			return verdict{permanent: true, hint: loginHint(f.login)}, true
 		}
 	}
 	if service == "Signin" {
-		return verdict{permanent: true, hint: f.login("aws login")}, true
+		return verdict{permanent: true, hint: f.again("aws login")}, true
 	}
 	switch code {
 	case "ExpiredToken", "ExpiredTokenException":

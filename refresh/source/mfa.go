@@ -235,6 +235,11 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 		return err
 	}
 	s.mfa.session, s.mfa.of, s.mfa.fresh, s.mfa.refused = session, f.mfa+" "+base.AccessKeyID, false, 0
+	if !s.spec.MFA.automatic() {
+		s.mu.Lock()
+		s.typed = session.Expires
+		s.mu.Unlock()
+	}
 	return nil
 }
 

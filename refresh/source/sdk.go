@@ -92,9 +92,9 @@ func (s *Source) shared(ctx context.Context, env config.EnvConfig) (config.Share
 func (s *Source) local(f *found, env config.EnvConfig, shared config.SharedConfig) bool {
 	switch {
 	case s.spec.IoT != nil:
-		f.what, f.base, f.byRole = s.spec.IoT.describe(), s.iot, true
+		f.what, f.base, f.byRole, f.ends = s.spec.IoT.describe(), s.iot, true, s.certificateEnds
 	case s.spec.RolesAnywhere != nil:
-		f.what, f.base, f.byRole = s.spec.RolesAnywhere.describe(), s.rolesAnywhere, true
+		f.what, f.base, f.byRole, f.ends = s.spec.RolesAnywhere.describe(), s.rolesAnywhere, true, s.certificateEnds
 	case len(s.spec.Command) > 0:
 		f.what = "command " + program(s.spec.Command)
 		f.base = s.command(s.spec.Command, "")
@@ -104,7 +104,8 @@ func (s *Source) local(f *found, env config.EnvConfig, shared config.SharedConfi
 		s.webIdentity(f)
 	case s.spec.Profile == "" && env.Credentials.HasKeys():
 		f.what, f.origin = "environment variables", []aws.CredentialSource{aws.CredentialSourceEnvVars}
-		f.base = fixed(s.envExpiry(env.Credentials))
+		keys := s.envExpiry(env.Credentials)
+		f.base, f.ends = fixed(keys), keysEnd(keys)
 	case s.spec.Profile == "" && env.WebIdentityTokenFilePath != "", shared.Source != nil, shared.RoleARN != "":
 		return false
 	case shared.Credentials.HasKeys():
@@ -205,6 +206,9 @@ func (s *Source) chain(ctx context.Context, f *found, env config.EnvConfig, shar
 				f.base = s.command(shell(c.CredentialProcess), "credential_process: ")
 			}
 		}
+	}
+	if f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
+		s.portal(f, &shared)
 	}
 	if !f.from(aws.CredentialSourceIMDS) {
 		f.metadata = nil

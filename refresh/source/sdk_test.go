@@ -385,7 +385,7 @@ func TestSSO(t *testing.T) {
 			t.Errorf("%s: error %q, permanent %v, hint %q; want %q, %v, %q", what, e, e.Permanent, e.Hint, want, permanent, hint)
 		}
 	}
-	check("never logged in", "the SSO session has ended", "aws sso login --profile dev", true)
+	check("never logged in", "the SSO session has ended", "brs-exec login --profile dev, or aws sso login --profile dev", true)
 	home, _ := os.UserHomeDir()
 	cache := filepath.Join(home, ".aws", "sso", "cache")
 	if err := os.MkdirAll(cache, 0o700); err != nil {
@@ -397,7 +397,7 @@ func TestSSO(t *testing.T) {
 			fmt.Sprintf(`{"accessToken":%q,"expiresAt":%q}`, jwt, expires.UTC().Format(time.RFC3339)))
 	}
 	cached(time.Now().Add(-time.Hour))
-	check("expired", "the SSO session has ended", "aws sso login --profile dev", true)
+	check("expired", "the SSO session has ended", "brs-exec login --profile dev, or aws sso login --profile dev", true)
 	cached(time.Now().Add(time.Hour))
 	reply := func(status int, kind string) {
 		portal.answer = func(w http.ResponseWriter, _ call) bool {
@@ -408,7 +408,7 @@ func TestSSO(t *testing.T) {
 		}
 	}
 	reply(401, "UnauthorizedException")
-	check("revoked", "UnauthorizedException", "aws sso login --profile dev", true)
+	check("revoked", "UnauthorizedException", "brs-exec login --profile dev, or aws sso login --profile dev", true)
 	reply(403, "ForbiddenException")
 	check("not assigned", "ForbiddenException", "this SSO user is not assigned that role in that account (or no longer)", true)
 	reply(429, "TooManyRequestsException")

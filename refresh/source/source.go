@@ -54,6 +54,7 @@ type Source struct {
 	mu    sync.Mutex // guards what follows
 	found *found     // what the configuration said when it was last read
 	notes []string
+	typed time.Time // end of the session of a code that a person typed, on the server's clock
 	said  map[string]bool
 }
 
@@ -237,11 +238,13 @@ type found struct {
 	byRole    bool                   // base is itself a role, so that further ones are chained
 	profile   string
 	region    string
-	roles     []Role    // the profile's own, then those of the Spec
-	mfa       string    // device that base's keys are used with, "" for none
-	tokenFile string    // of a web identity
-	tokenRole string    // ARN of the role that base assumes by a token of Spec.WebIdentity
-	metadata  *metadata // set if base asks the instance metadata service
+	roles     []Role                // the profile's own, then those of the Spec
+	mfa       string                // device that base's keys are used with, "" for none
+	tokenFile string                // of a web identity
+	tokenRole string                // ARN of the role that base assumes by a token of Spec.WebIdentity
+	metadata  *metadata             // set if base asks the instance metadata service
+	login     string                // profile whose SSO session base needs
+	ends      func() (Ending, bool) // see Source.Ends; nil: there is none
 
 	cfg    aws.Config // for clients; only set if the network may be used
 	client *sts.Client

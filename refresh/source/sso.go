@@ -1,0 +1,325 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/aws-sdk-go-v2/service/sso"
+	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
+)
+
+// The SDK has a provider for this. It is not used, because it renews a token only
+// once that has ended, takes an answer without a token for one, loses the refresh
+// token if the answer does not repeat it, fails if the cache cannot be written, and
+// knows nothing of other processes that renew the same token.
+
+const (
+	// renewBefore is when a token is renewed: botocore's window.
+	renewBefore = 15 * time.Minute
+
+	// renewWait is how long another process may take to renew the token that this
+	// one needs as well. One that hangs must not stop all.
+	renewWait = 10 * time.Second
+)
+
+// portal gives a role's credentials for a token of an SSO session.
+type portal struct {
+	src     *Source
+	profile string
+	session ssoSession
+	cfg     aws.Config
+
+	// Guarded by Source.asking.
+	renewed *ssoToken     // what was had last, and could not be written
+	from    string        // the refresh token that it was had with
+	life    time.Duration // of the token that was had last; 0 if none was
+
+	mu   sync.Mutex
+	over string // the access token that could not be renewed again: AWS refused to
+}
+
+// ssoSession is what a profile says about its login.
+type ssoSession struct {
+	name     string // of the sso_session; "" for the older form, whose token cannot be renewed
+	startURL string
+	region   string
+	account  string
+	role     string
+}
+
+// sessionOf is that of the profile that c takes its credentials from.
+func sessionOf(c *config.SharedConfig) (profile string, s ssoSession) {
+	for c.Source != nil {
+		c = c.Source
+	}
+	s = ssoSession{startURL: c.SSOStartURL, region: c.SSORegion, account: c.SSOAccountID, role: c.SSORoleName}
+	if c.SSOSession != nil {
+		s.name, s.startURL, s.region = c.SSOSession.Name, c.SSOSession.SSOStartURL, c.SSOSession.SSORegion
+	}
+	return c.Profile, s
+}
+
+// key is what the entry in the cache is named after.
+func (s ssoSession) key() string {
+	if s.name != "" {
+		return s.name
+	}
+	return s.startURL
+}
+
+// portal asks for the credentials of the profile that c ends at.
+func (s *Source) portal(f *found, c *config.SharedConfig) {
+	profile, session := sessionOf(c)
+	p := &portal{src: s, profile: profile, session: session, cfg: session.config(f.cfg)}
+	f.login, f.base, f.ends = profile, p.credentials, p.ends
+}
+
+// config is cfg for the session's region. A redirect is not followed: it would
+// carry the tokens to another server.
+func (s ssoSession) config(cfg aws.Config) aws.Config {
+	cfg = cfg.Copy()
+	cfg.Region = s.region
+	if c, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		cfg.HTTPClient = &http.Client{
+			Transport:     c.GetTransport(),
+			Timeout:       c.GetTimeout(),
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
+	}
+	return cfg
+}
+
+// withheld is an error with what must not be shown of it.
+type withheld struct {
+	err  error
+	hide []string
+}
+
+func (e *withheld) Error() string { return e.err.Error() }
+func (e *withheld) Unwrap() error { return e.err }
+
+func (p *portal) credentials(ctx context.Context) (aws.Credentials, error) {
+	t, err := p.token(ctx, "")
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	c, err := p.ask(ctx, t)
+	a, answered := answerOf(err)
+	if err == nil || !answered || a.status != http.StatusUnauthorized || !t.renewable(now()) {
+		return c, err
+	}
+	// The token was revoked, or the clocks of who wrote it and of this machine
+	// differ. The session may well live.
+	if t, err = p.token(ctx, t.Access); err != nil {
+		return aws.Credentials{}, err
+	}
+	return p.ask(ctx, t)
+}
+
+// ask asks the portal for the role.
+func (p *portal) ask(ctx context.Context, t *ssoToken) (aws.Credentials, error) {
+	out, err := sso.NewFromConfig(p.cfg).GetRoleCredentials(ctx, &sso.GetRoleCredentialsInput{
+		AccessToken: &t.Access, AccountId: &p.session.account, RoleName: &p.session.role,
+	})
+	if err != nil {
+		return aws.Credentials{}, &withheld{err, t.secrets()}
+	}
+	r := out.RoleCredentials
+	if r == nil || aws.ToString(r.AccessKeyId) == "" || aws.ToString(r.SecretAccessKey) == "" || r.Expiration <= 0 {
+		return aws.Credentials{}, p.src.noSense()
+	}
+	return aws.Credentials{
+		AccessKeyID: *r.AccessKeyId, SecretAccessKey: *r.SecretAccessKey, SessionToken: aws.ToString(r.SessionToken),
+		CanExpire: true, Expires: time.UnixMilli(r.Expiration).UTC(),
+		Source: ssocreds.ProviderName, AccountID: p.session.account,
+	}, nil
+}
+
+// noSense is for an answer that parses, and has nothing in it that is needed.
+func (s *Source) noSense() error {
+	return &judged{verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + endpointHint()}}
+}
+
+// now is a time to compare with those of files.
+func now() time.Time { return time.Now().Round(0) }
+
+// token gives a token that lives, and is not the one that was refused, "" for
+// none.
+func (p *portal) token(ctx context.Context, refused string) (*ssoToken, error) {
+	path, err := tokenPath(p.session.key())
+	if err != nil {
+		return nil, permanently("set HOME", "%v", err)
+	}
+	t, err := p.read(path)
+	if err != nil {
+		return nil, err
+	}
+	if t.Access != refused && now().Add(p.window()).Before(t.Ends) {
+		return t, nil
+	}
+	if !t.renewable(now()) {
+		if t.Access != refused && t.lives(now()) {
+			return t, nil
+		}
+		return nil, p.ended(t, "")
+	}
+	newer, err := p.renew(ctx, path, t)
+	if err != nil && t.Access != refused && t.lives(now()) && ctx.Err() == nil {
+		return t, nil // there is time to try again
+	}
+	return newer, err
+}
+
+// window is how long before its end a token is renewed: botocore's quarter of an
+// hour, but of a token that lives shorter not again and again.
+func (p *portal) window() time.Duration {
+	if p.life > 0 {
+		return min(renewBefore, p.life/2)
+	}
+	return renewBefore
+}
+
+// read gives the token of the cache, or the one that had to be kept here.
+func (p *portal) read(path string) (*ssoToken, error) {
+	t, err := readToken(path)
+	switch {
+	case errors.Is(err, errNoToken):
+		return nil, permanently(p.login(), "the SSO session has ended, or was never begun")
+	case err != nil:
+		return nil, permanently(p.login(), "the cache of the SSO session cannot be read: %v", err)
+	case p.renewed != nil && t.Refresh == p.from:
+		return p.renewed, nil
+	}
+	p.renewed = nil
+	return t, nil
+}
+
+// ended is for a session that only a person can begin again.
+func (p *portal) ended(t *ssoToken, why string) error {
+	if why == "" {
+		why = "its token was valid until " + t.Ends.UTC().Format(time.RFC3339)
+		if t.Refresh != "" && !t.Registered.IsZero() && !now().Before(t.Registered) {
+			why = "the client that it was begun with was registered until " + t.Registered.UTC().Format(time.RFC3339)
+		}
+	}
+	return permanently(p.login(), "the SSO session has ended: %s", why)
+}
+
+func (p *portal) login() string { return loginHint(p.profile) }
+
+// renew exchanges the refresh token for a new access token, which it writes to
+// the cache, as the AWS CLI does. The CLI and the SDKs lock nothing; processes of
+// ours take turns, and whoever comes second finds a new token.
+func (p *portal) renew(ctx context.Context, path string, t *ssoToken) (*ssoToken, error) {
+	waiting, cancel := context.WithTimeout(ctx, renewWait)
+	sum := sha256.Sum256([]byte("brs-exec SSO\x00" + path))
+	lock, err := lockShared(waiting, "sso-"+hex.EncodeToString(sum[:8]))
+	cancel()
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("wait for another process to renew the SSO token: %w", ctx.Err())
+	}
+	if lock != nil {
+		defer lock.Close()
+	}
+	again, err := p.read(path)
+	if err != nil {
+		return nil, err
+	}
+	if again.Access != t.Access && again.lives(now()) {
+		return again, nil
+	}
+	t = again
+	newer, err := p.create(ctx, t)
+	if a, answered := answerOf(err); answered && refusal400(a) {
+		// A process that takes no turns may have renewed it in the meantime.
+		if again, e := p.read(path); e == nil && again.Access != t.Access && again.lives(now()) {
+			return again, nil
+		}
+		p.setOver(t.Access)
+		return nil, &withheld{p.ended(t, a.String()), t.secrets()}
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.setOver("")
+	p.renewed = nil
+	if err := newer.write(path); err != nil {
+		p.renewed, p.from = newer, t.Refresh
+		p.src.note("the renewed SSO token cannot be written to the cache, and serves this process alone: %v", err)
+	}
+	return newer, nil
+}
+
+// refusal400 says whether an answer is a no, and not an excuse.
+func refusal400(a reply) bool {
+	return a.status >= 400 && a.status < 500 && a.status != http.StatusRequestTimeout && a.status != http.StatusTooManyRequests &&
+		a.code != "" && a.code != "SlowDownException" && a.code != "ThrottlingException"
+}
+
+// create is the call of SSO OIDC.
+func (p *portal) create(ctx context.Context, t *ssoToken) (*ssoToken, error) {
+	asked := now()
+	out, err := ssooidc.NewFromConfig(p.cfg).CreateToken(ctx, &ssooidc.CreateTokenInput{
+		GrantType: aws.String("refresh_token"), ClientId: &t.ClientID, ClientSecret: &t.ClientSecret, RefreshToken: &t.Refresh,
+	})
+	if err != nil {
+		return nil, &withheld{err, t.secrets()}
+	}
+	newer := *t
+	newer.StartURL, newer.Region = p.session.startURL, p.session.region
+	if !newer.take(out, asked) {
+		return nil, p.src.noSense()
+	}
+	p.life = newer.Ends.Sub(asked)
+	return &newer, nil
+}
+
+// take puts an answer into t. It says whether there was a token in it. RFC 6749
+// section 6: a refresh token that is not repeated stays.
+func (t *ssoToken) take(out *ssooidc.CreateTokenOutput, asked time.Time) bool {
+	if aws.ToString(out.AccessToken) == "" || out.ExpiresIn <= 0 {
+		return false
+	}
+	t.Access = *out.AccessToken
+	t.Ends = asked.Add(time.Duration(out.ExpiresIn) * time.Second).UTC()
+	if r := aws.ToString(out.RefreshToken); r != "" {
+		t.Refresh = r
+	}
+	return true
+}
+
+func (p *portal) setOver(access string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = access
+}
+
+// ends reads the cache anew: a person may have logged in ahead.
+func (p *portal) ends() (Ending, bool) {
+	path, err := tokenPath(p.session.key())
+	if err != nil {
+		return Ending{}, false
+	}
+	t, err := readToken(path)
+	if err != nil {
+		return Ending{}, false
+	}
+	p.mu.Lock()
+	over := p.over == t.Access
+	p.mu.Unlock()
+	at := t.end(now())
+	if over {
+		at = t.Ends
+	}
+	return Ending{At: at, What: fmt.Sprintf("the SSO session of profile %q", p.profile), Hint: p.login()}, !at.IsZero()
+}
