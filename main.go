@@ -95,7 +95,7 @@ func (p *program) app() *cli.App {
 		ErrWriter:                 p.stderr,
 		Flags:                     slices.Concat(sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn"), []cli.Flag{cli.HelpFlag}),
 		Commands: []*cli.Command{
-			p.credentialsCommand(), p.statusCommand(), p.doctorCommand(), p.demoCommand(), p.completionCommand(),
+			p.credentialsCommand(), p.loginCommand(), p.statusCommand(), p.doctorCommand(), p.demoCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", OnUsageError: usageError, HideHelpCommand: true, Action: func(*cli.Context) error {
 				_, err := fmt.Fprintln(p.stdout, "brs-exec", version())
 				return err

@@ -26,6 +26,7 @@ const (
 	aboutRefresh = "When to refresh, and what follows"
 	aboutChild   = "Supervising the command"
 	aboutOutput  = "What brs-exec says"
+	aboutLogin   = "How to log in"
 )
 
 func text(about, name, value, usage string) cli.Flag {
@@ -88,6 +89,8 @@ func refreshFlags() []cli.Flag {
 		text(aboutRefresh, "start-timeout", "30s", "`DURATION` to try for the first credentials"),
 		text(aboutRefresh, "on-refresh", "none", "`REACTION` to a refresh: none, signal:SIG (if the command handles it), signal:SIG! (even if not), restart, exec:COMMAND"),
 		text(aboutRefresh, "on-expiry", "keep", "`REACTION` when the credentials have ended and there are no newer: keep, signal:SIG, restart, stop (exit code 124)"),
+		text(aboutRefresh, "source-ending-before", "1h", "say this `DURATION` before it that the source itself ends (an SSO session, a certificate)"),
+		text(aboutRefresh, "on-source-ending", "none", "`REACTION` when the source is about to end, or refuses what only a person can change: none, exec:COMMAND"),
 		text(aboutRefresh, "on-stale", "warn", "`REACTION` when no one has come back for newer credentials and those that were read are about to end: none, warn, signal:SIG, restart"),
 	}
 }
@@ -262,7 +265,7 @@ func splitList(s string) []string {
 // settings lists the names of all flags of all subcommands that can be set in a file.
 func settings() []string {
 	var names []string
-	for _, flags := range [][]cli.Flag{sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn"), credentialsFlags(), doctorFlags()} {
+	for _, flags := range [][]cli.Flag{sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn"), credentialsFlags(), loginFlags(), doctorFlags()} {
 		for _, f := range flags {
 			names = append(names, f.Names()[0])
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,15 +14,31 @@ import (
 // hook runs the command of an exec: reaction, one at a time. It has the
 // command's environment, and so finds the credentials where the command does.
 func (s *session) hook(ctx context.Context, argv []string, e refresh.Event) {
-	s.hookTurn.Lock()
-	defer s.hookTurn.Unlock()
-	env := append(s.environ(),
-		"BRS_EVENT="+strings.ReplaceAll(e.Kind.String(), " ", "-"),
-		"BRS_PROFILE="+s.profile,
-	)
+	env := append(s.environ(), "BRS_EVENT="+strings.ReplaceAll(e.Kind.String(), " ", "-"), "BRS_PROFILE="+s.profile)
 	if !e.Expires.IsZero() {
 		env = append(env, "BRS_EXPIRES="+e.Expires.UTC().Format(time.RFC3339))
 	}
+	s.runHook(ctx, argv, env)
+}
+
+// sourceHook runs the command of --on-source-ending, which tells a person. Without
+// the keys that --deliver env puts into the command's environment: what sends
+// messages has no need of them.
+func (s *session) sourceHook(ctx context.Context, event, what, hint string, ends time.Time) {
+	env := slices.DeleteFunc(s.environ(), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return name == "AWS_ACCESS_KEY_ID" || name == "AWS_SECRET_ACCESS_KEY" || name == "AWS_SESSION_TOKEN"
+	})
+	env = append(env, "BRS_EVENT="+event, "BRS_PROFILE="+s.profile, "BRS_SOURCE="+oneLine(what), "BRS_HINT="+oneLine(hint))
+	if !ends.IsZero() {
+		env = append(env, "BRS_EXPIRES="+ends.UTC().Format(time.RFC3339))
+	}
+	s.runHook(ctx, s.plan.OnSourceEnding.Argv, env)
+}
+
+func (s *session) runHook(ctx context.Context, argv, env []string) {
+	s.hookTurn.Lock()
+	defer s.hookTurn.Unlock()
 	err := supervisor.RunHook(ctx, supervisor.Hook{Argv: argv, Env: env, Dir: s.dir, Output: func(line string) {
 		s.log.Info("hook says", "hook", argv[0], "line", line)
 	}})

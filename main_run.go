@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,7 @@ type session struct {
 	profile   string       // that the command finds the credentials under
 	readers   *stale.Watch // nil: not watched
 	record    *recorder
+	ending    *ending
 	hooks     sync.WaitGroup
 	hookTurn  sync.Mutex // one at a time
 }
@@ -64,10 +66,8 @@ func (p *program) session(c *cli.Context) (*session, error) {
 	if err != nil {
 		return nil, from.explain(err)
 	}
-	if r := pl.OnRefresh; r.Act == plan.Exec {
-		if _, err := exec.LookPath(r.Argv[0]); err != nil && !errors.Is(err, exec.ErrDot) {
-			return nil, from.explain(&plan.Error{Flag: "on-refresh", Text: fmt.Sprintf("runs %q: %v", r.Argv[0], reason(err))})
-		}
+	if err := cmp.Or(findHook("on-refresh", pl.OnRefresh), findHook("on-source-ending", pl.OnSourceEnding)); err != nil {
+		return nil, from.explain(err)
 	}
 	if len(pl.Source.Roles) > 0 || pl.Source.RolesAnywhere != nil || len(pl.Source.Else) > 0 {
 		pl.Source.Names = names(p.argv)
@@ -87,6 +87,17 @@ func (p *program) session(c *cli.Context) (*session, error) {
 		}
 	}
 	return &session{program: p, plan: pl, log: log}, nil
+}
+
+// findHook complains about a hook that is not there, as long as someone reads it.
+func findHook(flag string, r plan.Reaction) error {
+	if r.Act != plan.Exec {
+		return nil
+	}
+	if _, err := exec.LookPath(r.Argv[0]); err != nil && !errors.Is(err, exec.ErrDot) {
+		return &plan.Error{Flag: flag, Text: fmt.Sprintf("runs %q: %v", r.Argv[0], reason(err))}
+	}
+	return nil
 }
 
 // reason takes off an error of LookPath what it says besides.
@@ -167,6 +178,7 @@ func (s *session) supervise(ctx context.Context, src *source.Source, deliveries 
 	if s.child, err = supervisor.New(o, s.signals); err != nil {
 		return exit, err
 	}
+	s.ending = newEnding(src.Ends, s.plan.EndingBefore, func(end source.Ending) { s.sourceEnds(ctx, end) })
 	engine := refresh.New(refresh.Options{
 		Profiles:     []refresh.Profile{from},
 		Deliveries:   deliveries,
@@ -177,7 +189,7 @@ func (s *session) supervise(ctx context.Context, src *source.Source, deliveries 
 	})
 	var running sync.WaitGroup
 	watchdog := func(ctx context.Context) error { return s.systemd.watchdog(ctx, engine) }
-	for _, service := range append(s.services, engine.Run, watchdog) {
+	for _, service := range append(s.services, engine.Run, watchdog, s.ending.run) {
 		running.Go(func() {
 			if err := service(ctx); err != nil {
 				s.end(err)
@@ -200,6 +212,7 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 	s.tellReaders(e.Kind)
 	s.systemd.event(e)
 	s.record.engine(e, !s.delivered)
+	s.ending.event(e.Kind)
 	if s.watch != nil {
 		s.watch(e)
 	}
@@ -209,6 +222,10 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 			s.react(ctx, s.plan.OnRefresh, e)
 		}
 		s.delivered = true
+	case refresh.Failed:
+		if e.Permanent && e.First && s.delivered {
+			s.refused(ctx, e)
+		}
 	case refresh.Expired:
 		s.react(ctx, s.plan.OnExpiry, e)
 	}

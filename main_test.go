@@ -50,6 +50,7 @@ func TestHelp(t *testing.T) {
 		{"help.golden", []string{"help"}},
 		{"help-credentials.golden", []string{"credentials", "--help"}},
 		{"help-credentials.golden", []string{"help", "credentials"}},
+		{"help-login.golden", []string{"login", "--help"}},
 		{"help-demo.golden", []string{"demo", "--help"}},
 		{"help-doctor.golden", []string{"doctor", "--help"}},
 		{"help-status.golden", []string{"status", "--help"}},

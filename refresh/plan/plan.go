@@ -61,6 +61,9 @@ type Plan struct {
 	OnExpiry      Reaction
 	OnStale       Reaction
 
+	EndingBefore   time.Duration // how long before the end of the source a person is told
+	OnSourceEnding Reaction
+
 	Child     supervisor.Options // but Argv and what is known only when it runs
 	Subreaper bool
 
@@ -129,6 +132,7 @@ func (p *Plan) times(v Values) (err error) {
 		{"refresh-before", &p.RefreshBefore},
 		{"min-ttl", &p.MinTTL},
 		{"start-timeout", &p.StartTimeout},
+		{"source-ending-before", &p.EndingBefore},
 	} {
 		if *d.into, err = duration(v, d.flag); err != nil {
 			return err

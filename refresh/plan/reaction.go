@@ -28,8 +28,8 @@ const (
 	Warn        // say it, which all of --on-stale but None do
 )
 
-// Reaction is what follows a refresh, an expiry, or a command that holds what it
-// does not replace.
+// Reaction is what follows a refresh, an expiry, the end of a source, or a command
+// that holds what it does not replace.
 type Reaction struct {
 	Act    Act
 	Signal syscall.Signal
@@ -42,6 +42,9 @@ func (p *Plan) reactions(v Values) (err error) {
 		return err
 	}
 	if p.OnExpiry, err = onExpiry(v.String("on-expiry")); err != nil {
+		return err
+	}
+	if p.OnSourceEnding, err = onSourceEnding(v.String("on-source-ending")); err != nil {
 		return err
 	}
 	p.OnStale, err = onStale(v.String("on-stale"))
@@ -59,11 +62,7 @@ func onRefresh(s string) (Reaction, error) {
 	case kind == "signal":
 		return signal("on-refresh", s, rest)
 	case kind == "exec":
-		words, err := splitWords(rest)
-		if err != nil {
-			return Reaction{}, wrong("on-refresh", `for a shell's own syntax write 'exec:sh -c "…"'`, "%q: %v", s, err)
-		}
-		return Reaction{Act: Exec, Argv: words}, nil
+		return hook("on-refresh", s, rest)
 	}
 	return Reaction{}, wrong("on-refresh", forms, "%q: no such reaction", s)
 }
@@ -83,6 +82,17 @@ func onExpiry(s string) (Reaction, error) {
 	return Reaction{}, wrong("on-expiry", "one of keep, stop, restart, signal:TERM", "%q: no such reaction", s)
 }
 
+func onSourceEnding(s string) (Reaction, error) {
+	kind, rest, _ := strings.Cut(s, ":")
+	switch {
+	case s == "" || s == "none":
+		return Reaction{}, nil
+	case kind == "exec":
+		return hook("on-source-ending", s, rest)
+	}
+	return Reaction{}, wrong("on-source-ending", "one of none, exec:COMMAND", "%q: no such reaction", s)
+}
+
 func onStale(s string) (Reaction, error) {
 	kind, rest, _ := strings.Cut(s, ":")
 	switch {
@@ -96,6 +106,14 @@ func onStale(s string) (Reaction, error) {
 		return signal("on-stale", s, rest)
 	}
 	return Reaction{}, wrong("on-stale", "one of none, warn, restart, signal:HUP", "%q: no such reaction", s)
+}
+
+func hook(flag, s, command string) (Reaction, error) {
+	words, err := splitWords(command)
+	if err != nil {
+		return Reaction{}, wrong(flag, `for a shell's own syntax write 'exec:sh -c "…"'`, "%q: %v", s, err)
+	}
+	return Reaction{Act: Exec, Argv: words}, nil
 }
 
 func signal(flag, s, name string) (Reaction, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -221,12 +222,9 @@ func (p *portal) login() string { return loginHint(p.profile) }
 // the cache, as the AWS CLI does. The CLI and the SDKs lock nothing; processes of
 // ours take turns, and whoever comes second finds a new token.
 func (p *portal) renew(ctx context.Context, path string, t *ssoToken) (*ssoToken, error) {
-	waiting, cancel := context.WithTimeout(ctx, renewWait)
-	sum := sha256.Sum256([]byte("brs-exec SSO\x00" + path))
-	lock, err := lockShared(waiting, "sso-"+hex.EncodeToString(sum[:8]))
-	cancel()
-	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("wait for another process to renew the SSO token: %w", ctx.Err())
+	lock, err := lockToken(ctx, path)
+	if err != nil {
+		return nil, err
 	}
 	if lock != nil {
 		defer lock.Close()
@@ -251,6 +249,9 @@ func (p *portal) renew(ctx context.Context, path string, t *ssoToken) (*ssoToken
 	if err != nil {
 		return nil, err
 	}
+	if again, e := p.read(path); e == nil && again.Access != t.Access && again.lives(now()) {
+		return again, nil // a login, say: not to be overwritten with what was before
+	}
 	p.setOver("")
 	p.renewed = nil
 	if err := newer.write(path); err != nil {
@@ -258,6 +259,19 @@ func (p *portal) renew(ctx context.Context, path string, t *ssoToken) (*ssoToken
 		p.src.note("the renewed SSO token cannot be written to the cache, and serves this process alone: %v", err)
 	}
 	return newer, nil
+}
+
+// lockToken takes the turn of this process to replace a token, for as long as the
+// file is open. Without a file there are no turns.
+func lockToken(ctx context.Context, path string) (*os.File, error) {
+	waiting, cancel := context.WithTimeout(ctx, renewWait)
+	defer cancel()
+	sum := sha256.Sum256([]byte("brs-exec SSO\x00" + path))
+	lock, err := lockShared(waiting, "sso-"+hex.EncodeToString(sum[:8]))
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("wait for another process to renew the SSO token: %w", ctx.Err())
+	}
+	return lock, nil
 }
 
 // refusal400 says whether an answer is a no, and not an excuse.

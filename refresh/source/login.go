@@ -1,0 +1,237 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
+
+	"brs-exec/refresh"
+)
+
+// Login begins an SSO session for a profile, as `aws sso login` does, and puts
+// its token where the AWS CLI and all SDKs look for it.
+type Login struct {
+	Profile string // one with sso_session or sso_start_url, or whose source_profile has; "" is the SDK's choice
+
+	// DeviceCode has the person confirm a code, in a browser on any machine. Else
+	// the browser must be on this one, to which it is sent back. A profile without
+	// an sso_session knows only the former.
+	DeviceCode bool
+
+	// Show tells a person where to go, and what code is shown there; "" if there is
+	// none.
+	Show func(url, code string)
+
+	limits limits
+}
+
+// LoggedIn is the session that a [Login] began.
+type LoggedIn struct {
+	Name  string    // of the sso_session, else the start URL
+	Ends  time.Time // of the token
+	Renew time.Time // it is renewed without a person until then, at the latest; zero if it is not
+}
+
+const (
+	// loginScope is the AWS CLI's default: without a scope AWS gives no refresh token.
+	loginScope = "sso:account:access"
+
+	// loginTime is how long the AWS CLI waits for a person.
+	loginTime = 10 * time.Minute
+)
+
+// errNobody is that no one did what was asked.
+var errNobody = errors.New("nobody has confirmed it in time")
+
+// Run asks the person through Show, and waits, for at most ten minutes. Errors are
+// *refresh.Error.
+func (l Login) Run(ctx context.Context) (LoggedIn, error) {
+	s := &Source{spec: Spec{Profile: l.Profile}, web: newWeb(l.limits), said: map[string]bool{}}
+	f := &found{}
+	in, err := l.run(ctx, s, f)
+	if err == nil {
+		return in, nil
+	}
+	err = s.explain(ctx, f, err)
+	var e *refresh.Error
+	if errors.As(err, &e) && (e.Hint == "" || e.Hint == loginHint(f.login)) && e.Permanent {
+		e.Hint = "look at sso_start_url and sso_region, or try again"
+	}
+	return in, err
+}
+
+func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
+	session, err := l.find(ctx, s, f)
+	if err != nil {
+		return LoggedIn{}, err
+	}
+	path, err := tokenPath(session.key())
+	if err != nil {
+		return LoggedIn{}, permanently("set HOME", "%v", err)
+	}
+	t := &ssoToken{StartURL: session.startURL, Region: session.region}
+	waiting, cancel := context.WithTimeoutCause(ctx, loginTime, errNobody)
+	defer cancel()
+	client := ssooidc.NewFromConfig(session.config(f.cfg))
+	if session.name == "" || l.DeviceCode {
+		err = l.byDevice(waiting, client, session, t)
+	} else {
+		err = l.byBrowser(waiting, client, session, t)
+	}
+	if ctx.Err() == nil && waiting.Err() != nil {
+		err = errNobody
+	}
+	if errors.Is(err, errNobody) {
+		err = permanently("run it again", "%v", errNobody)
+	}
+	if err != nil {
+		return LoggedIn{}, &withheld{err, t.secrets()}
+	}
+	if lock, err := lockToken(ctx, path); err == nil && lock != nil {
+		defer lock.Close()
+	}
+	if err := t.write(path); err != nil {
+		return LoggedIn{}, permanently("", "the token cannot be written to %s: %v", path, deepest(err))
+	}
+	in := LoggedIn{Name: session.key(), Ends: t.Ends}
+	if t.renewable(now()) {
+		in.Renew = t.Registered
+	}
+	return in, nil
+}
+
+// find reads what the profile says about the login.
+func (l Login) find(ctx context.Context, s *Source, f *found) (session ssoSession, err error) {
+	env, err := config.NewEnvConfig()
+	if err != nil {
+		return session, &configError{err}
+	}
+	shared, err := s.shared(ctx, env)
+	if err != nil {
+		return session, &configError{err}
+	}
+	profile, session := sessionOf(&shared)
+	f.inProfile(cmp.Or(l.Profile, env.SharedConfigProfile, config.DefaultSharedConfigProfile), aws.CredentialSourceSSO)
+	f.login = profile
+	switch {
+	case session.startURL != "" && session.region != "":
+	case shared.LoginSession != "":
+		return session, permanently(f.again("aws login"), "its login_session is none of SSO")
+	default:
+		return session, permanently("`aws configure sso` writes them, or name another --profile",
+			"has no SSO settings: sso_session, or sso_start_url and sso_region")
+	}
+	f.cfg, err = s.load(ctx, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	return session, err
+}
+
+// register makes a client of us, which AWS forgets after 90 days. The AWS CLI uses
+// one for several logins; with one for each the session can be renewed the longest.
+func (l Login) register(ctx context.Context, client *ssooidc.Client, in *ssooidc.RegisterClientInput, t *ssoToken) error {
+	in.ClientName, in.ClientType = aws.String("brs-exec"), aws.String("public")
+	out, err := client.RegisterClient(ctx, in)
+	if err != nil {
+		return err
+	}
+	t.ClientID, t.ClientSecret = aws.ToString(out.ClientId), aws.ToString(out.ClientSecret)
+	t.Registered = time.Unix(out.ClientSecretExpiresAt, 0).UTC()
+	if t.ClientID == "" || t.ClientSecret == "" || out.ClientSecretExpiresAt <= 0 {
+		return errNoSense
+	}
+	return nil
+}
+
+// errNoSense is an answer without what is needed.
+var errNoSense = &judged{verdict{text: errUnreadable.Error(), permanent: true}}
+
+// scopes are those of the session's section in the config file, which the SDK does
+// not read.
+func (s ssoSession) scopes() []string {
+	var scopes []string
+	text, _ := os.ReadFile(sharedFiles()[0]) // the SDK has read it before
+	for _, section := range parseINI(text) {
+		name, ok := strings.CutPrefix(section.name, "sso-session")
+		if !ok || s.name == "" || unquote(strings.TrimSpace(name)) != s.name {
+			continue
+		}
+		for _, scope := range strings.Split(section.values["sso_registration_scopes"], ",") {
+			if scope = strings.TrimSpace(scope); scope != "" {
+				scopes = append(scopes, scope)
+			}
+		}
+	}
+	if len(scopes) == 0 && s.name != "" {
+		scopes = []string{loginScope}
+	}
+	return scopes
+}
+
+// byDevice is the device authorization grant, RFC 8628.
+func (l Login) byDevice(ctx context.Context, client *ssooidc.Client, session ssoSession, t *ssoToken) error {
+	if err := l.register(ctx, client, &ssooidc.RegisterClientInput{Scopes: session.scopes()}, t); err != nil {
+		return err
+	}
+	out, err := client.StartDeviceAuthorization(ctx, &ssooidc.StartDeviceAuthorizationInput{
+		ClientId: &t.ClientID, ClientSecret: &t.ClientSecret, StartUrl: &session.startURL,
+	})
+	if err != nil {
+		return err
+	}
+	url := cmp.Or(aws.ToString(out.VerificationUriComplete), aws.ToString(out.VerificationUri))
+	if url == "" || aws.ToString(out.DeviceCode) == "" {
+		return errNoSense
+	}
+	l.Show(url, aws.ToString(out.UserCode))
+	if out.ExpiresIn > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(out.ExpiresIn)*time.Second)
+		defer cancel()
+	}
+	return poll(ctx, client, t, aws.ToString(out.DeviceCode), time.Duration(out.Interval)*time.Second)
+}
+
+// poll asks until the person has confirmed the code. RFC 8628 section 3.5: every
+// five seconds if nothing else is said, and five seconds later if told to slow down.
+func poll(ctx context.Context, client *ssooidc.Client, t *ssoToken, code string, interval time.Duration) error {
+	const step = 5 * time.Second
+	if interval <= 0 {
+		interval = step
+	}
+	for {
+		wait := time.NewTimer(interval)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return errNobody
+		}
+		asked := now()
+		out, err := client.CreateToken(ctx, &ssooidc.CreateTokenInput{
+			GrantType: aws.String("urn:ietf:params:oauth:grant-type:device_code"),
+			ClientId:  &t.ClientID, ClientSecret: &t.ClientSecret, DeviceCode: &code,
+		})
+		a, answered := answerOf(err)
+		switch {
+		case err == nil && t.take(out, asked):
+			return nil
+		case err == nil:
+			return errNoSense
+		case a.code == "AuthorizationPendingException":
+		case a.code == "SlowDownException":
+			interval += step
+		case a.code == "ExpiredTokenException", ctx.Err() != nil:
+			return errNobody
+		case a.code == "AccessDeniedException":
+			return permanently("run it again", "it was refused in the browser")
+		case answered && a.status < 500:
+			return err
+		} // else the network, or a server that will be back
+	}
+}
