@@ -35,6 +35,8 @@ type world struct {
 	env    map[string]string
 	// reveals is set by tests of commands whose output is credentials.
 	reveals bool
+	// secrets are those of a server besides, or nil.
+	secrets func() []string
 	// leaves is set by tests that kill brs-exec before it can tidy up.
 	leaves bool
 }
@@ -161,7 +163,11 @@ func (p *process) audit() {
 	t := p.w.t
 	t.Helper()
 	if !p.w.reveals {
-		if s := leaked(p.stdout.String()+p.stderr.String(), p.w.server.Secrets()); s != "" {
+		secrets := p.w.server.Secrets()
+		if p.w.secrets != nil {
+			secrets = append(secrets, p.w.secrets()...)
+		}
+		if s := leaked(p.stdout.String()+p.stderr.String(), secrets); s != "" {
 			t.Errorf("a secret (%s…) was printed by %q\nstderr:\n%s", s[:4], p.cmd.Args, p.stderr.String())
 		}
 	}

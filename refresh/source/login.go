@@ -59,9 +59,12 @@ func (l Login) Run(ctx context.Context) (LoggedIn, error) {
 	if err == nil {
 		return in, nil
 	}
+	if f.what == "" {
+		f = nil // its configuration could not be read
+	}
 	err = s.explain(ctx, f, err)
 	var e *refresh.Error
-	if errors.As(err, &e) && (e.Hint == "" || e.Hint == loginHint(f.login)) && e.Permanent {
+	if errors.As(err, &e) && (e.Hint == "" || f != nil && e.Hint == loginHint(f.login)) && e.Permanent {
 		e.Hint = "look at sso_start_url and sso_region, or try again"
 	}
 	return in, err

@@ -1,0 +1,557 @@
+//go:build unix
+
+package integration
+
+import (
+	"crypto/sha1"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"brs-exec/integration/fakesso"
+)
+
+// ssoWorld is a world with a portal, and the profiles "corp" (sso_session) and
+// "old" (without one). Roles live for life.
+func ssoWorld(t *testing.T, life time.Duration, o fakesso.Options) (*world, *fakesso.Server) {
+	t.Helper()
+	w := newWorld(t, life)
+	o.Issue = func(account, role string) fakesso.Keys {
+		c := w.server.Issue(fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/ann", account, role), life)
+		return fakesso.Keys{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expires}
+	}
+	portal, err := fakesso.Listen(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(portal.Close)
+	w.secrets = portal.Secrets
+	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	w.env["AWS_ENDPOINT_URL_SSO"], w.env["AWS_ENDPOINT_URL_SSO_OIDC"] = portal.URL(), portal.URL()
+	w.write("config", `[profile corp]
+sso_session = corp
+sso_account_id = 123456789012
+sso_role_name = App
+region = us-east-1
+[sso-session corp]
+sso_region = us-east-1
+sso_start_url = `+fakesso.StartURL+`
+sso_registration_scopes = sso:account:access
+[profile old]
+sso_region = us-east-1
+sso_start_url = `+fakesso.StartURL+`
+sso_account_id = 123456789012
+sso_role_name = App
+region = us-east-1
+[profile over]
+role_arn = `+roleARN+`
+source_profile = corp
+region = us-east-1
+[profile none]
+region = us-east-1
+`)
+	return w, portal
+}
+
+// tokenFile is where the AWS CLI keeps the token of a session, or of a start URL.
+func (w *world) tokenFile(key string) string {
+	return filepath.Join("home", ".aws", "sso", "cache", fmt.Sprintf("%x.json", sha1.Sum([]byte(key))))
+}
+
+var address = regexp.MustCompile(`(?m)^https?://\S+`)
+
+// visit goes where a process says that a person should go.
+func visit(t *testing.T, p *process) (page string) {
+	t.Helper()
+	eventually(t, patience, "an address to go to", func() bool { return address.MatchString(p.stderr.String()) || p.ended() })
+	url := address.FindString(p.stderr.String())
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatalf("go to %q: %v\n%s", url, err, p.stderr.String())
+	}
+	defer resp.Body.Close()
+	b := new(strings.Builder)
+	fmt.Fprint(b, resp.StatusCode)
+	return b.String()
+}
+
+// login logs in, as a person would.
+func (w *world) login(args ...string) *process {
+	w.t.Helper()
+	p := w.brsExec(append([]string{"login", "--no-browser"}, args...)...)
+	if status := visit(w.t, p); status != "200" {
+		w.t.Fatalf("the page answers %s", status)
+	}
+	if code := p.exit(); code != 0 {
+		w.t.Fatalf("login: exit code %d\n%s", code, p.stderr.String())
+	}
+	return p
+}
+
+// TestLogin: what a login writes serves the AWS CLI (botocore), which renews it,
+// and what that writes serves us.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	aws := program(t, "aws")
+	registered := []string{"startUrl", "region", "accessToken", "expiresAt", "clientId", "clientSecret", "registrationExpiresAt"}
+	for _, tt := range []struct {
+		name  string
+		args  []string
+		key   string
+		grant string
+		keys  []string
+		says  string
+	}{
+		{"browser on this machine", []string{"--profile", "corp"}, "corp", "authorization_code", append(registered[:7:7], "refreshToken"), `SSO session "corp"`},
+		{"device code", []string{"--profile", "corp", "--device-code"}, "corp", "device_code", append(registered[:7:7], "refreshToken"), "and see that it shows the code"},
+		{"without sso_session", []string{"--profile", "old"}, fakesso.StartURL, "device_code", registered, "it ends 20"},
+		{"role on top", []string{"--profile", "over"}, "corp", "authorization_code", append(registered[:7:7], "refreshToken"), "until 20"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, portal := ssoWorld(t, time.Hour, fakesso.Options{})
+			p := w.login(tt.args...)
+			if portal.Count("CreateToken "+tt.grant) != 1 {
+				t.Errorf("not by %s: %+v", tt.grant, portal.Calls())
+			}
+			if p.stdout.String() != "" || !strings.Contains(p.stderr.String(), tt.says) {
+				t.Errorf("stdout %q, stderr %q, want %q in it", p.stdout.String(), p.stderr.String(), tt.says)
+			}
+			text := w.read(w.tokenFile(tt.key))
+			if keys := keysInOrder(t, text); !slices.Equal(keys, tt.keys) {
+				t.Errorf("the cache has %q, want %q", keys, tt.keys)
+			}
+			w.checkMode(w.tokenFile(tt.key), 0o600)
+			cli := w.start(aws, "--profile", tt.args[1], "sts", "get-caller-identity", "--query", "Arn", "--output", "text")
+			if code := cli.exit(); code != 0 || !strings.Contains(cli.stdout.String(), "assumed-role/App/") {
+				t.Errorf("the AWS CLI: exit code %d: %s%s", code, cli.stdout.String(), cli.stderr.String())
+			}
+			if tt.key != "corp" {
+				return
+			}
+			// An hour later botocore renews it.
+			w.expire(tt.key)
+			os.RemoveAll(w.path("home/.aws/cli")) // the role's credentials, which it keeps as well
+			cli = w.start(aws, "--profile", "corp", "sts", "get-caller-identity")
+			if code := cli.exit(); code != 0 || portal.Count("CreateToken refresh_token") != 1 {
+				t.Errorf("the AWS CLI: exit code %d: %s\n%+v", code, cli.stderr.String(), portal.Calls())
+			}
+			theirs := w.read(w.tokenFile(tt.key))
+			w.reveals = true
+			if code := w.brsExec("credentials", "--profile", "corp").exit(); code != 0 {
+				t.Errorf("credentials: exit code %d", code)
+			}
+			// And another hour later we do, just as botocore did.
+			w.expire(tt.key)
+			if code := w.brsExec("credentials", "--profile", "corp").exit(); code != 0 || portal.Count("CreateToken refresh_token") != 2 {
+				t.Errorf("credentials: exit code %d; %+v", code, portal.Calls())
+			}
+			if got, want := blank(w.read(w.tokenFile(tt.key))), blank(theirs); got != want {
+				t.Errorf("the cache is\n%s\nand of botocore\n%s", got, want)
+			}
+			w.checkMode(w.tokenFile(tt.key), 0o600)
+			if left, _ := filepath.Glob(w.path("home/.aws/sso/cache/*.tmp")); len(left) > 0 {
+				t.Errorf("left behind: %q", left)
+			}
+		})
+	}
+}
+
+// blank takes the values out of an entry of the cache that differ each time.
+func blank(text string) string {
+	return regexp.MustCompile(`"(accessToken|expiresAt|refreshToken)": "[^"]*"`).ReplaceAllString(text, `"$1": "…"`)
+}
+
+func keysInOrder(t *testing.T, text string) (keys []string) {
+	t.Helper()
+	d := json.NewDecoder(strings.NewReader(text))
+	for n := 0; ; n++ {
+		token, err := d.Token()
+		if err != nil {
+			break
+		}
+		if s, ok := token.(string); ok && n%2 == 1 {
+			keys = append(keys, s)
+		}
+	}
+	return keys
+}
+
+func (w *world) checkMode(name string, want fs.FileMode) {
+	w.t.Helper()
+	info, err := os.Stat(w.path(name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if info.Mode().Perm() != want {
+		w.t.Errorf("%s has mode %o, want %o", name, info.Mode().Perm(), want)
+	}
+}
+
+// expire makes the token in the cache one that ended an hour ago.
+func (w *world) expire(key string) {
+	w.t.Helper()
+	was := w.read(w.tokenFile(key))
+	now := regexp.MustCompile(`"expiresAt": "[^"]*"`).ReplaceAllString(was, fmt.Sprintf(`"expiresAt": %q`, time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05Z")))
+	if was == now {
+		w.t.Fatalf("no expiresAt in %q", was)
+	}
+	w.write(w.tokenFile(key), now)
+}
+
+// TestLoginWithTheirs: a login of the AWS CLI's version 2, and a run on it.
+func TestLoginWithTheirs(t *testing.T) {
+	t.Parallel()
+	aws := awsCLI2(t)
+	for _, flags := range [][]string{nil, {"--use-device-code"}} {
+		t.Run(fmt.Sprint(flags), func(t *testing.T) {
+			t.Parallel()
+			w, portal := ssoWorld(t, time.Hour, fakesso.Options{})
+			w.env["BROWSER"] = w.script("browser", `echo "$1" > address`)
+			p := w.start(aws, append([]string{"--profile", "corp", "sso", "login"}, flags...)...)
+			eventually(t, patience, "a browser", func() bool { return w.read("address") != "" || p.ended() })
+			if resp, err := http.Get(strings.TrimSpace(w.read("address"))); err != nil {
+				t.Error(err)
+			} else {
+				resp.Body.Close()
+			}
+			if code := p.exit(); code != 0 {
+				t.Fatalf("exit code %d: %s", code, p.stderr.String())
+			}
+			w.reveals = true
+			if code := w.brsExec("credentials", "--profile", "corp").exit(); code != 0 {
+				t.Errorf("credentials: exit code %d", code)
+			}
+			theirs := w.read(w.tokenFile("corp"))
+			w.expire("corp")
+			if code := w.brsExec("credentials", "--profile", "corp").exit(); code != 0 || portal.Count("CreateToken refresh_token") != 1 {
+				t.Errorf("credentials: exit code %d; %+v", code, portal.Calls())
+			}
+			if got, want := blank(w.read(w.tokenFile("corp"))), blank(theirs); got != want {
+				t.Errorf("the cache is\n%s\nand of the AWS CLI\n%s", got, want)
+			}
+			// Ours, for theirs.
+			w.login("--profile", "corp")
+			p = w.start(aws, "--profile", "corp", "sts", "get-caller-identity")
+			if code := p.exit(); code != 0 {
+				t.Errorf("exit code %d: %s", code, p.stderr.String())
+			}
+		})
+	}
+}
+
+// awsCLI2 finds one that knows AWS_ENDPOINT_URL_SSO_OIDC and the browser's flow: 2.22
+// and later.
+func awsCLI2(t *testing.T) string {
+	t.Helper()
+	for _, path := range []string{os.Getenv("BRS_EXEC_AWSCLI2"), "/usr/local/bin/aws", "/usr/bin/aws"} {
+		if path == "" {
+			continue
+		}
+		cmd := exec.Command(path, "--version")
+		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "AWS_EC2_METADATA_DISABLED=true"}
+		out, err := cmd.Output()
+		var minor int
+		if _, scanned := fmt.Sscanf(string(out), "aws-cli/2.%d.", &minor); err == nil && scanned == nil && minor >= 22 {
+			return path
+		}
+	}
+	t.Skip("no AWS CLI of version 2.22 or later here: name one in BRS_EXEC_AWSCLI2")
+	return ""
+}
+
+// TestLoginRefused: one line, a hint, exit code 125, and the cache as it was.
+func TestLoginRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		args    []string
+		prepare func(*world, *fakesso.Server)
+		visit   bool
+		want    string
+	}{
+		{"no in the browser", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.Refuse() }, true,
+			"error: profile \"corp\": it was refused in the browser: access_denied\nhint: run it again\n"},
+		{"no to the device", []string{"--profile", "corp", "--device-code"}, func(_ *world, p *fakesso.Server) { p.Refuse() }, true,
+			"error: profile \"corp\": it was refused in the browser\nhint: run it again\n"},
+		{"no SSO settings", []string{"--profile", "none"}, nil, false,
+			"error: profile \"none\": has no SSO settings: sso_session, or sso_start_url and sso_region\nhint: `aws configure sso` writes them, or name another --profile\n"},
+		{"no profile", nil, nil, false,
+			"error: profile \"default\": has no SSO settings: sso_session, or sso_start_url and sso_region\nhint: `aws configure sso` writes them, or name another --profile\n"},
+		{"no such profile", []string{"--profile", "corb"}, nil, false,
+			"error: profile \"corb\": there is no such profile\nhint: did you mean \"corp\"?\n"},
+		{"another start URL", []string{"--profile", "corp"}, func(w *world, _ *fakesso.Server) {
+			w.write("config", strings.ReplaceAll(w.read("config"), "//example.", "//elsewhere."))
+		}, false, "error: profile \"corp\": InvalidRequestException\nhint: look at sso_start_url and sso_region, or try again\n"},
+		{"garbage", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.SetFaults(fakesso.Fault{Kind: fakesso.Garbage}) }, false,
+			"error: profile \"corp\": unreadable answer from 127.0.0.1:PORT\nhint: is that the right endpoint, and nothing in between? (AWS_ENDPOINT_URL is set)\n"},
+		{"empty", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.SetFaults(fakesso.Fault{Kind: fakesso.Empty}) }, false,
+			"error: profile \"corp\": unreadable answer\nhint: look at sso_start_url and sso_region, or try again\n"},
+		{"unavailable", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.SetFaults(fakesso.Fault{Kind: fakesso.Unavailable}) }, false,
+			"error: profile \"corp\": InternalServerException\n"},
+		{"a command", []string{"--profile", "corp", "--", "true"}, nil, false,
+			"error: login runs no command\nhint: brs-exec login --profile NAME, and then brs-exec --profile NAME -- COMMAND\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, portal := ssoWorld(t, time.Hour, fakesso.Options{})
+			if tt.prepare != nil {
+				tt.prepare(w, portal)
+			}
+			p := w.brsExec(append([]string{"login", "--no-browser"}, tt.args...)...)
+			if tt.visit {
+				visit(t, p)
+			}
+			if code := p.exit(); code != 125 {
+				t.Errorf("exit code %d, want 125", code)
+			}
+			said := p.stderr.String()
+			said = said[max(0, strings.Index(said, "brs-exec: error")):]
+			said = regexp.MustCompile(`127\.0\.0\.1:\d+`).ReplaceAllString(strings.ReplaceAll(said, "brs-exec: ", ""), "127.0.0.1:PORT")
+			if said != tt.want {
+				t.Errorf("said\n%swant\n%s", said, tt.want)
+			}
+			if text := w.read(w.tokenFile("corp")); text != "" {
+				t.Errorf("the cache has %q", text)
+			}
+		})
+	}
+}
+
+// TestLoginOpensBrowser: with the address that is printed.
+func TestLoginOpensBrowser(t *testing.T) {
+	t.Parallel()
+	w, _ := ssoWorld(t, time.Hour, fakesso.Options{})
+	if err := os.Mkdir(w.path("bin"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"xdg-open", "open"} {
+		w.script("bin/"+name, `echo "$1" > address`)
+	}
+	w.env["PATH"] = w.path("bin") + ":" + w.env["PATH"]
+	p := w.brsExec("login", "--profile", "corp")
+	eventually(t, patience, "a browser", func() bool { return strings.HasSuffix(w.read("address"), "\n") })
+	visit(t, p)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d: %s", code, p.stderr.String())
+	}
+	if got, want := strings.TrimSpace(w.read("address")), address.FindString(p.stderr.String()); got != want {
+		t.Errorf("the browser was sent to %q, and %q was printed", got, want)
+	}
+}
+
+// TestLoginStrangers: what does not know the state cannot end the wait, nor give
+// it a code.
+func TestLoginStrangers(t *testing.T) {
+	t.Parallel()
+	w, _ := ssoWorld(t, time.Hour, fakesso.Options{})
+	p := w.brsExec("login", "--no-browser", "--profile", "corp")
+	eventually(t, patience, "an address to go to", func() bool { return address.MatchString(p.stderr.String()) })
+	back := regexp.MustCompile(`redirect_uri=([^&\s]+)`).FindStringSubmatch(p.stderr.String())[1]
+	back = strings.NewReplacer("%3A", ":", "%2F", "/").Replace(back)
+	for _, query := range []string{"", "?code=x", "?code=x&state=y", "?error=access_denied", "?error=access_denied&state="} {
+		resp, err := http.Get(back + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusNotFound {
+			t.Errorf("%q is answered with %d, want 404", query, resp.StatusCode)
+		}
+	}
+	if visit(t, p) != "200" || p.exit() != 0 {
+		t.Errorf("the right answer was not taken:\n%s", p.stderr.String())
+	}
+}
+
+// startSSO runs the client under brs-exec on the profile "corp".
+func (w *world) startSSO(flags ...string) *process {
+	w.t.Helper()
+	p := w.brsExec(append(append([]string{"--profile", "corp"}, flags...), append([]string{"--"}, child(w.t)...)...)...)
+	w.awaitOK(p, 2)
+	return p
+}
+
+// TestSSORuns: through several ends of the token and of the role's credentials, two
+// processes on one cache, with a server that takes each refresh token once.
+func TestSSORuns(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	for _, rotate := range []bool{false, true} {
+		t.Run(fmt.Sprintf("rotate=%v", rotate), func(t *testing.T) {
+			t.Parallel()
+			w, portal := ssoWorld(t, 8*time.Second, fakesso.Options{Token: 6 * time.Second, Rotate: rotate})
+			w.login("--profile", "corp")
+			one, other := w.startSSO(), w.startSSO()
+			eventually(t, 2*patience, "several renewals", func() bool { return portal.Count("CreateToken refresh_token") >= 5 })
+			w.awaitOK(one, 2)
+			w.finish(one)
+			w.finish(other)
+			for _, p := range []*process{one, other} {
+				if keys := distinctKeys(p); keys < 4 {
+					t.Errorf("the client used %d sets, want at least 4:\n%s", keys, p.stdout.String())
+				}
+				if strings.Contains(p.stderr.String(), "refresh failed") {
+					t.Errorf("a refresh failed:\n%s", p.stderr.String())
+				}
+			}
+			for _, c := range portal.Calls() {
+				if c.Code != "" {
+					t.Errorf("the portal refused %+v", c)
+				}
+			}
+			w.checkMode(w.tokenFile("corp"), 0o600)
+		})
+	}
+}
+
+// distinctKeys counts the sets that a client has used.
+func distinctKeys(p *process) int {
+	keys := map[string]bool{}
+	for _, line := range p.stdout.lines() {
+		if key, ok := strings.CutPrefix(line, "ok "); ok {
+			keys[key] = true
+		}
+	}
+	return len(keys)
+}
+
+// TestSSOEnds: the session ends, the last good set stays, a person is told by line
+// and hook, logs in, and the job goes on.
+func TestSSOEnds(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	w, portal := ssoWorld(t, 40*time.Second, fakesso.Options{Token: 5 * time.Second})
+	w.login("--profile", "corp")
+	hook := w.script("hook", `env | grep ^BRS_ | sort >> told; env | grep -c SECRET_ACCESS >> secrets`)
+	p := w.startSSO("--deliver", "env", "--on-refresh", "restart", "--on-source-ending", "exec:"+hook)
+	portal.EndSessions()
+	eventually(t, 2*patience, "the loud line", func() bool {
+		return strings.Contains(p.stderr.String(), "refresh refused; the credentials at hand stay, but only a person can change this")
+	})
+	for _, want := range []string{"the SSO session has ended: InvalidGrantException", "brs-exec login --profile corp, or aws sso login --profile corp"} {
+		if !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("not said: %s\n%s", want, p.stderr.String())
+		}
+	}
+	eventually(t, patience, "the hook", func() bool { return strings.Count(w.read("told"), "\n") == 5 })
+	told := regexp.MustCompile(`(?m)^BRS_EXPIRES=.*$`).ReplaceAllString(w.read("told"), "BRS_EXPIRES=…")
+	want := `BRS_EVENT=source-ended
+BRS_EXPIRES=…
+BRS_HINT=brs-exec login --profile corp, or aws sso login --profile corp
+BRS_PROFILE=corp
+BRS_SOURCE=profile "corp": the SSO session has ended: InvalidGrantException
+`
+	if told != want || w.read("secrets") != "0\n" {
+		t.Errorf("the hook was told\n%swant\n%ssecrets: %s", told, want, w.read("secrets"))
+	}
+	w.awaitOK(p, 1) // with what it has
+	before := portal.Count("GetRoleCredentials")
+	w.login("--profile", "corp")
+	eventually(t, 10*time.Second, "the job to go on", func() bool { return portal.Count("GetRoleCredentials") > before })
+	w.awaitOK(p, 1)
+	w.finish(p)
+}
+
+// TestSourceEnding: an end that is known is told ahead, once.
+func TestSourceEnding(t *testing.T) {
+	t.Parallel()
+	w, _ := ssoWorld(t, time.Hour, fakesso.Options{Token: 30 * time.Minute})
+	w.login("--profile", "old")
+	hook := w.script("hook", `env | grep ^BRS_ | sort >> told`)
+	p := w.brsExec("--profile", "old", "--on-source-ending", "exec:"+hook, "--", "sh", "-c", "until test -s told; do sleep 0.1; done; sleep 0.3")
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	line := regexp.MustCompile(`level=ERROR msg="the source ends, and only a person can change this" what="the SSO session of profile \\"old\\"" ends=\S+ hint="brs-exec login --profile old, or aws sso login --profile old"`)
+	if n := len(line.FindAllString(p.stderr.String(), -1)); n != 1 {
+		t.Errorf("said %d times, want once:\n%s", n, p.stderr.String())
+	}
+	told := regexp.MustCompile(`(?m)^BRS_EXPIRES=.*$`).ReplaceAllString(w.read("told"), "BRS_EXPIRES=…")
+	want := "BRS_EVENT=source-ending\nBRS_EXPIRES=…\nBRS_HINT=brs-exec login --profile old, or aws sso login --profile old\nBRS_PROFILE=old\nBRS_SOURCE=the SSO session of profile \"old\"\n"
+	if told != want {
+		t.Errorf("the hook was told\n%swant\n%s", told, want)
+	}
+	// A session that is renewed has no end that is near.
+	w.login("--profile", "corp")
+	p = w.brsExec("--profile", "corp", "--", "true")
+	if code := p.exit(); code != 0 || strings.Contains(p.stderr.String(), "the source ends") {
+		t.Errorf("exit code %d: %s", code, p.stderr.String())
+	}
+}
+
+// TestSSOFaults: whatever a server answers in place of a token, the cache stays as
+// it was, nothing is sent elsewhere, and the run goes on when the fault is over.
+func TestSSOFaults(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	kinds := map[string]fakesso.Kind{
+		"unavailable": fakesso.Unavailable, "throttled": fakesso.Throttle, "garbage": fakesso.Garbage, "empty": fakesso.Empty,
+		"redirect": fakesso.Redirect, "oversized": fakesso.Oversized, "late": fakesso.Late,
+	}
+	for name, kind := range kinds {
+		for _, action := range []string{"CreateToken", "GetRoleCredentials"} {
+			t.Run(name+" "+action, func(t *testing.T) {
+				t.Parallel()
+				w, portal := ssoWorld(t, 20*time.Second, fakesso.Options{Token: 4 * time.Second})
+				reached := false
+				elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+				w.login("--profile", "corp")
+				p := w.startSSO()
+				was := w.read(w.tokenFile("corp"))
+				portal.SetFaults(fakesso.Fault{Kind: kind, Actions: []string{action}, To: elsewhere.URL})
+				fails := kind != fakesso.Late
+				if fails {
+					eventually(t, 2*patience, "a failure", func() bool { return strings.Contains(p.stderr.String(), "the credentials at hand stay") })
+					if action == "CreateToken" && w.read(w.tokenFile("corp")) != was {
+						t.Errorf("the cache has become %q", w.read(w.tokenFile("corp")))
+					}
+				} else {
+					eventually(t, 2*patience, "a refresh", func() bool { return portal.Count("GetRoleCredentials") > 1 })
+				}
+				portal.SetFaults()
+				eventually(t, 2*patience, "another set", func() bool { return distinctKeys(p) >= 2 })
+				w.finish(p)
+				elsewhere.Close()
+				if reached {
+					t.Error("a redirect was followed")
+				}
+			})
+		}
+	}
+}
+
+// TestSSORevoked: a token that is refused before its end is renewed, and a cache
+// that cannot be written is no reason to fail.
+func TestSSORevoked(t *testing.T) {
+	t.Parallel()
+	w, portal := ssoWorld(t, time.Hour, fakesso.Options{})
+	w.login("--profile", "corp")
+	portal.Revoke()
+	w.reveals = true
+	if p := w.brsExec("credentials", "--profile", "corp"); p.exit() != 0 || portal.Count("CreateToken refresh_token") != 1 {
+		t.Errorf("not renewed: %s\n%+v", p.stderr.String(), portal.Calls())
+	}
+	if os.Geteuid() == 0 {
+		t.Skip("root can write everything")
+	}
+	w.expire("corp")
+	cache := w.path("home/.aws/sso/cache")
+	os.Chmod(w.path(w.tokenFile("corp")), 0o400)
+	os.Chmod(cache, 0o500)
+	defer os.Chmod(cache, 0o700)
+	p := w.brsExec("credentials", "--profile", "corp")
+	if p.exit() != 0 || !strings.Contains(p.stderr.String(), "cannot be written to the cache") {
+		t.Errorf("a read-only cache: %s", p.stderr.String())
+	}
+}
