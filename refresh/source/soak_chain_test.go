@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"brs-exec/refresh"
 )
 
 // Two weeks of a chain of two roles on the keys of a profile: an hour each.
@@ -29,7 +31,8 @@ func TestRoleChainSoak(t *testing.T) {
 }
 
 // Two weeks of an SSO session whose access token lives for an hour and is renewed
-// with the refresh token, for a role of an hour.
+// with the refresh token, each of which serves once, for a role of an hour. Each
+// night the server says nothing of use for ten minutes.
 func TestSSOSoak(t *testing.T) {
 	conf, _ := isolate(t)
 	write(t, conf, "[profile app]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = r\nregion = eu-west-1\n[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://example.awsapps.com/start\n")
@@ -46,20 +49,23 @@ func TestSSOSoak(t *testing.T) {
 		var mu sync.Mutex
 		renewed, ends := 0, time.Now().Add(time.Hour)
 		token := func() string { return fmt.Sprintf("%s.%d", jwt, renewed) }
+		refresh := func() string { return fmt.Sprintf("refresh%d", renewed) }
 		n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			mu.Lock()
 			defer mu.Unlock()
 			w.Header().Set("Content-Type", "application/json")
 			switch {
+			case time.Now().UTC().Hour() == 3 && time.Now().Minute() < 10:
+				fmt.Fprint(w, "{}")
 			case r.URL.Path == "/token":
 				var in struct{ GrantType, RefreshToken string }
 				json.NewDecoder(r.Body).Decode(&in)
-				if in.GrantType != "refresh_token" || in.RefreshToken != "refresh" {
+				if in.GrantType != "refresh_token" || in.RefreshToken != refresh() {
 					t.Errorf("token request %+v", in)
 				}
 				renewed++
 				ends = time.Now().Add(time.Hour)
-				fmt.Fprintf(w, `{"accessToken":%q,"expiresIn":3600,"refreshToken":"refresh","tokenType":"Bearer"}`, token())
+				fmt.Fprintf(w, `{"accessToken":%q,"expiresIn":3600,"refreshToken":%q,"tokenType":"Bearer"}`, token(), refresh())
 			case r.Header.Get("X-Amz-Sso_bearer_token") != token() || time.Now().After(ends):
 				w.Header().Set("X-Amzn-Errortype", "UnauthorizedException")
 				w.WriteHeader(http.StatusUnauthorized)
@@ -70,14 +76,17 @@ func TestSSOSoak(t *testing.T) {
 			}
 		}))
 		write(t, filepath.Join(cache, fmt.Sprintf("%x.json", sha1.Sum([]byte("corp")))), fmt.Sprintf(
-			`{"startUrl":"https://example.awsapps.com/start","region":"eu-west-1","accessToken":%q,"expiresAt":%q,"clientId":"c","clientSecret":"s","registrationExpiresAt":%q,"refreshToken":"refresh"}`,
-			token(), ends.UTC().Format(time.RFC3339), time.Now().AddDate(0, 3, 0).UTC().Format(time.RFC3339)))
+			`{"startUrl":"https://example.awsapps.com/start","region":"eu-west-1","accessToken":%q,"expiresAt":%q,"clientId":"c","clientSecret":"s","registrationExpiresAt":%q,"refreshToken":%q}`,
+			token(), ends.UTC().Format(time.RFC3339), time.Now().AddDate(0, 3, 0).UTC().Format(time.RFC3339), refresh()))
 		src := mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial}})
 		soak(t, src, n, 15*time.Minute, 14*24*2, 14*24*3)
 		mu.Lock()
 		defer mu.Unlock()
 		if renewed < 14*12 {
 			t.Errorf("the token was renewed %d times in 14 days", renewed)
+		}
+		if last, err := readToken(filepath.Join(cache, fmt.Sprintf("%x.json", sha1.Sum([]byte("corp"))))); err != nil || last.Access != token() || last.Refresh != refresh() {
+			t.Errorf("the cache has %+v, %v, and not the last token", last, err)
 		}
 	})
 }
@@ -97,5 +106,67 @@ func TestContainerSoak(t *testing.T) {
 		}))
 		// The set is the same until 30 minutes before its end.
 		soak(t, mustNew(t, Spec{limits: limits{dial: n.dial}}), n, 18*time.Minute, 14*4, 14*4+1)
+	})
+}
+
+// Two weeks in which the organization ends the session every 12 hours. A person
+// logs in half an hour after the loud line, and the reader, whose sets live for
+// four hours, notices nothing.
+func TestSSOLoginSoak(t *testing.T) {
+	path := ssoConfig(t)
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		logins, renewed := 0, 0
+		began := time.Now()
+		valid := func() bool { return time.Since(began) < 12*time.Hour }
+		token := func() string { return fmt.Sprintf("%s.%d.%d", jwt, logins, renewed) }
+		login := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			logins, began = logins+1, time.Now()
+			fresh := ssoToken{Access: token(), Refresh: fmt.Sprint("r", logins), Ends: began.Add(time.Hour), ClientID: "c", ClientSecret: "s", Registered: began.AddDate(0, 3, 0)}
+			if err := fresh.write(path); err != nil {
+				t.Error(err)
+			}
+		}
+		n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			w.Header().Set("Content-Type", "application/json")
+			var in struct{ RefreshToken string }
+			json.NewDecoder(r.Body).Decode(&in)
+			switch {
+			case r.URL.Path == "/token" && (!valid() || in.RefreshToken != fmt.Sprint("r", logins)):
+				ssoRefuse(w, http.StatusBadRequest, "InvalidGrantException", "")
+			case r.URL.Path == "/token":
+				renewed++
+				fmt.Fprintf(w, `{"accessToken":%q,"expiresIn":3600}`, token())
+			case !valid() || r.Header.Get("X-Amz-Sso_bearer_token") != token():
+				ssoRefuse(w, http.StatusUnauthorized, "UnauthorizedException", "")
+			default:
+				fmt.Fprintf(w, `{"roleCredentials":{"accessKeyId":"ASIA%d","secretAccessKey":%q,"sessionToken":%q,"expiration":%d}}`,
+					stsKeys.Add(1), roleSecret, roleToken, time.Now().Add(4*time.Hour).UnixMilli())
+			}
+		}))
+		login()
+		told := 0
+		d := engine(t, mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial, pollOnly: true}}), func(e refresh.Event) {
+			switch {
+			case e.Kind == refresh.Expired:
+				t.Errorf("%s: expired", e.Time)
+			case e.Kind == refresh.Failed && e.First:
+				told++
+				time.AfterFunc(30*time.Minute, login)
+			}
+		})
+		for range 14 * 24 * 60 {
+			time.Sleep(time.Minute)
+			if c, _ := d.get(); time.Until(c.Expires) < 20*time.Minute {
+				t.Fatalf("after %d logins: what is held lives for %s", logins, time.Until(c.Expires))
+			}
+		}
+		if told < 20 || told > 28 || logins < told {
+			t.Errorf("told %d times, and logged in %d times, in 14 days of sessions of 12 hours", told, logins)
+		}
 	})
 }

@@ -116,7 +116,7 @@ func parseToken(text []byte) (*ssoToken, error) {
 	} {
 		value, ok := t.other[key]
 		if ok && json.Unmarshal(value, into) != nil {
-			return nil, fmt.Errorf("has a %s that is no text", key)
+			return nil, fmt.Errorf("%s is no text", key)
 		}
 		delete(t.other, key)
 	}
