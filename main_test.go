@@ -98,6 +98,8 @@ func TestUsageErrors(t *testing.T) {
 		{name: "two sources, one from a file", args: []string{"--config", file("profile: p\n"), "--credential-command", "x", "--", "true"}, want: "--profile and --credential-command are two sources; name one (--profile is from DIR/70726f66696c653a20700a.yaml:1)\nkeep the one that knows the credentials"},
 		{name: "region", args: []string{"--region", "eu west", "--", "true"}, want: "--region \"eu west\": not a region\na region looks like eu-west-1"},
 		{name: "hook that is not there", args: []string{"--on-refresh", "exec:/no/such --x", "--", "true"}, want: "--on-refresh runs \"/no/such\": no such file or directory"},
+		{name: "hook for the source's end that is not there", args: []string{"--on-source-ending", "exec:/no/such --x", "--", "true"}, want: "--on-source-ending runs \"/no/such\": no such file or directory"},
+		{name: "command for login", args: []string{"login", "--profile", "p", "--", "true"}, want: "login runs no command\nbrs-exec login --profile NAME, and then brs-exec --profile NAME -- COMMAND"},
 		{name: "run directory and a source", args: []string{"credentials", "--run-dir", "/x", "--profile", "p"}, want: "--run-dir takes what a running brs-exec holds; --profile would ask a source"},
 		{name: "bad level", args: []string{"--log-level", "loud", "--", "true"}, want: "--log-level \"loud\": no such level\none of debug, info, warn, error"},
 		{name: "bad format", args: []string{"--log-format", "xml", "--", "true"}, want: "--log-format \"xml\": no such format\ntext or json"},

@@ -73,6 +73,8 @@ func badInputs() []bad {
 		{name: "signal of a reaction unknown", args: run("--on-refresh", "signal:NOPE")},
 		{name: "reaction unknown", args: run("--on-refresh", "dance")},
 		{name: "reaction to expiry unknown", args: run("--on-expiry", "dance")},
+		{name: "reaction to the end of the source unknown", args: run("--on-source-ending", "dance")},
+		{name: "time before the end of the source without a unit", args: run("--source-ending-before", "60")},
 		{name: "tag without a value", args: run(append(role, "--tag", "team")...)},
 		{name: "transitive tag that is none", args: run(append(role, "--transitive-tag", "team")...)},
 		{name: "policy is no JSON", args: run(append(role, "--policy", "{")...)},

@@ -129,6 +129,10 @@ func TestNew(t *testing.T) {
 			OnRefresh: Reaction{Act: Exec, Argv: []string{"sh", "-c", "echo hi > /dev/null"}},
 			OnExpiry:  Reaction{Act: Stop},
 		}},
+		{"the end of the source", values{"source-ending-before": {"90m"}, "on-source-ending": {"exec:notify-send 'log in'"}}, Plan{
+			Child:        supervisor.Options{Once: true},
+			EndingBefore: 90 * time.Minute, OnSourceEnding: Reaction{Act: Exec, Argv: []string{"notify-send", "log in"}},
+		}},
 		{"supervision", values{
 			"stop-timeout": {"5s"}, "pdeathsig": {"KILL"}, "signal-group": {"1"}, "subreaper": {"1"}, "stop-orphans": {"2s"},
 			"rewrite-signal": {"TERM:QUIT", "HUP:0", "INT:"}, "restart": {"on-failure"}, "restart-max": {"3"},
@@ -238,6 +242,8 @@ func TestNewRefuses(t *testing.T) {
 		{"signal", values{"on-refresh": {"signal:FOO"}}, `--on-refresh "signal:FOO": no such signal`},
 		{"hook without command", values{"on-refresh": {"exec:"}}, `--on-refresh "exec:": no command in it`},
 		{"expiry", values{"on-expiry": {"die"}}, `--on-expiry "die": no such reaction`},
+		{"end of the source", values{"on-source-ending": {"stop"}}, `--on-source-ending "stop": no such reaction`},
+		{"hook for the end of the source", values{"on-source-ending": {"exec:a | b"}}, `--on-source-ending "exec:a | b": no shell reads this, so | & ; < > mean nothing`},
 		{"stale", values{"on-stale": {"stop"}}, `--on-stale "stop": no such reaction`},
 		{"stale signal", values{"on-stale": {"signal:"}}, `--on-stale "signal:": no such signal`},
 		{"stop signal", values{"stop-signal": {"NOPE"}}, `--stop-signal "NOPE": no such signal`},

@@ -1,7 +1,9 @@
 package source
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"os"
@@ -425,5 +427,57 @@ func TestEnds(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// The end of a certificate is that of the one in the file now; that of an MFA
+// session counts if a person typed the code.
+func TestEndsOfOthers(t *testing.T) {
+	isolate(t)
+	ca := newAuthority(t, "ca", nil)
+	until := func(at time.Time) *holder {
+		return ca.issue(t, "device", ecKey(t), func(c *x509.Certificate) { c.NotAfter = at })
+	}
+	first, second := time.Now().Add(time.Hour).Truncate(time.Second), time.Now().AddDate(0, 1, 0).Truncate(time.Second)
+	old, renewed := until(first), until(second)
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	put := func(h *holder) {
+		der, err := x509.MarshalPKCS8PrivateKey(h.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, cert, pemOf(h.cert.Raw))
+		write(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
+	}
+	put(old)
+	src := mustNew(t, Spec{IoT: &IoT{Endpoint: "127.0.0.1:1", RoleAlias: "a", X509: X509{Certificate: cert, PrivateKey: key}}})
+	for _, want := range []time.Time{first, second} {
+		if got, ok := src.Ends(); !ok || !got.At.Equal(want) || got.What != "certificate "+cert {
+			t.Errorf("Ends = %+v, %v, want %s", got, ok, want)
+		}
+		put(renewed)
+	}
+	os.Remove(cert)
+	if got, ok := src.Ends(); ok {
+		t.Errorf("Ends without the file = %+v", got)
+	}
+
+	mfaEnv(t)
+	sts := newSTS(t)
+	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
+	var labels []string
+	for _, m := range []MFA{{Serial: device}, {Serial: device, Command: []string{"echo", "234567"}}} {
+		src = mustNew(t, Spec{MFA: m, Prompt: typing(&labels, "123456")})
+		if got, ok := src.Ends(); ok {
+			t.Errorf("Ends before there is a session = %+v", got)
+		}
+		if err := src.Begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		got, ok := src.Ends()
+		if typed := m.Command == nil; ok != typed || ok && !got.At.Equal(roleExpires) {
+			t.Errorf("Ends = %+v, %v, want %s if it was typed", got, ok, roleExpires)
+		}
 	}
 }
