@@ -43,6 +43,7 @@ func (d *doctor) examineSource(ask bool) {
 	default:
 		d.ok("source", "%s (not asked: --ask gets a set and says whose it is)", src.Describe())
 	}
+	d.examineEnd()
 	d.examineKeys(ctx)
 	d.examineMFA(ctx)
 	if argv := d.plan.Source.Command; len(argv) > 0 {
@@ -92,6 +93,21 @@ func (d *doctor) examineProgram(what, name string) {
 	}
 	if err != nil {
 		d.problem("source", "", "%s %s: %v", what, name, err)
+	}
+}
+
+// examineEnd says when a person has to do something for the source.
+func (d *doctor) examineEnd() {
+	end, ok := d.source.Ends()
+	at := end.At.Local().Format(time.RFC3339)
+	switch {
+	case !ok:
+	case !time.Now().Before(end.At):
+		d.problem("source", end.Hint, "%s ended %s", end.What, at)
+	case time.Until(end.At) <= d.plan.EndingBefore:
+		d.note("source", end.Hint, "%s ends %s", end.What, at)
+	default:
+		d.ok("source", "%s ends %s at the latest", end.What, at)
 	}
 }
 

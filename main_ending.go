@@ -32,26 +32,31 @@ func (e *ending) run(ctx context.Context) error {
 	defer timer.Stop()
 	var next, told time.Time // the end that is waited for, and the last one that was told of
 	for {
+		looks := true
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.asked:
 		case <-timer.C:
+			looks = e.left(next) <= 0
+		}
+		if !looks {
+			timer.Reset(min(e.left(next), endingPoll))
+			continue
 		}
 		end, ok := e.of()
-		now := time.Now().Round(0)
-		left := end.At.Sub(now) - e.before
+		left, alive := e.left(end.At), time.Now().Round(0).Before(end.At)
 		switch {
 		case !ok && next.IsZero(), ok && same(end.At, told):
 			timer.Stop()
 			continue
-		case ok && left <= 0 && (now.Before(end.At) || same(end.At, next)):
+		case ok && left <= 0 && (alive || same(end.At, next)):
 			// An end that had come before it was first seen is what the next refresh fails with.
 			told = end.At
 			e.tell(end)
 			timer.Stop()
 			continue
-		case ok && now.Before(end.At):
+		case ok && alive:
 			next = end.At
 		}
 		if left <= 0 {
@@ -59,6 +64,14 @@ func (e *ending) run(ctx context.Context) error {
 		}
 		timer.Reset(min(left, endingPoll))
 	}
+}
+
+// left is the time until a person is told of an end, 0 if there is none.
+func (e *ending) left(end time.Time) time.Duration {
+	if end.IsZero() {
+		return 0
+	}
+	return end.Sub(time.Now().Round(0)) - e.before
 }
 
 // same allows for a difference to the server's clock that is measured anew.

@@ -151,8 +151,8 @@ func (s *Source) trace(path string) string {
 func loginCaches(f *found) []string {
 	home, err := os.UserHomeDir()
 	var dirs []string
-	if err == nil && f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
-		dirs = append(dirs, filepath.Join(home, ".aws", "sso", "cache"))
+	if path, err := tokenPath(""); err == nil && f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
+		dirs = append(dirs, filepath.Dir(path))
 	}
 	if f.from(aws.CredentialSourceLogin) {
 		switch dir := os.Getenv("AWS_LOGIN_CACHE_DIRECTORY"); {
