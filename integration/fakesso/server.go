@@ -66,7 +66,6 @@ type Server struct {
 	tokens  map[string]*token // by access token
 	refresh map[string]*session
 	refuse  bool
-	ended   bool
 	faults  []Fault
 	secrets []string
 	calls   []Call
