@@ -98,8 +98,8 @@ func (w *world) login(args ...string) *process {
 	return p
 }
 
-// TestLogin: what a login writes serves the AWS CLI (botocore), which renews it,
-// and what that writes serves us.
+// TestLogin: what a login writes serves the AWS CLI (botocore) and the SDK for Go,
+// which renew it, and what they write serves us.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	aws := program(t, "aws")
@@ -160,6 +160,17 @@ func TestLogin(t *testing.T) {
 				t.Errorf("the cache is\n%s\nand of botocore\n%s", got, want)
 			}
 			w.checkMode(w.tokenFile(tt.key), 0o600)
+			// The SDK for Go renews what we wrote, and we read what it wrote.
+			w.expire(tt.key)
+			w.env["AWS_PROFILE"] = "corp"
+			sdk := w.start(child(t)[0], "1")
+			if code := sdk.exit(); code != 0 || !strings.HasPrefix(sdk.stdout.String(), "ok ") || portal.Count("CreateToken refresh_token") != 3 {
+				t.Errorf("the SDK for Go: exit code %d: %s%s\n%+v", code, sdk.stdout.String(), sdk.stderr.String(), portal.Calls())
+			}
+			w.expire(tt.key)
+			if code := w.brsExec("credentials").exit(); code != 0 || portal.Count("CreateToken refresh_token") != 4 {
+				t.Errorf("credentials: exit code %d; %+v", code, portal.Calls())
+			}
 			if left, _ := filepath.Glob(w.path("home/.aws/sso/cache/*.tmp")); len(left) > 0 {
 				t.Errorf("left behind: %q", left)
 			}
@@ -202,7 +213,7 @@ func (w *world) checkMode(name string, want fs.FileMode) {
 func (w *world) expire(key string) {
 	w.t.Helper()
 	was := w.read(w.tokenFile(key))
-	now := regexp.MustCompile(`"expiresAt": "[^"]*"`).ReplaceAllString(was, fmt.Sprintf(`"expiresAt": %q`, time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05Z")))
+	now := regexp.MustCompile(`"expiresAt": ?"[^"]*"`).ReplaceAllString(was, fmt.Sprintf(`"expiresAt": %q`, time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05Z")))
 	if was == now {
 		w.t.Fatalf("no expiresAt in %q", was)
 	}
