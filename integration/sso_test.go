@@ -491,6 +491,11 @@ func TestSourceEnding(t *testing.T) {
 	if told != want {
 		t.Errorf("the hook was told\n%swant\n%s", told, want)
 	}
+	d := w.brsExec("doctor", "--profile", "old", "--", "true")
+	d.exit()
+	if want := "note     source: the SSO session of profile \"old\" ends "; !strings.Contains(d.stdout.String(), want) {
+		t.Errorf("doctor does not say %q:\n%s", want, d.stdout.String())
+	}
 	// A session that is renewed has no end that is near.
 	w.login("--profile", "corp")
 	p = w.brsExec("--profile", "corp", "--", "true")

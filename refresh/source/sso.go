@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"sync"
@@ -42,7 +43,7 @@ type portal struct {
 
 	// Guarded by Source.asking.
 	renewed *ssoToken     // what was had last, and could not be written
-	from    string        // the refresh token that it was had with
+	from    string        // the refresh token that the cache had then
 	life    time.Duration // of the token that was had last; 0 if none was
 
 	mu   sync.Mutex
@@ -254,11 +255,20 @@ func (p *portal) renew(ctx context.Context, path string, t *ssoToken) (*ssoToken
 	}
 	p.setOver("")
 	p.renewed = nil
-	if err := newer.write(path); err != nil {
-		p.renewed, p.from = newer, t.Refresh
+	if err := p.write(path, newer); err != nil {
+		if old, e := readToken(path); e == nil {
+			p.renewed, p.from = newer, old.Refresh
+		}
 		p.src.note("the renewed SSO token cannot be written to the cache, and serves this process alone: %v", err)
 	}
 	return newer, nil
+}
+
+func (p *portal) write(path string, t *ssoToken) error {
+	if p.src.spec.limits.readOnly {
+		return fs.ErrPermission
+	}
+	return t.write(path)
 }
 
 // lockToken takes the turn of this process to replace a token, for as long as the

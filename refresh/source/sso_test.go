@@ -350,25 +350,42 @@ func TestSSOHalfWritten(t *testing.T) {
 	})
 }
 
-// A cache that cannot be written costs the others the new token, and not us.
+// A cache that cannot be written costs the others the new token, and not us, also
+// where each refresh token serves once. A new login counts at once.
 func TestSSOReadOnly(t *testing.T) {
 	path := ssoConfig(t)
 	synctest.Test(t, func(t *testing.T) {
-		server := &ssoServer{life: time.Hour}
+		server := &ssoServer{}
+		current := ssoRefresh
+		server.answer = func(w http.ResponseWriter, n int) bool {
+			if server.asked[n-1] != current {
+				return ssoRefuse(w, 400, "InvalidGrantException", "")
+			}
+			current, server.valid = fmt.Sprint("r", n), fmt.Sprint("a", n)
+			fmt.Fprintf(w, `{"accessToken":%q,"expiresIn":3600,"refreshToken":%q}`, server.valid, current)
+			return true
+		}
 		n := serve(t, server)
 		cached(t, path, -time.Hour)
-		src := mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial}})
-		server.asleep = func() { // a directory in place of what is written, so that also root fails
-			text := content(t, path)
-			os.Remove(path)
-			os.Mkdir(path, 0o700)
-			os.WriteFile(filepath.Join(path, "x"), []byte(text), 0o600)
+		was := content(t, path)
+		src := mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial, readOnly: true}})
+		for _, want := range []string{"ASIAa1", "ASIAa2", "ASIAa3"} {
+			if c := mustRetrieve(t, src); c.AccessKeyID != want {
+				t.Errorf("set %s, want %s", c.AccessKeyID, want)
+			}
+			time.Sleep(time.Hour)
 		}
-		defer func() { server.asleep = nil }()
-		_, err := src.Retrieve(t.Context())
-		notes := src.Notes()
-		if err != nil || len(notes) != 1 || !strings.Contains(notes[0], "cannot be written to the cache") {
-			t.Errorf("Retrieve = %v, notes %q", err, notes)
+		if notes := src.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "cannot be written to the cache, and serves this process alone: permission denied") {
+			t.Errorf("notes %q", notes)
+		}
+		if now := content(t, path); now != was {
+			t.Errorf("the cache has become %s", now)
+		}
+		cached(t, path, time.Hour)
+		write(t, path, strings.NewReplacer("first", "login", ssoRefresh, "of the login").Replace(content(t, path)))
+		server.valid = "login"
+		if c := mustRetrieve(t, src); c.AccessKeyID != "ASIAlogin" {
+			t.Errorf("set %s, want that of the new login", c.AccessKeyID)
 		}
 	})
 }

@@ -23,6 +23,7 @@ type limits struct {
 	body    int64         // longest answer in bytes; 0 is 1 MiB, far above any set of credentials
 
 	pollOnly bool // watch no files: events come from outside of a test's clock
+	readOnly bool // the cache of SSO tokens cannot be written
 
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // in place of the network
 }
