@@ -499,3 +499,25 @@ func TestEndsOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// FuzzSSOToken: what is read and written is read as the same.
+func FuzzSSOToken(f *testing.F) {
+	f.Add([]byte(`{"startUrl": "https://example.awsapps.com/start", "region": "eu-west-1", "accessToken": "a", "expiresAt": "2026-01-02T03:04:05Z", "clientId": "c", "clientSecret": "s", "registrationExpiresAt": "2026-04-01T00:00:00Z", "refreshToken": "r"}`))
+	f.Add([]byte(`{"accessToken":"a\u2028<\ud800","expiresAt":"2026-01-02T03:04:05UTC","x\"y":[1,{"z":null}],"clientId":null}`))
+	f.Add([]byte(`{"accessToken":"a","expiresAt":"2026-01-02T03:04:05Z","\u0000\u0007\u200b\ud83d\ude00":1}`))
+	f.Add([]byte(`{"accessToken":"a","accessToken":"b","expiresAt":"2026-01-02 03:04:05+0200"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		first, err := parseToken(text)
+		if err != nil {
+			return
+		}
+		written := first.format()
+		second, err := parseToken(written)
+		if err != nil {
+			t.Fatalf("%s is written as %s: %v", text, written, err)
+		}
+		if again := second.format(); string(again) != string(written) {
+			t.Errorf("%s is written as %s, and then as %s", text, written, again)
+		}
+	})
+}

@@ -147,17 +147,12 @@ func (t *ssoToken) format() []byte {
 		if b.Len() > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%q: %s", key, value)
+		fmt.Fprintf(&b, "%s: %s", quote(key), value)
 	}
 	text := func(key, value string) {
-		if value == "" {
-			return
+		if value != "" {
+			add(key, quote(value))
 		}
-		var quoted bytes.Buffer
-		e := json.NewEncoder(&quoted)
-		e.SetEscapeHTML(false)
-		e.Encode(value) // a string, into memory
-		add(key, bytes.TrimSpace(quoted.Bytes()))
 	}
 	moment := func(key string, at time.Time) {
 		if !at.IsZero() {
@@ -176,6 +171,15 @@ func (t *ssoToken) format() []byte {
 		add(key, t.other[key])
 	}
 	return []byte("{" + b.String() + "}")
+}
+
+// quote is JSON without the escapes that are for HTML.
+func quote(s string) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.Encode(s) // a string, into memory
+	return bytes.TrimSpace(b.Bytes())
 }
 
 // write replaces the entry at path, so that no reader sees half of it. Where only
