@@ -442,7 +442,7 @@ func TestSSOEnds(t *testing.T) {
 	t.Parallel()
 	w, portal := ssoWorld(t, 40*time.Second, fakesso.Options{Token: 5 * time.Second})
 	w.login("--profile", "corp")
-	hook := w.script("hook", `env | grep ^BRS_ | sort >> told; env | grep -c SECRET_ACCESS >> secrets`)
+	hook := w.script("hook", `env | grep -c SECRET_ACCESS >> secrets; env | grep ^BRS_ | sort > all; cat all >> told`)
 	p := w.startSSO("--deliver", "env", "--on-refresh", "restart", "--on-source-ending", "exec:"+hook)
 	portal.EndSessions()
 	eventually(t, 2*patience, "the loud line", func() bool {
@@ -477,7 +477,7 @@ func TestSourceEnding(t *testing.T) {
 	t.Parallel()
 	w, _ := ssoWorld(t, time.Hour, fakesso.Options{Token: 30 * time.Minute})
 	w.login("--profile", "old")
-	hook := w.script("hook", `env | grep ^BRS_ | sort >> told`)
+	hook := w.script("hook", `env | grep ^BRS_ | sort > all; mv all told`)
 	p := w.brsExec("--profile", "old", "--on-source-ending", "exec:"+hook, "--", "sh", "-c", "until test -s told; do sleep 0.1; done; sleep 0.3")
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -517,7 +517,7 @@ func TestSSOFaults(t *testing.T) {
 		for _, action := range []string{"CreateToken", "GetRoleCredentials"} {
 			t.Run(name+" "+action, func(t *testing.T) {
 				t.Parallel()
-				w, portal := ssoWorld(t, 20*time.Second, fakesso.Options{Token: 4 * time.Second})
+				w, portal := ssoWorld(t, 30*time.Second, fakesso.Options{Token: 4 * time.Second})
 				reached := false
 				elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
 				w.login("--profile", "corp")
