@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
 )
@@ -30,6 +31,9 @@ type record struct {
 	Err       string    `json:"error,omitempty"`  // the last of these
 	Permanent bool      `json:"permanent,omitempty"`
 	Stale     int       `json:"stale"` // times that no one had come back for newer credentials
+
+	Lives string    `json:"livesOn,omitempty"` // what the source lives on: a login, a certificate
+	Ends  time.Time `json:"ends,omitzero"`     // and when that ends
 }
 
 // recordAfter is how long a command has to live to be worth a record: to a short
@@ -55,7 +59,10 @@ func newRecorder(command, source string, files *writer.Private) *recorder {
 func (k *recorder) change(f func(r *record)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f(&k.r)
+	before := k.r
+	if f(&k.r); k.r == before {
+		return
+	}
 	select {
 	case k.dirty <- struct{}{}:
 	default:
@@ -118,6 +125,14 @@ func (k *recorder) child(e supervisor.Event) {
 			r.Child = 0
 		}
 	})
+}
+
+// ending follows what is known of the source's own end.
+func (k *recorder) ending(end source.Ending, known bool) {
+	if !known {
+		end = source.Ending{}
+	}
+	k.change(func(r *record) { r.Lives, r.Ends = oneLine(end.What), end.At })
 }
 
 func (k *recorder) stale() { k.change(func(r *record) { r.Stale++ }) }

@@ -178,7 +178,12 @@ func (s *session) supervise(ctx context.Context, src *source.Source, deliveries 
 	if s.child, err = supervisor.New(o, s.signals); err != nil {
 		return exit, err
 	}
-	s.ending = newEnding(src.Ends, s.plan.EndingBefore, func(end source.Ending) { s.sourceEnds(ctx, end) })
+	ends := func() (source.Ending, bool) {
+		end, known := src.Ends()
+		s.record.ending(end, known)
+		return end, known
+	}
+	s.ending = newEnding(ends, s.plan.EndingBefore, func(end source.Ending) { s.sourceEnds(ctx, end) })
 	engine := refresh.New(refresh.Options{
 		Profiles:     []refresh.Profile{from},
 		Deliveries:   deliveries,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -77,7 +78,7 @@ func (p *program) status(c *cli.Context) error {
 	return tabulate(p.stdout, records, time.Now())
 }
 
-// tabulate prints a table, and what has gone wrong beneath it.
+// tabulate prints a table, and beneath it what has gone wrong, or is going to.
 func tabulate(w io.Writer, records []record, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PID\tCOMMAND\tSINCE\tHOLDS\tENDS IN\tNEXT IN\tREFRESHED\tSTALE\tSOURCE")
@@ -101,15 +102,17 @@ func tabulate(w io.Writer, records []record, now time.Time) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	var more strings.Builder
 	for _, r := range records {
-		if r.Failed == 0 {
-			continue
+		if r.Failed > 0 {
+			fmt.Fprintf(&more, "%d: failed %d times: %s\n", r.PID, r.Failed, printable(r.Err))
 		}
-		if _, err := fmt.Fprintf(w, "%d: failed %d times: %s\n", r.PID, r.Failed, printable(r.Err)); err != nil {
-			return err
+		if !r.Ends.IsZero() {
+			fmt.Fprintf(&more, "%d: %s ends %s\n", r.PID, printable(r.Lives), r.Ends.Format(time.RFC3339))
 		}
 	}
-	return nil
+	_, err := io.WriteString(w, more.String())
+	return err
 }
 
 // span is the time from b to a to the two units that matter, "" if one of them is

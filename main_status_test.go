@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 )
 
@@ -18,7 +19,8 @@ func TestTabulate(t *testing.T) {
 	if err := tabulate(&out, []record{
 		{PID: 7},
 		{PID: 4711, Command: "python", Since: now.Add(-75 * time.Hour), Source: `profile "prod" → arn:aws:iam::123456789012:role/App`,
-			Key: "ASIA…WXYZ", Expires: now.Add(38 * time.Minute), Next: now.Add(8*time.Minute + 1), Refreshed: 149},
+			Key: "ASIA…WXYZ", Expires: now.Add(38 * time.Minute), Next: now.Add(8*time.Minute + 1), Refreshed: 149,
+			Lives: `the SSO session of profile "prod"`, Ends: now.Add(8 * time.Hour)},
 		{PID: 4712, Command: "a\tb", Since: now.Add(-3 * time.Hour), Source: "EC2 instance role",
 			Key: "ASIA…ABCD", Expires: now.Add(-time.Second), Next: now.Add(-time.Second), Failed: 12, Err: "connection refused", Stale: 2},
 		{PID: 4713, Command: "sh", Since: now, Source: "environment variables", Key: "AKIA…MPLE"},
@@ -41,6 +43,8 @@ func TestRecorder(t *testing.T) {
 	failing.Failed, failing.Permanent, failing.Err, failing.Next = 3, true, errExpired.Error(), failed.Next
 	twice := held
 	twice.Refreshed = 1
+	known, login := twice, source.Ending{At: now.Add(time.Hour), What: "a login"}
+	known.Lives, known.Ends = login.What, login.At
 	stale := twice
 	stale.Stale = 1
 	for _, step := range []struct {
@@ -56,6 +60,8 @@ func TestRecorder(t *testing.T) {
 			k.engine(e, false)
 		}, held},
 		{"second set", func() { k.engine(set, false) }, twice},
+		{"a login that ends", func() { k.ending(login, true) }, known},
+		{"no end", func() { k.ending(login, false) }, twice},
 		{"stale", k.stale, stale},
 		{"the command ends", func() { k.child(supervisor.Event{Kind: supervisor.Ended, PID: 1}) }, stale},
 	} {

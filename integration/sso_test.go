@@ -478,7 +478,12 @@ func TestSourceEnding(t *testing.T) {
 	w, _ := ssoWorld(t, time.Hour, fakesso.Options{Token: 30 * time.Minute})
 	w.login("--profile", "old")
 	hook := w.script("hook", `env | grep ^BRS_ | sort > all; mv all told`)
-	p := w.brsExec("--profile", "old", "--on-source-ending", "exec:"+hook, "--", "sh", "-c", "until test -s told; do sleep 0.1; done; sleep 0.3")
+	p := w.brsExec("--profile", "old", "--on-source-ending", "exec:"+hook, "--", "sh", "-c", "until test -s told && test -e seen; do sleep 0.1; done; sleep 0.3")
+	eventually(t, patience, "a status that tells of it", func() bool {
+		s := w.status(p)
+		return !s.Ends.IsZero() && s.LivesOn == `the SSO session of profile "old"`
+	})
+	w.write("seen", "")
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}

@@ -17,8 +17,9 @@ import (
 type status struct {
 	PID, Child, Starts       int
 	Command, Source          string
-	Key, Error               string
+	Key, Error, LivesOn      string
 	Since, Expires, Next     time.Time
+	Ends                     time.Time // of the source
 	Refreshed, Failed, Stale int
 }
 

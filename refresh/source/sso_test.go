@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,6 +119,47 @@ func TestTokenWrite(t *testing.T) {
 	}
 	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
 		t.Errorf("the link has become %v, %v", info.Mode(), err)
+	}
+}
+
+// full is a file on a disk that has room for so many bytes of it.
+type full struct {
+	*os.File
+	room int
+}
+
+func (f full) WriteAt(b []byte, at int64) (int, error) {
+	n, err := f.File.WriteAt(b[:min(len(b), f.room)], at)
+	if err == nil && n < len(b) {
+		err = syscall.ENOSPC
+	}
+	return n, err
+}
+
+func TestWriteInPlace(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		text, want string
+		err        error
+	}{
+		{"short", "short", nil},
+		{"longer than what was there", "longer than what was there", nil},
+		{"longer than what there is room for on it", "what was there", syscall.ENOSPC},
+	} {
+		path := filepath.Join(t.TempDir(), "x.json")
+		if err := os.WriteFile(path, []byte("what was there"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = writeInPlace(full{f, 30}, []byte(test.text))
+		f.Close()
+		got, _ := os.ReadFile(path)
+		if string(got) != test.want || !errors.Is(err, test.err) || test.err == nil && err != nil {
+			t.Errorf("writing %q left %q, %v, want %q, %v", test.text, got, err, test.want, test.err)
+		}
 	}
 }
 

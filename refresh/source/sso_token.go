@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
@@ -194,13 +195,46 @@ func (t *ssoToken) write(path string) error {
 	}
 	text := t.format()
 	err := replaceFile(path, text)
-	if err == nil {
-		return nil
-	}
-	if _, missing := os.Stat(path); missing != nil {
+	if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.EBUSY) {
 		return err
 	}
-	return os.WriteFile(path, text, 0o600)
+	f, opened := os.OpenFile(path, os.O_RDWR, 0)
+	if opened != nil {
+		return err
+	}
+	defer f.Close()
+	return writeInPlace(f, text)
+}
+
+// inPlace is a file that is written over (*os.File).
+type inPlace interface {
+	io.Reader
+	io.WriterAt
+	Truncate(size int64) error
+	Sync() error
+}
+
+// writeInPlace makes text all that is in f. If it does not fit, what was there
+// does, since its place is taken already: that is put back.
+func writeInPlace(f inPlace, text []byte) error {
+	old, err := io.ReadAll(f)
+	if err != nil {
+		return err
+	}
+	if err := overwrite(f, text); err != nil {
+		return errors.Join(err, overwrite(f, old))
+	}
+	return nil
+}
+
+func overwrite(f inPlace, text []byte) error {
+	if _, err := f.WriteAt(text, 0); err != nil {
+		return err
+	}
+	if err := f.Truncate(int64(len(text))); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 func replaceFile(path string, text []byte) (err error) {
