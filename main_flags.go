@@ -78,6 +78,7 @@ func sourceFlags() []cli.Flag {
 		list(aboutRole, "policy-arn", "`ARN` of a managed policy that limits the session"),
 		list(aboutRole, "tag", "session tag `KEY=VALUE`"),
 		list(aboutRole, "transitive-tag", "`KEY` of a --tag that later roles inherit"),
+		list(aboutRole, "provided-context", "context that a provider of AWS's asserts about the user, `ARN=FILE`: the file is read anew each time"),
 		text(aboutRole, "source-identity", "", "source `IDENTITY` that CloudTrail shows for the session and all that follow"),
 	}
 }

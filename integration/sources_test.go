@@ -130,6 +130,7 @@ func TestRoleOptions(t *testing.T) {
 		"--role-session-name", "job-{pid}-{command}", "--external-id", "ex/1:2", "--duration", "45m", "--policy", "@"+policy,
 		"--policy-arn", "arn:aws:iam::aws:policy/ReadOnlyAccess", "--policy-arn", "arn:aws:iam::aws:policy/job-function/Billing",
 		"--tag", "team=data & co", "--tag", "empty=", "--transitive-tag", "team", "--source-identity", "jane",
+		"--provided-context", "arn:aws:iam::aws:contextProvider/IdentityCenter="+w.write("assertion", "eyJ.asserted+by/idc\n"),
 		"--", "true")
 	if code := p.exit(); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, p.stderr.String())
@@ -157,6 +158,9 @@ func TestRoleOptions(t *testing.T) {
 		"PolicyArns.member.2.arn": "arn:aws:iam::aws:policy/job-function/Billing",
 		"Tags.member.1.Key":       "empty",
 		"Tags.member.1.Value":     "",
+
+		"ProvidedContexts.member.1.ProviderArn":      "arn:aws:iam::aws:contextProvider/IdentityCenter",
+		"ProvidedContexts.member.1.ContextAssertion": "eyJ.asserted+by/idc",
 	})
 	// Some servers don't decode a form's '+' to a blank, so there must be none.
 	if got := last["Policy"]; len(got) != 1 || strings.ContainsAny(got[0], " \n") {

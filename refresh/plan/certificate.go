@@ -76,7 +76,7 @@ func (p *Plan) anywhereChain(v Values, arns []string, session source.Role) error
 		return nil
 	}
 	r.Duration = session.Duration
-	for _, flag := range []string{"external-id", "policy", "source-identity", "policy-arn", "tag"} {
+	for _, flag := range []string{"external-id", "policy", "source-identity", "policy-arn", "tag", "provided-context"} {
 		if given(v, flag) {
 			return wrong(flag, "the profile and the certificate decide about that; a further --role-arn is assumed by STS, which takes it",
 				"cannot be given with IAM Roles Anywhere")

@@ -18,7 +18,7 @@ func given(v Values, flag string) bool {
 	switch flag {
 	case "github-oidc":
 		return v.Bool(flag)
-	case "tag", "policy-arn":
+	case "tag", "policy-arn", "provided-context":
 		return len(v.StringSlice(flag)) > 0
 	}
 	return v.String(flag) != ""
@@ -70,7 +70,7 @@ func (p *Plan) chain(v Values, arns []string, session source.Role) error {
 	if len(arns) > 1 {
 		return nil
 	}
-	for _, flag := range []string{"external-id", "source-identity", "tag"} {
+	for _, flag := range []string{"external-id", "source-identity", "tag", "provided-context"} {
 		if given(v, flag) {
 			return wrong(flag, "AWS takes "+strings.ReplaceAll(flag, "-", " ")+" from the token's claims, or not at all", "cannot be given with a web identity")
 		}

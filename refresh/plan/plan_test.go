@@ -48,6 +48,7 @@ func TestNew(t *testing.T) {
 			"role-arn": {"arn:aws:iam:::role/hop", app}, "role-session-name": {"{user}"}, "external-id": {"x"},
 			"duration": {"1h"}, "policy": {"@" + policyFile}, "policy-arn": {"arn:aws:iam::aws:policy/ReadOnlyAccess"},
 			"tag": {"team=data", "path=a=b"}, "transitive-tag": {"team"}, "source-identity": {"ci"},
+			"provided-context": {"arn:aws:iam::aws:contextProvider/IdentityCenter=/run/a=b"},
 		}, Plan{Source: source.Spec{Roles: []source.Role{
 			{
 				ARN: "arn:aws:iam:::role/hop", SessionName: "{user}", SourceIdentity: "ci",
@@ -56,7 +57,8 @@ func TestNew(t *testing.T) {
 			{
 				ARN: app, SessionName: "{user}", ExternalID: "x", Duration: time.Hour,
 				Policy: `{"Version":"2012-10-17"}`, PolicyARNs: []string{"arn:aws:iam::aws:policy/ReadOnlyAccess"},
-				Tags: map[string]string{"path": "a=b"},
+				Tags:             map[string]string{"path": "a=b"},
+				ProvidedContexts: []source.ProvidedContext{{ProviderARN: "arn:aws:iam::aws:contextProvider/IdentityCenter", File: "/run/a=b"}},
 			},
 		}}}},
 		{"a command", values{"credential-command": {`vault read -field "a b" x`}, "assume-lifetime": {"45m"}}, Plan{
@@ -234,6 +236,9 @@ func TestNewRefuses(t *testing.T) {
 		{"policy file", values{"role-arn": {app}, "policy": {"@/nowhere"}}, "--policy /nowhere: no such file or directory"},
 		{"tag", values{"role-arn": {app}, "tag": {"x"}}, `--tag "x": not KEY=VALUE`},
 		{"tag twice", values{"role-arn": {app}, "tag": {"x=1", "x=2"}}, "--tag x is given twice"},
+		{"context", values{"role-arn": {app}, "provided-context": {"arn:aws:iam::aws:contextProvider/IdentityCenter"}}, "--provided-context not ARN=FILE"},
+		{"context and no role", values{"provided-context": {"a=b"}}, "--provided-context needs --role-arn"},
+		{"context of a token", values{"role-arn": {app}, "github-oidc": {"true"}, "provided-context": {"arn:aws:iam::aws:contextProvider/IdentityCenter=f"}}, "--provided-context cannot be given with a web identity"},
 		{"transitive", values{"role-arn": {app}, "transitive-tag": {"x"}}, `--transitive-tag "x": no such --tag`},
 		{"pipe", values{"credential-command": {"a | b"}}, `--credential-command "a | b": no shell reads this, so | & ; < > mean nothing`},
 		{"quote", values{"credential-command": {`a "b`}}, `--credential-command "a \"b": a quote is not closed`},

@@ -17,7 +17,7 @@ import (
 // the latter are repeatable.
 var (
 	needRole  = []string{"role-session-name", "external-id", "duration", "policy", "source-identity"}
-	needRoles = []string{"policy-arn", "tag", "transitive-tag"}
+	needRoles = []string{"policy-arn", "tag", "transitive-tag", "provided-context"}
 )
 
 func (p *Plan) source(v Values) (err error) {
@@ -96,6 +96,13 @@ func session(v Values) (r source.Role, err error) {
 			return r, wrong("policy-arn", "a managed policy is arn:aws:iam::aws:policy/NAME", "%q: not an ARN", a)
 		}
 		r.PolicyARNs = append(r.PolicyARNs, a)
+	}
+	for _, c := range v.StringSlice("provided-context") {
+		arn, file, ok := strings.Cut(c, "=")
+		if !ok || !isARN(arn) || file == "" {
+			return r, wrong("provided-context", "write it as arn:aws:iam::aws:contextProvider/IdentityCenter=FILE", "not ARN=FILE")
+		}
+		r.ProvidedContexts = append(r.ProvidedContexts, source.ProvidedContext{ProviderARN: arn, File: file})
 	}
 	err = tags(v, &r)
 	return r, err

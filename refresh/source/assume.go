@@ -34,8 +34,10 @@ type Role struct {
 	PolicyARNs     []string // managed session policies
 	Tags           map[string]string
 	TransitiveTags []string // keys of Tags that later sessions of the chain inherit
-	SourceIdentity string
-	Duration       time.Duration // 0 leaves it to the server (AWS: one hour)
+
+	ProvidedContexts []ProvidedContext
+	SourceIdentity   string
+	Duration         time.Duration // 0 leaves it to the server (AWS: one hour)
 }
 
 // chainLimit is the longest session of a role that was assumed with a role's
@@ -46,9 +48,9 @@ const chainLimit = time.Hour
 // The ARN of session is ignored.
 //
 //   - SessionName goes to every role, so that each shows who is behind it.
-//   - ExternalID, Policy, PolicyARNs and Duration go to the last: they are about the
-//     session that the command works in, and the ones before only serve to get
-//     there. A policy on those could take away the right to go on.
+//   - ExternalID, Policy, PolicyARNs, ProvidedContexts and Duration go to the last: they
+//     are about the session that the command works in, and the ones before only serve
+//     to get there. A policy on those could take away the right to go on.
 //   - SourceIdentity goes to the first: AWS carries it along by itself, and does not
 //     let it be changed.
 //   - Tags that are transitive go to the first, which makes them reach all that
@@ -64,7 +66,7 @@ func Chain(arns []string, session Role) []Role {
 		}
 		if last {
 			r.ExternalID, r.Policy, r.PolicyARNs = session.ExternalID, session.Policy, session.PolicyARNs
-			r.Duration = session.Duration
+			r.ProvidedContexts, r.Duration = session.ProvidedContexts, session.Duration
 		}
 		for k, v := range session.Tags {
 			if transitive := slices.Contains(session.TransitiveTags, k); transitive && first || !transitive && last {
@@ -81,8 +83,13 @@ func Chain(arns []string, session Role) []Role {
 
 var errARN = errors.New("is not an ARN")
 
+// isARN asks only for the shape that every ARN has: see [Role].
+func isARN(s string) bool {
+	return strings.HasPrefix(s, "arn:") && strings.Count(s, ":") >= 5 && !strings.ContainsAny(s, " \t\r\n")
+}
+
 func (r Role) validate(n Names) error {
-	if !strings.HasPrefix(r.ARN, "arn:") || strings.Count(r.ARN, ":") < 5 || strings.ContainsAny(r.ARN, " \t\r\n") {
+	if !isARN(r.ARN) {
 		return fmt.Errorf("role %q: %w", r.ARN, errARN)
 	}
 	if _, err := expand(r.SessionName, n); err != nil {
@@ -97,6 +104,11 @@ func (r Role) validate(n Names) error {
 	for _, k := range r.TransitiveTags {
 		if _, ok := r.Tags[k]; !ok {
 			return fmt.Errorf("transitive tag %q: is none of the tags", k)
+		}
+	}
+	for _, c := range r.ProvidedContexts {
+		if err := c.validate(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -160,11 +172,15 @@ func (s *Source) assumeOnce(ctx context.Context, f *found, creds aws.Credentials
 	if r.Duration > 0 {
 		in.DurationSeconds = aws.Int32(int32(r.Duration / time.Second))
 	}
+	hide, err := r.contexts(in)
+	if err != nil {
+		return aws.Credentials{}, &roleError{arn: r.ARN, err: err}
+	}
 	out, err := f.client.AssumeRole(ctx, in, regionFor(r.ARN), func(o *sts.Options) {
 		o.Credentials = credentials.StaticCredentialsProvider{Value: creds}
 	})
 	if err != nil {
-		return aws.Credentials{}, &roleError{arn: r.ARN, err: err, hide: []string{creds.SecretAccessKey, creds.SessionToken}}
+		return aws.Credentials{}, &roleError{arn: r.ARN, err: err, hide: append(hide, creds.SecretAccessKey, creds.SessionToken)}
 	}
 	got, ok := fromSTS(out.Credentials, "AssumeRole")
 	if !ok {

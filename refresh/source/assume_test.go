@@ -22,6 +22,7 @@ func TestChain(t *testing.T) {
 	session := Role{
 		SessionName: "s", ExternalID: "x", Policy: "{}", PolicyARNs: []string{"p"}, SourceIdentity: "i", Duration: time.Hour,
 		Tags: map[string]string{"team": "red", "stays": "here"}, TransitiveTags: []string{"team"},
+		ProvidedContexts: []ProvidedContext{{ProviderARN: "c", File: "f"}},
 	}
 	single := session
 	single.ARN = roleA
@@ -35,7 +36,7 @@ func TestChain(t *testing.T) {
 		{"three", []string{roleA, roleB, roleC}, []Role{
 			{ARN: roleA, SessionName: "s", SourceIdentity: "i", Tags: map[string]string{"team": "red"}, TransitiveTags: []string{"team"}},
 			{ARN: roleB, SessionName: "s"},
-			{ARN: roleC, SessionName: "s", ExternalID: "x", Policy: "{}", PolicyARNs: []string{"p"}, Duration: time.Hour, Tags: map[string]string{"stays": "here"}},
+			{ARN: roleC, SessionName: "s", ExternalID: "x", Policy: "{}", PolicyARNs: []string{"p"}, Duration: time.Hour, Tags: map[string]string{"stays": "here"}, ProvidedContexts: session.ProvidedContexts},
 		}},
 	}
 	for _, tt := range tests {
@@ -262,6 +263,8 @@ func TestSpecErrors(t *testing.T) {
 		{"brace", `session name "a{b": {b: no such placeholder`, "{user}", Spec{Roles: []Role{{ARN: roleA, SessionName: "a{b"}}}},
 		{"duration", "session duration -1s: must be a second or more", "", Spec{Roles: []Role{{ARN: roleA, Duration: -time.Second}}}},
 		{"transitive", `transitive tag "x": is none of the tags`, "", Spec{Roles: []Role{{ARN: roleA, TransitiveTags: []string{"x"}}}}},
+		{"context of no ARN", `provided context of "x": is not an ARN`, "", Spec{Roles: []Role{{ARN: roleA, ProvidedContexts: []ProvidedContext{{"x", "f"}}}}}},
+		{"context without a file", "provided context of " + roleB + ": has no file", "", Spec{Roles: []Role{{ARN: roleA, ProvidedContexts: []ProvidedContext{{ProviderARN: roleB}}}}}},
 		{"two sources", "a credential command and a profile cannot both be the source", "leave one", Spec{Profile: "p", Command: []string{"c"}}},
 		{"lifetime", "assumed lifetime -1s: must not be negative", "", Spec{AssumeLifetime: -time.Second}},
 	}

@@ -111,6 +111,11 @@ func (s *Source) traces() string {
 	var b strings.Builder
 	b.WriteString(s.stamp())
 	b.WriteString(s.trace(f.tokenFile))
+	for _, r := range f.roles {
+		for _, c := range r.ProvidedContexts {
+			b.WriteString(s.trace(c.File))
+		}
+	}
 	if p := s.spec.pair(); p != nil {
 		for _, path := range p.files.paths() {
 			b.WriteString(s.trace(path))

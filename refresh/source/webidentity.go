@@ -68,7 +68,7 @@ func (w WebIdentity) validate(roles []Role) error {
 		return errWebRole
 	}
 	r := roles[0]
-	for name, set := range map[string]bool{"an external id": r.ExternalID != "", "session tags": len(r.Tags) > 0, "a source identity": r.SourceIdentity != ""} {
+	for name, set := range map[string]bool{"an external id": r.ExternalID != "", "session tags": len(r.Tags) > 0, "a source identity": r.SourceIdentity != "", "a provided context": len(r.ProvidedContexts) > 0} {
 		if set {
 			return fmt.Errorf("role %s: %s cannot be given with a web identity: AWS takes tags and source identity from the token", r.ARN, name)
 		}

@@ -144,6 +144,7 @@ func TestTokenSpecErrors(t *testing.T) {
 		{"external id", "an external id cannot be given with a web identity", "", Spec{WebIdentity: web, Roles: WebChain([]string{roleA}, Role{ExternalID: "x"})}},
 		{"tags", "session tags cannot be given with a web identity", "", Spec{WebIdentity: web, Roles: WebChain([]string{roleA}, Role{Tags: map[string]string{"a": "b"}})}},
 		{"source identity", "a source identity cannot be given with a web identity", "", Spec{WebIdentity: web, Roles: WebChain([]string{roleA}, Role{SourceIdentity: "x"})}},
+		{"provided context", "a provided context cannot be given with a web identity", "", Spec{WebIdentity: web, Roles: WebChain([]string{roleA}, Role{ProvidedContexts: []ProvidedContext{{roleA, "f"}}})}},
 		{"profile", "a profile and a web identity cannot both be the source", "leave one", Spec{Profile: "p", WebIdentity: web, Roles: []Role{{ARN: roleA}}}},
 		{"command", "a credential command and a web identity cannot both be the source", "leave one", Spec{Command: []string{"x"}, WebIdentity: web, Roles: []Role{{ARN: roleA}}}},
 		{"empty command", "web identity token command: its name is empty", "", Spec{WebIdentity: WebIdentity{Command: []string{""}}, Roles: []Role{{ARN: roleA}}}},

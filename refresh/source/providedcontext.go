@@ -1,0 +1,64 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+)
+
+// ProvidedContext is what a provider of AWS's asserts about the person behind a
+// session: AssumeRole, ProvidedContexts. IAM Identity Center gives assertions with
+// CreateTokenWithIAM. They live for minutes and are a secret, so that they come from
+// a file that something else keeps: it is read anew each time.
+type ProvidedContext struct {
+	ProviderARN string // of the provider: arn:aws:iam::aws:contextProvider/IdentityCenter
+	File        string // holds the assertion and nothing else
+}
+
+func (c ProvidedContext) validate() error {
+	switch {
+	case !isARN(c.ProviderARN):
+		return fmt.Errorf("provided context of %q: is not an ARN", c.ProviderARN)
+	case c.File == "":
+		return fmt.Errorf("provided context of %s: has no file", c.ProviderARN)
+	}
+	return nil
+}
+
+// assertion reads the file.
+func (c ProvidedContext) assertion() (string, error) {
+	text, err := fileToken(c.File)
+	if err == nil {
+		return text, nil
+	}
+	v := verdict{text: deepest(err).Error(), permanent: true}
+	var known *judged
+	if errors.As(err, &known) {
+		v = known.verdict
+		v.hint = "it must be one context assertion and nothing else"
+	} else if errors.Is(err, fs.ErrNotExist) {
+		v.hint = "something must write the context assertion there"
+	}
+	v.text = "provided context in " + c.File + ": " + v.text
+	return "", &judged{v}
+}
+
+// contexts puts a role's provided contexts into what is asked for, and returns what
+// of that must not be shown.
+func (r Role) contexts(in *sts.AssumeRoleInput) (hide []string, err error) {
+	for _, c := range r.ProvidedContexts {
+		assertion, err := c.assertion()
+		if err != nil {
+			return nil, err
+		}
+		hide = append(hide, assertion)
+		in.ProvidedContexts = append(in.ProvidedContexts, types.ProvidedContext{
+			ProviderArn: aws.String(c.ProviderARN), ContextAssertion: aws.String(assertion),
+		})
+	}
+	return hide, nil
+}
