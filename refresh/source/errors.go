@@ -75,7 +75,7 @@ func (s *Source) explain(ctx context.Context, f *found, err error) error {
 	var where, hide []string
 	if f != nil {
 		hide = f.hidden
-		if !f.chainEnd() || s.answered {
+		if !f.chainEnd() || s.answered || s.web.heard() {
 			where = append(where, f.what)
 		}
 	}
@@ -155,7 +155,7 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 	}
 	if _, replied, broken := s.web.last(); broken != nil {
 		err = broken
-	} else if replied {
+	} else if replied && !errors.Is(err, errElsewhere) {
 		// Whatever the SDK says now is about the answer, and likely to quote it.
 		return verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + endpointHint()}
 	}

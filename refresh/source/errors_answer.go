@@ -35,6 +35,9 @@ func answerOf(err error) (reply, bool) {
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		a.code, a.message = api.ErrorCode(), api.ErrorMessage()
+		if strings.HasPrefix(strings.TrimSpace(a.message), "<") {
+			a.message = "" // a web page: of something in between, and not for people to read here
+		}
 		if a.code == "Unknown" || a.code == "UnknownError" {
 			a.code = "" // radosgw's, and the SDK's own for none
 		}
@@ -189,6 +192,9 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 		timeout net.Error
 	)
 	switch {
+	case errors.Is(err, errElsewhere):
+		_, status, _ := strings.Cut(err.Error(), errElsewhere.Error()+": ")
+		return verdict{status + s.byServer(), true, "is that the right endpoint?" + endpointHint()}, true
 	case errors.Is(err, errTooLong):
 		return verdict{text: errTooLong.Error() + s.byServer()}, true
 	case errors.As(err, &dns):
@@ -225,7 +231,7 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 // judgeMetadata is for the instance metadata service, the last resort of the SDK's
 // chain: on most machines there is none, which then says that nothing else was found.
 func (s *Source) judgeMetadata(f *found, err error) (verdict, bool) {
-	if _, ok := answerOf(err); !ok && f.chainEnd() && !s.answered {
+	if f.chainEnd() && !s.answered && !s.web.heard() {
 		why := "no instance metadata service answers"
 		if strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true") {
 			why = "the instance metadata service is disabled"

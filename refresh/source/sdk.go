@@ -191,7 +191,7 @@ func (s *Source) chain(ctx context.Context, f *found, env config.EnvConfig, shar
 	}
 	f.cfg = cfg
 	token.sts = sts.NewFromConfig(cfg)
-	f.metadata.client = imds.NewFromConfig(cfg)
+	f.metadata.client = imds.NewFromConfig(cfg, func(o *imds.Options) { o.HTTPClient = s.web.forMetadata() })
 	if c, ok := cfg.Credentials.(aws.CredentialProviderSource); ok {
 		f.origin = c.ProviderSources()
 	}

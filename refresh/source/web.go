@@ -3,9 +3,11 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -32,11 +34,13 @@ type limits struct {
 type web struct {
 	client *awshttp.BuildableClient
 	body   int64
+	dial   func(ctx context.Context, network, address string) (net.Conn, error) // nil: the network's
 
 	mu      sync.Mutex
 	ahead   time.Duration // local clock minus server's at the last response
 	host    string        // last one asked
 	replied bool          // it has answered
+	anyone  bool          // anyone has answered in this retrieval
 	broken  error         // what kept its answer from being read to the end
 }
 
@@ -50,9 +54,9 @@ func newWeb(l limits) *web {
 	if l.body == 0 {
 		l.body = 1 << 20
 	}
-	// It must be the SDK's own type: only that lets the SDK put in AWS_CA_BUNDLE,
-	// and take shorter limits for the instance metadata service.
-	c := awshttp.NewBuildableClient().WithTimeout(l.whole).
+	w := &web{body: l.body, dial: l.dial}
+	// It must be the SDK's own type: only that lets the SDK put in AWS_CA_BUNDLE.
+	w.client = awshttp.NewBuildableClient().WithTimeout(l.whole).
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = l.connect }).
 		WithTransportOptions(func(t *http.Transport) {
 			t.TLSHandshakeTimeout = l.connect
@@ -61,11 +65,49 @@ func newWeb(l limits) *web {
 			// only be memory, a timer and two goroutines. HTTP/2 likewise.
 			t.DisableKeepAlives = true
 			t.ForceAttemptHTTP2 = false
+			t.Proxy = w.notElsewhere(t.Proxy)
 			if l.dial != nil {
 				t.DialContext = l.dial
 			}
 		})
-	return &web{client: c, body: l.body}
+	return w
+}
+
+const (
+	// The SDK's own limits for the instance metadata service, which is near or not
+	// there at all.
+	metadataConnect = 250 * time.Millisecond
+	metadataAnswer  = 500 * time.Millisecond
+)
+
+// forMetadata is the client for the instance metadata service. The SDK's would be the
+// same, but for the dial of tests.
+func (w *web) forMetadata() *http.Client {
+	c := w.client.
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = metadataConnect }).
+		WithTransportOptions(func(t *http.Transport) {
+			t.ResponseHeaderTimeout = metadataAnswer
+			if w.dial != nil {
+				t.DialContext = w.dial
+			}
+		})
+	return c.Freeze().(*http.Client)
+}
+
+var errElsewhere = errors.New("the server sends us elsewhere")
+
+// notElsewhere refuses what follows a redirect. No service of AWS's sends one, and
+// what a request holds (a container's token, that of a web identity) is for the
+// server that it was made for alone. The SDK's client follows the statuses 307 and
+// 308, and leaves no other place to keep it from that.
+func (w *web) notElsewhere(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+	return func(r *http.Request) (*url.URL, error) {
+		if r.Response != nil { // the one that led here
+			w.answered(time.Now(), r.Response.Header.Get("Date"))
+			return nil, fmt.Errorf("%w: HTTP %d %s", errElsewhere, r.Response.StatusCode, http.StatusText(r.Response.StatusCode))
+		}
+		return proxy(r)
+	}
 }
 
 // retryer gives the SDK two attempts, so that one lost packet does not count as
@@ -130,6 +172,14 @@ func (w *web) asked(host string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.host, w.replied, w.broken = host, false, nil
+	w.anyone = w.anyone && host != ""
+}
+
+// heard says whether anyone has answered in this retrieval, whatever it was.
+func (w *web) heard() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.anyone
 }
 
 // last tells how the last exchange went.
@@ -150,7 +200,7 @@ func (w *web) failed(err error) {
 func (w *web) answered(now time.Time, date string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.replied = true
+	w.replied, w.anyone = true, true
 	t, err := http.ParseTime(date)
 	if err != nil {
 		return
