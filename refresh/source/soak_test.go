@@ -113,6 +113,12 @@ func engine(t *testing.T, src *Source, notify func(refresh.Event)) *desk {
 // all times what it holds lives for another margin.
 func soak(t *testing.T, src *Source, n *pipeNet, margin time.Duration, fewest, most int) {
 	t.Helper()
+	soakOver(t, src, n.down.Store, margin, fewest, most)
+}
+
+// soakOver is soak for what reaches its source by other ways than a network.
+func soakOver(t *testing.T, src *Source, down func(bool), margin time.Duration, fewest, most int) {
+	t.Helper()
 	failed := 0
 	d := engine(t, src, func(e refresh.Event) {
 		switch e.Kind {
@@ -128,7 +134,7 @@ func soak(t *testing.T, src *Source, n *pipeNet, margin time.Duration, fewest, m
 	for day := range 14 {
 		for minute := range 24 * 60 {
 			// Long enough to meet a refresh on some days.
-			n.down.Store(minute >= day*97 && minute < day*97+10)
+			down(minute >= day*97 && minute < day*97+10)
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			if c, _ := d.get(); !c.CanExpire || time.Until(c.Expires) < margin {
@@ -136,7 +142,7 @@ func soak(t *testing.T, src *Source, n *pipeNet, margin time.Duration, fewest, m
 			}
 		}
 	}
-	n.down.Store(false)
+	down(false)
 	if _, sets := d.get(); sets < fewest || sets > most {
 		t.Errorf("%d sets in 14 days, want %d to %d", sets, fewest, most)
 	}
