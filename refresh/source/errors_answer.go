@@ -190,8 +190,12 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 		invalid x509.CertificateInvalidError
 		op      *net.OpError
 		timeout net.Error
+		proxy   *proxyError
 	)
+	const proxyHint = "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 	switch {
+	case errors.As(err, &proxy):
+		return verdict{proxy.Error(), proxy.status == http.StatusProxyAuthRequired || proxy.status == http.StatusForbidden, proxyHint}, true
 	case errors.Is(err, errElsewhere):
 		_, status, _ := strings.Cut(err.Error(), errElsewhere.Error()+": ")
 		return verdict{status + s.byServer(), true, "is that the right endpoint?" + endpointHint()}, true
@@ -215,7 +219,7 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 		// Closed is what is seen of the client's time limit if it strikes in a read.
 		return verdict{text: "no answer in time" + s.byServer()}, true
 	case errors.As(err, &op) && op.Op == "proxyconnect":
-		return verdict{text: op.Error(), hint: "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY"}, true
+		return verdict{text: op.Error(), hint: proxyHint}, true
 	case errors.As(err, &op) && op.Op == "dial":
 		return verdict{text: op.Error()}, true
 	case errors.As(err, &op): // without its port of ours, which is another one each time

@@ -66,6 +66,7 @@ func newWeb(l limits) *web {
 			t.DisableKeepAlives = true
 			t.ForceAttemptHTTP2 = false
 			t.Proxy = w.notElsewhere(t.Proxy)
+			t.OnProxyConnectResponse = proxyAnswer
 			if l.dial != nil {
 				t.DialContext = l.dial
 			}
@@ -217,6 +218,24 @@ func (w *web) skew() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.ahead
+}
+
+// proxyError is a proxy that makes no connection. Go's own error for it has neither
+// its name nor a word about a proxy.
+type proxyError struct {
+	host   string
+	status int
+}
+
+func (e *proxyError) Error() string {
+	return fmt.Sprintf("the proxy %s answers %d %s", e.host, e.status, http.StatusText(e.status))
+}
+
+func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		return &proxyError{proxy.Host, resp.StatusCode}
+	}
+	return nil
 }
 
 var errTooLong = errors.New("the answer is too long")
