@@ -117,12 +117,15 @@ func clientsDir() string {
 	return filepath.Join(home, ".cache", "brs-exec-clients")
 }
 
-// program finds a program of the clients' Python environment or of the system.
+// program finds a program of the clients' Python environment, among those that were
+// built for the tests, or of the system.
 func program(t testing.TB, name string) string {
 	t.Helper()
-	path := filepath.Join(clientsDir(), "venv", "bin", name)
-	if _, err := os.Stat(path); err == nil {
-		return path
+	for _, dir := range []string{filepath.Join("venv", "bin"), "bin"} {
+		path := filepath.Join(clientsDir(), dir, name)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
 	}
 	// The Python environment's programs come from there alone, so that the
 	// versions are the pinned ones.
