@@ -85,6 +85,16 @@ func twoFreePorts(t *testing.T) int {
 	return 0
 }
 
+// admin runs radosgw-admin.
+func (g *gateway) admin(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command("radosgw-admin", append([]string{"-n", "client.rgw", "--tenant", "123456789012"}, args...)...)
+	cmd.Env = append(os.Environ(), "CEPH_CONF="+filepath.Join(g.dir, "ceph.conf"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("radosgw-admin %q: %v\n%s", args, err, out)
+	}
+}
+
 func (g *gateway) kill(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(g.pid, syscall.SIGKILL); err != nil {
