@@ -18,7 +18,7 @@ const (
 
 // oidcLife is how long a token of the provider lives, oidcSession the set that is
 // had for it.
-const oidcLife, oidcSession = 10 * time.Second, 8 * time.Second
+const oidcLife, oidcSession = 12 * time.Second, 12 * time.Second
 
 // startIssuer starts an OpenID Connect provider that the gateway trusts, and returns
 // a script of w that logs in there and prints a new token.
@@ -82,7 +82,7 @@ func TestWebIdentity(t *testing.T) {
 		w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 		return w
 	}
-	// outlives waits for four sets in use, one after the other.
+	// outlives waits for three sets in use, one after the other.
 	outlives := func(t *testing.T, p *process) {
 		t.Helper()
 		sets := func() int {
@@ -92,7 +92,7 @@ func TestWebIdentity(t *testing.T) {
 			}
 			return len(used)
 		}
-		eventually(t, 5*oidcSession+patience, "calls with four sets", func() bool { return p.ended() || sets() >= 4 })
+		eventually(t, 5*oidcSession+patience, "calls with three sets", func() bool { return p.ended() || sets() >= 3 })
 		if _, refused := counts(p); refused > 0 || p.ended() {
 			t.Errorf("the command printed\n%s\n%s", p.stdout.String(), p.stderr.String())
 		}

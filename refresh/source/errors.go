@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -167,8 +168,12 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 	}
 	if f != nil && f.tokenFile != "" && role == nil {
 		// The SDK's text for it is longer, and hides which error it was.
-		if _, err := os.ReadFile(f.tokenFile); err != nil {
-			return verdict{err.Error(), true, "something must write the web identity token there"}
+		text, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return verdict{err.Error(), true, "something must write the token there"}
+		}
+		if f.from(aws.CredentialSourceHTTP) && bytes.ContainsAny(text, "\r\n") {
+			return verdict{f.tokenFile + ": holds a line break", true, "AWS's SDKs take a token alone, without the end of a line after it"}
 		}
 	}
 	return verdict{text: foreign(deepest(err).Error())}

@@ -224,6 +224,9 @@ func (s *Source) load(ctx context.Context, more ...func(*config.LoadOptions) err
 		config.WithHTTPClient(s.web.client),
 		config.WithAPIOptions(s.web.options()),
 		config.WithRetryer(retryer),
+		// The SDK says that a container's credentials end five minutes before they do:
+		// when a set is due is for others to decide, who know its whole life.
+		config.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = 0 }),
 		// The SDK's own would write to our standard error, without our name.
 		config.WithLogger(logging.Nop{}),
 		// "auto" would ask the metadata service while the configuration is loaded,
@@ -262,6 +265,9 @@ func (f *found) name(env config.EnvConfig, shared config.SharedConfig) {
 		for c := &shared; c != nil; c = c.Source {
 			f.tokenFile = c.WebIdentityTokenFile
 		}
+	}
+	if f.from(aws.CredentialSourceHTTP) {
+		f.tokenFile = os.Getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 	}
 }
 

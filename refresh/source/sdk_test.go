@@ -319,8 +319,8 @@ func TestContainer(t *testing.T) {
 			}
 			c, err := src.Retrieve(t.Context())
 			if tt.want == "" {
-				if err != nil || c.AccessKeyID != "ASIAECS" {
-					t.Fatalf("Retrieve = %s, %v", c.AccessKeyID, err)
+				if end := time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC); err != nil || c.AccessKeyID != "ASIAECS" || !c.Expires.Equal(end) {
+					t.Fatalf("Retrieve = %s until %s, %v; want ASIAECS until %s", c.AccessKeyID, c.Expires, err, end)
 				}
 				write(t, token, "two")
 				mustRetrieve(t, src)
