@@ -17,23 +17,24 @@ import (
 	"github.com/creack/pty"
 )
 
-// mfaServer is the little of STS that MFA needs: 123456 is right, once.
+// mfaServer is the little of STS that MFA needs: 123456 and 234567 are right, once
+// each.
 func mfaServer(t *testing.T) *httptest.Server {
 	t.Helper()
 	var mu sync.Mutex
-	used := false
+	right := map[string]bool{"123456": true, "234567": true}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		r.ParseForm()
 		w.Header().Set("Content-Type", "text/xml")
-		action := r.Form.Get("Action")
-		if action == "GetSessionToken" && (r.Form.Get("TokenCode") != "123456" || used) {
+		action, code := r.Form.Get("Action"), r.Form.Get("TokenCode")
+		if action == "GetSessionToken" && !right[code] {
 			w.WriteHeader(http.StatusForbidden)
 			fmt.Fprint(w, `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>MultiFactorAuthentication failed with invalid MFA one time pass code. </Message></Error></ErrorResponse>`)
 			return
 		}
-		used = used || action == "GetSessionToken"
+		delete(right, code)
 		fmt.Fprintf(w, `<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult><Credentials><AccessKeyId>ASIA%[1]s</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>%[2]s</Expiration></Credentials></%[1]sResult></%[1]sResponse>`,
 			action, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 	}))
@@ -129,6 +130,38 @@ func TestMFAPrompt(t *testing.T) {
 				t.Errorf("left behind: %q", left)
 			}
 		})
+	}
+}
+
+// TestMFATwoProcesses: a code that one brs-exec has used is remembered by the next
+// one, which asks for another without trying it. Its session is its own: no file
+// holds that of the first.
+func TestMFATwoProcesses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	w.env["AWS_ENDPOINT_URL"] = mfaServer(t).URL
+	const device = "arn:aws:iam::123456789012:mfa/ann"
+	args := []string{"--mfa-serial", device, "--role-arn", roleARN, "--role-arn", "arn:aws:iam::123456789012:role/Next", "--", "echo", "started"}
+	for _, step := range []struct {
+		typed  []string
+		screen string // in the place of the second prompt
+	}{
+		{[]string{"123456\n"}, ""},
+		{[]string{"123456\n", "234567\n"}, "That code was used already. MFA code for " + device},
+	} {
+		screen, stdout, state := atTerminal(t, w, step.typed, args...)
+		if state.ExitCode() != 0 || stdout != "started\n" || !strings.Contains(screen, step.screen) {
+			t.Errorf("%v, screen %q, standard output %q; want %q", state, screen, stdout, step.screen)
+		}
+	}
+	for _, name := range w.tree(w.path("home")) {
+		text := w.read("home/" + name)
+		if strings.Contains(text, "123456") || strings.Contains(text, "234567") || strings.Contains(text, "ASIA") {
+			t.Errorf("%s holds a code or a session", name)
+		}
+	}
+	if len(w.tree(w.path("home"))) == 0 {
+		t.Error("nothing is remembered")
 	}
 }
 
