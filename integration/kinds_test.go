@@ -99,6 +99,34 @@ func TestColdStart(t *testing.T) {
 	}
 }
 
+// TestEnvironmentKeys: keys in the environment are all that there is, which is said;
+// beside them may stand when they end.
+func TestEnvironmentKeys(t *testing.T) {
+	t.Parallel()
+	const static = "credentials without an expiry cannot be refreshed"
+	end := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
+	for _, tt := range []struct{ name, end, said, not string }{
+		{"for ever", "", static, "expires="},
+		{"with an end", end, "expires=" + end, static},
+		{"with a broken end", "tomorrow", "AWS_CREDENTIAL_EXPIRATION is not a time such as 2006-01-02T15:04:05Z: ignored", "tomorrow"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Hour)
+			if tt.end != "" {
+				w.env["AWS_CREDENTIAL_EXPIRATION"] = tt.end
+			}
+			p := w.brsExec("--log-level", "info", "--", "true")
+			if code := p.exit(); code != 0 {
+				t.Errorf("exit code %d, want 0", code)
+			}
+			if said := p.stderr.String(); !strings.Contains(said, tt.said) || strings.Contains(said, tt.not) {
+				t.Errorf("standard error %q, want %q and not %q", said, tt.said, tt.not)
+			}
+		})
+	}
+}
+
 // handedSet is a set in the form of a credential_process.
 func handedSet(w *world, life time.Duration) string {
 	c := w.server.Issue("arn:aws:sts::123456789012:assumed-role/App/handed", life)

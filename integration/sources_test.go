@@ -4,7 +4,10 @@ package integration
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -72,8 +75,38 @@ func TestSources(t *testing.T) {
 			return []string{"--profile", "base", "--role-arn", roleARN, "--role-session-name", "over-{profile}"}
 		}, `assumed-role/App/over-base$`},
 		{"chain of roles", func(w *world) []string {
-			return []string{"--role-arn", "arn:aws:iam::123456789012:role/First", "--role-arn", "arn:aws:iam::210987654321:role/Second"}
-		}, `assumed-role/Second/`},
+			var flags []string
+			for _, name := range []string{"First", "Second", "Third", "Fourth", "Fifth"} {
+				flags = append(flags, "--role-arn", "arn:aws:iam::210987654321:role/"+name)
+			}
+			return flags
+		}, `assumed-role/Fifth/`},
+		{"credential_source of the environment", func(w *world) []string {
+			w.write("config", "[profile p]\nrole_arn = "+roleARN+"\ncredential_source = Environment\nrole_session_name = by-env\n")
+			return []string{"--profile", "p"}
+		}, `assumed-role/App/by-env$`},
+		{"web identity of a flag", func(w *world) []string {
+			noKeys(w)
+			return []string{"--web-identity-token-file", w.write("token", w.server.IssueWebIdentity(time.Hour)), "--role-arn", roleARN, "--role-session-name", "pod"}
+		}, `assumed-role/App/pod$`},
+		{"GitHub Actions", func(w *world) []string {
+			noKeys(w)
+			runner := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") != "Bearer job" || r.URL.Query().Get("audience") != "me" || r.URL.Query().Get("api-version") != "2.0" {
+					w.t.Errorf("asked for %s as %q", r.URL, r.Header.Get("Authorization"))
+				}
+				fmt.Fprintf(rw, `{"count":1,"value":%q}`, w.server.IssueWebIdentity(time.Minute))
+			}))
+			w.t.Cleanup(runner.Close)
+			w.env["ACTIONS_ID_TOKEN_REQUEST_URL"], w.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = runner.URL+"/idtoken?api-version=2.0", "job"
+			return []string{"--github-oidc", "--audience", "me", "--role-arn", roleARN, "--role-arn", "arn:aws:iam::123456789012:role/Next", "--role-session-name", "ci"}
+		}, `assumed-role/Next/ci$`},
+		{"command printing Vault's answer", func(w *world) []string {
+			set := w.server.Issue("arn:aws:sts::123456789012:assumed-role/App/handed", time.Hour)
+			return []string{"--credential-command", w.script("vault", fmt.Sprintf(
+				`echo '{"request_id":"1","lease_id":"aws/sts/job/x","renewable":false,"lease_duration":3599,"data":{"access_key":"%s","secret_key":"%s","session_token":"%s"}}'`,
+				set.AccessKeyID, set.SecretAccessKey, set.SessionToken))}
+		}, handed},
 		{"command printing JSON", func(w *world) []string { return command(w, processJSON) }, handed},
 		{"command printing an STS answer", func(w *world) []string {
 			return command(w, `{"Credentials":{"AccessKeyId":"%s","SecretAccessKey":"%s","SessionToken":"%s","Expiration":"%s"}}`)
@@ -127,7 +160,7 @@ func TestRoleOptions(t *testing.T) {
 }
 `)
 	p := w.brsExec("--role-arn", "arn:aws:iam::123456789012:role/First", "--role-arn", roleARN,
-		"--role-session-name", "job-{pid}-{command}", "--external-id", "ex/1:2", "--duration", "45m", "--policy", "@"+policy,
+		"--role-session-name", "job-{pid}-{command}-{user}@{host}", "--external-id", "ex/1:2", "--duration", "45m", "--policy", "@"+policy,
 		"--policy-arn", "arn:aws:iam::aws:policy/ReadOnlyAccess", "--policy-arn", "arn:aws:iam::aws:policy/job-function/Billing",
 		"--tag", "team=data & co", "--tag", "empty=", "--transitive-tag", "team", "--source-identity", "jane",
 		"--provided-context", "arn:aws:iam::aws:contextProvider/IdentityCenter="+w.write("assertion", "eyJ.asserted+by/idc\n"),
@@ -140,6 +173,15 @@ func TestRoleOptions(t *testing.T) {
 		t.Fatalf("%d calls, want one for each role: %v", len(calls), calls)
 	}
 	first, last := calls[0].Params, calls[1].Params
+	who, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile(`[^\w+=,.@-]`).ReplaceAllString(fmt.Sprintf("job-%d-true-%s@%s", p.cmd.Process.Pid, who.Username, host), "-")
 	// A source identity and transitive tags are set by the first role of a chain,
 	// which later roles inherit and could not change; the rest is the last one's.
 	check(t, "first", first, map[string]string{
@@ -151,7 +193,7 @@ func TestRoleOptions(t *testing.T) {
 	})
 	check(t, "last", last, map[string]string{
 		"RoleArn":                 roleARN,
-		"RoleSessionName":         fmt.Sprintf("job-%d-true", p.cmd.Process.Pid),
+		"RoleSessionName":         name[:min(len(name), 64)],
 		"ExternalId":              "ex/1:2",
 		"DurationSeconds":         "2700",
 		"PolicyArns.member.1.arn": "arn:aws:iam::aws:policy/ReadOnlyAccess",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,6 +216,7 @@ func TestDurationCap(t *testing.T) {
 		{"temporary base that is not", baseToken, []string{roleB}, nil, []string{"10800", "10800"}, 0, false},
 		{"user", "", []string{roleB}, nil, []string{"10800", "10800"}, 0, false},
 		{"user over the role's maximum", "", []string{roleB}, limited, []string{"10800", "10800"}, 0, true},
+		{"chain of many", "", slices.Repeat([]string{roleA}, 12), nil, slices.Repeat(append(make([]string, 11), "3600"), 2), 1, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -230,8 +232,8 @@ func TestDurationCap(t *testing.T) {
 					t.Fatalf("Retrieve = %v", err)
 				}
 				if err != nil {
-					if e := failure(t, err); !e.Permanent || !strings.Contains(e.Hint, "--duration") {
-						t.Errorf("error %v, permanent %v, hint %q; want a hint on --duration", e, e.Permanent, e.Hint)
+					if e := failure(t, err); !e.Permanent || !strings.Contains(e.Hint, "--duration 1h: AWS allows no more") {
+						t.Errorf("error %v, permanent %v, hint %q; want the limit of a chain explained", e, e.Permanent, e.Hint)
 					}
 				}
 			}

@@ -75,6 +75,8 @@ func (s *Source) judgeAnswer(f *found, role *roleError, service string, a reply)
 	switch {
 	case a.code == "AccessDenied", a.code == "AccessDeniedException", a.status == http.StatusForbidden, a.status == http.StatusUnauthorized:
 		return verdict{text, true, f.deniedHint(role, service)}
+	case strings.Contains(a.message, "role chaining"):
+		return verdict{text, true, "--duration 1h: AWS allows no more to a role that is assumed with the credentials of another"}
 	case strings.Contains(a.message, "DurationSeconds"):
 		return verdict{text, true, "ask for a shorter session (--duration, or duration_seconds in the profile), or raise the role's maximum"}
 	case a.status == http.StatusNotFound, a.status >= 300 && a.status < 400:

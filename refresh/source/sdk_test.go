@@ -126,12 +126,23 @@ func TestEnvironmentExpiry(t *testing.T) {
 }
 
 func TestAssumeLifetime(t *testing.T) {
-	_, creds := isolate(t)
-	write(t, creds, "[default]\naws_access_key_id = AKIADEF\naws_secret_access_key = "+baseSecret)
-	before := time.Now()
-	c := mustRetrieve(t, mustNew(t, Spec{AssumeLifetime: time.Hour}))
-	if life := c.Expires.Sub(before); !c.CanExpire || life < time.Hour-time.Second || life > time.Hour+time.Minute {
-		t.Errorf("expires %v in %s, want in 1h", c.CanExpire, life)
+	for name, lines := range map[string]string{
+		"keys":                        "aws_access_key_id = AKIADEF\naws_secret_access_key = " + baseSecret,
+		"process without Expiration":  `credential_process = printf '{"Version":1,"AccessKeyId":"AKIADEF","SecretAccessKey":"s"}'`,
+		"process with no expiry left": `credential_process = printf '{"Version":1,"AccessKeyId":"AKIADEF","SecretAccessKey":"s","Expiration":""}'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			conf, _ := isolate(t)
+			write(t, conf, "[default]\n"+lines)
+			before := time.Now()
+			c := mustRetrieve(t, mustNew(t, Spec{AssumeLifetime: time.Hour}))
+			if life := c.Expires.Sub(before); !c.CanExpire || life < time.Hour-time.Second || life > time.Hour+time.Minute {
+				t.Errorf("expires %v in %s, want in 1h", c.CanExpire, life)
+			}
+			if c := mustRetrieve(t, mustNew(t, Spec{})); c.CanExpire {
+				t.Errorf("expires %s, want never", c.Expires)
+			}
+		})
 	}
 }
 
