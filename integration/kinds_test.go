@@ -237,6 +237,57 @@ func TestWarmFailure(t *testing.T) {
 	}
 }
 
+// TestKubernetesSecret: the kubelet replaces a secret by a link to another directory,
+// and the command has the set that is in there without anyone asking for it: the one
+// before would have lived for hours.
+func TestKubernetesSecret(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	// next lays out what the kubelet would, and returns the key id in it.
+	next := func(version string) string {
+		t.Helper()
+		c := w.server.Issue("arn:aws:sts::123456789012:assumed-role/App/secret", 12*time.Hour)
+		for _, err := range []error{
+			os.MkdirAll(w.path("secret/"+version), 0o700),
+			os.WriteFile(w.path("secret/"+version+"/credentials"), fmt.Appendf(nil,
+				"[saml]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\nx_security_token_expires = %s\n",
+				c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.Expires.Format("2006-01-02T15:04:05-07:00")), 0o600),
+			os.Symlink(version, w.path("secret/..tmp")),
+			os.Rename(w.path("secret/..tmp"), w.path("secret/..data")),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		return c.AccessKeyID
+	}
+	first := next("..1")
+	if err := os.Symlink("..data/credentials", w.path("secret/credentials")); err != nil {
+		t.Fatal(err)
+	}
+	p := w.brsExec("--from-file", "secret/credentials", "--from-profile", "saml", "--deliver", "file", "--log-level", "info",
+		"--", "sh", "-c", `echo "$AWS_SHARED_CREDENTIALS_FILE"; read -r _; exit 0`)
+	eventually(t, patience, "the command's line", func() bool { return p.ended() || len(p.stdout.lines()) == 1 })
+	holds := func(id string) func() bool {
+		return func() bool {
+			b, err := os.ReadFile(p.stdout.lines()[0])
+			return err == nil && strings.Contains(string(b), id)
+		}
+	}
+	if !holds(first)() {
+		t.Fatalf("the command has not the first set\n%s", p.stderr.String())
+	}
+	eventually(t, patience, "the second set", holds(next("..2")))
+	eventually(t, patience, "the third set", holds(next("..3")))
+	p.stdin.Close()
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	if !strings.Contains(p.stderr.String(), " life=12h0m0s ") && !strings.Contains(p.stderr.String(), " life=11h59m") {
+		t.Errorf("standard error %q, want the life that is told in the file", p.stderr.String())
+	}
+}
+
 // TestSourceOrder: the second source takes over when the first one fails, is said to
 // be the one in use, and gives back to the first.
 func TestSourceOrder(t *testing.T) {

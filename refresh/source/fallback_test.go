@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/refresh"
 )
@@ -172,5 +176,55 @@ func TestFallbackMFA(t *testing.T) {
 	}
 	if n := src.Notes(); len(n) != 1 || !strings.Contains(n[0], "MFA code: end of file") {
 		t.Errorf("Notes = %q", n)
+	}
+}
+
+// One code serves the roles of all sources that begin with the same keys, and a
+// secret from a pipe is read once for all of them.
+func TestFallbackSharesCode(t *testing.T) {
+	for _, how := range []string{"typed", "pipe"} {
+		t.Run(how, func(t *testing.T) {
+			mfaEnv(t)
+			sts := newSTS(t)
+			setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
+			var refusing atomic.Bool
+			sts.answer = func(w http.ResponseWriter, c call) bool {
+				return refusing.Load() && c.Get("RoleArn") == roleA && refuse(w, 403, "AccessDenied", "no")
+			}
+			var labels []string
+			mfa := MFA{Serial: device}
+			if how == "pipe" {
+				r, w, err := os.Pipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				fmt.Fprint(w, rfcSecret)
+				w.Close()
+				mfa.TOTPFile = fmt.Sprintf("/dev/fd/%d", r.Fd())
+			}
+			src := mustNew(t, Spec{
+				MFA: mfa, Roles: []Role{{ARN: roleA}}, Prompt: typing(&labels, "123456"),
+				Else: []Spec{{MFA: mfa, Roles: []Role{{ARN: roleB}}}},
+			})
+			if err := src.Begin(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, refused := range []bool{true, false} {
+				refusing.Store(refused)
+				mustRetrieve(t, src)
+			}
+			counts := map[string]int{}
+			for _, c := range sts.got() {
+				counts[c.Get("Action")+c.Get("RoleArn")]++
+			}
+			want := map[string]int{"GetSessionToken": 1, "AssumeRole" + roleA: 2, "AssumeRole" + roleB: 1}
+			if diff := cmp.Diff(want, counts); diff != "" {
+				t.Errorf("calls (-want +got):\n%s", diff)
+			}
+			if how == "typed" && len(labels) != 1 || how == "pipe" && len(labels) != 0 {
+				t.Errorf("asked %d times", len(labels))
+			}
+		})
 	}
 }

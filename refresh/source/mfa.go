@@ -65,7 +65,6 @@ type authenticator struct {
 	session aws.Credentials
 	of      string // whose session that is: device and access key
 	fresh   bool   // nobody has got it yet
-	totp    *totp  // of a secret that can only be read once; else nil
 	typed   string // a code that was typed, and not used because of the network
 	typedAt time.Time
 	refused int // codes in a row
@@ -81,10 +80,7 @@ func (s *Source) checkMFA(f *found) error {
 	case f.mfa == "":
 		return nil
 	case m.TOTPFile != "":
-		t, err := openTOTP(m.TOTPFile)
-		if err == nil && t.once {
-			s.mfa.totp = t
-		}
+		_, err := s.spec.codes.totp(m.TOTPFile)
 		return err
 	case !m.automatic() && s.spec.Prompt == nil:
 		return permanently("pass --mfa-command COMMAND or --mfa-totp-file FILE, or start it in a terminal",
@@ -154,6 +150,9 @@ func (s *Source) begin(ctx context.Context, f *found, said string) error {
 	if err != nil {
 		return err
 	}
+	if s.adopt(f, base) {
+		return nil
+	}
 	if !s.spec.MFA.automatic() {
 		if err := s.ask(ctx, f.mfa, said); err != nil {
 			return err
@@ -185,7 +184,8 @@ func (s *Source) ask(ctx context.Context, serial, said string) error {
 // code serves all roles that are assumed from it, until it ends.
 func (s *Source) authenticate(ctx context.Context, f *found, base aws.Credentials) (aws.Credentials, error) {
 	m := &s.mfa
-	if m.of == f.mfa+" "+base.AccessKeyID {
+	s.adopt(f, base)
+	if m.of == keptAs(f, base) {
 		left := m.session.Expires.Sub(s.serverTime())
 		// Without roles it is itself what is kept fresh.
 		if (m.fresh || len(f.roles) > 0) && left > mfaLeft {
@@ -234,13 +234,36 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 		}
 		return err
 	}
-	s.mfa.session, s.mfa.of, s.mfa.fresh, s.mfa.refused = session, f.mfa+" "+base.AccessKeyID, false, 0
+	s.begun(session, keptAs(f, base))
+	s.mfa.fresh, s.mfa.refused = false, 0
+	s.spec.codes.keep(s.mfa.of, session)
+	return nil
+}
+
+// keptAs says whose session it is that a device makes of keys.
+func keptAs(f *found, base aws.Credentials) string { return f.mfa + " " + base.AccessKeyID }
+
+// adopt takes the session that another of several sources has begun with the same
+// device and keys, and says whether there is one. Without roles the session itself
+// is what is kept fresh, so that each must have its own.
+func (s *Source) adopt(f *found, base aws.Credentials) bool {
+	of := keptAs(f, base)
+	session, ok := s.spec.codes.session(of)
+	if !ok || len(f.roles) == 0 || session.Expires.Sub(s.serverTime()) <= mfaLeft {
+		return false
+	}
+	s.begun(session, of)
+	return true
+}
+
+// begun keeps a session. The end of one that a person began is told ahead.
+func (s *Source) begun(session aws.Credentials, of string) {
+	s.mfa.session, s.mfa.of = session, of
 	if !s.spec.MFA.automatic() {
 		s.mu.Lock()
 		s.typed = session.Expires
 		s.mu.Unlock()
 	}
-	return nil
 }
 
 // getSessionToken is the call of STS.

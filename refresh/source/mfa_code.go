@@ -46,15 +46,9 @@ func (s *Source) nobody(f *found) error {
 }
 
 func (s *Source) totpCode(ctx context.Context, used *used) (string, error) {
-	t := s.mfa.totp
-	if t == nil {
-		var err error
-		if t, err = openTOTP(s.spec.MFA.TOTPFile); err != nil {
-			return "", err
-		}
-		if t.once {
-			s.mfa.totp = t
-		}
+	t, err := s.spec.codes.totp(s.spec.MFA.TOTPFile)
+	if err != nil {
+		return "", err
 	}
 	for {
 		now := s.serverTime()

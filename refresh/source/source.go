@@ -65,6 +65,9 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 	if err := s.validate(); err != nil {
 		return nil, &refresh.Error{Err: err, Permanent: true, Hint: specHint(err)}
 	}
+	if s.codes == nil {
+		s.codes = newCodes()
+	}
 	src := &Source{spec: s, web: newWeb(s.limits), said: map[string]bool{}, trouble: make(chan struct{}, 1)}
 	src.dir, _ = os.Getwd() // one that is gone has no relative paths in it
 	f, err := src.find(ctx)

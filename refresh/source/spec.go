@@ -54,6 +54,7 @@ type Spec struct {
 	Stderr io.Writer
 
 	limits limits // time limits of the network, for tests; the zero value is the default
+	codes  *codes // of the first source, if this is one of Else
 }
 
 // Names are the values of the placeholders in [Role.SessionName].
