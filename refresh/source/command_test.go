@@ -230,6 +230,37 @@ func TestCommandTimeout(t *testing.T) {
 	}
 }
 
+// Every kind of program has its time, also one that prints something all the time.
+func TestProgramsAreLate(t *testing.T) {
+	drip := []string{"sh", "-c", "while :; do printf 1; sleep 0.02; done"}
+	tests := []struct {
+		name string
+		spec Spec
+		want string
+	}{
+		{"credentials", Spec{Command: drip, CommandTimeout: 200 * time.Millisecond}, "command sh: no answer within 200ms"},
+		{"token", Spec{WebIdentity: WebIdentity{Command: drip}, Roles: []Role{{ARN: roleA}}}, "web identity token of command sh: no answer within 200ms"},
+		{"code", Spec{MFA: MFA{Serial: device, Command: drip}}, "environment variables: MFA command sh: no answer within 200ms"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			mfaEnv(t)
+			tt.spec.limits.program = 200 * time.Millisecond
+			_, err := mustNew(t, tt.spec).Retrieve(t.Context())
+			if e := failure(t, err); e.Error() != tt.want || e.Permanent || !strings.Contains(e.Hint, "neither standard input nor terminal") {
+				t.Errorf("error %q, permanent %v, hint %q; want %q", e, e.Permanent, e.Hint, tt.want)
+			}
+		})
+	}
+	for what, limits := range map[string][2]time.Duration{
+		"a code": {mfaCommandTimeout, 30 * time.Second}, "everything else": {commandTimeout, time.Minute},
+	} {
+		if limits[0] != limits[1] {
+			t.Errorf("%s may take %s, and the documentation says %s", what, limits[0], limits[1])
+		}
+	}
+}
+
 // What a command leaves running (an agent, say) neither holds up the answer nor is
 // killed.
 func TestCommandLeavesDaemon(t *testing.T) {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -64,7 +65,7 @@ func (s *Source) totpCode(ctx context.Context, used *used) (string, error) {
 
 func (s *Source) commandCode(ctx context.Context, used *used) (string, error) {
 	for {
-		out, err := s.run(ctx, s.spec.MFA.Command, mfaCommandTimeout)
+		out, err := s.run(ctx, s.spec.MFA.Command, cmp.Or(s.spec.limits.program, mfaCommandTimeout))
 		if err != nil {
 			return "", &commandError{name: "MFA command " + program(s.spec.MFA.Command) + ": ", err: err}
 		}

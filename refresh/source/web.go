@@ -18,11 +18,13 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// limits bound what a server can do to us. Zero fields are the defaults.
+// limits bound what a server, or a program, can do to us. Zero fields are the defaults.
 type limits struct {
 	connect time.Duration // dial, TLS handshake, response header: each; 0 is 10 s
 	whole   time.Duration // one request with its body; 0 is 20 s
 	body    int64         // longest answer in bytes; 0 is 1 MiB, far above any set of credentials
+
+	program time.Duration // one run of a program that prints a token or an MFA code; 0 is a minute, and 30 s
 
 	pollOnly bool // watch no files: events come from outside of a test's clock
 	readOnly bool // the cache of SSO tokens cannot be written

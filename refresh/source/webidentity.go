@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,7 +169,7 @@ func fileToken(path string) (string, error) {
 }
 
 func (s *Source) commandToken(ctx context.Context) (string, error) {
-	out, err := s.run(ctx, s.spec.WebIdentity.Command, commandTimeout)
+	out, err := s.run(ctx, s.spec.WebIdentity.Command, cmp.Or(s.spec.limits.program, commandTimeout))
 	var output *outputError
 	switch {
 	case errors.As(err, &output):
