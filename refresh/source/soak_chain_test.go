@@ -26,7 +26,7 @@ func TestRoleChainSoak(t *testing.T) {
 			stsAnswer(w, r.Form.Get("Action"), time.Hour)
 		}))
 		src := mustNew(t, Spec{Profile: "app", Roles: Chain([]string{roleB}, Role{Duration: 12 * time.Hour}), limits: limits{dial: n.dial}})
-		soak(t, src, n, 20*time.Minute, 14*24*2, 14*24*3)
+		soak(t, src, n, 18*time.Minute, 14*24*2, 14*24*3)
 	})
 }
 

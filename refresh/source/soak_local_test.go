@@ -145,7 +145,7 @@ func TestProgramSoak(t *testing.T) {
 							t.Error(err)
 						}
 					}
-				}, 20*time.Minute, 14*24*2, 14*24*3)
+				}, 18*time.Minute, 14*24*2, 14*24*3)
 			})
 		})
 	}
@@ -175,7 +175,7 @@ func TestFallbackSoak(t *testing.T) {
 			WebIdentity: WebIdentity{TokenFile: path}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial, pollOnly: true},
 			Else: []Spec{{Roles: []Role{{ARN: roleA}}}},
 		})
-		soak(t, src, n, 20*time.Minute, 14*24*2, 14*24*3)
+		soak(t, src, n, 18*time.Minute, 14*24*2, 14*24*3)
 		if first, second := used["AssumeRoleWithWebIdentity"], used["AssumeRole"]; first < 14*24 || second < 14*24 {
 			t.Errorf("%d sets of the first source and %d of the second, want half of the time each", first, second)
 		}

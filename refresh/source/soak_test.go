@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -41,12 +42,24 @@ func (n *pipeNet) dial(ctx context.Context, _, address string) (net.Conn, error)
 	here, there := net.Pipe()
 	select {
 	case n.conns <- there:
-		return here, nil
+		return socket{here}, nil
 	case <-n.done:
 		return nil, net.ErrClosed
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// socket is an end of a pipe whose errors are those of a socket.
+type socket struct{ net.Conn }
+
+// Read implements net.Conn.
+func (s socket) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = net.ErrClosed
+	}
+	return n, err
 }
 
 func (n *pipeNet) Accept() (net.Conn, error) {

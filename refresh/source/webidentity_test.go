@@ -329,7 +329,7 @@ func TestGitHubSoak(t *testing.T) {
 			stsAnswer(w, r.Form.Get("Action"), time.Hour)
 		}))
 		src := mustNew(t, Spec{WebIdentity: WebIdentity{GitHub: true}, Roles: WebChain([]string{roleA}, Role{}), limits: limits{dial: n.dial}})
-		soak(t, src, n, 20*time.Minute, 14*24*2, 14*24*3)
+		soak(t, src, n, 18*time.Minute, 14*24*2, 14*24*3)
 	})
 }
 
@@ -369,6 +369,6 @@ func TestTokenFileSoak(t *testing.T) {
 			stsAnswer(w, r.Form.Get("Action"), time.Hour)
 		}))
 		src := mustNew(t, Spec{WebIdentity: WebIdentity{TokenFile: path}, Roles: WebChain([]string{roleA}, Role{}), limits: limits{dial: n.dial}})
-		soak(t, src, n, 20*time.Minute, 14*24*2, 14*24*3)
+		soak(t, src, n, 18*time.Minute, 14*24*2, 14*24*3)
 	})
 }
