@@ -77,6 +77,7 @@ func badInputs() []bad {
 		{name: "time before the end of the source without a unit", args: run("--source-ending-before", "60")},
 		{name: "tag without a value", args: run(append(role, "--tag", "team")...)},
 		{name: "transitive tag that is none", args: run(append(role, "--transitive-tag", "team")...)},
+		{name: "provided context without a file", args: run(append(role, "--provided-context", "arn:aws:iam::aws:contextProvider/IdentityCenter")...)},
 		{name: "policy is no JSON", args: run(append(role, "--policy", "{")...)},
 		{name: "policy file missing", args: run(append(role, "--policy", "@missing.json")...)},
 		{name: "session name template", args: run(append(role, "--role-session-name", "{planet}")...)},
