@@ -3,11 +3,16 @@
 package integration
 
 import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base32"
+	"encoding/binary"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -162,6 +167,102 @@ func TestMFATwoProcesses(t *testing.T) {
 	}
 	if len(w.tree(w.path("home"))) == 0 {
 		t.Error("nothing is remembered")
+	}
+}
+
+// deviceCode is what a virtual device with this secret shows: RFC 6238.
+func deviceCode(secret []byte, now time.Time) string {
+	mac := hmac.New(sha1.New, secret)
+	binary.Write(mac, binary.BigEndian, uint64(now.Unix()/30))
+	sum := mac.Sum(nil)
+	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[sum[19]&0xf:])&0x7fffffff%1e6)
+}
+
+// TestMFAWithoutAPerson: codes that a program prints or that are made of a secret
+// need no terminal. Each begins a session of the length that was asked for, which
+// all roles are assumed from.
+func TestMFAWithoutAPerson(t *testing.T) {
+	t.Parallel()
+	const device, secret = "arn:aws:iam::123456789012:mfa/ann", "12345678901234567890"
+	encoded := base32.StdEncoding.EncodeToString([]byte(secret))
+	tests := []struct {
+		name string
+		run  func(w *world) (before string, flags []string)
+		said string // "" if it goes well
+	}{
+		{"command", func(w *world) (string, []string) {
+			code := w.script("ykman", `echo "111111 touch your key" >&2; echo "AWS:ann@123456  $(cat code)  (9 s left)"`)
+			return "", []string{"--mfa-command", code + " oath accounts code -s aws"}
+		}, ""},
+		{"file", func(w *world) (string, []string) {
+			return "", []string{"--mfa-totp-file", w.write("totp", encoded+"\n")}
+		}, ""},
+		{"URI", func(w *world) (string, []string) {
+			return "", []string{"--mfa-totp-file", w.write("totp", "otpauth://totp/AWS:ann?secret="+encoded+"&issuer=AWS")}
+		}, ""},
+		{"descriptor", func(w *world) (string, []string) {
+			return "exec 3<" + w.write("totp", encoded) + "; ", []string{"--mfa-totp-file", "/dev/fd/3"}
+		}, ""},
+		{"pipe", func(*world) (string, []string) {
+			return "exec 3< <(echo " + encoded + "); ", []string{"--mfa-totp-file", "/dev/fd/3"}
+		}, ""},
+		{"file that others may read", func(w *world) (string, []string) {
+			path := w.write("totp", encoded)
+			if err := os.Chmod(path, 0o640); err != nil {
+				t.Fatal(err)
+			}
+			return "", []string{"--mfa-totp-file", path}
+		}, "totp: others may read it (mode 0640)\nbrs-exec: hint: chmod 600 "},
+		{"command without a code", func(w *world) (string, []string) { return "", []string{"--mfa-command", "echo no key"} },
+			"MFA command echo: prints no number of six digits"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Hour)
+			var mu sync.Mutex
+			var calls []string
+			server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				r.ParseForm()
+				code, now := r.Form.Get("TokenCode"), time.Now()
+				known := code == ""
+				for age := range 10 { // the machine may be busy
+					known = known || code == deviceCode([]byte(secret), now.Add(time.Duration(-age)*30*time.Second))
+				}
+				if !known {
+					t.Errorf("the code is %q", code)
+				}
+				calls = append(calls, fmt.Sprintf("%s %s %s", r.Form.Get("Action"), r.Form.Get("DurationSeconds"), r.Form.Get("SerialNumber")))
+				rw.Header().Set("Content-Type", "text/xml")
+				fmt.Fprintf(rw, `<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult><Credentials><AccessKeyId>ASIA%[1]s</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>%[2]s</Expiration></Credentials></%[1]sResult></%[1]sResponse>`,
+					r.Form.Get("Action"), now.Add(time.Hour).UTC().Format(time.RFC3339))
+			}))
+			t.Cleanup(server.Close)
+			w.env["AWS_ENDPOINT_URL"] = server.URL
+			before, flags := tt.run(w)
+			w.write("code", deviceCode([]byte(secret), time.Now()))
+			args := append([]string{"-c", before + `exec "$0" "$@"`, brsExec(t), "--mfa-serial", device, "--mfa-session", "36h",
+				"--role-arn", roleARN, "--role-arn", "arn:aws:iam::123456789012:role/Next"}, flags...)
+			p := w.start("bash", append(args, "--", "true")...)
+			code, said := p.exit(), p.stderr.String()
+			if strings.Contains(said, encoded) {
+				t.Error("the secret was printed")
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if tt.said != "" {
+				if code != 125 || !strings.Contains(said, tt.said) || len(calls) > 0 {
+					t.Errorf("exit code %d after calls %q, want 125, none and %q\n%s", code, calls, tt.said, said)
+				}
+				return
+			}
+			want := []string{"GetSessionToken 129600 " + device, "AssumeRole  ", "AssumeRole  "}
+			if code != 0 || !slices.Equal(calls, want) {
+				t.Errorf("exit code %d after calls %q, want %q\n%s", code, calls, want, said)
+			}
+		})
 	}
 }
 

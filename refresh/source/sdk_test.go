@@ -246,6 +246,36 @@ func TestMetadata(t *testing.T) {
 	}
 }
 
+// What the service says of a role that it cannot give.
+func TestMetadataRefusals(t *testing.T) {
+	tests := []struct {
+		body, want string
+		permanent  bool
+		hint       string
+	}{
+		{`{"Code":"AssumeRoleUnauthorizedAccess","Message":"EC2 cannot assume the role instance-role."}`, "EC2 instance role: AssumeRoleUnauthorizedAccess: EC2 cannot assume the role instance-role.", true, "must allow ec2.amazonaws.com"},
+		{`{"Code":"Success","AccessKeyId":"","SecretAccessKey":"","Expiration":"2031-01-01T00:00:00Z"}`, "EC2 instance role: gives no access key and secret", true, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.want, func(t *testing.T) {
+			isolate(t)
+			imds := newIMDS(t)
+			normal := imds.Config.Handler
+			imds.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/instance-role") {
+					fmt.Fprint(w, tt.body)
+					return
+				}
+				normal.ServeHTTP(w, r)
+			})
+			_, err := mustNew(t, Spec{}).Retrieve(t.Context())
+			if e := failure(t, err); e.Error() != tt.want || e.Permanent != tt.permanent || !strings.Contains(e.Hint, tt.hint) {
+				t.Errorf("error %q, permanent %v, hint %q; want %q, %v, %q", e, e.Permanent, e.Hint, tt.want, tt.permanent, tt.hint)
+			}
+		})
+	}
+}
+
 // An instance's role is a role: what is assumed with it is chained.
 func TestMetadataRole(t *testing.T) {
 	conf, _ := isolate(t)

@@ -54,7 +54,7 @@ type Spec struct {
 	Stderr io.Writer
 
 	limits limits // time limits of the network, for tests; the zero value is the default
-	codes  *codes // of the first source, if this is one of Else
+	codes  *codes // what the sources of Else share with this one; New makes it
 }
 
 // Names are the values of the placeholders in [Role.SessionName].
