@@ -135,4 +135,7 @@ func (k *recorder) ending(end source.Ending, known bool) {
 	k.change(func(r *record) { r.Lives, r.Ends = oneLine(end.What), end.At })
 }
 
+// from follows which of several sources is in use.
+func (k *recorder) from(source string) { k.change(func(r *record) { r.Source = source }) }
+
 func (k *recorder) stale() { k.change(func(r *record) { r.Stale++ }) }

@@ -216,6 +216,9 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 	report(s.log, e, s.delivered)
 	s.tellReaders(e.Kind)
 	s.systemd.event(e)
+	if e.Kind == refresh.Refreshed {
+		s.record.from(src.Describe())
+	}
 	s.record.engine(e, !s.delivered)
 	s.ending.event(e.Kind)
 	if s.watch != nil {

@@ -288,8 +288,8 @@ func TestKubernetesSecret(t *testing.T) {
 	}
 }
 
-// TestSourceOrder: the second source takes over when the first one fails, is said to
-// be the one in use, and gives back to the first.
+// TestSourceOrder: the second source takes over when the first one fails, is said and
+// shown to be the one in use, and gives back to the first.
 func TestSourceOrder(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -309,6 +309,11 @@ func TestSourceOrder(t *testing.T) {
 	says(`msg=source from="` + first + `, else ` + second + `"`)
 	w.swap("jwt", "eyJ.of-nobody")
 	says("credentials come from " + second + " now, because of web identity token of " + w.path("jwt"))
+	eventually(t, patience, "that status shows the one in use", func() bool {
+		q := w.start(brsExec(t), "status", "--json")
+		q.exit()
+		return strings.Contains(q.stdout.String(), `"source":"profile \"backup\" → `+roleARN+`, in place of web identity token of `)
+	})
 	w.swap("jwt", w.server.IssueWebIdentity(time.Hour))
 	says("credentials come from " + first + " now")
 	p.stdin.Close()
