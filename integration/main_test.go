@@ -39,8 +39,12 @@ func TestMain(m *testing.M) {
 func raiseParallel() {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	most := "40"
+	if raceEnabled { // which costs several times the work
+		most = "24"
+	}
 	if !given {
-		flag.Set("test.parallel", "24")
+		flag.Set("test.parallel", most)
 	}
 }
 

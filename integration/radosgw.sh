@@ -88,6 +88,11 @@ for _ in $(seq 300); do
 	curl -fs -o /dev/null "http://127.0.0.1:$port/" && break
 	sleep 0.1
 done
+if ! curl -fs -o /dev/null "http://127.0.0.1:$port/"; then
+	tail -n 20 "$dir"/log/*.out
+	echo failed
+	exit 1
+fi
 
 admin() { radosgw-admin -n client.rgw "$@" --tenant 123456789012 >"$dir/log/admin.out" 2>&1; }
 admin user create --uid=ops --display-name=ops --access-key=AKIATESTOPS --secret-key="$secret"

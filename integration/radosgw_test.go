@@ -4,12 +4,14 @@ package integration
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -50,7 +52,10 @@ func startGateway(t *testing.T, w *world) *gateway {
 		cmd.Wait()
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	})
-	if !poll(2*time.Minute, func() bool { return strings.Contains(said.String(), "ready ") }) {
+	if !poll(2*time.Minute, func() bool {
+		return strings.Contains(said.String(), "ready ") || strings.Contains(said.String(), "failed\n")
+	}) ||
+		!strings.Contains(said.String(), "ready ") {
 		t.Fatalf("radosgw did not start:\n%s", said.String())
 	}
 	_, pid, _ := strings.Cut(said.String(), "ready ")
@@ -65,15 +70,27 @@ func startGateway(t *testing.T, w *world) *gateway {
 	return g
 }
 
+// givenPorts are given out once in a run of the tests, from below those that the system
+// gives to whoever asks for any: it is seconds until a server listens on its own.
+var givenPorts = struct {
+	sync.Mutex
+	next int
+}{next: 20000 + rand.IntN(6000)*2}
+
 // twoFreePorts returns a port that is free as the one after it is.
 func twoFreePorts(t *testing.T) int {
 	t.Helper()
+	givenPorts.Lock()
+	defer givenPorts.Unlock()
 	for range 100 {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+		port := givenPorts.next
+		if givenPorts.next += 2; givenPorts.next > 32000 {
+			givenPorts.next = 20000
 		}
-		port := l.Addr().(*net.TCPAddr).Port
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
 		next, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port+1))
 		l.Close()
 		if err == nil {
