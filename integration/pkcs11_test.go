@@ -357,7 +357,7 @@ func TestPKCS11TokenMadeAnew(t *testing.T) {
 	if p.ended() {
 		t.Fatal("it did not go on with what it had")
 	}
-	if n := strings.Count(p.stderr.String(), "level=ERROR"); n != 1 {
+	if n := strings.Count(p.stderr.String(), "msg=\"refresh refused"); n != 1 {
 		t.Errorf("%d loud lines, want one:\n%s", n, p.stderr.String())
 	}
 	h.util("--init-token", "--token", "dev", "--label", "dev", "--so-pin", soPIN, "--pin", tokenPIN)
