@@ -18,7 +18,7 @@ func (d *doctor) examineLimits() {
 			d.problem("limits", hint, format, uint64(l.Cur))
 		}
 	}
-	limit(unix.RLIMIT_AS, 1<<30, "ulimit -v unlimited", "the address space is limited to %d bytes (ulimit -v): brs-exec needs 1 GiB of it")
+	limit(unix.RLIMIT_AS, 3<<29, "ulimit -v unlimited", "the address space is limited to %d bytes (ulimit -v): brs-exec needs 1.5 GiB of it")
 	limit(unix.RLIMIT_NOFILE, 64, "ulimit -n 1024", "at most %d open files (ulimit -n): brs-exec needs about 30, the command gets the same limit")
 	limit(unix.RLIMIT_FSIZE, 1<<16, "ulimit -f unlimited", "files of at most %d bytes (ulimit -f): the credentials may not fit")
 	if left, of, ok := processesLeft(); ok && left < 16 {

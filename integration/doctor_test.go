@@ -114,7 +114,7 @@ func TestDoctorLimits(t *testing.T) {
 	for _, tt := range []struct{ name, before, want string }{
 		{"open files", "ulimit -n 40", "at most 40 open files"},
 		{"file size", "ulimit -f 1", "(ulimit -f)"},
-		{"address space", "ulimit -v 900000", "921600000 bytes (ulimit -v)"},
+		{"address space", "ulimit -v 1000000", "1024000000 bytes (ulimit -v)"},
 		{"loopback", "exec unshare -rn", "the loopback interface is down"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

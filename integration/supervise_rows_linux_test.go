@@ -450,7 +450,7 @@ func TestSupervise33Needs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector needs more of everything")
 	}
-	// 1 GiB would do if the C library, in a build with cgo, did not take its share.
+	// 1.5 GiB would do if the C library, in a build with cgo, did not take its share.
 	p := run(t, plainCommand(t, append([]string{"sh", "-c", `ulimit -v 3145728; exec "$@"`, "sh"}, quietly(t, "sh", "-c", "echo ready; read x; exit 3")...)...))
 	p.expect("ready")
 	tasks, err := os.ReadDir("/proc/" + strconv.Itoa(p.Process.Pid) + "/task")
