@@ -26,12 +26,12 @@ const stsName = "sts.invalid"
 type proxy struct {
 	*httptest.Server
 
-	mu       sync.Mutex
-	asked    []string // for what, and with which authorization
-	refusing bool
+	mu    sync.Mutex
+	asked []string // for what, and with which authorization
 }
 
-func newProxy(t *testing.T, w *world) *proxy {
+// newProxy starts one that refuses everything, or nothing.
+func newProxy(t *testing.T, w *world, refusing bool) *proxy {
 	t.Helper()
 	ca := newCertifier(t)
 	cert, key := ca.make(&x509.Certificate{Subject: pkix.Name{CommonName: stsName}, DNSNames: []string{stsName}, KeyUsage: x509.KeyUsageDigitalSignature}, time.Hour)
@@ -48,7 +48,6 @@ func newProxy(t *testing.T, w *world) *proxy {
 	p.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		p.asked = append(p.asked, r.Method+" "+r.Host+" "+r.Header.Get("Proxy-Authorization"))
-		refusing := p.refusing
 		p.mu.Unlock()
 		if refusing || r.Method != http.MethodConnect {
 			rw.WriteHeader(http.StatusProxyAuthRequired)
@@ -108,8 +107,7 @@ func TestProxy(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, time.Hour)
-			p := newProxy(t, w)
-			p.refusing = tt.refusing
+			p := newProxy(t, w, tt.refusing)
 			for _, kv := range strings.Fields(strings.ReplaceAll(tt.env, "PROXY=PROXY", "PROXY=http://job:"+password+"@"+p.Listener.Addr().String())) {
 				k, v, _ := strings.Cut(strings.ReplaceAll(kv, "_proxy=PROXY", "_proxy=http://job:"+password+"@"+p.Listener.Addr().String()), "=")
 				w.env[k] = v
