@@ -163,9 +163,6 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 	if v, ok := s.judgeNetwork(err); ok {
 		return v
 	}
-	if f.from(aws.CredentialSourceLogin) && role == nil {
-		return verdict{foreign(deepest(err).Error()), true, f.again("aws login")}
-	}
 	if f != nil && f.tokenFile != "" && role == nil {
 		// The SDK's text for it is longer, and hides which error it was.
 		text, err := os.ReadFile(f.tokenFile)
@@ -248,6 +245,10 @@ func judgeConfig(err error) verdict {
 		v.hint = suggest(source.Profile)
 	case errors.As(err, &source):
 		v.text = fmt.Sprintf("source_profile %q: holds no credentials", source.Profile)
+		if hasLogin(source.Profile) {
+			v.text = fmt.Sprintf("source_profile %q: has a login_session, which the AWS SDK for Go does not take from there", source.Profile)
+			v.hint = "--profile " + source.Profile + " --role-arn " + source.RoleARN
+		}
 	case errors.As(err, &missing):
 		v.text = fmt.Sprintf("profile %q: there is no such profile", missing.Profile)
 		v.hint = suggest(missing.Profile)

@@ -87,7 +87,7 @@ func (s *Source) judgeAnswer(f *found, role *roleError, service string, a reply)
 	return verdict{text: text, permanent: true}
 }
 
-// byCode knows the codes of STS, SSO, SSO OIDC and sign-in that need more than
+// byCode knows the codes of STS, SSO and SSO OIDC that need more than
 // their status says.
 func (s *Source) byCode(f *found, service, code string) (verdict, bool) {
 	if f != nil && strings.HasPrefix(service, "SSO") {
@@ -95,9 +95,6 @@ func (s *Source) byCode(f *found, service, code string) (verdict, bool) {
 		case "UnauthorizedException", "InvalidGrantException", "InvalidClientException", "UnauthorizedClientException", "ExpiredTokenException", "AccessDeniedException":
 			return verdict{permanent: true, hint: loginHint(f.login)}, true
 		}
-	}
-	if service == "Signin" {
-		return verdict{permanent: true, hint: f.again("aws login")}, true
 	}
 	switch code {
 	case "ExpiredToken", "ExpiredTokenException":

@@ -99,6 +99,8 @@ func TestProfileErrors(t *testing.T) {
 		{"many", "[profile a1]\n[profile a2]\n[profile a3]\n[profile a4]\n[profile a5]\n[profile a6]\n[profile a7]\n[profile a8]\n[profile a9]\n[profile a0]\n", "staging", "", "a7 and 2 more"},
 		{"source", "[profile app]\nrole_arn = " + roleA + "\nsource_profile = bas\n[profile base]\naws_access_key_id = A\naws_secret_access_key = " + baseSecret + "\n", "app",
 			`source_profile "bas": there is no such profile`, `did you mean "base"?`},
+		{"login of a source_profile", "[profile app]\nrole_arn = " + roleA + "\nsource_profile = base\n[profile base]\nlogin_session = arn:aws:iam::123456789012:user/ann\n", "app",
+			`source_profile "base": has a login_session, which the AWS SDK for Go does not take from there`, "--profile base --role-arn " + roleA},
 		{"sso session", "[profile app]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n", "app", "failed to find SSO session section, corp", ""},
 		{"credential_source", "[profile app]\nrole_arn = " + roleA + "\ncredential_source = Nowhere\n", "app", "credential_source values must be", ""},
 		{"mfa", "[profile app]\nrole_arn = " + roleA + "\nmfa_serial = arn:aws:iam::1:mfa/ann\nsource_profile = base\n[profile base]\naws_access_key_id = A\naws_secret_access_key = " + baseSecret + "\n", "app",

@@ -97,7 +97,7 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 	if err != nil {
 		return LoggedIn{}, &withheld{err, t.secrets()}
 	}
-	if lock, err := lockToken(ctx, path); err == nil && lock != nil {
+	if lock, err := lockToken(ctx, "sso", path); err == nil && lock != nil {
 		defer lock.Close()
 	}
 	if err := t.write(path); err != nil {

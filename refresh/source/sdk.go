@@ -215,6 +215,9 @@ func (s *Source) chain(ctx context.Context, f *found, env config.EnvConfig, shar
 	}
 	f.byRole = f.from(aws.CredentialSourceIMDS, aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy,
 		aws.CredentialSourceProfileSTSWebIDToken, aws.CredentialSourceEnvVarsSTSWebIDToken)
+	if f.from(aws.CredentialSourceLogin) {
+		s.console(f, env, shared)
+	}
 	return nil
 }
 

@@ -2,13 +2,10 @@ package source
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -223,7 +220,7 @@ func (p *portal) login() string { return loginHint(p.profile) }
 // the cache, as the AWS CLI does. The CLI and the SDKs lock nothing; processes of
 // ours take turns, and whoever comes second finds a new token.
 func (p *portal) renew(ctx context.Context, path string, t *ssoToken) (*ssoToken, error) {
-	lock, err := lockToken(ctx, path)
+	lock, err := lockToken(ctx, "sso", path)
 	if err != nil {
 		return nil, err
 	}
@@ -269,19 +266,6 @@ func (p *portal) write(path string, t *ssoToken) error {
 		return fs.ErrPermission
 	}
 	return t.write(path)
-}
-
-// lockToken takes the turn of this process to replace a token, for as long as the
-// file is open. Without a file there are no turns.
-func lockToken(ctx context.Context, path string) (*os.File, error) {
-	waiting, cancel := context.WithTimeout(ctx, renewWait)
-	defer cancel()
-	sum := sha256.Sum256([]byte("brs-exec SSO\x00" + path))
-	lock, err := lockShared(waiting, "sso-"+hex.EncodeToString(sum[:8]))
-	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("wait for another process to renew the SSO token: %w", ctx.Err())
-	}
-	return lock, nil
 }
 
 // refusal400 says whether an answer is a no, and not an excuse.

@@ -154,18 +154,12 @@ func (s *Source) trace(path string) string {
 
 // loginCaches are where the AWS CLI puts what a login has brought.
 func loginCaches(f *found) []string {
-	home, err := os.UserHomeDir()
 	var dirs []string
 	if path, err := tokenPath(""); err == nil && f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
 		dirs = append(dirs, filepath.Dir(path))
 	}
-	if f.from(aws.CredentialSourceLogin) {
-		switch dir := os.Getenv("AWS_LOGIN_CACHE_DIRECTORY"); {
-		case dir != "":
-			dirs = append(dirs, dir)
-		case err == nil:
-			dirs = append(dirs, filepath.Join(home, ".aws", "login", "cache"))
-		}
+	if path, err := signinPath(""); err == nil && f.from(aws.CredentialSourceLogin) {
+		dirs = append(dirs, filepath.Dir(path))
 	}
 	return dirs
 }

@@ -1,0 +1,332 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"crypto/ecdsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/logincreds"
+	"github.com/aws/aws-sdk-go-v2/service/signin"
+	"github.com/aws/aws-sdk-go-v2/service/signin/types"
+	"github.com/aws/smithy-go/middleware"
+)
+
+// The SDK has a provider for `aws login`. It is not used, because it renews a set only
+// once that has ended, so that whoever holds it fails for a while each quarter of an
+// hour; empties the cache before it writes it, and so destroys the login on a full disk;
+// fails if the cache cannot be written; drops what it does not know of an entry; panics
+// if the key in it is none; asks in the region in force, where AWS renews a login only in
+// the one that it began in; and knows nothing of other processes that renew at once.
+
+const (
+	// freshSignin is how much life a set must have left to be taken as it is, where
+	// nothing else is known: AWS's live for 15 minutes.
+	freshSignin = 10 * time.Minute
+
+	// longestSignin is how long AWS renews a login at most; a role's maximum session
+	// duration may be less. (AWS CLI User Guide, "Login for AWS local development".)
+	longestSignin = 12 * time.Hour
+)
+
+// console gives the credentials of a session of `aws login`.
+type console struct {
+	src     *Source
+	f       *found
+	profile string
+	session string // its ARN
+
+	// Guarded by Source.asking.
+	regions []string      // in which the login may have begun; the likeliest is first
+	given   string        // access key of the set that was had last
+	life    time.Duration // what it had left of it then
+	renewed *signinToken  // what was had last, and could not be written
+	from    string        // the refresh token that the cache had then
+
+	mu   sync.Mutex
+	over string // access key of the set that could not be renewed: AWS refused to
+}
+
+// console asks for the credentials of the profile c.
+func (s *Source) console(f *found, env config.EnvConfig, c config.SharedConfig) {
+	p := &console{src: s, f: f, profile: c.Profile, session: c.LoginSession}
+	// Those that `aws login` looks at, in its order. --region is the last, as it is for the command.
+	for _, region := range []string{env.Region, c.Region, f.region} {
+		if region != "" && !slices.Contains(p.regions, region) {
+			p.regions = append(p.regions, region)
+		}
+	}
+	f.base, f.ends = p.credentials, p.ends
+	f.byRole = strings.Contains(p.session, ":assumed-role/")
+}
+
+// hasLogin says whether a profile has a login_session. The SDK takes that of the profile
+// that is chosen, and not of a source_profile.
+func hasLogin(profile string) bool {
+	files := sharedFiles()
+	c, err := config.LoadSharedConfigProfile(context.Background(), profile, func(o *config.LoadSharedConfigOptions) {
+		o.ConfigFiles, o.CredentialsFiles = files[:1], files[1:]
+	})
+	return err == nil && c.LoginSession != ""
+}
+
+// signinPath is where the entry of a session is.
+func signinPath(session string) (string, error) {
+	path, err := logincreds.StandardCachedTokenFilepath(session, os.Getenv("AWS_LOGIN_CACHE_DIRECTORY"))
+	if err != nil {
+		return "", errors.New("no home directory is known for the cache of login sessions")
+	}
+	return path, nil
+}
+
+func (p *console) credentials(ctx context.Context) (aws.Credentials, error) {
+	t, err := p.token(ctx)
+	if err != nil {
+		return aws.Credentials{}, err
+	}
+	if t.KeyID != p.given {
+		p.given, p.life = t.KeyID, t.Ends.Sub(now())
+	}
+	c := t.credentials()
+	c.Expires = c.Expires.Add(-p.src.web.skew()) // the cache has it on the clock of this machine
+	return c, nil
+}
+
+// token gives a set that has most of its life before it, or else a new one.
+func (p *console) token(ctx context.Context) (*signinToken, error) {
+	path, err := signinPath(p.session)
+	if err != nil {
+		return nil, permanently("set HOME", "%v", err)
+	}
+	t, err := p.read(path)
+	if err != nil {
+		return nil, err
+	}
+	if now().Add(p.window()).Before(t.Ends) {
+		return t, nil
+	}
+	newer, err := p.renew(ctx, path, t)
+	if err != nil && ctx.Err() == nil && t.lives(now()) && (t.KeyID != p.given || len(p.f.roles) > 0) {
+		return t, nil // better than nothing, at the start, and good enough to assume a role with
+	}
+	return newer, err
+}
+
+// window is how much life a set must have left not to be renewed. Sets are asked for
+// when half their life is over.
+func (p *console) window() time.Duration {
+	if p.life > 0 {
+		return p.life * 2 / 3
+	}
+	return freshSignin
+}
+
+// read gives the set of the cache, or the one that had to be kept here.
+func (p *console) read(path string) (*signinToken, error) {
+	t, err := readEntry(path, parseSignin)
+	switch {
+	case errors.Is(err, errNoToken):
+		return nil, errors.Join(errNoToken, permanently(p.login(), "the login session has ended, or was never begun"))
+	case err != nil:
+		return nil, permanently(p.login(), "the cache of the login session cannot be read: %v", err)
+	case p.renewed != nil && t.Refresh == p.from:
+		return p.renewed, nil
+	}
+	p.renewed = nil
+	return t, nil
+}
+
+func (p *console) login() string { return "aws login" + ofProfile(p.profile) }
+
+// renew exchanges the refresh token for a new set, which it writes to the cache, as the
+// AWS CLI does. The CLI and the SDKs lock nothing; processes of ours take turns, and
+// whoever comes second finds a new set.
+func (p *console) renew(ctx context.Context, path string, t *signinToken) (*signinToken, error) {
+	lock, err := lockToken(ctx, "login", path)
+	if err != nil {
+		return nil, err
+	}
+	if lock != nil {
+		defer lock.Close()
+	}
+	again, err := p.read(path)
+	if err != nil {
+		return nil, err
+	}
+	if again.KeyID != t.KeyID && again.lives(now()) {
+		return again, nil
+	}
+	t = again
+	newer, err := p.create(ctx, t)
+	again, unread := p.read(path)
+	overtaken := unread == nil && again.KeyID != t.KeyID && again.lives(now())
+	a, answered := answerOf(err)
+	switch refused := answered && refusal400(a); {
+	case overtaken && (err == nil || refused):
+		return again, nil // by a login, or a process that takes no turns
+	case refused:
+		p.setOver(t.KeyID)
+		return nil, &withheld{p.refused(err, a), t.secrets()}
+	case err != nil:
+		return nil, err
+	case errors.Is(unread, errNoToken):
+		return nil, unread // logged out in the meantime
+	}
+	p.setOver("")
+	p.renewed = nil
+	if err := p.write(path, newer); err != nil {
+		if old, e := readEntry(path, parseSignin); e == nil {
+			p.renewed, p.from = newer, old.Refresh
+		}
+		p.src.note("the renewed login session cannot be written to the cache, and serves this process alone: %v", err)
+	}
+	return newer, nil
+}
+
+func (p *console) write(path string, t *signinToken) error {
+	if p.src.spec.limits.readOnly {
+		return fs.ErrPermission
+	}
+	return writeEntry(path, t.format())
+}
+
+// refused is for a session that only a person can begin again.
+func (p *console) refused(err error, a reply) error {
+	hint := p.login()
+	var denied *types.AccessDeniedException
+	var invalid *types.ValidationException
+	switch {
+	case errors.As(err, &denied) && denied.Error_ == types.OAuth2ErrorCodeInsufficientPermissions:
+		hint = "it must be allowed signin:CreateOAuth2Token, as AWS's policy SignInLocalDevelopmentAccess does"
+	case errors.As(err, &denied) && denied.Error_ != "":
+		a.code = string(denied.Error_)
+	case errors.As(err, &invalid):
+		hint += " --region " + p.regions[0] + ": AWS renews a login only in the region that it began in"
+	}
+	return permanently(hint, "the login session has ended: %s", a)
+}
+
+// create asks for a new set where the login may have begun: elsewhere its refresh token
+// is said to be invalid (github.com/aws/aws-cli/issues/10613).
+func (p *console) create(ctx context.Context, t *signinToken) (newer *signinToken, err error) {
+	if !t.renewable() {
+		return nil, permanently(p.login(), "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", t.Ends.UTC().Format(time.RFC3339))
+	}
+	key, err := t.dpopKey()
+	if err != nil {
+		return nil, permanently(p.login(), "the login session cannot be renewed: %v", err)
+	}
+	if len(p.regions) == 0 {
+		return nil, permanently("set region in the profile", "the region that the login session began in is not known")
+	}
+	for i, region := range p.regions {
+		newer, err = p.ask(ctx, region, key, t)
+		var invalid *types.ValidationException
+		if err == nil {
+			p.regions[0], p.regions[i] = p.regions[i], p.regions[0]
+		}
+		if !errors.As(err, &invalid) {
+			break
+		}
+	}
+	return newer, err
+}
+
+func (p *console) ask(ctx context.Context, region string, key *ecdsa.PrivateKey, t *signinToken) (*signinToken, error) {
+	prove := func(st *middleware.Stack) error {
+		return st.Finalize.Add(dpop{key, p.src.serverTime}, middleware.After)
+	}
+	client := signin.NewFromConfig(p.f.cfg, func(o *signin.Options) { o.Region, o.Credentials = region, nil }, signin.WithAPIOptions(prove))
+	skew := p.src.web.skew()
+	var asked time.Time
+	create := func() (*signin.CreateOAuth2TokenOutput, error) {
+		asked = now()
+		return client.CreateOAuth2Token(ctx, &signin.CreateOAuth2TokenInput{TokenInput: &types.CreateOAuth2TokenRequestBody{
+			ClientId: &t.ClientID, GrantType: aws.String("refresh_token"), RefreshToken: &t.Refresh,
+		}})
+	}
+	out, err := create()
+	if a, answered := answerOf(err); answered && refusal400(a) && (p.src.web.skew()-skew).Abs() >= time.Minute {
+		out, err = create() // with a proof of the server's time, which is known now
+	}
+	if err != nil {
+		return nil, &withheld{err, t.secrets()}
+	}
+	newer := *t
+	if !newer.take(out.TokenOutput, asked) {
+		return nil, p.src.noSense()
+	}
+	return &newer, nil
+}
+
+// take puts an answer into t. It says whether there was a set in it. RFC 6749
+// section 6: a refresh token that is not repeated stays.
+func (t *signinToken) take(out *types.CreateOAuth2TokenResponseBody, asked time.Time) bool {
+	if out == nil || out.AccessToken == nil || aws.ToInt32(out.ExpiresIn) <= 0 {
+		return false
+	}
+	t.KeyID, t.Secret = aws.ToString(out.AccessToken.AccessKeyId), aws.ToString(out.AccessToken.SecretAccessKey)
+	t.Session = aws.ToString(out.AccessToken.SessionToken)
+	t.Ends = asked.Add(time.Duration(*out.ExpiresIn) * time.Second).UTC()
+	t.Refresh = cmp.Or(aws.ToString(out.RefreshToken), t.Refresh)
+	return t.KeyID != "" && t.Secret != "" && t.Session != ""
+}
+
+func (p *console) setOver(keyID string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = keyID
+}
+
+// ends reads the cache anew: a person may have logged in ahead. AWS tells nobody how
+// long it renews a login; what is known is the longest that it can be.
+func (p *console) ends() (Ending, bool) {
+	path, err := signinPath(p.session)
+	if err != nil {
+		return Ending{}, false
+	}
+	t, err := readEntry(path, parseSignin)
+	if err != nil {
+		return Ending{}, false
+	}
+	p.mu.Lock()
+	over := p.over == t.KeyID
+	p.mu.Unlock()
+	at := t.Ends
+	if t.renewable() && !over {
+		began := t.began()
+		if began.IsZero() {
+			return Ending{}, false
+		}
+		at = p.src.here(began.Add(longestSignin))
+	}
+	return Ending{At: at, What: fmt.Sprintf("the login session of profile %q", p.profile), Hint: p.login()}, true
+}
+
+// began is when a person logged in, on the server's clock: the time of the ID token,
+// which no renewal replaces. It is zero if that is not known.
+func (t *signinToken) began() time.Time {
+	var token string
+	json.Unmarshal(t.other[keyIDToken], &token)
+	_, rest, _ := strings.Cut(token, ".")
+	claims, _, _ := strings.Cut(rest, ".")
+	text, _ := base64.RawURLEncoding.DecodeString(strings.TrimRight(claims, "="))
+	var c struct {
+		Issued int64 `json:"iat"`
+	}
+	if json.Unmarshal(text, &c) != nil || c.Issued <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(c.Issued, 0)
+}

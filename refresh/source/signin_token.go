@@ -1,0 +1,119 @@
+package source
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// signinToken is an entry of ~/.aws/login/cache, which `aws login` makes, and which the
+// AWS CLI and all SDKs share: a set of credentials, and what the next one can be had with.
+type signinToken struct {
+	KeyID, Secret, Session string
+	Account                string
+	Ends                   time.Time // of the set
+	ClientID, Refresh      string
+	Key                    string // PEM of the key that Refresh is bound to (DPoP)
+
+	other, otherAccess map[string]json.RawMessage // what else there is, beside and in accessToken
+}
+
+// The keys, in the order in which the AWS CLI writes them:
+// awscli/customizations/login/utils.py. Some are those of an SSO token.
+const (
+	keyKeyID     = "accessKeyId"
+	keySecret    = "secretAccessKey"
+	keySession   = "sessionToken"
+	keyAccount   = "accountId"
+	keyTokenType = "tokenType"
+	keyIDToken   = "idToken"
+	keyDPoP      = "dpopKey"
+)
+
+func (t *signinToken) lives(now time.Time) bool { return now.Before(t.Ends) }
+
+// renewable says whether there is what a new set can be had with.
+func (t *signinToken) renewable() bool { return t.Refresh != "" && t.ClientID != "" && t.Key != "" }
+
+func (t *signinToken) secrets() []string { return []string{t.Secret, t.Session, t.Refresh, t.Key} }
+
+func (t *signinToken) credentials() aws.Credentials {
+	return aws.Credentials{
+		AccessKeyID: t.KeyID, SecretAccessKey: t.Secret, SessionToken: t.Session, AccountID: t.Account,
+		CanExpire: true, Expires: t.Ends, Source: "LoginProvider",
+	}
+}
+
+// parseSignin reads an entry. Its errors hold nothing of what is in it.
+func parseSignin(text []byte) (*signinToken, error) {
+	t := &signinToken{}
+	if json.Unmarshal(text, &t.other) != nil || json.Unmarshal(t.other[keyAccess], &t.otherAccess) != nil {
+		return nil, errors.New("is not the JSON of a login session")
+	}
+	delete(t.other, keyAccess)
+	if err := takeTexts(t.other, map[string]*string{keyClientID: &t.ClientID, keyRefresh: &t.Refresh, keyDPoP: &t.Key}); err != nil {
+		return nil, err
+	}
+	var ends string
+	if err := takeTexts(t.otherAccess, map[string]*string{
+		keyKeyID: &t.KeyID, keySecret: &t.Secret, keySession: &t.Session, keyAccount: &t.Account, keyEnds: &ends,
+	}); err != nil {
+		return nil, err
+	}
+	if t.KeyID == "" || t.Secret == "" || t.Session == "" {
+		return nil, errors.New("has no whole set of credentials")
+	}
+	var err error
+	if t.Ends, err = parseUTC(ends); err != nil {
+		return nil, fmt.Errorf("has no time in %s", keyEnds)
+	}
+	return t, nil
+}
+
+// format is the text of an entry, as the AWS CLI writes it, with what other tools have
+// put there at its end.
+func (t *signinToken) format() []byte {
+	var access, all object
+	access.text(keyKeyID, t.KeyID)
+	access.text(keySecret, t.Secret)
+	access.text(keySession, t.Session)
+	access.text(keyAccount, t.Account)
+	access.moment(keyEnds, t.Ends)
+	access.rest(t.otherAccess)
+	other := maps.Clone(t.other)
+	theirs := func(key string) {
+		if value, ok := other[key]; ok {
+			all.add(key, value)
+			delete(other, key)
+		}
+	}
+	all.add(keyAccess, access.bytes())
+	theirs(keyTokenType)
+	all.text(keyClientID, t.ClientID)
+	all.text(keyRefresh, t.Refresh)
+	theirs(keyIDToken)
+	all.text(keyDPoP, t.Key)
+	all.rest(other)
+	return all.bytes()
+}
+
+// dpopKey reads the key that the refresh token is bound to. Its error holds nothing of it.
+func (t *signinToken) dpopKey() (*ecdsa.PrivateKey, error) {
+	block, _ := pem.Decode([]byte(t.Key))
+	if block == nil {
+		return nil, fmt.Errorf("%s is no PEM", keyDPoP)
+	}
+	key, err := x509.ParseECPrivateKey(block.Bytes)
+	if err != nil || key.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("%s is no private key on the curve P-256", keyDPoP)
+	}
+	return key, nil
+}
