@@ -55,7 +55,7 @@ type console struct {
 	from    string        // the refresh token that the cache had then
 
 	mu   sync.Mutex
-	over string // access key of the set that could not be renewed: AWS refused to
+	over string // access key of a set that was given all the same when it was not renewed any more
 }
 
 // console asks for the credentials of the profile c.
@@ -118,6 +118,10 @@ func (p *console) token(ctx context.Context) (*signinToken, error) {
 	}
 	newer, err := p.renew(ctx, path, t)
 	if err != nil && ctx.Err() == nil && t.lives(now()) && (t.KeyID != p.given || len(p.f.roles) > 0) {
+		var known *judged
+		if errors.As(err, &known) && known.permanent {
+			p.setOver(t.KeyID)
+		}
 		return t, nil // better than nothing, at the start, and good enough to assume a role with
 	}
 	return newer, err
@@ -176,14 +180,12 @@ func (p *console) renew(ctx context.Context, path string, t *signinToken) (*sign
 	case overtaken && (err == nil || refused):
 		return again, nil // by a login, or a process that takes no turns
 	case refused:
-		p.setOver(t.KeyID)
 		return nil, &withheld{p.refused(err, a), t.secrets()}
 	case err != nil:
 		return nil, err
 	case errors.Is(unread, errNoToken):
 		return nil, unread // logged out in the meantime
 	}
-	p.setOver("")
 	p.renewed = nil
 	if err := p.write(path, newer); err != nil {
 		if old, e := readEntry(path, parseSignin); e == nil {
