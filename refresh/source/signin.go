@@ -103,7 +103,8 @@ func (p *console) credentials(ctx context.Context) (aws.Credentials, error) {
 	return c, nil
 }
 
-// token gives a set that has most of its life before it, or else a new one.
+// token gives another set than the last, if the cache has one with most of its life
+// before it, or else a new one.
 func (p *console) token(ctx context.Context) (*signinToken, error) {
 	path, err := signinPath(p.session)
 	if err != nil {
@@ -113,7 +114,7 @@ func (p *console) token(ctx context.Context) (*signinToken, error) {
 	if err != nil {
 		return nil, err
 	}
-	if now().Add(p.window()).Before(t.Ends) {
+	if t.KeyID != p.given && now().Add(p.window()).Before(t.Ends) {
 		return t, nil
 	}
 	newer, err := p.renew(ctx, path, t)
@@ -128,7 +129,7 @@ func (p *console) token(ctx context.Context) (*signinToken, error) {
 }
 
 // window is how much life a set must have left not to be renewed. Sets are asked for
-// when half their life is over.
+// when half their life is over, by each process in its own time.
 func (p *console) window() time.Duration {
 	if p.life > 0 {
 		return p.life * 2 / 3

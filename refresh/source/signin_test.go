@@ -310,6 +310,24 @@ func TestSigninRenews(t *testing.T) {
 	}
 }
 
+// Who asks again gets a new set, and another process the one that there is.
+func TestSigninAgain(t *testing.T) {
+	path := signinConfig(t)
+	synctest.Test(t, func(t *testing.T) {
+		n := serve(t, &signinServer{life: 15 * time.Minute})
+		loggedIn(t, path, "first", 14*time.Minute)
+		one, other := mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial}}), mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial}})
+		var got []string
+		for _, src := range []*Source{one, one, other, one, other} {
+			got = append(got, mustRetrieve(t, src).AccessKeyID)
+			time.Sleep(time.Minute)
+		}
+		if diff := cmp.Diff([]string{"ASIAfirst", "ASIAnew1", "ASIAnew1", "ASIAnew2", "ASIAnew2"}, got); diff != "" {
+			t.Errorf("sets (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // A set with any life left is good enough to assume a role with: without roles the same
 // one again is no new set, and the failure is told.
 func TestSigninRoles(t *testing.T) {
@@ -322,7 +340,6 @@ func TestSigninRoles(t *testing.T) {
 			loggedIn(t, path, "first", 5*time.Minute)
 			src := mustNew(t, Spec{Profile: "app", Roles: Chain(roles, Role{}), limits: limits{dial: n.dial}})
 			mustRetrieve(t, src)
-			time.Sleep(3 * time.Minute)
 			_, err := src.Retrieve(t.Context())
 			if failed := err != nil; failed != (roles == nil) {
 				t.Errorf("with roles %q: error %v", roles, err)
