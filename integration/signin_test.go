@@ -4,6 +4,7 @@ package integration
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -159,6 +160,39 @@ func TestSigninFaults(t *testing.T) {
 			}
 			eventually(t, 2*patience, "another set", func() bool { return distinctKeys(p) >= 2 })
 			w.finish(p)
+		})
+	}
+}
+
+// TestSigninMounts: a full disk leaves the login as it was, and one that is mounted on
+// its own is written in place. Both get a new set.
+func TestSigninMounts(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, script string
+		kept         bool
+		says         string
+	}{
+		{"full", `cp "$f" was; mount -t tmpfs -o size=8k none "${f%/*}"; cp was "$f"
+			head -c 4096 /dev/zero >"${f%/*}/full"`, true, "no space left on device"},
+		{"mounted on its own", `mount --bind "$f" "$f"`, false, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w, signin := signinWorld(t, 5*time.Minute)
+			w.reveals = true
+			was := w.read(signinFile)
+			command := inMounts(t, "f="+signinFile+"\n"+tt.script+`
+				"$@"; code=$?
+				cat "$f" >left; exit $code`)
+			p := w.start(command[0], append(command[1:], brsExec(t), "credentials", "--profile", "app")...)
+			if code := p.exit(); code != 0 || signin.Count("refresh_token") != 1 || !strings.Contains(p.stderr.String(), tt.says) {
+				t.Errorf("exit code %d, want 0, and %q on standard error:\n%s%+v", code, tt.says, p.stderr.String(), signin.Calls())
+			}
+			left := w.read("left")
+			if kept := left == was; kept != tt.kept || !json.Valid([]byte(left)) {
+				t.Errorf("the cache was\n%s\nand is\n%s", was, left)
+			}
 		})
 	}
 }
