@@ -206,7 +206,7 @@ func blankSet(text string) string {
 // brs-exec and the CLI, which take what the other has written.
 func TestSigninWithTheirs(t *testing.T) {
 	t.Parallel()
-	aws := awsCLI2(t)
+	aws := awsCLI2(t, 32)
 	w, signin := signinWorld(t, 15*time.Minute)
 	if err := os.Remove(w.path(signinFile)); err != nil {
 		t.Fatal(err)
