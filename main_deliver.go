@@ -63,11 +63,8 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 	deliveries, region := []refresh.Delivery{files}, src.Region()
 	var more []string
 	if s.plan.Deliver.Endpoint {
-		o := endpoint.Options{Profile: setName}
-		if s.plan.Deliver.Files == writer.Auto { // JavaScript's SDK warns at each fetch if it has both and no profile
-			o.TokenFile = filepath.Join(files.Dir(), "token")
-		}
-		server, err := endpoint.Listen(o)
+		// Older SDKs know only the token, and Rust's object_store only the file.
+		server, err := endpoint.Listen(endpoint.Options{Profile: setName, TokenFile: filepath.Join(files.Dir(), "token")})
 		if err != nil {
 			return supervisor.Exit{}, err
 		}
