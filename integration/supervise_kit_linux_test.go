@@ -514,6 +514,24 @@ func (s *screen) do(line, want string) {
 	s.expect(want)
 }
 
+// interrupt types Ctrl-C until the answer is seen: an editor of lines that is about
+// to wait for the next key sees it only with that key.
+func (s *screen) interrupt(want string) {
+	s.t.Helper()
+	var last time.Time
+	until(s.t, fmt.Sprintf("Ctrl-C shows %q", want), func() bool {
+		s.mu.Lock()
+		seen := strings.Contains(s.seen[s.mark:], want)
+		s.mu.Unlock()
+		if !seen && time.Since(last) > 2*time.Second {
+			last = time.Now()
+			s.typed("\x03")
+		}
+		return seen
+	})
+	s.expect(want)
+}
+
 // pid waits for the reporting helper, and returns its pid.
 func (s *screen) pid() int {
 	s.t.Helper()
