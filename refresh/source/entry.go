@@ -33,21 +33,21 @@ var errNoToken = errors.New("there is no token")
 
 // readEntry reads an entry of a cache of logins, ~/.aws/sso/cache or ~/.aws/login/cache.
 // Its errors hold nothing of what is in it.
-func readEntry[T any](path string, parse func([]byte) (*T, error)) (*T, error) {
+func readEntry[T any](path string, parse func([]byte) (T, error)) (none T, err error) {
 	for try := 1; ; try++ {
 		text, err := readSome(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, errNoToken
+			return none, errNoToken
 		case err != nil:
-			return nil, fmt.Errorf("%s: %w", path, deepest(err))
+			return none, fmt.Errorf("%s: %w", path, deepest(err))
 		}
 		t, err := parse(text)
 		if err == nil {
 			return t, nil
 		}
 		if try == halfTries {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return none, fmt.Errorf("%s: %w", path, err)
 		}
 		time.Sleep(halfWritten)
 	}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -42,17 +41,15 @@ const (
 
 // console gives the credentials of a session of `aws login`.
 type console struct {
-	src     *Source
 	f       *found
 	profile string
 	session string // its ARN
 
 	// Guarded by Source.asking.
+	keeper[*signinToken]
 	regions []string      // in which the login may have begun; the likeliest is first
 	given   string        // access key of the set that was had last
 	life    time.Duration // what it had left of it then
-	renewed *signinToken  // what was had last, and could not be written
-	from    string        // the refresh token that the cache had then
 
 	mu   sync.Mutex
 	over string // access key of a set that was given all the same when it was not renewed any more
@@ -60,7 +57,10 @@ type console struct {
 
 // console asks for the credentials of the profile c.
 func (s *Source) console(f *found, env config.EnvConfig, c config.SharedConfig) {
-	p := &console{src: s, f: f, profile: c.Profile, session: c.LoginSession}
+	p := &console{f: f, profile: c.Profile, session: c.LoginSession}
+	p.keeper = keeper[*signinToken]{
+		src: s, kind: "login", what: "the login session", gives: "login session", hint: "aws login" + ofProfile(c.Profile), parse: parseSignin,
+	}
 	// Those that `aws login` looks at, in its order. --region is the last, as it is for the command.
 	for _, region := range []string{env.Region, c.Region, f.region} {
 		if region != "" && !slices.Contains(p.regions, region) {
@@ -117,7 +117,7 @@ func (p *console) token(ctx context.Context) (*signinToken, error) {
 	if t.KeyID != p.given && now().Add(p.window()).Before(t.Ends) {
 		return t, nil
 	}
-	newer, err := p.renew(ctx, path, t)
+	newer, err := p.renew(ctx, path, t, p.create, p.refused)
 	if err != nil && ctx.Err() == nil && t.lives(now()) && (t.KeyID != p.given || len(p.f.roles) > 0) {
 		var known *judged
 		if errors.As(err, &known) && known.permanent {
@@ -137,76 +137,9 @@ func (p *console) window() time.Duration {
 	return freshSignin
 }
 
-// read gives the set of the cache, or the one that had to be kept here.
-func (p *console) read(path string) (*signinToken, error) {
-	t, err := readEntry(path, parseSignin)
-	switch {
-	case errors.Is(err, errNoToken):
-		return nil, errors.Join(errNoToken, permanently(p.login(), "the login session has ended, or was never begun"))
-	case err != nil:
-		return nil, permanently(p.login(), "the cache of the login session cannot be read: %v", err)
-	case p.renewed != nil && t.Refresh == p.from:
-		return p.renewed, nil
-	}
-	p.renewed = nil
-	return t, nil
-}
-
-func (p *console) login() string { return "aws login" + ofProfile(p.profile) }
-
-// renew exchanges the refresh token for a new set, which it writes to the cache, as the
-// AWS CLI does. The CLI and the SDKs lock nothing; processes of ours take turns, and
-// whoever comes second finds a new set.
-func (p *console) renew(ctx context.Context, path string, t *signinToken) (*signinToken, error) {
-	lock, err := lockToken(ctx, "login", path)
-	if err != nil {
-		return nil, err
-	}
-	if lock != nil {
-		defer lock.Close()
-	}
-	again, err := p.read(path)
-	if err != nil {
-		return nil, err
-	}
-	if again.KeyID != t.KeyID && again.lives(now()) {
-		return again, nil
-	}
-	t = again
-	newer, err := p.create(ctx, t)
-	again, unread := p.read(path)
-	overtaken := unread == nil && again.KeyID != t.KeyID && again.lives(now())
-	a, answered := answerOf(err)
-	switch refused := answered && refusal400(a); {
-	case overtaken && (err == nil || refused):
-		return again, nil // by a login, or a process that takes no turns
-	case refused:
-		return nil, &withheld{p.refused(err, a), t.secrets()}
-	case err != nil:
-		return nil, err
-	case errors.Is(unread, errNoToken):
-		return nil, unread // logged out in the meantime
-	}
-	p.renewed = nil
-	if err := p.write(path, newer); err != nil {
-		if old, e := readEntry(path, parseSignin); e == nil {
-			p.renewed, p.from = newer, old.Refresh
-		}
-		p.src.note("the renewed login session cannot be written to the cache, and serves this process alone: %v", err)
-	}
-	return newer, nil
-}
-
-func (p *console) write(path string, t *signinToken) error {
-	if p.src.spec.limits.readOnly {
-		return fs.ErrPermission
-	}
-	return writeEntry(path, t.format())
-}
-
 // refused is for a session that only a person can begin again.
-func (p *console) refused(err error, a reply) error {
-	hint := p.login()
+func (p *console) refused(_ *signinToken, err error, a reply) error {
+	hint := p.hint
 	var denied *types.AccessDeniedException
 	var invalid *types.ValidationException
 	switch {
@@ -224,11 +157,11 @@ func (p *console) refused(err error, a reply) error {
 // is said to be invalid (github.com/aws/aws-cli/issues/10613).
 func (p *console) create(ctx context.Context, t *signinToken) (newer *signinToken, err error) {
 	if !t.renewable() {
-		return nil, permanently(p.login(), "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", t.Ends.UTC().Format(time.RFC3339))
+		return nil, permanently(p.hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", t.Ends.UTC().Format(time.RFC3339))
 	}
 	key, err := t.dpopKey()
 	if err != nil {
-		return nil, permanently(p.login(), "the login session cannot be renewed: %v", err)
+		return nil, permanently(p.hint, "the login session cannot be renewed: %v", err)
 	}
 	if len(p.regions) == 0 {
 		return nil, permanently("set region in the profile", "the region that the login session began in is not known")
@@ -314,7 +247,7 @@ func (p *console) ends() (Ending, bool) {
 		}
 		at = p.src.here(began.Add(longestSignin))
 	}
-	return Ending{At: at, What: fmt.Sprintf("the login session of profile %q", p.profile), Hint: p.login()}, true
+	return Ending{At: at, What: fmt.Sprintf("the login session of profile %q", p.profile), Hint: p.hint}, true
 }
 
 // began is when a person logged in, on the server's clock: the time of the ID token,

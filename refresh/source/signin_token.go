@@ -43,7 +43,9 @@ func (t *signinToken) lives(now time.Time) bool { return now.Before(t.Ends) }
 // renewable says whether there is what a new set can be had with.
 func (t *signinToken) renewable() bool { return t.Refresh != "" && t.ClientID != "" && t.Key != "" }
 
-func (t *signinToken) secrets() []string { return []string{t.Secret, t.Session, t.Refresh, t.Key} }
+func (t *signinToken) id() string           { return t.KeyID }
+func (t *signinToken) refreshToken() string { return t.Refresh }
+func (t *signinToken) secrets() []string    { return []string{t.Secret, t.Session, t.Refresh, t.Key} }
 
 func (t *signinToken) credentials() aws.Credentials {
 	return aws.Credentials{

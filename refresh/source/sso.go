@@ -2,9 +2,7 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"sync"
 	"time"
@@ -33,15 +31,13 @@ const (
 
 // portal gives a role's credentials for a token of an SSO session.
 type portal struct {
-	src     *Source
 	profile string
 	session ssoSession
 	cfg     aws.Config
 
 	// Guarded by Source.asking.
-	renewed *ssoToken     // what was had last, and could not be written
-	from    string        // the refresh token that the cache had then
-	life    time.Duration // of the token that was had last; 0 if none was
+	keeper[*ssoToken]
+	life time.Duration // of the token that was had last; 0 if none was
 
 	mu   sync.Mutex
 	over string // the access token that could not be renewed again: AWS refused to
@@ -79,7 +75,10 @@ func (s ssoSession) key() string {
 // portal asks for the credentials of the profile that c ends at.
 func (s *Source) portal(f *found, c *config.SharedConfig) {
 	profile, session := sessionOf(c)
-	p := &portal{src: s, profile: profile, session: session, cfg: session.config(f.cfg)}
+	p := &portal{profile: profile, session: session, cfg: session.config(f.cfg)}
+	p.keeper = keeper[*ssoToken]{
+		src: s, kind: "sso", what: "the SSO session", gives: "SSO token", hint: loginHint(profile), parse: parseToken,
+	}
 	f.login, f.base, f.ends = profile, p.credentials, p.ends
 }
 
@@ -172,7 +171,7 @@ func (p *portal) token(ctx context.Context, refused string) (*ssoToken, error) {
 		}
 		return nil, p.ended(t, "")
 	}
-	newer, err := p.renew(ctx, path, t)
+	newer, err := p.renew(ctx, path, t, p.create, p.refused)
 	if err != nil && t.Access != refused && t.lives(now()) && ctx.Err() == nil {
 		return t, nil // there is time to try again
 	}
@@ -188,21 +187,6 @@ func (p *portal) window() time.Duration {
 	return renewBefore
 }
 
-// read gives the token of the cache, or the one that had to be kept here.
-func (p *portal) read(path string) (*ssoToken, error) {
-	t, err := readToken(path)
-	switch {
-	case errors.Is(err, errNoToken):
-		return nil, permanently(p.login(), "the SSO session has ended, or was never begun")
-	case err != nil:
-		return nil, permanently(p.login(), "the cache of the SSO session cannot be read: %v", err)
-	case p.renewed != nil && t.Refresh == p.from:
-		return p.renewed, nil
-	}
-	p.renewed = nil
-	return t, nil
-}
-
 // ended is for a session that only a person can begin again.
 func (p *portal) ended(t *ssoToken, why string) error {
 	if why == "" {
@@ -211,61 +195,13 @@ func (p *portal) ended(t *ssoToken, why string) error {
 			why = "the client that it was begun with was registered until " + t.Registered.UTC().Format(time.RFC3339)
 		}
 	}
-	return permanently(p.login(), "the SSO session has ended: %s", why)
+	return permanently(p.hint, "the SSO session has ended: %s", why)
 }
 
-func (p *portal) login() string { return loginHint(p.profile) }
-
-// renew exchanges the refresh token for a new access token, which it writes to
-// the cache, as the AWS CLI does. The CLI and the SDKs lock nothing; processes of
-// ours take turns, and whoever comes second finds a new token.
-func (p *portal) renew(ctx context.Context, path string, t *ssoToken) (*ssoToken, error) {
-	lock, err := lockToken(ctx, "sso", path)
-	if err != nil {
-		return nil, err
-	}
-	if lock != nil {
-		defer lock.Close()
-	}
-	again, err := p.read(path)
-	if err != nil {
-		return nil, err
-	}
-	if again.Access != t.Access && again.lives(now()) {
-		return again, nil
-	}
-	t = again
-	newer, err := p.create(ctx, t)
-	if a, answered := answerOf(err); answered && refusal400(a) {
-		// A process that takes no turns may have renewed it in the meantime.
-		if again, e := p.read(path); e == nil && again.Access != t.Access && again.lives(now()) {
-			return again, nil
-		}
-		p.setOver(t.Access)
-		return nil, &withheld{p.ended(t, a.String()), t.secrets()}
-	}
-	if err != nil {
-		return nil, err
-	}
-	if again, e := p.read(path); e == nil && again.Access != t.Access && again.lives(now()) {
-		return again, nil // a login, say: not to be overwritten with what was before
-	}
-	p.setOver("")
-	p.renewed = nil
-	if err := p.write(path, newer); err != nil {
-		if old, e := readToken(path); e == nil {
-			p.renewed, p.from = newer, old.Refresh
-		}
-		p.src.note("the renewed SSO token cannot be written to the cache, and serves this process alone: %v", err)
-	}
-	return newer, nil
-}
-
-func (p *portal) write(path string, t *ssoToken) error {
-	if p.src.spec.limits.readOnly {
-		return fs.ErrPermission
-	}
-	return t.write(path)
+// refused is for a token that AWS did not renew.
+func (p *portal) refused(t *ssoToken, _ error, a reply) error {
+	p.setOver(t.Access)
+	return p.ended(t, a.String())
 }
 
 // refusal400 says whether an answer is a no, and not an excuse.
@@ -329,5 +265,5 @@ func (p *portal) ends() (Ending, bool) {
 	if over {
 		at = t.Ends
 	}
-	return Ending{At: at, What: fmt.Sprintf("the SSO session of profile %q", p.profile), Hint: p.login()}, !at.IsZero()
+	return Ending{At: at, What: fmt.Sprintf("the SSO session of profile %q", p.profile), Hint: p.hint}, !at.IsZero()
 }

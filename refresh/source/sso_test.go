@@ -374,6 +374,23 @@ func TestSSOOvertaken(t *testing.T) {
 	}
 }
 
+// Who logs out while the token is renewed is logged out.
+func TestSSOLoggedOut(t *testing.T) {
+	path := ssoConfig(t)
+	synctest.Test(t, func(t *testing.T) {
+		server := &ssoServer{life: time.Hour, asleep: func() { os.Remove(path) }}
+		n := serve(t, server)
+		cached(t, path, -time.Hour)
+		_, err := mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial}}).Retrieve(t.Context())
+		if e := failure(t, err); e.Error() != `profile "app": the SSO session has ended, or was never begun` || !e.Permanent {
+			t.Errorf("error %q, permanent %v", e, e.Permanent)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("the cache has %s again", content(t, path))
+		}
+	})
+}
+
 // The AWS CLI empties the file before it writes it.
 func TestSSOHalfWritten(t *testing.T) {
 	path := ssoConfig(t)

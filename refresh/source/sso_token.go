@@ -52,7 +52,9 @@ func (t *ssoToken) end(now time.Time) time.Time {
 	return t.Ends
 }
 
-func (t *ssoToken) secrets() []string { return []string{t.Access, t.Refresh, t.ClientSecret} }
+func (t *ssoToken) id() string           { return t.Access }
+func (t *ssoToken) refreshToken() string { return t.Refresh }
+func (t *ssoToken) secrets() []string    { return []string{t.Access, t.Refresh, t.ClientSecret} }
 
 func readToken(path string) (*ssoToken, error) { return readEntry(path, parseToken) }
 
