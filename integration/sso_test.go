@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -218,67 +217,6 @@ func (w *world) expire(key string) {
 		w.t.Fatalf("no expiresAt in %q", was)
 	}
 	w.write(w.tokenFile(key), now)
-}
-
-// TestLoginWithTheirs: a login of the AWS CLI's version 2, and a run on it.
-func TestLoginWithTheirs(t *testing.T) {
-	t.Parallel()
-	aws := awsCLI2(t, 22) // AWS_ENDPOINT_URL_SSO_OIDC and the browser's flow
-	for _, flags := range [][]string{nil, {"--use-device-code"}} {
-		t.Run(fmt.Sprint(flags), func(t *testing.T) {
-			t.Parallel()
-			w, portal := ssoWorld(t, time.Hour, fakesso.Options{})
-			w.env["BROWSER"] = w.script("browser", `echo "$1" > address`)
-			p := w.start(aws, append([]string{"--profile", "corp", "sso", "login"}, flags...)...)
-			eventually(t, patience, "a browser", func() bool { return w.read("address") != "" || p.ended() })
-			if resp, err := http.Get(strings.TrimSpace(w.read("address"))); err != nil {
-				t.Error(err)
-			} else {
-				resp.Body.Close()
-			}
-			if code := p.exit(); code != 0 {
-				t.Fatalf("exit code %d: %s", code, p.stderr.String())
-			}
-			w.reveals = true
-			if code := w.brsExec("credentials", "--profile", "corp").exit(); code != 0 {
-				t.Errorf("credentials: exit code %d", code)
-			}
-			theirs := w.read(w.tokenFile("corp"))
-			w.expire("corp")
-			if code := w.brsExec("credentials", "--profile", "corp").exit(); code != 0 || portal.Count("CreateToken refresh_token") != 1 {
-				t.Errorf("credentials: exit code %d; %+v", code, portal.Calls())
-			}
-			if got, want := blank(w.read(w.tokenFile("corp"))), blank(theirs); got != want {
-				t.Errorf("the cache is\n%s\nand of the AWS CLI\n%s", got, want)
-			}
-			// Ours, for theirs.
-			w.login("--profile", "corp")
-			p = w.start(aws, "--profile", "corp", "sts", "get-caller-identity")
-			if code := p.exit(); code != 0 {
-				t.Errorf("exit code %d: %s", code, p.stderr.String())
-			}
-		})
-	}
-}
-
-// awsCLI2 finds one of version 2.least or later. No package registry has it, so that
-// it cannot be demanded.
-func awsCLI2(t *testing.T, least int) string {
-	t.Helper()
-	for _, path := range []string{os.Getenv("BRS_EXEC_AWSCLI2"), "/usr/local/bin/aws", "/usr/bin/aws"} {
-		if path == "" {
-			continue
-		}
-		cmd := exec.Command(path, "--version")
-		cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "AWS_EC2_METADATA_DISABLED=true"}
-		out, err := cmd.Output()
-		var minor int
-		if _, scanned := fmt.Sscanf(string(out), "aws-cli/2.%d.", &minor); err == nil && scanned == nil && minor >= least {
-			return path
-		}
-	}
-	t.Skipf("no AWS CLI of version 2.%d or later here: name one in BRS_EXEC_AWSCLI2", least)
-	return ""
 }
 
 // TestLoginRefused: one line, a hint, exit code 125, and the cache as it was.
@@ -564,16 +502,23 @@ func TestSSORevoked(t *testing.T) {
 	if p := w.brsExec("credentials", "--profile", "corp"); p.exit() != 0 || portal.Count("CreateToken refresh_token") != 1 {
 		t.Errorf("not renewed: %s\n%+v", p.stderr.String(), portal.Calls())
 	}
-	if os.Geteuid() == 0 {
-		t.Skip("root can write everything")
-	}
+}
+
+// TestSSOReadOnly: where the cache cannot be written, as in a mount, the renewed token
+// serves this process.
+func TestSSOReadOnly(t *testing.T) {
+	t.Parallel()
+	w, portal := ssoWorld(t, time.Hour, fakesso.Options{})
+	w.login("--profile", "corp")
 	w.expire("corp")
-	cache := w.path("home/.aws/sso/cache")
-	os.Chmod(w.path(w.tokenFile("corp")), 0o400)
-	os.Chmod(cache, 0o500)
-	defer os.Chmod(cache, 0o700)
-	p := w.brsExec("credentials", "--profile", "corp")
-	if p.exit() != 0 || !strings.Contains(p.stderr.String(), "cannot be written to the cache") {
-		t.Errorf("a read-only cache: %s", p.stderr.String())
+	was := w.read(w.tokenFile("corp"))
+	w.reveals = true
+	command := inMounts(t, `mount --bind home/.aws/sso/cache home/.aws/sso/cache && mount -o remount,ro,bind home/.aws/sso/cache && exec "$@"`)
+	p := w.start(command[0], append(command[1:], brsExec(t), "credentials", "--profile", "corp")...)
+	if p.exit() != 0 || !strings.Contains(p.stderr.String(), "cannot be written to the cache") || portal.Count("CreateToken refresh_token") != 1 {
+		t.Errorf("%s\n%+v", p.stderr.String(), portal.Calls())
+	}
+	if now := w.read(w.tokenFile("corp")); now != was {
+		t.Errorf("the cache was\n%s\nand is\n%s", was, now)
 	}
 }
