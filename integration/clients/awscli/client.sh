@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The AWS CLI, called again and again: every call is a new process, as in a shell
 # script that runs for hours. Prints "ok -" (the CLI does not tell its key id) or
-# "refused CODE" for each call. Ends when standard input does, or after $1 calls.
+# "refused CODE" for each call. Ends when standard input does, or after $1 calls
+# (0: never); between two calls it waits for $2 seconds (default: 0.5).
 set -u
-count=${1:-0}
+count=${1:-0} pause=${2:-0.5}
 done=0
 while :; do
 	case $((done % 2)) in
@@ -19,6 +20,6 @@ while :; do
 	done=$((done + 1))
 	[ "$done" = "$count" ] && exit 0
 	# read gives more than 128 for a time-out, 1 for the end of the input.
-	read -r -t 0.5 _
+	read -r -t "$pause" _
 	[ $? = 1 ] && exit 0
 done
