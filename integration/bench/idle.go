@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,18 +41,21 @@ func (b bench) memory(ctx context.Context, idle duration) error {
 	command := []string{"/bin/sh", "-c", "echo ready; read -r _"}
 	role := []string{b.brsExec, "--role-arn", "arn:aws:iam::123456789012:role/App", "--"}
 	roleEnv := b.environ("AWS_ENDPOINT_URL_STS="+server.URL(), "AWS_ACCESS_KEY_ID="+keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+keys.SecretAccessKey)
-	watched := []struct {
-		name string
-		argv []string
-		env  []string
-	}{
-		{"floor", []string{b.floor}, b.environ()},
-		{"brs-exec, static credentials", []string{b.brsExec, "--quiet", "--"}, b.environ()},
-		{"brs-exec, assumed role", role, roleEnv},
+	type idler struct {
+		wrapper
+		env []string
+	}
+	watched := []idler{
+		{wrapper{"floor", []string{b.floor}}, b.environ()},
+		{wrapper{"brs-exec, static credentials", []string{b.brsExec, "--quiet", "--"}}, b.environ()},
+		{wrapper{"brs-exec, assumed role", role}, roleEnv},
+	}
+	for _, w := range b.peers {
+		watched = append(watched, idler{w, b.environ()})
 	}
 	pids := make([]int, len(watched))
 	for i, w := range watched {
-		h, _, err := start(ctx, append(w.argv, command...), w.env)
+		h, _, err := start(ctx, append(slices.Clone(w.argv), command...), w.env)
 		if err != nil {
 			return fmt.Errorf("%s: %w", w.name, err)
 		}

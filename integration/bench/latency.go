@@ -33,26 +33,11 @@ func (b bench) latency(ctx context.Context, signals int) error {
 		fmt.Print("signal latency: not measured, there is no python3\n\n")
 		return nil
 	}
-	wrappers := []struct {
-		name string
-		argv []string
-	}{
+	wrappers := append([]wrapper{
 		{"bare", nil},
 		{"floor", []string{b.floor}},
 		{"brs-exec", []string{b.brsExec, "--quiet", "--"}},
-	}
-	for _, name := range []string{"tini", "dumb-init"} {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			fmt.Printf("signal latency: %s is not installed and left out\n", name)
-			continue
-		}
-		argv := map[string][]string{"tini": {path, "-s", "--"}, "dumb-init": {path, "-c", "--"}}[name]
-		wrappers = append(wrappers, struct {
-			name string
-			argv []string
-		}{name, argv})
-	}
+	}, b.peers...)
 	fmt.Printf("signal latency, from kill(2) to the command's answer, %d signals each\n", signals)
 	floor := duration(0)
 	for _, w := range wrappers {

@@ -68,7 +68,7 @@ func run(ctx context.Context, pairs int, idle duration) error {
 		return err
 	}
 	fmt.Printf("%s %s/%s, %d processors\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	b := bench{programs: p, dir: dir}
+	b := bench{programs: p, peers: peers(), dir: dir}
 	if err := b.startUp(ctx, pairs); err != nil {
 		return fmt.Errorf("start-up: %w", err)
 	}

@@ -21,7 +21,8 @@ type duration = time.Duration
 // bench is one run: what was built, and a directory to work in.
 type bench struct {
 	programs
-	dir string
+	peers []wrapper
+	dir   string
 }
 
 // environ is what the measured processes run with: static credentials, no files
@@ -47,15 +48,15 @@ func (b bench) startUp(ctx context.Context, pairs int) error {
 		return err
 	}
 	defer held.end()
-	commands := []struct {
-		name string
-		argv []string
-	}{
+	commands := []wrapper{
 		{"true", []string{"/bin/true"}},
 		{"floor true", []string{b.floor, "/bin/true"}},
 		{"brs-exec -- true", []string{b.brsExec, "--quiet", "--", "/bin/true"}},
 		{"brs-exec version", []string{b.brsExec, "version"}},
 		{"brs-exec credentials --run-dir", []string{b.brsExec, "credentials", "--run-dir", runDir}},
+	}
+	for _, w := range b.peers {
+		commands = append(commands, wrapper{w.name + " true", append(slices.Clone(w.argv), "/bin/true")})
 	}
 	times := make([][]duration, len(commands))
 	for round := range pairs + 5 {

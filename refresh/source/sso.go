@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/service/sso"
@@ -82,18 +81,10 @@ func (s *Source) portal(f *found, c *config.SharedConfig) {
 	f.login, f.base, f.ends = profile, p.credentials, p.ends
 }
 
-// config is cfg for the session's region. A redirect is not followed: it would
-// carry the tokens to another server.
+// config is cfg for the session's region.
 func (s ssoSession) config(cfg aws.Config) aws.Config {
 	cfg = cfg.Copy()
 	cfg.Region = s.region
-	if c, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
-		cfg.HTTPClient = &http.Client{
-			Transport:     c.GetTransport(),
-			Timeout:       c.GetTimeout(),
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}
-	}
 	return cfg
 }
 
