@@ -23,13 +23,10 @@ import (
 func signinWorld(t *testing.T, life time.Duration) (*world, *fakesignin.Server) {
 	t.Helper()
 	w := newWorld(t, life)
-	signin, err := fakesignin.Listen(func() fakesignin.Keys {
+	signin := fakesignin.Start(func() fakesignin.Keys {
 		c := w.server.Issue(fakesignin.Session, life)
 		return fakesignin.Keys{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expires}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(signin.Close)
 	w.secrets = signin.Secrets
 	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -29,10 +29,7 @@ func ssoWorld(t *testing.T, life time.Duration, o fakesso.Options) (*world, *fak
 		c := w.server.Issue(fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/ann", account, role), life)
 		return fakesso.Keys{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expires}
 	}
-	portal, err := fakesso.Listen(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	portal := fakesso.Start(o)
 	t.Cleanup(portal.Close)
 	w.secrets = portal.Secrets
 	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

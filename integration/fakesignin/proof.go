@@ -64,7 +64,7 @@ func (s *Server) proof(r *http.Request) (by string, p *problem) {
 	if len(text[2]) != 64 || !ecdsa.Verify(key, sum[:], new(big.Int).SetBytes(text[2][:32]), new(big.Int).SetBytes(text[2][32:])) {
 		return "", invalid("DPoP has a wrong signature")
 	}
-	if body.HTM != r.Method || body.HTU != s.url+r.URL.Path {
+	if body.HTM != r.Method || body.HTU != s.URL()+r.URL.Path {
 		return "", invalid("DPoP is for %s %s", body.HTM, body.HTU)
 	}
 	if time.Since(time.Unix(body.IAT, 0)).Abs() > proofAge {

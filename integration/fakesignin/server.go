@@ -9,7 +9,6 @@
 package fakesignin
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,8 +20,8 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"sync"
@@ -49,10 +48,8 @@ type Call struct {
 
 // Server is one sign-in service. It is safe for concurrent use.
 type Server struct {
-	http   *http.Server
-	url    string
-	served chan struct{}
-	issue  func() Keys
+	http  *httptest.Server
+	issue func() Keys
 
 	mu      sync.Mutex // guards everything below
 	codes   map[string]*code
@@ -66,36 +63,24 @@ type Server struct {
 // code is what the browser brings back.
 type code struct{ redirect, challenge string }
 
-// Listen starts a server on a free loopback port, whose sets are made by issue. Close it
+// Start starts a server on a free loopback port, whose sets are made by issue. Close it
 // after use.
-func Listen(issue func() Keys) (*Server, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	s := &Server{
-		url: "http://" + l.Addr().String(), served: make(chan struct{}), issue: issue,
-		codes: map[string]*code{}, refresh: map[string]string{}, proofs: map[string]bool{},
-	}
-	s.http = &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() {
-		defer close(s.served)
-		s.http.Serve(l)
-	}()
-	return s, nil
+func Start(issue func() Keys) *Server {
+	s := &Server{issue: issue, codes: map[string]*code{}, refresh: map[string]string{}, proofs: map[string]bool{}}
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.http.Start()
+	return s
 }
 
-// Close stops the server, requests in flight included, and waits for it.
+// Close stops the server, and with it the requests in flight.
 func (s *Server) Close() {
+	s.http.CloseClientConnections()
 	s.http.Close()
-	<-s.served
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	s.http.Shutdown(ctx)
 }
 
 // URL is the endpoint.
-func (s *Server) URL() string { return s.url }
+func (s *Server) URL() string { return s.http.URL }
 
 // Login is the entry of the cache that a login writes.
 func (s *Server) Login() string {

@@ -90,7 +90,7 @@ func (s *Server) start(in map[string]any) (any, error) {
 	s.devices[deviceCode] = d
 	return map[string]any{
 		"deviceCode": deviceCode, "userCode": d.user, "expiresIn": 600, "interval": s.opts.Interval,
-		"verificationUri": s.url + "/device", "verificationUriComplete": s.url + "/device?user_code=" + d.user,
+		"verificationUri": s.URL() + "/device", "verificationUriComplete": s.URL() + "/device?user_code=" + d.user,
 	}, nil
 }
 

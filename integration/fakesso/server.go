@@ -10,14 +10,13 @@
 package fakesso
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -53,9 +52,7 @@ type Call struct {
 
 // Server is one portal. It is safe for concurrent use.
 type Server struct {
-	http    *http.Server
-	url     string
-	served  chan struct{}
+	http    *httptest.Server
 	closing chan struct{}
 	opts    Options
 
@@ -91,12 +88,8 @@ type token struct {
 	ends    time.Time
 }
 
-// Listen starts a server on a free loopback port. Close it after use.
-func Listen(o Options) (*Server, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
+// Start starts a server on a free loopback port. Close it after use.
+func Start(o Options) *Server {
 	if o.Token == 0 {
 		o.Token = time.Hour
 	}
@@ -107,30 +100,25 @@ func Listen(o Options) (*Server, error) {
 		o.Interval = 1
 	}
 	s := &Server{
-		url: "http://" + l.Addr().String(), served: make(chan struct{}), closing: make(chan struct{}), opts: o,
+		closing: make(chan struct{}), opts: o,
 		clients: map[string]*client{}, devices: map[string]*device{}, codes: map[string]*code{},
 		tokens: map[string]*token{}, refresh: map[string]*session{},
 	}
-	s.http = &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0)}
-	go func() {
-		defer close(s.served)
-		s.http.Serve(l)
-	}()
-	return s, nil
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.http.Start()
+	return s
 }
 
-// Close stops the server, requests in flight included, and waits for it.
+// Close stops the server, and with it the requests in flight.
 func (s *Server) Close() {
 	close(s.closing)
+	s.http.CloseClientConnections()
 	s.http.Close()
-	<-s.served
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	s.http.Shutdown(ctx)
 }
 
 // URL is the endpoint of both services.
-func (s *Server) URL() string { return s.url }
+func (s *Server) URL() string { return s.http.URL }
 
 // StartURL is what profiles have as sso_start_url. It is a name only, one of AWS's
 // as its CLI insists on; nobody goes there.
