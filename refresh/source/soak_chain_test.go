@@ -161,6 +161,7 @@ func TestSSOLoginSoak(t *testing.T) {
 		})
 		for range 14 * 24 * 60 {
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			if c, _ := d.get(); time.Until(c.Expires) < 20*time.Minute {
 				t.Fatalf("after %d logins: what is held lives for %s", logins, time.Until(c.Expires))
 			}
