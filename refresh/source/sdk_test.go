@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -302,19 +303,21 @@ func TestNothingFound(t *testing.T) {
 	for _, disabled := range []string{"true", "false"} {
 		t.Run(disabled, func(t *testing.T) {
 			conf, _ := isolate(t)
-			dead := httptest.NewServer(nil)
-			dead.Close()
-			setenv(t, "AWS_EC2_METADATA_DISABLED="+disabled, "AWS_EC2_METADATA_SERVICE_ENDPOINT="+dead.URL)
+			setenv(t, "AWS_EC2_METADATA_DISABLED="+disabled, "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://imds.test")
 			write(t, conf, "[default]\nregion = eu-west-1\n[profile prod]\n[profile dev]\n[sso-session s]\n")
-			_, err := mustNew(t, Spec{}).Retrieve(t.Context())
-			e := failure(t, err)
-			if !e.Permanent || !strings.Contains(e.Error(), "no AWS credentials found") || !strings.Contains(e.Hint, "pass --profile NAME") || !strings.HasSuffix(e.Hint, "default, dev, prod") {
-				t.Errorf("error %q, permanent %v, hint %q", e, e.Permanent, e.Hint)
-			}
-			_, err = mustNew(t, Spec{Profile: "prod"}).Retrieve(t.Context())
-			if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), `none in profile "prod"`) {
-				t.Errorf("error %q, permanent %v", e, e.Permanent)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				nobody := serve(t, http.NotFoundHandler())
+				nobody.down.Store(true)
+				_, err := mustNew(t, Spec{limits: limits{dial: nobody.dial}}).Retrieve(t.Context())
+				e := failure(t, err)
+				if !e.Permanent || !strings.Contains(e.Error(), "no AWS credentials found") || !strings.Contains(e.Hint, "pass --profile NAME") || !strings.HasSuffix(e.Hint, "default, dev, prod") {
+					t.Errorf("error %q, permanent %v, hint %q", e, e.Permanent, e.Hint)
+				}
+				_, err = mustNew(t, Spec{Profile: "prod", limits: limits{dial: nobody.dial}}).Retrieve(t.Context())
+				if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), `none in profile "prod"`) {
+					t.Errorf("error %q, permanent %v", e, e.Permanent)
+				}
+			})
 		})
 	}
 }

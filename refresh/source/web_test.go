@@ -163,10 +163,10 @@ func TestNetworkFaults(t *testing.T) {
 	}{
 		{"no answer", func(http.ResponseWriter, call) bool { block(); return true }, "no answer in time from 127.0.0.1", false},
 		{"slow bytes", func(w http.ResponseWriter, _ call) bool {
-			for range 20 {
+			for range 15 { // longer than whole
 				fmt.Fprint(w, " ")
 				w.(http.Flusher).Flush()
-				wait(100 * time.Millisecond)
+				wait(50 * time.Millisecond)
 			}
 			return false
 		}, "no answer in time", false},
