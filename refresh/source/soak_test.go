@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -29,7 +30,13 @@ type pipeNet struct {
 // serve answers all addresses with h, in the bubble of t, until the test ends.
 func serve(t *testing.T, h http.Handler) *pipeNet {
 	n := &pipeNet{conns: make(chan net.Conn), done: make(chan struct{})}
-	srv := &http.Server{Handler: h}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A pipe has no buffer: a client who is answered before all of its request was
+		// read would fail to write the rest of it.
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		h.ServeHTTP(w, r)
+	})}
 	go srv.Serve(n)
 	t.Cleanup(func() { srv.Close() })
 	return n
