@@ -13,10 +13,10 @@ import (
 // detach gives up what only the child needs, see Options.Once. Where it can't,
 // nothing is lost but tidiness.
 func (s *Signals) detach(leaveDir bool) {
-	job.Detach(s.inherited)
 	if leaveDir {
 		_ = unix.Chdir("/")
 	}
+	job.Detach(s.inherited) // last: who reads the end of a pipe may rely on all of it
 }
 
 func inherited() []int { return job.Inherited() }

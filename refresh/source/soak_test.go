@@ -1,14 +1,8 @@
 package source
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"io"
-	"net"
-	"net/http"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,69 +11,6 @@ import (
 
 	"brs-exec/refresh"
 )
-
-// pipeNet is a network in memory, so that servers can be in a synctest bubble:
-// a real socket would keep its clock from advancing.
-type pipeNet struct {
-	down  atomic.Bool // nobody can connect
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-// serve answers all addresses with h, in the bubble of t, until the test ends.
-func serve(t *testing.T, h http.Handler) *pipeNet {
-	n := &pipeNet{conns: make(chan net.Conn), done: make(chan struct{})}
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A pipe has no buffer: a client who is answered before all of its request was
-		// read would fail to write the rest of it.
-		body, _ := io.ReadAll(r.Body)
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		h.ServeHTTP(w, r)
-	})}
-	go srv.Serve(n)
-	t.Cleanup(func() { srv.Close() })
-	return n
-}
-
-func (n *pipeNet) dial(ctx context.Context, _, address string) (net.Conn, error) {
-	if n.down.Load() {
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("network is unreachable")}
-	}
-	here, there := net.Pipe()
-	select {
-	case n.conns <- there:
-		return socket{here}, nil
-	case <-n.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// socket is an end of a pipe whose errors are those of a socket.
-type socket struct{ net.Conn }
-
-// Read implements net.Conn.
-func (s socket) Read(b []byte) (int, error) {
-	n, err := s.Conn.Read(b)
-	if errors.Is(err, io.ErrClosedPipe) {
-		err = net.ErrClosed
-	}
-	return n, err
-}
-
-func (n *pipeNet) Accept() (net.Conn, error) {
-	select {
-	case c := <-n.conns:
-		return c, nil
-	case <-n.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (n *pipeNet) Close() error   { n.once.Do(func() { close(n.done) }); return nil }
-func (n *pipeNet) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
 
 // desk is a delivery that remembers the last set, and how many there were.
 type desk struct {
