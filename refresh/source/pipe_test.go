@@ -27,7 +27,13 @@ type pipeNet struct {
 // serve answers all addresses with h, in the bubble of t, until the test ends.
 func serve(t *testing.T, h http.Handler) *pipeNet {
 	n := &pipeNet{conns: make(chan net.Conn), done: make(chan struct{})}
-	srv := &http.Server{Handler: h}
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// Else the server may answer before it has read the request, and close the
+		// connection under the client who still writes.
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		h.ServeHTTP(w, r)
+	})}
 	go srv.Serve(n)
 	t.Cleanup(func() { srv.Close() })
 	return n
@@ -61,8 +67,8 @@ func (n *pipeNet) Close() error   { n.once.Do(func() { close(n.done) }); return 
 func (n *pipeNet) Addr() net.Addr { return pipeAddr }
 
 // newPipe returns the two ends of a connection in memory. Unlike those of net.Pipe they
-// take what is written before it is read, as a socket does: without that a client cannot
-// be answered early, and two ends of TLS that say goodbye at once wait for each other.
+// take what is written before it is read, as a socket does: else two ends of TLS that say
+// goodbye at once wait for each other.
 func newPipe() (here, there net.Conn) {
 	a, b := newStream(), newStream()
 	return &pipeConn{a, b}, &pipeConn{b, a}
