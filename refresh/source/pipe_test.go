@@ -24,9 +24,11 @@ type pipeNet struct {
 	once  sync.Once
 }
 
+func newPipeNet() *pipeNet { return &pipeNet{conns: make(chan net.Conn), done: make(chan struct{})} }
+
 // serve answers all addresses with h, in the bubble of t, until the test ends.
 func serve(t *testing.T, h http.Handler) *pipeNet {
-	n := &pipeNet{conns: make(chan net.Conn), done: make(chan struct{})}
+	n := newPipeNet()
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// Else the server may answer before it has read the request, and close the
 		// connection under the client who still writes.

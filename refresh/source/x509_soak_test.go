@@ -6,7 +6,6 @@ import (
 	"io"
 	"log"
 	"maps"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -84,7 +83,7 @@ func TestSoakByCertificate(t *testing.T) {
 func soakByCertificate(t *testing.T, kind, dir string) {
 	ca := newAuthority(t, "ca", nil)
 	server := &soakServer{t: t, ca: ca, used: map[string]int{}}
-	network := &pipeNet{conns: make(chan net.Conn), done: make(chan struct{})}
+	network := newPipeNet()
 	own := ca.issue(t, "localhost", ecKey(t), nil)
 	h := &http.Server{Handler: server, ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{own.cert.Raw}, PrivateKey: own.key}},
