@@ -62,10 +62,17 @@ func TestStatus(t *testing.T) {
 	if !strings.Contains(s.Error, "ServiceUnavailable") {
 		t.Errorf("the error is %q, want the server's answer", s.Error)
 	}
-	table := exec.Command(brsExec(t), "status")
-	table.Env = w.environ()
-	out, err := table.Output()
-	if lines := strings.Split(string(out), "\n"); err != nil || len(lines) != 4 || !strings.Contains(lines[1], s.Key) || !strings.Contains(lines[2], "ServiceUnavailable") {
+	table := func(pid ...string) (string, error) {
+		cmd := exec.Command(brsExec(t), append([]string{"status"}, pid...)...)
+		cmd.Env = w.environ()
+		out, err := cmd.Output()
+		return string(out), err
+	}
+	if out, err := table(); err != nil || !strings.Contains(out, s.Key) { // and runs of other tests
+		t.Errorf("%v, printed:\n%s", err, out)
+	}
+	out, err := table(strconv.Itoa(p.cmd.Process.Pid))
+	if lines := strings.Split(out, "\n"); err != nil || len(lines) != 4 || !strings.Contains(lines[1], s.Key) || !strings.Contains(lines[2], "ServiceUnavailable") {
 		t.Errorf("%v, printed:\n%s", err, out)
 	}
 	w.server.SetFaults()
