@@ -37,6 +37,8 @@ type world struct {
 	reveals bool
 	// secrets are those of a server besides, or nil.
 	secrets func() []string
+	// user is who starts everything; nil: whoever runs the tests.
+	user interface{ attributes() *syscall.SysProcAttr }
 	// leaves is set by tests that kill brs-exec before it can tidy up.
 	leaves bool
 }
@@ -45,12 +47,16 @@ type world struct {
 // the environment.
 func newWorld(t *testing.T, life time.Duration) *world {
 	t.Helper()
+	return worldIn(t, t.TempDir(), life)
+}
+
+func worldIn(t *testing.T, dir string, life time.Duration) *world {
+	t.Helper()
 	server, err := fakeaws.Listen(fakeaws.Options{Life: life})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	dir := t.TempDir()
 	w := &world{t: t, server: server, dir: dir, run: filepath.Join(dir, "run")}
 	for _, d := range []string{w.run, w.path("home"), w.path("tmp"), w.path("cover")} {
 		if err := os.Mkdir(d, 0o700); err != nil {
@@ -121,6 +127,9 @@ func (w *world) start(name string, args ...string) *process {
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	// A group of its own: whatever a failed test leaves is ended with it.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if w.user != nil {
+		p.cmd.SysProcAttr = w.user.attributes()
+	}
 	// A child that outlives brs-exec holds the pipes; don't wait for it.
 	p.cmd.WaitDelay = 2 * time.Second
 	stdin, err := p.cmd.StdinPipe()
