@@ -64,9 +64,15 @@ func newWeb(l limits) *web {
 			t.TLSHandshakeTimeout = l.connect
 			t.ResponseHeaderTimeout = l.connect
 			// A few requests an hour: a connection kept for the next one would
-			// only be memory, a timer and two goroutines. HTTP/2 likewise.
+			// only be memory, a timer and two goroutines. HTTP/2 likewise. This is a
+			// copy of the SDK's transport, whose use of HTTP/2 is not copied, but
+			// whose offer of it to servers is.
 			t.DisableKeepAlives = true
-			t.ForceAttemptHTTP2 = false
+			t.Protocols = &http.Protocols{}
+			t.Protocols.SetHTTP1(true)
+			if t.TLSClientConfig != nil {
+				t.TLSClientConfig.NextProtos = nil
+			}
 			t.Proxy = w.notElsewhere(t.Proxy)
 			t.OnProxyConnectResponse = proxyAnswer
 			if l.dial != nil {
