@@ -63,8 +63,13 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 	deliveries, region := []refresh.Delivery{files}, src.Region()
 	var more []string
 	if s.plan.Deliver.Endpoint {
-		// Older SDKs know only the token, and Rust's object_store only the file.
-		server, err := endpoint.Listen(endpoint.Options{Profile: setName, TokenFile: filepath.Join(files.Dir(), "token")})
+		o := endpoint.Options{Profile: setName}
+		if s.plan.Deliver.Files == writer.Auto {
+			// Rust's object_store knows only the file. By itself the endpoint is for commands that cannot
+			// read it (another user, another root), and most SDKs prefer it to the token, and fail.
+			o.TokenFile = filepath.Join(files.Dir(), "token")
+		}
+		server, err := endpoint.Listen(o)
 		if err != nil {
 			return supervisor.Exit{}, err
 		}
@@ -147,19 +152,10 @@ func (v *variables) Deliver(_ context.Context, sets map[string]aws.Credentials) 
 	return nil
 }
 
-// env leaves the expiry out: botocore raises an error when it has come, and by
-// then the command has been started anew.
 func (v *variables) env() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.creds.HasKeys() {
-		return nil
-	}
-	env := []string{"AWS_ACCESS_KEY_ID=" + v.creds.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + v.creds.SecretAccessKey}
-	if v.creds.SessionToken != "" {
-		env = append(env, "AWS_SESSION_TOKEN="+v.creds.SessionToken)
-	}
-	return env
+	return writer.KeyVariables(v.creds)
 }
 
 // lateRegion is for a region that only the instance knows, and that the files

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
 	"brs-exec/refresh"
 	"brs-exec/supervisor"
+	"brs-exec/writer"
 )
 
 // hook runs the command of an exec: reaction, one at a time. It has the
@@ -22,14 +22,9 @@ func (s *session) hook(ctx context.Context, argv []string, e refresh.Event) {
 }
 
 // sourceHook runs the command of --on-source-ending, which tells a person. Without
-// the keys that --deliver env puts into the command's environment: what sends
-// messages has no need of them.
+// keys and the endpoint's token: what sends messages has no need of them.
 func (s *session) sourceHook(ctx context.Context, event, what, hint string, ends time.Time) {
-	env := slices.DeleteFunc(s.environ(), func(kv string) bool {
-		name, _, _ := strings.Cut(kv, "=")
-		return name == "AWS_ACCESS_KEY_ID" || name == "AWS_SECRET_ACCESS_KEY" || name == "AWS_SESSION_TOKEN"
-	})
-	env = append(env, "BRS_EVENT="+event, "BRS_PROFILE="+s.profile, "BRS_SOURCE="+oneLine(what), "BRS_HINT="+oneLine(hint))
+	env := append(writer.WithoutSecrets(s.environ()), "BRS_EVENT="+event, "BRS_PROFILE="+s.profile, "BRS_SOURCE="+oneLine(what), "BRS_HINT="+oneLine(hint))
 	if !ends.IsZero() {
 		env = append(env, "BRS_EXPIRES="+ends.UTC().Format(time.RFC3339))
 	}

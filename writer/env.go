@@ -5,22 +5,35 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// scrub are the variables that would win over, or mix with, what we deliver:
-// keys in every spelling that some SDK reads, the web identity and role
-// variables, and the addresses of other credential servers.
-var scrub = []string{
-	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
-	"AWS_ACCESS_KEY", "AWS_SECRET_KEY",
-	"AMAZON_ACCESS_KEY_ID", "AMAZON_SECRET_ACCESS_KEY", "AMAZON_SESSION_TOKEN",
-	"AWSACCESSKEYID", "AWSSECRETACCESSKEY", "AWSSESSIONTOKEN",
-	"AWS_CREDENTIAL_EXPIRATION",
-	"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME",
+// keyVariables are the spellings of a set in the environment: of the key's id,
+// of its secret, and of the token. Most programs read the first of each, boto 2
+// wants the token as AWS_SECURITY_TOKEN, and s3fs has spellings of its own.
+var keyVariables = [3][]string{
+	{"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AMAZON_ACCESS_KEY_ID", "AWSACCESSKEYID"},
+	{"AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY", "AMAZON_SECRET_ACCESS_KEY", "AWSSECRETACCESSKEY"},
+	{"AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AMAZON_SESSION_TOKEN", "AWSSESSIONTOKEN"},
+}
+
+// containerVariables lead to a container credentials endpoint.
+var containerVariables = []string{
 	"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 	"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-	"AWS_CREDENTIAL_FILE", "BOTO_CONFIG", "AWS_VAULT",
 }
+
+// secrets are the variables that hold credentials, or what a server gives
+// them for.
+var secrets = slices.Concat(keyVariables[0], keyVariables[1], keyVariables[2], containerVariables)
+
+// scrub are the variables that would win over, or mix with, what we deliver.
+var scrub = append([]string{
+	"AWS_CREDENTIAL_EXPIRATION",
+	"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME",
+	"AWS_CREDENTIAL_FILE", "BOTO_CONFIG", "AWS_VAULT",
+}, secrets...)
 
 // scrubIMDS tell where the metadata service is; they matter only as long as it
 // is not to be used.
@@ -32,17 +45,23 @@ var scrubProfile = []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}
 
 const scrubPrefix = "AWS_SSO"
 
+// ownPrefix is that of our own settings. A brs-exec that the child starts would
+// take them for its own, and assume the role a second time.
+const ownPrefix = "BRS_EXEC_"
+
 var proxyVariables = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"}
 
 // Env returns the environment for a child whose environment would be base, and
 // the names of the variables that were taken out of it because they would
-// shadow the delivered credentials. Entries of more (KEY=VALUE: other channels
+// shadow the delivered credentials. Our own settings are taken out as well, and
+// not named. Entries of more (KEY=VALUE: other channels
 // add their variables so) are set whatever their names. Everything else keeps
 // its bytes and its place, also entries that are no KEY=VALUE at all; of a
 // variable that is set here and was there several times, the first place is
 // kept.
 func (p *Private) Env(base []string, more ...string) (env, scrubbed []string) {
 	e := environ{fold: runtime.GOOS == "windows", list: slices.Clone(base)}
+	e.remove(func(name string) bool { return strings.HasPrefix(canonical(name, e.fold), ownPrefix) })
 	scrubbed = e.remove(func(name string) bool { return p.scrubs(name, e.fold) })
 	for _, kv := range p.variables() {
 		e.set(kv[0], kv[1])
@@ -84,12 +103,38 @@ func (p *Private) variables() [][2]string {
 }
 
 func (p *Private) scrubs(name string, fold bool) bool {
-	if fold {
-		name = strings.ToUpper(name)
-	}
+	name = canonical(name, fold)
 	return slices.Contains(scrub, name) || strings.HasPrefix(name, scrubPrefix) ||
 		!p.opt.KeepIMDS && slices.Contains(scrubIMDS, name) ||
 		!p.opt.Mode.byProcess() && slices.Contains(scrubProfile, name)
+}
+
+// KeyVariables returns the set as the environment of a program that reads nothing
+// else, in every spelling. The expiry is left out: botocore raises an error when
+// it has come.
+func KeyVariables(c aws.Credentials) (env []string) {
+	for i, value := range []string{c.AccessKeyID, c.SecretAccessKey, c.SessionToken} {
+		for _, name := range keyVariables[i] {
+			if value != "" {
+				env = append(env, name+"="+value)
+			}
+		}
+	}
+	return env
+}
+
+// WithoutSecrets returns env without keys and without the token of an endpoint.
+func WithoutSecrets(env []string) []string {
+	e := environ{fold: runtime.GOOS == "windows", list: slices.Clone(env)}
+	e.remove(func(name string) bool { return slices.Contains(secrets, canonical(name, e.fold)) })
+	return e.list
+}
+
+func canonical(name string, fold bool) string {
+	if fold {
+		return strings.ToUpper(name)
+	}
+	return name
 }
 
 // environ is a list of KEY=VALUE. On Windows names differ only by more than

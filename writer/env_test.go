@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -47,6 +48,8 @@ func TestEnv(t *testing.T) {
 			want: "HTTP_PROXY=http://p " + files + " " + noIMDS + " NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost A=b", scrubbed: "AWS_PROFILE"},
 		{name: "places, odd entries and bytes", base: []string{"B=1", "", "odd", "=x", "AWS_PROFILE=a", "AWS_SECRET_ACCESS_KEY=s", "B=2", "C=\xff=", "AWS_PROFILE=b", "AWS_SECRET_ACCESS_KEY=t", "aws_profile=c"},
 			want: "B=1  odd =x AWS_PROFILE=prod B=2 C=\xff= aws_profile=c AWS_DEFAULT_PROFILE=prod " + files + " " + noIMDS, scrubbed: "AWS_SECRET_ACCESS_KEY"},
+		{name: "our own settings", base: []string{"BRS_EXEC_ROLE_ARN=a", "BRS_EXEC=b", "XBRS_EXEC_A=c", "BRS_EXEC_=d"},
+			want: "BRS_EXEC=b XBRS_EXEC_A=c " + selects + " " + files + " " + noIMDS},
 		{name: "similar names stay", base: []string{"AWS_ROLE_ARNS=a", "XAWS_SSO=b", "AWS_ENDPOINT_URL=c", "AWS_CA_BUNDLE=d", "AWS_MAX_ATTEMPTS=e", "AWS_USE_FIPS_ENDPOINT=f", "AWS_STS_REGIONAL_ENDPOINTS=g"},
 			want: "AWS_ROLE_ARNS=a XAWS_SSO=b AWS_ENDPOINT_URL=c AWS_CA_BUNDLE=d AWS_MAX_ATTEMPTS=e AWS_USE_FIPS_ENDPOINT=f AWS_STS_REGIONAL_ENDPOINTS=g " + selects + " " + files + " " + noIMDS},
 		{name: "additions are never scrubbed", base: []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://old", "AWS_CONTAINER_AUTHORIZATION_TOKEN=old"}, more: []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:1/a=b"},
@@ -134,5 +137,29 @@ func TestEnvironFoldsCase(t *testing.T) {
 	}
 	if !private(Options{}).scrubs("Aws_Role_Arn", true) || private(Options{}).scrubs("Aws_Role_Arn", false) {
 		t.Error("names in another case are scrubbed where they are the same, and only there")
+	}
+}
+
+func TestKeyVariables(t *testing.T) {
+	set := aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret", SessionToken: "token"}
+	const longTerm = "AWS_ACCESS_KEY_ID=id AWS_ACCESS_KEY=id AMAZON_ACCESS_KEY_ID=id AWSACCESSKEYID=id" +
+		" AWS_SECRET_ACCESS_KEY=secret AWS_SECRET_KEY=secret AMAZON_SECRET_ACCESS_KEY=secret AWSSECRETACCESSKEY=secret"
+	const session = longTerm + " AWS_SESSION_TOKEN=token AWS_SECURITY_TOKEN=token AMAZON_SESSION_TOKEN=token AWSSESSIONTOKEN=token"
+	env := KeyVariables(set)
+	if diff := cmp.Diff(session, strings.Join(env, " ")); diff != "" {
+		t.Errorf("a session (-want +got):\n%s", diff)
+	}
+	if left := WithoutSecrets(append(env, "A=b")); !slices.Equal(left, []string{"A=b"}) {
+		t.Errorf("WithoutSecrets leaves %q", left)
+	}
+	if _, scrubbed := private(Options{}).Env(env); len(scrubbed) != len(env) {
+		t.Errorf("%d variables were set, %q scrubbed", len(env), scrubbed)
+	}
+	set.SessionToken = ""
+	if diff := cmp.Diff(longTerm, strings.Join(KeyVariables(set), " ")); diff != "" {
+		t.Errorf("long-term keys (-want +got):\n%s", diff)
+	}
+	if env := KeyVariables(aws.Credentials{}); env != nil {
+		t.Errorf("no set: %q", env)
 	}
 }

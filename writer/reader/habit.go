@@ -106,7 +106,7 @@ func habits(id string) []habit {
 	case "rust":
 		return []habit{{cells: "ppFei", tried: "0", shell: true}}
 	case "object_store":
-		return []habit{{cells: "e--ei", tried: "0", why: "it knows no files, and of the endpoint only the token file"}}
+		return []habit{{cells: "e---i", tried: "0", why: "it knows no files, and needs the endpoint with its token file, which only auto gives"}}
 	case "crt":
 		return []habit{{cells: "ppfei", tried: "0", shell: true, why: "file: it reads it again every 15 minutes"}}
 	case "cpp":

@@ -1,0 +1,101 @@
+//go:build unix
+
+package integration
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"brs-exec/integration/fakeaws"
+)
+
+// unreadable starts a command with the run directories out of its sight, as in
+// another root, another user's or a foreign container's.
+func (w *world) unreadable(command ...string) []string {
+	w.t.Helper()
+	return append(inMounts(w.t, `mount -t tmpfs none `+w.run+` && exec "$@"`), command...)
+}
+
+// TestEndpointWithoutFiles: --deliver endpoint needs nothing but the environment.
+func TestEndpointWithoutFiles(t *testing.T) {
+	t.Parallel()
+	goV2, err := buildGoV2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, client := range map[string][]string{
+		"botocore": {program(t, "python"), source("boto3", "client.py"), "2"},
+		"gov2":     {goV2, "2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Hour)
+			p := w.brsExec(append([]string{"--role-arn", roleARN, "--deliver", "endpoint", "--"}, w.unreadable(client...)...)...)
+			if code := p.exitWithin(4 * patience); code != 0 {
+				t.Fatalf("exit code %d\n%s", code, p.stderr.String())
+			}
+			for _, line := range p.stdout.lines() {
+				if !strings.HasPrefix(line, "ok ASIA") {
+					t.Errorf("the command printed %q, want accepted calls", line)
+				}
+			}
+		})
+	}
+}
+
+// TestTokenFile: the endpoint's token is in a file only where Rust's object_store,
+// which knows nothing else, is to be served.
+func TestTokenFile(t *testing.T) {
+	t.Parallel()
+	for deliver, want := range map[string]string{"auto": "token: ok", "endpoint": "no file"} {
+		w := newWorld(t, time.Hour)
+		p := w.brsExec("--role-arn", roleARN, "--deliver", deliver, "--", "sh", "-c", `
+			test -n "$AWS_CONTAINER_AUTHORIZATION_TOKEN" || exit 1
+			if test "${AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE+set}"; then
+				test "$(cat "$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")" = "$AWS_CONTAINER_AUTHORIZATION_TOKEN" && echo token: ok
+			elif test -e "$(dirname "$AWS_CONFIG_FILE")/token"; then echo a file without a variable
+			else echo no file; fi`)
+		if code := p.exit(); code != 0 || strings.TrimSpace(p.stdout.String()) != want {
+			t.Errorf("--deliver %s: exit code %d, %q, want %q", deliver, code, p.stdout.String(), want)
+		}
+	}
+}
+
+// TestNestedRun: a brs-exec that the command starts has settings of its own, and
+// does not assume the role that the outer one was told to assume.
+func TestNestedRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	w.env["BRS_EXEC_ROLE_ARN"], w.env["BRS_EXEC_LOG_LEVEL"] = roleARN, "info"
+	p := w.brsExec("--", "env", "-u", "AWS_PROFILE", brsExec(t), "--", "sh", "-c", "env | grep ^BRS_EXEC_; true")
+	if code := p.exit(); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, p.stderr.String())
+	}
+	assumed := slices.DeleteFunc(w.server.Calls(), func(c fakeaws.Call) bool { return c.Action != "AssumeRole" })
+	if len(assumed) != 1 {
+		t.Errorf("the role was assumed %d times, want once: %v", len(assumed), assumed)
+	}
+	if out := p.stdout.String(); out != "" {
+		t.Errorf("the command has the variables %s", out)
+	}
+	if strings.Contains(p.stderr.String(), "BRS_EXEC_") {
+		t.Errorf("they are said to be taken out:\n%s", p.stderr.String())
+	}
+}
+
+// TestEnvSpellings: under env a program finds the set in whatever spelling it reads.
+func TestEnvSpellings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	p := w.brsExec("--role-arn", roleARN, "--deliver", "env", "--on-refresh", "restart", "--", "sh", "-c", `
+		set -u # boto 2 reads the token from AWS_SECURITY_TOKEN, old s3fs keys from AWSACCESSKEYID
+		for id in "$AWS_ACCESS_KEY" "$AMAZON_ACCESS_KEY_ID" "$AWSACCESSKEYID"; do test "$id" = "$AWS_ACCESS_KEY_ID" || exit 1; done
+		for secret in "$AWS_SECRET_KEY" "$AMAZON_SECRET_ACCESS_KEY" "$AWSSECRETACCESSKEY"; do test "$secret" = "$AWS_SECRET_ACCESS_KEY" || exit 2; done
+		for token in "$AWS_SECURITY_TOKEN" "$AMAZON_SESSION_TOKEN" "$AWSSESSIONTOKEN"; do test "$token" = "$AWS_SESSION_TOKEN" || exit 3; done
+		test -n "$AWS_SESSION_TOKEN" && test -z "${AWS_CREDENTIAL_EXPIRATION-}"`)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d, want 0\n%s", code, p.stderr.String())
+	}
+}
