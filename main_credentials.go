@@ -92,7 +92,7 @@ func (p *program) held(dir string) error {
 func (p *program) once(pl *plan.Plan, log *slog.Logger) (aws.Credentials, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	pl.Source.Names = names(nil)
+	pl.Source.Names = names([]string{"credentials"})
 	pl.Source.Stderr, pl.Source.Prompt = p.stderr, prompt()
 	src, err := source.New(ctx, pl.Source)
 	if err != nil {

@@ -69,9 +69,7 @@ func (p *program) session(c *cli.Context) (*session, error) {
 	if err := cmp.Or(findHook("on-refresh", pl.OnRefresh), findHook("on-source-ending", pl.OnSourceEnding)); err != nil {
 		return nil, from.explain(err)
 	}
-	if len(pl.Source.Roles) > 0 || pl.Source.RolesAnywhere != nil || len(pl.Source.Else) > 0 {
-		pl.Source.Names = names(p.argv)
-	}
+	pl.Source.Names = names(p.argv)
 	pl.Source.Stderr, pl.Source.Prompt = p.stderr, prompt()
 	if p.signals == nil {
 		p.signals = supervisor.Hold()
