@@ -73,14 +73,16 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		if err != nil {
 			return supervisor.Exit{}, err
 		}
-		deliveries, s.services, more = append(deliveries, server), append(s.services, server.Run), server.Env()
+		deliveries, more = append(deliveries, server), server.Env()
+		s.serve("the endpoint", server.Run)
 	}
 	if s.plan.Deliver.IMDS {
 		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: region, AllowV1: s.plan.Deliver.V1})
 		if err != nil {
 			return supervisor.Exit{}, err
 		}
-		deliveries, s.services = append(deliveries, server), append(s.services, server.Run)
+		deliveries = append(deliveries, server)
+		s.serve("the instance metadata service", server.Run)
 		more = append(server.Env(), "AWS_EC2_METADATA_DISABLED=false")
 	}
 	if s.plan.Shared.Path != "" {
@@ -88,7 +90,8 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		if err != nil {
 			return supervisor.Exit{}, err
 		}
-		deliveries, s.services = append(deliveries, shared), append(s.services, shared.Run)
+		deliveries = append(deliveries, shared)
+		s.serve("the watch of the credentials file", shared.Run)
 		defer func() {
 			if err := shared.Close(); err != nil {
 				s.log.Warn("the credentials file is not as it should be left", "err", err)
@@ -109,8 +112,8 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		s.log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
 	}
 	s.profile = files.Profile()
-	s.record = newRecorder(s.plan.Argv[0], src.Describe(), files)
-	s.services = append(s.services, s.record.run)
+	s.record = newRecorder(s.plan.Argv[0], src.Describe(), files.WriteStatus)
+	s.serve("the status record", s.record.run)
 	deliveries = append(deliveries, s.watchReaders(files, deliveries)...)
 	return s.supervise(ctx, src, deliveries)
 }

@@ -77,8 +77,8 @@ func (p *program) demo(c *cli.Context) error {
 	}
 	pointAt(server)
 	s.plan.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: names(p.argv), Stderr: p.stderr}
-	s.watch = show.event
-	s.services = append(s.services, server.Run)
+	s.observers = append(s.observers, observer{"the demo", func(e refresh.Event, _ bool) { show.event(e) }})
+	s.serve("the simulated STS", server.Run)
 	show.say("a simulated STS on %s gives credentials that live %v; it is no AWS", server.URL(), demoLife)
 	s.after = func(code int) {
 		if own && code == 0 {

@@ -92,7 +92,7 @@ func (e *ending) event(k refresh.Kind) {
 func (s *session) sourceEnds(ctx context.Context, end source.Ending) {
 	s.log.Error("the source ends, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
 	if s.plan.OnSourceEnding.Act == plan.Exec {
-		s.hooks.Go(func() {
+		s.goHook(func() {
 			s.sourceHook(ctx, "source-ending", end.What, end.Hint, end.At)
 		})
 	}
@@ -109,5 +109,5 @@ func (s *session) refused(ctx context.Context, e refresh.Event) {
 	if errors.As(e.Err, &source) {
 		hint = source.Hint
 	}
-	s.hooks.Go(func() { s.sourceHook(ctx, "source-ended", e.Err.Error(), hint, e.Expires) })
+	s.goHook(func() { s.sourceHook(ctx, "source-ended", e.Err.Error(), hint, e.Expires) })
 }

@@ -11,6 +11,11 @@ import (
 	"brs-exec/writer"
 )
 
+// goHook runs a hook beside everything else; the run's end waits for it.
+func (s *session) goHook(f func()) {
+	s.hooks.Go(func() { s.guard.Do("a hook", f) })
+}
+
 // hook runs the command of an exec: reaction, one at a time. It has the
 // command's environment, and so finds the credentials where the command does.
 func (s *session) hook(ctx context.Context, argv []string, e refresh.Event) {

@@ -11,7 +11,6 @@ import (
 	"brs-exec/refresh"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
-	"brs-exec/writer"
 )
 
 // record is what `brs-exec status` tells of one run. It holds no secret.
@@ -42,15 +41,15 @@ const recordAfter = time.Second
 
 // recorder keeps the record of this run where Runs finds it.
 type recorder struct {
-	files *writer.Private
+	write func(text []byte) error
 	mu    sync.Mutex // guards r
 	r     record
 	dirty chan struct{} // has one when r is not what was written
 }
 
-func newRecorder(command, source string, files *writer.Private) *recorder {
+func newRecorder(command, source string, write func(text []byte) error) *recorder {
 	return &recorder{
-		files: files, dirty: make(chan struct{}, 1),
+		write: write, dirty: make(chan struct{}, 1),
 		r: record{PID: os.Getpid(), Command: filepath.Base(command), Source: source},
 	}
 }
@@ -89,7 +88,7 @@ func (k *recorder) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_ = k.files.WriteStatus(append(text, '\n'))
+		_ = k.write(append(text, '\n'))
 	}
 }
 

@@ -13,12 +13,15 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/urfave/cli/v2"
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
+	"brs-exec/refresh/run"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/writer/stale"
@@ -29,12 +32,13 @@ type session struct {
 	*program
 	plan     *plan.Plan
 	log      *slog.Logger
-	watch    func(refresh.Event)           // besides the log; for the demo
-	services []func(context.Context) error // run as long as the command; for the demo
-	after    func(code int)                // told the exit code, before it is passed on; for the demo
+	services []run.Service  // run as long as the command, each on its own
+	after    func(code int) // told the exit code, before it is passed on; for the demo
+	newChild func(supervisor.Options, *supervisor.Signals) (child, error)
 
-	child     *supervisor.Supervisor
+	child     child
 	end       context.CancelCauseFunc
+	observers []observer      // of the engine
 	delivered bool            // the first set; of the engine's goroutine
 	environ   func() []string // of the command, once there are credentials
 	systemd   *systemd
@@ -45,12 +49,50 @@ type session struct {
 	readers   *stale.Watch // nil: not watched
 	record    *recorder
 	ending    *ending
+	guard     run.Guard
+	engine    atomic.Pointer[refresh.Engine]
 	hooks     sync.WaitGroup
 	hookTurn  sync.Mutex // one at a time
 }
 
-// errExpired is why a command is stopped by --on-expiry=stop.
-var errExpired = errors.New("the credentials have ended")
+// child runs the command: a [supervisor.Supervisor], but for tests.
+type child interface {
+	Run(ctx context.Context, ready <-chan struct{}) (supervisor.Exit, error)
+	Signal(sig syscall.Signal, evenIfUnhandled bool) error
+	Restart() error
+}
+
+func newChild(o supervisor.Options, signals *supervisor.Signals) (child, error) {
+	return supervisor.New(o, signals)
+}
+
+// asked is what is asked for credentials: a [source.Source], but for tests.
+type asked interface {
+	aws.CredentialsProvider
+	refresh.Skewer
+	refresh.Watcher
+	Ends() (source.Ending, bool)
+	Notes() []string
+	Describe() string
+}
+
+// observer follows the engine, in whose goroutine it is called. The order of the
+// observers is not of importance to any of them.
+type observer struct {
+	name string
+
+	// see is told whether this is before the first set, or about that.
+	see func(e refresh.Event, first bool)
+}
+
+var (
+	// errExpired is why a command is stopped by --on-expiry=stop.
+	errExpired = errors.New("the credentials have ended")
+
+	// errNoStart is why the supervisor has nothing to start. Why that is, is the
+	// engine's error.
+	errNoStart = errors.New("no credentials to start with")
+)
 
 // session reads the settings of c, whatever they come from.
 func (p *program) session(c *cli.Context) (*session, error) {
@@ -84,7 +126,15 @@ func (p *program) session(c *cli.Context) (*session, error) {
 			return nil, err
 		}
 	}
-	return &session{program: p, plan: pl, log: log}, nil
+	return newSession(p, pl, log), nil
+}
+
+func newSession(p *program, pl *plan.Plan, log *slog.Logger) *session {
+	s := &session{program: p, plan: pl, log: log, newChild: newChild}
+	s.guard.Tell = func(name string, err error) {
+		log.Error("a part of brs-exec has failed; the command goes on", "part", name, "err", err)
+	}
+	return s
 }
 
 // findHook complains about a hook that is not there, as long as someone reads it.
@@ -163,73 +213,136 @@ func (s *session) run() (int, error) {
 }
 
 // supervise runs the command and, as long as it lives, the engine.
-func (s *session) supervise(ctx context.Context, src *source.Source, deliveries []refresh.Delivery) (exit supervisor.Exit, err error) {
+func (s *session) supervise(ctx context.Context, src asked, deliveries []refresh.Delivery) (exit supervisor.Exit, err error) {
 	o := s.plan.Child
 	o.Argv, o.Environ, o.Notify = s.plan.Argv, s.environ, s.childEvent
 	from, dir := refresh.Profile{Name: setName, Source: src}, s.workingDir()
 	if o.LeaveDir = o.Once && dir != ""; o.LeaveDir {
-		from.Source = &sourceInDir{Source: src, dir: dir, left: &s.started}
+		from.Source = &sourceInDir{asked: src, dir: dir, left: &s.started}
 	}
 	if s.systemd, err = s.newSystemd(); err != nil {
 		return exit, err
 	}
-	if s.child, err = supervisor.New(o, s.signals); err != nil {
+	if s.child, err = s.newChild(o, s.signals); err != nil {
 		return exit, err
 	}
+	s.observe(ctx, src)
+	engine := refresh.Options{
+		Profiles:     []refresh.Profile{from},
+		Deliveries:   deliveries,
+		Policy:       refresh.Policy{Before: s.plan.RefreshBefore},
+		MinTTL:       s.plan.MinTTL,
+		StartTimeout: s.plan.StartTimeout,
+		Notify:       s.notify,
+	}
+	first := refresh.New(engine)
+	s.engine.Store(first)
+	s.serve("systemd's watchdog", s.watchdog)
+	s.serve("the watch for the end of the source", s.ending.run)
+	var running sync.WaitGroup
+	for _, service := range s.services {
+		running.Go(func() { s.keep(ctx, service) })
+	}
+	var noStart error
+	running.Go(func() {
+		if noStart = s.keepFresh(ctx, engine, first); noStart != nil {
+			s.end(errNoStart)
+		}
+	})
+	exit, err = s.child.Run(ctx, first.Ready())
+	s.end(nil)
+	running.Wait()
+	s.hooks.Wait()
+	if noStart != nil {
+		return exit, noStart
+	}
+	return exit, err
+}
+
+// serve has f run as long as the command does. name is what people know it by.
+func (s *session) serve(name string, f func(context.Context) error) {
+	s.services = append(s.services, run.Service{Name: name, Run: f})
+}
+
+// keep runs a service. That one fails is no reason to stop the command.
+func (s *session) keep(ctx context.Context, service run.Service) {
+	run.Keep(ctx, service, func(err error, again time.Duration, news bool) {
+		level := slog.LevelDebug
+		if news {
+			level = slog.LevelError
+		}
+		s.log.Log(ctx, level, "a part of brs-exec has failed; the command goes on, and the part is started again",
+			"part", service.Name, "err", err, "after", again)
+	})
+}
+
+// keepFresh runs the engine. It returns an error if there is no set to start the
+// command with. After that only a bug can end the engine, and another one takes
+// over: the command has all the time that its set has left.
+func (s *session) keepFresh(ctx context.Context, o refresh.Options, first *refresh.Engine) (noStart error) {
+	next := first
+	s.keep(ctx, run.Service{Name: "the refreshing of credentials", Run: func(ctx context.Context) error {
+		engine := next
+		next = refresh.New(o) // each runs once
+		s.engine.Store(engine)
+		err := refresh.Protect(func() error { return engine.Run(ctx) })
+		select {
+		case <-first.Ready():
+			return err
+		default:
+			noStart = err
+			return nil
+		}
+	}})
+	return noStart
+}
+
+// observe lists what follows the engine.
+func (s *session) observe(ctx context.Context, src asked) {
 	ends := func() (source.Ending, bool) {
 		end, known := src.Ends()
 		s.record.ending(end, known)
 		return end, known
 	}
 	s.ending = newEnding(ends, s.plan.EndingBefore, func(end source.Ending) { s.sourceEnds(ctx, end) })
-	engine := refresh.New(refresh.Options{
-		Profiles:     []refresh.Profile{from},
-		Deliveries:   deliveries,
-		Policy:       refresh.Policy{Before: s.plan.RefreshBefore},
-		MinTTL:       s.plan.MinTTL,
-		StartTimeout: s.plan.StartTimeout,
-		Notify:       func(e refresh.Event) { s.notify(ctx, src, e) },
-	})
-	var running sync.WaitGroup
-	watchdog := func(ctx context.Context) error { return s.systemd.watchdog(ctx, engine) }
-	for _, service := range append(s.services, engine.Run, watchdog, s.ending.run) {
-		running.Go(func() {
-			if err := service(ctx); err != nil {
-				s.end(err)
+	s.observers = append([]observer{
+		{"the source's notes", func(refresh.Event, bool) {
+			for _, note := range src.Notes() {
+				s.log.Warn(note)
 			}
-		})
-	}
-	exit, err = s.child.Run(ctx, engine.Ready())
-	s.end(nil)
-	running.Wait()
-	s.hooks.Wait()
-	return exit, err
+		}},
+		{"the log", func(e refresh.Event, first bool) { report(s.log, e, !first) }},
+		{"the watch for stale readers", func(e refresh.Event, _ bool) { s.tellReaders(e.Kind) }},
+		{"systemd's status", s.systemd.event},
+		{"the status record", func(e refresh.Event, first bool) {
+			if e.Kind == refresh.Refreshed {
+				s.record.from(src.Describe())
+			}
+			s.record.engine(e, first)
+		}},
+		{"the watch for the end of the source", func(e refresh.Event, _ bool) { s.ending.event(e.Kind) }},
+		{"the reactions", func(e refresh.Event, first bool) { s.reactions(ctx, e, first) }},
+	}, s.observers...)
 }
 
-// notify follows an event of the engine, in whose goroutine it runs.
-func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Event) {
-	for _, note := range src.Notes() {
-		s.log.Warn(note)
+// notify tells all observers of an event of the engine, in whose goroutine it runs.
+func (s *session) notify(e refresh.Event) {
+	first := !s.delivered
+	for _, o := range s.observers {
+		s.guard.Do(o.name, func() { o.see(e, first) })
 	}
-	report(s.log, e, s.delivered)
-	s.tellReaders(e.Kind)
-	s.systemd.event(e)
-	if e.Kind == refresh.Refreshed {
-		s.record.from(src.Describe())
-	}
-	s.record.engine(e, !s.delivered)
-	s.ending.event(e.Kind)
-	if s.watch != nil {
-		s.watch(e)
-	}
+	s.delivered = s.delivered || e.Kind == refresh.Refreshed
+}
+
+// reactions does what the flags ask for at an event.
+func (s *session) reactions(ctx context.Context, e refresh.Event, first bool) {
 	switch e.Kind {
 	case refresh.Refreshed:
-		if s.delivered { // not the set that the command starts with
+		if !first { // not the set that the command starts with
 			s.react(ctx, s.plan.OnRefresh, e)
 		}
-		s.delivered = true
 	case refresh.Failed:
-		if e.Permanent && e.First && s.delivered {
+		if e.Permanent && e.First && !first {
 			s.refused(ctx, e)
 		}
 	case refresh.Expired:
@@ -237,13 +350,29 @@ func (s *session) notify(ctx context.Context, src *source.Source, e refresh.Even
 	}
 }
 
-// childEvent logs what happens to the command besides its one start and end.
+// childEvent tells who has to know what happens to the command.
 func (s *session) childEvent(e supervisor.Event) {
+	for _, o := range []struct {
+		name string
+		see  func(supervisor.Event)
+	}{
+		{"the watch for stale readers", s.tellRestart},
+		{"systemd's status", s.systemd.child},
+		{"the status record", s.record.child},
+		{"the log", s.logChild},
+	} {
+		s.guard.Do(o.name, func() { o.see(e) })
+	}
+}
+
+func (s *session) tellRestart(e supervisor.Event) {
 	if e.Kind == supervisor.Ended && e.Again && s.readers != nil {
 		s.readers.Restarted()
 	}
-	s.systemd.child(e)
-	s.record.child(e)
+}
+
+// logChild logs what happens to the command besides its one start and end.
+func (s *session) logChild(e supervisor.Event) {
 	switch {
 	case e.Kind == supervisor.Stopping:
 		s.stopping = true
@@ -273,7 +402,7 @@ func (s *session) workingDir() string {
 // file system of that directory can be unmounted. Nothing else here uses
 // relative paths.
 type sourceInDir struct {
-	*source.Source
+	asked
 	dir  string
 	left *atomic.Bool // we are in /
 }
@@ -282,7 +411,7 @@ func (s *sourceInDir) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if s.left.Load() && os.Chdir(s.dir) == nil {
 		defer os.Chdir("/")
 	}
-	return s.Source.Retrieve(ctx)
+	return s.asked.Retrieve(ctx)
 }
 
 // react does what --on-refresh and --on-expiry ask for.
@@ -300,6 +429,6 @@ func (s *session) react(ctx context.Context, r plan.Reaction, e refresh.Event) {
 			s.log.Warn("the command cannot be started again", "err", err)
 		}
 	case plan.Exec:
-		s.hooks.Go(func() { s.hook(ctx, r.Argv, e) })
+		s.goHook(func() { s.hook(ctx, r.Argv, e) })
 	}
 }

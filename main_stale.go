@@ -45,7 +45,8 @@ func (s *session) watchReaders(files *writer.Private, deliveries []refresh.Deliv
 		return r
 	}
 	s.readers = stale.New(stale.Options{Set: setName, Reads: reads, Notify: s.stale})
-	s.services = append(s.services, s.readers.Run, func(ctx context.Context) error { return s.watchFiles(ctx, files) })
+	s.serve("the watch for stale readers", s.readers.Run)
+	s.serve("the watch of who reads the files", func(ctx context.Context) error { return s.watchFiles(ctx, files) })
 	return []refresh.Delivery{s.readers}
 }
 

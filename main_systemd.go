@@ -25,10 +25,10 @@ func (s *session) newSystemd() (*systemd, error) {
 }
 
 // event follows the engine, in its goroutine.
-func (d *systemd) event(e refresh.Event) {
+func (d *systemd) event(e refresh.Event, first bool) {
 	switch e.Kind {
 	case refresh.Refreshed:
-		if d.session.delivered {
+		if !first {
 			d.say(d.Reloading())
 			d.say(d.Ready())
 		}
@@ -58,7 +58,8 @@ func (d *systemd) child(e supervisor.Event) {
 }
 
 // watchdog tells that we are alive as long as the engine makes progress.
-func (d *systemd) watchdog(ctx context.Context, engine *refresh.Engine) error {
+func (s *session) watchdog(ctx context.Context) error {
+	d := s.systemd
 	every := d.WatchdogInterval()
 	if every == 0 {
 		return nil
@@ -67,7 +68,7 @@ func (d *systemd) watchdog(ctx context.Context, engine *refresh.Engine) error {
 	defer tick.Stop()
 	for {
 		asking, cancel := context.WithTimeout(ctx, every)
-		if engine.Alive(asking) == nil {
+		if s.engine.Load().Alive(asking) == nil {
 			d.say(d.Watchdog())
 		}
 		cancel()

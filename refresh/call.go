@@ -23,7 +23,7 @@ func start(ctx context.Context, limit time.Duration, f func(context.Context) err
 	go func() {
 		defer cancel()
 		defer close(c.done)
-		c.err = protect(func() error { return f(ctx) })
+		c.err = Protect(func() error { return f(ctx) })
 	}()
 	return c
 }
@@ -50,9 +50,9 @@ func (c *call) wait(grace time.Duration) bool {
 	}
 }
 
-// protect turns a panic into a permanent error. A bug in one source must not end
-// the process, which would leave the child without anything.
-func protect(f func() error) (err error) {
+// Protect turns a panic of f into a permanent error, which says where. A bug in
+// one part must not end the process, which would leave the child without anything.
+func Protect(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &Error{Err: panicError(v), Permanent: true, Hint: "this is a bug, please report it"}
