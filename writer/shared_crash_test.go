@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"brs-exec/writer/ini"
 )
 
 const userSection = "[user]\n# mine\nregion = x\n"
@@ -31,7 +33,7 @@ func checkShared(data []byte, sections ...string) error {
 	for _, section := range sections {
 		var parts [3]string
 		for i := range parts {
-			parts[i], _ = f.get(func(name string) bool { return name == section }, setKeys[i])
+			parts[i], _ = f.get(func(name string) bool { return name == section }, ini.Keys[i])
 		}
 		if _, ok := setNumber(parts); !ok {
 			return fmt.Errorf("[%s] is torn or mixed", section)
@@ -201,7 +203,7 @@ func current(t *testing.T, path string) (n int, err error) {
 	f := parse(t, string(data))
 	for _, section := range []string{"a", "b"} {
 		var i int
-		id, _ := f.get(func(name string) bool { return name == section }, setKeys[0])
+		id, _ := f.get(func(name string) bool { return name == section }, ini.Keys[0])
 		fmt.Sscanf(id, "AKID%d", &i)
 		n += i
 	}
@@ -235,7 +237,7 @@ func TestSharedKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		var n int
-		id, _ := parse(t, string(data)).get(func(name string) bool { return name == "app" }, setKeys[0])
+		id, _ := parse(t, string(data)).get(func(name string) bool { return name == "app" }, ini.Keys[0])
 		fmt.Sscanf(id, "AKID%d", &n)
 		rewrites += n
 	}

@@ -5,18 +5,14 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
-	"time"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/process"
 )
 
-// setKeys are the settings of a set of credentials. aws_security_token is the
-// session token's old name; botocore asks for it first.
-var setKeys = []string{"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token"}
-
-// expiryKeys are what other tools write beside a set, in RFC 3339. No SDK reads
-// one, so none is added; one that is there is kept true, for the tools' sake.
-var expiryKeys = []string{"aws_expiration", "aws_session_expiration", "aws_credential_expiration", "x_security_token_expires"}
+// ownKeys are the settings that change with each set. No SDK reads an expiry, so
+// none is added; one that is there is kept true, for the tools that do.
+var ownKeys = slices.Concat(ini.Keys, ini.Expiries)
 
 // sharedSection is a profile in a file that others write to as well.
 type sharedSection struct {
@@ -60,7 +56,7 @@ func (p sharedSection) spells(l iniLine) bool {
 // that understands the spelling would go on using.
 func (p sharedSection) holds(f *iniFile, i int) bool {
 	l := f.lines[i]
-	return p.spells(l) && (p.canonical(l) || hasKey(f.section(i), setKeys...))
+	return p.spells(l) && (p.canonical(l) || hasKey(f.section(i), ini.Keys...))
 }
 
 // section returns the section whose header is at line index i, for itself.
@@ -83,7 +79,7 @@ func anySection(string) bool { return true }
 // end if readers would find none. What is there already keeps its bytes.
 func (p sharedSection) apply(f *iniFile, set process.Set) {
 	// Python adds [DEFAULT] to every section.
-	_, legacy := f.get(func(name string) bool { return name == "DEFAULT" }, "aws_security_token")
+	_, legacy := f.get(func(name string) bool { return name == "DEFAULT" }, ini.SecurityToken)
 	for i := 0; i < len(f.lines); i++ { // it gets longer
 		if p.holds(f, i) {
 			section := f.section(i)
@@ -98,7 +94,7 @@ func (p sharedSection) apply(f *iniFile, set process.Set) {
 		}
 		pairs := keyPairs(set)
 		if legacy && set.SessionToken != "" {
-			pairs = append(pairs, [2]string{"aws_security_token", set.SessionToken})
+			pairs = append(pairs, [2]string{ini.SecurityToken, set.SessionToken})
 		}
 		f.add(header, pairs...)
 	}
@@ -107,15 +103,16 @@ func (p sharedSection) apply(f *iniFile, set process.Set) {
 // setSection writes the set to f, which is one section.
 func setSection(f *iniFile, set process.Set, legacy bool) {
 	pairs := keyPairs(set)
-	if set.SessionToken != "" && (legacy || hasKey(f, "aws_security_token")) {
-		pairs = append(pairs, [2]string{"aws_security_token", set.SessionToken})
+	if set.SessionToken != "" && (legacy || hasKey(f, ini.SecurityToken)) {
+		pairs = append(pairs, [2]string{ini.SecurityToken, set.SessionToken})
 	}
-	for _, key := range expiryKeys {
+	for _, key := range ini.Expiries {
 		if !set.Expires.IsZero() && hasKey(f, key) {
-			pairs = append(pairs, [2]string{key, set.Expires.UTC().Format(time.RFC3339)})
+			was, _ := f.get(anySection, key)
+			pairs = append(pairs, [2]string{key, ini.FormatLike(was, set.Expires)})
 		}
 	}
-	f.remove(anySection, without(slices.Concat(setKeys, expiryKeys), pairs)...)
+	f.remove(anySection, without(ownKeys, pairs)...)
 	f.set(anySection, pairs...)
 }
 
@@ -140,9 +137,9 @@ func fingerprintIn(f *iniFile) (fp string, longTerm bool) {
 		v, _ := f.get(anySection, key)
 		return v
 	}
-	id, secret, token := value(setKeys[0]), value(setKeys[1]), value(setKeys[2])
+	id, secret, token := value(ini.AccessKeyID), value(ini.SecretAccessKey), value(ini.SessionToken)
 	if token == "" {
-		token = value(setKeys[3])
+		token = value(ini.SecurityToken)
 	}
 	return fingerprint(id, secret, token), secret != "" && token == ""
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/google/go-cmp/cmp"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/process"
 )
 
@@ -54,25 +55,25 @@ func FuzzShared(f *testing.F) {
 	set.Expires = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	p := newSharedSection("app", false)
 	f.Fuzz(func(t *testing.T, data string) {
-		ini, b, err := written("app", data, set)
+		now, b, err := written("app", data, set)
 		if err != nil {
 			return
 		}
-		after := string(ini.bytes())
+		after := string(now.bytes())
 		again, _, err := written("app", after, set)
 		if err != nil || string(again.bytes()) != after {
 			t.Fatalf("a second write changes it: %v\n%q\n%q", err, after, again.bytes())
 		}
-		checkKept(t, data, after, slices.Concat(setKeys, expiryKeys)...)
+		checkKept(t, data, after, ownKeys...)
 		ours := func(fp string) bool { return fp == fingerprintOf(set) }
 		p.restore(again, b, set, ours)
 		if got := string(again.bytes()); got != data {
 			t.Fatalf("restored (-want +got):\n%s", cmp.Diff(data, got))
 		}
-		p.remove(ini, b, ours)
-		for i, l := range ini.lines {
-			if p.holds(ini, i) && hasKey(ini.section(i), setKeys...) {
-				t.Fatalf("keys are left in [%s]: %q", l.name, ini.bytes())
+		p.remove(now, b, ours)
+		for i, l := range now.lines {
+			if p.holds(now, i) && hasKey(now.section(i), ini.Keys...) {
+				t.Fatalf("keys are left in [%s]: %q", l.name, now.bytes())
 			}
 		}
 		if !differsInGo(data) {
@@ -228,8 +229,8 @@ func compareInBotocore(was, now map[string]map[string]any) string {
 	}
 	app := now["app"]
 	for i, want := range []string{"AKID7", "SECRET7", "TOKEN7"} {
-		if app[setKeys[i]] != want {
-			return fmt.Sprintf("[app] %s = %v", setKeys[i], app[setKeys[i]])
+		if app[ini.Keys[i]] != want {
+			return fmt.Sprintf("[app] %s = %v", ini.Keys[i], app[ini.Keys[i]])
 		}
 	}
 	if token, ok := app["aws_security_token"]; ok && token != "TOKEN7" {
@@ -244,10 +245,10 @@ func compareInBotocore(was, now map[string]map[string]any) string {
 			continue
 		}
 		for key, value := range section {
-			if text, ok := value.(string); ok && slices.ContainsFunc(setKeys, func(k string) bool { return strings.Contains(text, "\n"+k) }) {
+			if text, ok := value.(string); ok && slices.ContainsFunc(ini.Keys, func(k string) bool { return strings.Contains(text, "\n"+k) }) {
 				continue // a line of the value to Python, a key of ours to Go, and so taken out
 			}
-			if !slices.Contains(setKeys, key) && !slices.Contains(expiryKeys, key) && !cmp.Equal(value, now[name][key]) {
+			if !slices.Contains(ownKeys, key) && !cmp.Equal(value, now[name][key]) {
 				return fmt.Sprintf("[%s] %s = %q, was %q", name, key, now[name][key], value)
 			}
 		}

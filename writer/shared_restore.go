@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/process"
 )
 
@@ -56,7 +57,7 @@ func (p sharedSection) removeAt(f *iniFile, i int, b *before, added bool, ours f
 	if fp, _ := fingerprintIn(section); fp == "" || !ours(fp) {
 		return
 	}
-	section.remove(anySection, slices.Concat(setKeys, expiryKeys)...)
+	section.remove(anySection, ownKeys...)
 	f.replaceSection(i, section)
 	if !added || slices.ContainsFunc(section.lines[1:], func(l iniLine) bool { return l.kind != lineOther }) {
 		return
@@ -87,13 +88,13 @@ func (p sharedSection) restore(f *iniFile, b *before, set process.Set, ours func
 		case was.taken == nil:
 			p.removeAt(f, i, b, true, ours)
 		case fp != "" && !ours(fp):
-			left = left || hasKey(was.taken, setKeys...)
+			left = left || hasKey(was.taken, ini.Keys...)
 		default:
-			f.replaceSection(i, restored(section, was.taken, set, i+len(section.lines) == len(f.lines)))
+			f.replaceSection(i, restored(section, was.taken, set))
 		}
 	}
 	for _, gone := range was.sections {
-		if hasKey(gone, setKeys...) {
+		if hasKey(gone, ini.Keys...) {
 			if n := len(f.lines); n > 0 && strings.TrimSpace(f.lines[n-1].text) != "" {
 				f.lines = append(f.lines, iniLine{text: f.eol})
 			}
@@ -130,13 +131,13 @@ func (q *sectionQueue) take(header iniLine) {
 
 // restored returns the section as it was, if nothing but our writing the set
 // has changed it; else with the keys as they were and the changes of others.
-func restored(now, was *iniFile, set process.Set, last bool) *iniFile {
+func restored(now, was *iniFile, set process.Set) *iniFile {
 	was.eol = now.eol
 	for _, legacy := range []bool{false, true} {
 		written := was.clone()
 		setSection(written, set, legacy)
 		got, want := string(now.bytes()), string(written.bytes())
-		if got == want && last {
+		if got == want {
 			return was
 		}
 		// What others add below may come with blank lines, or an end of line.
@@ -155,7 +156,7 @@ func restored(now, was *iniFile, set process.Set, last bool) *iniFile {
 // now, or after the one before.
 func restoreKeys(now, was *iniFile) {
 	at := 1
-	for _, key := range slices.Concat(setKeys, expiryKeys) {
+	for _, key := range ownKeys {
 		lines := was.keyLines(key)
 		if i := slices.IndexFunc(now.lines, func(l iniLine) bool { return l.kind == lineKey && l.name == key }); i >= 0 {
 			at = i

@@ -89,6 +89,8 @@ var sharedFiles = []struct {
 	{"token missing", "", "[app]\na = 1\naws_access_key_id = OLD\naws_secret_access_key = OLD\naws_security_token = OLD\nb = 2\n", "[app]\na = 1\n" + newSet + "aws_security_token = TOKEN7\nb = 2\n", "[app]\na = 1\nb = 2\n"},
 	{"old token name inherited", "", "[DEFAULT]\naws_security_token = OLD\n[app]\n", "[DEFAULT]\naws_security_token = OLD\n[app]\n" + newSet + "aws_security_token = TOKEN7\n", "[DEFAULT]\naws_security_token = OLD\n[app]\n"},
 	{"a tool's expiry", "", "[app]\n" + oldSet + "x_security_token_expires = 2001-01-01T00:00:00Z\n", "[app]\n" + newSet + "x_security_token_expires = 2030-01-02T03:04:05Z\n", "[app]\n"},
+	{"expiries of many tools", "", "[app]\n" + oldSet + "expiration = 2001-01-01 00:00:00\nexpires_at: 978307200\naws_expiry=978307200000 # ms\nexpires = soon\n",
+		"[app]\n" + newSet + "expiration = 2030-01-02 03:04:05\nexpires_at = 1893553445\naws_expiry = 1893553445000\nexpires = 2030-01-02T03:04:05Z\n", "[app]\n"},
 	{"spelling without keys", "", "[profile app]\nregion = x\n", "[profile app]\nregion = x\n\n[app]\n" + newSet, "[profile app]\nregion = x\n"},
 	{"spelling with keys", "", "[profile \"app\"]\nregion = x\n" + oldSet, "[profile \"app\"]\nregion = x\n" + newSet + "\n[app]\n" + newSet, "[profile \"app\"]\nregion = x\n"},
 	{"config file", "config", "[profile  app]\nregion = x\n[app]\ny = z\n", "[profile  app]\n" + newSet + "region = x\n[app]\ny = z\n", "[profile  app]\nregion = x\n[app]\ny = z\n"},

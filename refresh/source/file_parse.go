@@ -9,15 +9,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-)
 
-// expiryKeys are the names under which tools keep the end of a set beside it:
-// aws-vault and okta-awscli, the AWS CLI's own variables, aws-mfa, saml2aws and
-// gimme-aws-creds, Leapp, Granted. The SDKs read none of them.
-var expiryKeys = []string{
-	"aws_expiration", "aws_credential_expiration", "aws_credentials_expiration", "expiration", "x_security_token_expires",
-	"aws_session_expiration", "aws_session_token_expiration", "aws_expiry", "expires", "expires_at",
-}
+	"brs-exec/writer/ini"
+)
 
 // parseFile reads a set from a credentials file, from JSON as a credential_process
 // prints it, or from lines KEY=VALUE. note is what a person should know about it.
@@ -130,16 +124,16 @@ func (s section) credentials() (c aws.Credentials, note string, err error) {
 		return ""
 	}
 	c = aws.Credentials{
-		AccessKeyID:     first("aws_access_key_id"),
-		SecretAccessKey: first("aws_secret_access_key"),
-		SessionToken:    first("aws_session_token", "aws_security_token"),
+		AccessKeyID:     first(ini.AccessKeyID),
+		SecretAccessKey: first(ini.SecretAccessKey),
+		SessionToken:    first(ini.SessionToken, ini.SecurityToken),
 		AccountID:       first("aws_account_id"),
 		Source:          "File",
 	}
 	if err := whole(c); err != nil {
 		return aws.Credentials{}, "", &judged{verdict{text: fmt.Sprintf("profile %q %v", s.name, err), hint: "either it is not the profile that the other tool writes, or that tool has not finished"}}
 	}
-	for _, k := range expiryKeys {
+	for _, k := range ini.Expiries {
 		v := s.values[k]
 		if v == "" {
 			continue
@@ -178,7 +172,7 @@ func parseExpiry(s string) (time.Time, bool) {
 	if t, err := parseTime(s); err == nil {
 		return t, true
 	}
-	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02T15:04:05"} {
+	for _, layout := range ini.Zoneless {
 		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil && t.Year() >= 1970 {
 			return t, true
 		}
