@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"io/fs"
+	"os/exec"
 	"strconv"
 	"syscall"
 
@@ -57,7 +58,7 @@ func signalled(sig syscall.Signal) Exit { return Exit{Code: 128 + int(sig), Sign
 
 // startExit maps an error of execve as env(1) does.
 func startExit(err error) Exit {
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound) { // the latter on Windows
 		return Exit{Code: exitNotFound}
 	}
 	return Exit{Code: exitNotExecutable}

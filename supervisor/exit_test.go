@@ -3,6 +3,9 @@
 package supervisor
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -194,5 +197,22 @@ func TestStoppedIsNotDead(t *testing.T) {
 	p.expect("USR2")
 	if got := p.status(); got != "exit 7" {
 		t.Errorf("status = %s, want exit 7", got)
+	}
+}
+
+// What looks a command up differs from system to system, and so do its errors.
+func TestStartExit(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{fs.ErrNotExist, 127},
+		{exec.ErrNotFound, 127},
+		{fs.ErrPermission, 126},
+		{errors.ErrUnsupported, 126},
+	} {
+		if got := startExit(fmt.Errorf("run %q: %w", "x", tt.err)).Code; got != tt.want {
+			t.Errorf("%v: exit code %d, want %d", tt.err, got, tt.want)
+		}
 	}
 }
