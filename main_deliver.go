@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,12 +19,12 @@ import (
 
 // files makes the run directory and what the command is to find in it.
 func (s *session) files(src *source.Source) (*writer.Private, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find own program: %w", err)
+	self, mode, err := processProgram(s.plan.Deliver.Files)
+	if mode != s.plan.Deliver.Files {
+		s.log.Info("the command finds the endpoint alone, and no profile", "why", err)
 	}
 	o := writer.Options{
-		Profile: src.Profile(), As: s.plan.As, Set: setName, Mode: s.plan.Deliver.Files, Region: src.Region(),
+		Profile: src.Profile(), As: s.plan.As, Set: setName, Mode: mode, Region: src.Region(),
 		Executable: self, KeepIMDS: s.plan.KeepIMDS,
 	}
 	o.ConfigFile, o.CredentialsFile = sharedFiles()
@@ -37,6 +36,23 @@ func (s *session) files(src *source.Source) (*writer.Private, error) {
 		s.log.Warn(note)
 	}
 	return files, nil
+}
+
+// processProgram returns the path by which the profiles run this program, and
+// what the files are to be good for. With auto that is the endpoint alone where
+// an SDK could not run the program; err says why.
+func processProgram(asked writer.Mode) (path string, mode writer.Mode, err error) {
+	self, err := os.Executable()
+	if err == nil {
+		path, err = writer.Program(self)
+	}
+	switch {
+	case err == nil:
+		return path, asked, nil
+	case asked == writer.Auto:
+		asked = writer.Endpoint
+	}
+	return self, asked, err
 }
 
 // setName is what the one set of credentials of a session is called between

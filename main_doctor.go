@@ -48,6 +48,7 @@ type finding struct {
 type doctor struct {
 	plan     *plan.Plan
 	deliver  string // --deliver
+	bare     bool   // auto, but no profile can be used
 	command  string // as it was typed, for hints
 	findings []finding
 	source   *source.Source
@@ -91,6 +92,7 @@ func (p *program) doctor(c *cli.Context) error {
 	if len(p.argv) > 0 {
 		d.look = reader.Look(reader.Start{Argv: p.argv, Env: os.Environ()})
 	}
+	d.examineDelivery()
 	d.examineSource(c.Bool("ask"))
 	d.examineFiles()
 	d.examineEnvironment(os.Environ())

@@ -66,6 +66,9 @@ func (d *doctor) report(r *reader.Report, about string) {
 func (d *doctor) client(about string, c reader.Client, certain bool) {
 	name := c.String()
 	v, known := c.Under(d.deliver)
+	if d.bare && v.Takes == reader.Process {
+		v, known = c.Under("endpoint")
+	}
 	level, say := "ok", ""
 	switch {
 	case !known:
@@ -142,6 +145,16 @@ func (d *doctor) remedy(c reader.Client) string {
 		return "have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew"
 	}
 	return "no delivery helps it: another client does"
+}
+
+// examineDelivery looks whether a run would leave out the credential_process.
+func (d *doctor) examineDelivery() {
+	_, mode, why := processProgram(d.plan.Deliver.Files)
+	if mode == d.plan.Deliver.Files {
+		return
+	}
+	d.plan.Deliver.Files, d.bare = mode, true
+	d.note("delivery", "", "%v: the command is given the endpoint alone, and no profile", why)
 }
 
 // needsShell is about the many SDKs that run a credential_process by sh -c.

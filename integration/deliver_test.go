@@ -3,6 +3,8 @@
 package integration
 
 import (
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -97,5 +99,49 @@ func TestEnvSpellings(t *testing.T) {
 		test -n "$AWS_SESSION_TOKEN" && test -z "${AWS_CREDENTIAL_EXPIRATION-}"`)
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d, want 0\n%s", code, p.stderr.String())
+	}
+}
+
+// TestNoShell: Go's SDK runs a credential_process through sh. In a root without one
+// auto leaves the profile out.
+func TestNoShell(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, for a root directory of its own")
+	}
+	bin := t.TempDir()
+	for _, pkg := range []string{"brs-exec", "brs-exec/integration/clients/gov2"} {
+		build := exec.Command("go", "build", "-o", bin, pkg)
+		build.Env = append(build.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", build.Args, err, out)
+		}
+	}
+	for name, script := range map[string]string{
+		"image":            `mount -t proc none "$1/proc" && mount --bind /dev "$1/dev" && exec chroot "$@"`,
+		"bare of all else": `exec chroot "$@"`, // so that nothing says where brs-exec itself is
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Hour)
+			for _, dir := range []string{"bin", "proc", "dev"} {
+				if err := os.Mkdir(w.path(dir), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			command := append(inMounts(t, `mount --bind `+bin+` "$1/bin" && `+script), w.dir, "/bin/brs-exec",
+				"--role-arn", roleARN, "--log-level", "info", "--", "/bin/gov2", "2")
+			w.env["XDG_RUNTIME_DIR"], w.env["AWS_CONFIG_FILE"], w.env["AWS_SHARED_CREDENTIALS_FILE"] = "/run", "/config", "/credentials"
+			p := w.start(command[0], command[1:]...)
+			if code := p.exitWithin(4 * patience); code != 0 {
+				t.Fatalf("exit code %d\n%s", code, p.stderr.String())
+			}
+			if out := p.stdout.lines(); len(out) != 2 || !strings.HasPrefix(out[0], "ok ASIA") {
+				t.Errorf("the command printed %q, want two accepted calls", out)
+			}
+			if said := strings.Count(p.stderr.String(), "the command finds the endpoint alone"); said != 1 {
+				t.Errorf("said %d times that there is no profile, want once:\n%s", said, p.stderr.String())
+			}
+		})
 	}
 }

@@ -133,13 +133,15 @@ func (b base) check(create bool) error {
 
 // plainPath tells whether SDKs take path as one word of a credential_process
 // command: they differ in how they split and quote it, and agree on these.
-func plainPath(path string) bool {
+func plainPath(path string) bool { return plainOn(runtime.GOOS, path) }
+
+func plainOn(goos, path string) bool {
 	return !strings.ContainsFunc(path, func(r rune) bool {
 		switch {
 		case 'A' <= r && r <= 'Z', 'a' <= r && r <= 'z', '0' <= r && r <= '9', strings.ContainsRune("_./-", r):
 			return false
 		}
-		return runtime.GOOS != "windows" || r != '\\' && r != ':'
+		return goos != "windows" || !strings.ContainsRune(`\:~`, r) // ~ is in short names
 	})
 }
 

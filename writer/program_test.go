@@ -1,0 +1,29 @@
+package writer
+
+import (
+	"errors"
+	"testing"
+)
+
+// Go's SDK cannot run a program whose path needs quotes on Windows, where the
+// short name is the way out.
+func TestPlainly(t *testing.T) {
+	const long = `C:\Program Files\brs-exec.exe`
+	for _, tt := range []struct {
+		name, path, short string
+		err               error
+		want              string // "" is an error
+	}{
+		{name: "plain", path: `C:\bin\brs-exec.exe`, err: errors.New("not asked"), want: `C:\bin\brs-exec.exe`},
+		{name: "short", path: long, short: `C:\PROGRA~1\brs-exec.exe`, want: `C:\PROGRA~1\brs-exec.exe`},
+		{name: "volume without short names", path: long, short: long},
+		{name: "unknown", path: long, err: errors.New("no such file")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := plainly(tt.path, func(path string) bool { return plainOn("windows", path) }, func(string) (string, error) { return tt.short, tt.err })
+			if got != tt.want || (err == nil) != (tt.want != "") {
+				t.Errorf("plainly = %q, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+}
