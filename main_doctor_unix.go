@@ -36,7 +36,7 @@ func (d *doctor) examineDirectory(dir string) {
 		d.ok("run directory", "made in %s", dir)
 		return
 	}
-	free := st.Bavail * uint64(st.Bsize)
+	free := uint64(st.Bavail) * uint64(st.Bsize) // of signed types on FreeBSD
 	const needed = 1 << 20
 	if free < needed {
 		d.problem("run directory", "make room there, or XDG_RUNTIME_DIR=/another/directory", "%s has %s free", dir, size(free))
