@@ -40,7 +40,7 @@ func (p *program) credentialsCommand() *cli.Command {
 }
 
 func (p *program) credentials(c *cli.Context) error {
-	from, err := settle(c)
+	from, err := p.settle(c)
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (p *program) once(pl *plan.Plan, log *slog.Logger) (aws.Credentials, error)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	pl.Source.Names = names([]string{"credentials"})
-	pl.Source.Stderr, pl.Source.Prompt = p.stderr, prompt()
+	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
 	src, err := source.New(ctx, pl.Source)
 	if err != nil {
 		return aws.Credentials{}, err

@@ -54,7 +54,7 @@ func (p *program) demo(c *cli.Context) error {
 		return demoClient(p.stdout)
 	}
 	if c.Args().Present() {
-		return stray(c.Args().Slice(), p.argv, "brs-exec demo -- ")
+		return p.stray(c)
 	}
 	own := !p.dashes
 	if own {

@@ -47,9 +47,10 @@ type finding struct {
 // doctor is one examination.
 type doctor struct {
 	plan     *plan.Plan
-	deliver  string // --deliver
-	bare     bool   // auto, but no profile can be used
-	command  string // as it was typed, for hints
+	deliver  string     // --deliver
+	bare     bool       // auto, but no profile can be used
+	typed    []string   // before the "--"
+	flags    []cli.Flag // that it may have
 	findings []finding
 	source   *source.Source
 	look     *reader.Report // nil without a command
@@ -75,20 +76,20 @@ func (d *doctor) add(level, about, hint, format string, args ...any) {
 }
 
 func (p *program) doctor(c *cli.Context) error {
-	from, err := settle(c)
+	from, err := p.settle(c)
 	if err != nil {
 		return err
 	}
 	if c.Args().Present() {
-		return stray(c.Args().Slice(), p.argv, "brs-exec doctor -- ")
+		return p.stray(c)
 	}
 	pl, err := plan.New(c, p.argv)
 	if err != nil {
 		return from.explain(err)
 	}
 	pl.Source.Names = names(p.argv)
-	pl.Source.Stderr, pl.Source.Prompt = p.stderr, prompt()
-	d := &doctor{plan: pl, deliver: cmp.Or(c.String("deliver"), "auto"), command: typed(p.argv)}
+	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
+	d := &doctor{plan: pl, deliver: cmp.Or(c.String("deliver"), "auto"), typed: p.typed, flags: c.Command.Flags}
 	if len(p.argv) > 0 {
 		d.look = reader.Look(reader.Start{Argv: p.argv, Env: os.Environ()})
 	}
@@ -107,50 +108,32 @@ func (p *program) doctor(c *cli.Context) error {
 }
 
 func (d *doctor) print(p *program, asJSON bool) error {
+	out := printable{p.stdout}
 	if asJSON {
-		e := json.NewEncoder(p.stdout)
+		e := json.NewEncoder(out)
 		e.SetEscapeHTML(false)
 		e.SetIndent("", "  ")
 		return e.Encode(d.findings)
 	}
 	for _, f := range d.findings {
-		if _, err := fmt.Fprintf(p.stdout, "%-8s %s: %s\n", f.Level, f.About, f.Text); err != nil {
+		if _, err := fmt.Fprintf(out, "%-8s %s: %s\n", f.Level, f.About, f.Text); err != nil {
 			return err
 		}
 		if f.Hint == "" {
 			continue
 		}
-		if _, err := fmt.Fprintf(p.stdout, "         hint: %s\n", f.Hint); err != nil {
+		if _, err := fmt.Fprintf(out, "         hint: %s\n", f.Hint); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// typed is a command line as one would type it, more or less: for hints. A long
-// one is cut.
-func typed(argv []string) string {
-	const most = 60
-	var b strings.Builder
-	for i, word := range argv {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		if b.Len()+len(word) > most {
-			b.WriteString("…")
-			break
-		}
-		if word == "" || strings.ContainsAny(word, " \t\n'\"$`\\|&;<>()*?[]#~") {
-			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-		}
-		b.WriteString(word)
-	}
-	return b.String()
-}
-
-// with is a hint to run the command with these flags.
+// with is a hint to run the command with these flags as well as the typed ones.
 func (d *doctor) with(flags string) string {
-	return "brs-exec " + flags + " … -- " + cmp.Or(d.command, "COMMAND")
+	words := append([]string{"brs-exec"}, keepTyped(d.flags, d.typed, flags)...)
+	line := strings.TrimSpace(shellLine(words) + " " + flags)
+	return line + " -- " + cmp.Or(shellLine(d.plan.Argv), "COMMAND")
 }
 
 // examineFiles says where the run directory would be.

@@ -119,7 +119,7 @@ func (d *doctor) client(about string, c reader.Client, certain bool) {
 
 // trial is how to find out what cannot be told.
 func (d *doctor) trial() string {
-	return "try it on credentials that live 20 seconds: brs-exec demo -- " + d.command
+	return "try it on credentials that live 20 seconds: brs-exec demo -- " + shellLine(d.plan.Argv)
 }
 
 // outputLimit is how much a client reads from a credential_process; 0 is enough.

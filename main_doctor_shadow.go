@@ -120,6 +120,18 @@ func (d *doctor) examineRclone(home string) {
 
 // hasKey tells whether a file has a line that sets key.
 func hasKey(file, key string) bool {
+	return anyLine(file, func(line string) bool {
+		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		return ok && strings.TrimSpace(name) == key && strings.TrimSpace(value) != ""
+	})
+}
+
+func hasLine(file, text string) bool {
+	return anyLine(file, func(line string) bool { return line == text })
+}
+
+// anyLine looks for a line of a regular file: another kind may never end.
+func anyLine(file string, is func(line string) bool) bool {
 	info, err := os.Stat(file)
 	if err != nil || !info.Mode().IsRegular() {
 		return false
@@ -130,8 +142,7 @@ func hasKey(file, key string) bool {
 	}
 	defer f.Close()
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		line := strings.TrimPrefix(strings.TrimSpace(lines.Text()), "export ")
-		if name, value, ok := strings.Cut(line, "="); ok && strings.TrimSpace(name) == key && strings.TrimSpace(value) != "" {
+		if is(strings.TrimSpace(lines.Text())) {
 			return true
 		}
 	}

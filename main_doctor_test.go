@@ -23,15 +23,7 @@ func doctorWorld(t *testing.T, env map[string]string, files map[string]string) s
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		for _, prefix := range []string{"AWS", "AMAZON", "BRS_EXEC", "MC_HOST", "RCLONE", "PYTHON", "PYENV"} {
-			if strings.HasPrefix(name, prefix) {
-				t.Setenv(name, "") // so that it is put back
-				os.Unsetenv(name)
-			}
-		}
-	}
+	withoutSettings(t)
 	for _, dir := range []string{"home/.aws", "run", "bin"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
 			t.Fatal(err)

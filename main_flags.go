@@ -123,8 +123,8 @@ func deliveryFlags() []cli.Flag {
 		text(aboutDeliver, "deliver", "auto", "`HOW` the command gets credentials: auto, process, file, endpoint, imds, env; see the README"),
 		list(aboutDeliver, "as-profile", "further profile `NAME` to find them under"),
 		text(aboutDeliver, "credentials-file", "", "`FILE` of your own to keep the credentials in as well"),
-		text(aboutDeliver, "credentials-file-profile", "default", "`NAME` of the section there"),
-		text(aboutDeliver, "credentials-file-at-exit", "restore", "`WHAT` becomes of it in the end: restore what stood there, remove, leave"),
+		text(aboutDeliver, "credentials-file-profile", "", "`NAME` of the section there (default: default)"),
+		text(aboutDeliver, "credentials-file-at-exit", "", "`WHAT` becomes of it in the end: restore what stood there, remove, leave (default: restore)"),
 		text(aboutDeliver, "file-mode", "", "octal `MODE` of that file if it has to be made (default: 0600)"),
 		text(aboutDeliver, "file-owner", "", "`UID:GID` of that file if it has to be made"),
 		truth(aboutDeliver, "imds-v1", "with --deliver imds: answer version 1 as well, which asks for no token"),
@@ -167,17 +167,20 @@ type origins map[string]string
 
 // settle fills in what the command line left open: from the environment, then
 // from the file of --config. It gives back where each of these came from.
-func settle(c *cli.Context) (origins, error) {
-	if parents := c.Lineage(); len(parents) > 1 && parents[1].Command != nil && parents[1].NumFlags() > 0 {
-		return nil, &plan.Error{
-			Text: fmt.Sprintf("flags stand before %q, where they would be lost", c.Command.Name),
-			Hint: fmt.Sprintf("brs-exec %s --flag …", c.Command.Name),
-		}
+func (p *program) settle(c *cli.Context) (origins, error) {
+	if err := lostFlags(c); err != nil {
+		return nil, err
 	}
 	if err := noneEmpty(c); err != nil {
 		return nil, err
 	}
+	if err := noneTwice(c.Command.Flags, p.typed); err != nil {
+		return nil, err
+	}
 	from, known := origins{}, settings()
+	if err := allKnown(os.Environ(), known); err != nil && c.String("run-dir") == "" { // it may be the command that set it
+		return nil, err
+	}
 	for _, f := range c.Command.Flags {
 		name := f.Names()[0]
 		value := os.Getenv(variable(name))
@@ -193,11 +196,127 @@ func settle(c *cli.Context) (origins, error) {
 		}
 	}
 	if path := c.String("config"); path != "" {
-		if err := from.readFile(c, path); err != nil {
+		err := from.readFile(c, path)
+		p.asJSON = p.asJSON || c.String("log-format") == "json"
+		if err != nil {
 			return nil, err
 		}
 	}
 	return from, nil
+}
+
+// lostFlags refuses flags that stand before a subcommand.
+func lostFlags(c *cli.Context) error {
+	if parents := c.Lineage(); len(parents) > 1 && parents[1].Command != nil && parents[1].NumFlags() > 0 {
+		return &plan.Error{
+			Text: fmt.Sprintf("flags stand before %q, where they would be lost", c.Command.Name),
+			Hint: fmt.Sprintf("brs-exec %s --flag …", c.Command.Name),
+		}
+	}
+	return nil
+}
+
+// noneTwice refuses two values for a flag that says whose the credentials are. Of
+// other flags the last one counts, so that an alias may have its own.
+func noneTwice(flags []cli.Flag, words []string) error {
+	seen := map[string]string{}
+	for _, f := range typedFlags(flags, words) {
+		one, ok := flagNamed(flags, f.name).(*textFlag)
+		if !ok || one.Category != aboutSource && one.Category != aboutRole {
+			continue
+		}
+		if before, twice := seen[f.name]; twice && before != f.value {
+			return &plan.Error{Flag: f.name, Text: fmt.Sprintf("is given twice: %q and %q", before, f.value), Hint: "keep the one that is meant"}
+		}
+		seen[f.name] = f.value
+	}
+	return nil
+}
+
+// allKnown refuses variables that look like settings and are none: with a misspelt
+// BRS_EXEC_ROLE_ARN the command would run as somebody else.
+func allKnown(env, known []string) error {
+	const prefix = "BRS_EXEC_"
+	var names []string
+	for _, name := range known {
+		names = append(names, strings.TrimPrefix(variable(name), prefix))
+	}
+	for _, entry := range env {
+		whole, value, _ := strings.Cut(entry, "=")
+		name, ours := strings.CutPrefix(whole, prefix)
+		if !ours || value == "" || slices.Contains(names, name) || notSetting(name) {
+			continue
+		}
+		return &plan.Error{Text: fmt.Sprintf("no setting is named %s", whole), Hint: cmp.Or(nearest(prefix, name, names), "unset "+whole)}
+	}
+	return nil
+}
+
+// notSetting tells which variables begin as settings do and are none of them: those
+// of this program's own tests, and those that Kubernetes and Docker make for a
+// service of that name. A hook's begin with BRS_ alone, and the stage's with an
+// underscore.
+func notSetting(name string) bool {
+	switch name {
+	case "CLIENTS", "REQUIRE_CLIENTS", "COMPAT_CELL":
+		return true
+	}
+	return strings.Contains("_"+name, "_SERVICE_HOST") || strings.Contains("_"+name, "_SERVICE_PORT") ||
+		strings.HasSuffix("_"+name, "_PORT") || strings.Contains("_"+name, "_PORT_")
+}
+
+// typedFlag is a flag as it was typed.
+type typedFlag struct {
+	name, value string
+	truth       bool // its value is one, or is left out
+}
+
+// typedFlags are the flags among words, in their order.
+func typedFlags(flags []cli.Flag, words []string) (list []typedFlag) {
+	for i := 0; i < len(words); i++ {
+		if !strings.HasPrefix(words[i], "-") {
+			continue
+		}
+		f := typedFlag{}
+		with := false
+		f.name, f.value, with = strings.Cut(strings.TrimLeft(words[i], "-"), "=")
+		if _, f.truth = flagNamed(flags, f.name).(*truthFlag); !f.truth && !with && i+1 < len(words) {
+			i++
+			f.value = words[i]
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+// keepTyped are the typed flags of a run that go with more of them: those that
+// more has itself, and those of doctor alone, are left out.
+func keepTyped(flags []cli.Flag, words []string, more string) (kept []string) {
+	for _, f := range typedFlags(flags, words) {
+		if flagNamed(doctorFlags(), f.name) != nil || slices.Contains(strings.Fields(more), "--"+f.name) {
+			continue
+		}
+		switch {
+		case !f.truth:
+			kept = append(kept, "--"+f.name, f.value)
+		case f.value != "":
+			kept = append(kept, "--"+f.name+"="+f.value)
+		default:
+			kept = append(kept, "--"+f.name)
+		}
+	}
+	return kept
+}
+
+// shellLine is a command line for a shell to read.
+func shellLine(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		if quoted[i] = word; word == "" || strings.ContainsAny(word, " \t\n'\"$`\\|&;<>()*?[]#~!{}") {
+			quoted[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
 }
 
 // noneEmpty refuses a flag that was given nothing: --profile "$UNSET" would
@@ -317,16 +436,24 @@ func nearest(prefix, name string, known []string) string {
 
 // usageError turns the parser's complaint into ours.
 func usageError(c *cli.Context, err error, _ bool) error {
+	help := "brs-exec --help"
+	if flagNamed(c.Command.Flags, "help") != nil && len(c.Lineage()) > 2 {
+		help = "brs-exec help " + c.Command.Name
+	}
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 		name = strings.TrimLeft(name, "-")
 		var known []string
 		for _, f := range c.Command.Flags {
 			known = append(known, f.Names()...)
 		}
-		return &plan.Error{Text: "no flag is named --" + name, Hint: cmp.Or(nearest("--", name, known), "brs-exec --help lists them")}
+		return &plan.Error{Text: "no flag is named --" + name, Hint: cmp.Or(nearest("--", name, known), help+" lists them")}
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "flag needs an argument: -"); ok {
 		return &plan.Error{Text: "--" + strings.TrimLeft(name, "-") + " needs a value"}
 	}
-	return &plan.Error{Text: err.Error(), Hint: "brs-exec --help"}
+	if rest, ok := strings.CutPrefix(err.Error(), "invalid boolean value "); ok {
+		value, name, _ := strings.Cut(strings.TrimSuffix(rest, ": parse error"), " for -")
+		return &plan.Error{Flag: strings.TrimLeft(name, "-"), Text: "takes no value, or true or false, not " + value}
+	}
+	return &plan.Error{Text: err.Error(), Hint: help}
 }

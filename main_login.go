@@ -33,7 +33,7 @@ func (p *program) loginCommand() *cli.Command {
 }
 
 func (p *program) login(c *cli.Context) error {
-	if _, err := settle(c); err != nil {
+	if _, err := p.settle(c); err != nil {
 		return err
 	}
 	if c.Args().Present() || p.dashes {

@@ -96,7 +96,7 @@ var (
 
 // session reads the settings of c, whatever they come from.
 func (p *program) session(c *cli.Context) (*session, error) {
-	from, err := settle(c)
+	from, err := p.settle(c)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (p *program) session(c *cli.Context) (*session, error) {
 		return nil, from.explain(err)
 	}
 	pl.Source.Names = names(p.argv)
-	pl.Source.Stderr, pl.Source.Prompt = p.stderr, prompt()
+	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
 	if p.signals == nil {
 		p.signals = supervisor.Hold()
 	}
@@ -203,7 +203,7 @@ func (s *session) run() (int, error) {
 	case err == nil && errors.Is(exit.Cause, errExpired):
 		return exitExpired, nil
 	case err != nil && exit.Code > exitFailed: // the command cannot be run, or is not there
-		s.complain(err)
+		s.complain(notRun(s.plan.Argv, err), exit.Code)
 		return exit.Code, nil
 	case err == nil:
 		s.flush()

@@ -705,7 +705,7 @@ func inProcess(t *testing.T, job *fakeChild, args ...string) (stderr string, cod
 		return err
 	}
 	if err := app.Run(append([]string{"brs-exec"}, args...)); err != nil {
-		p.complain(err)
+		p.complain(err, exitFailed)
 		p.code = exitFailed
 	}
 	return errs.String(), p.code

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -19,11 +21,15 @@ const exitNotRunning = 1
 
 func (p *program) statusCommand() *cli.Command {
 	return &cli.Command{
-		Name:            "status",
-		Usage:           "say what the running brs-exec processes hold, and what they wait for",
-		UsageText:       "brs-exec status [FLAGS] [PID]",
-		Description:     "Tells of those of this user whose run directories are where a new one would have its own.\nExit code 1 if there is none, or not that one.",
-		Flags:           []cli.Flag{truth(aboutOutput, "json", "print one JSON object per line, times in RFC 3339"), cli.HelpFlag},
+		Name:        "status",
+		Usage:       "say what the running brs-exec processes hold, and what they wait for",
+		UsageText:   "brs-exec status [FLAGS] [PID]",
+		Description: "Tells of those of this user whose run directories are where a new one would have its own.\nExit code 1 if there is none, or not that one.",
+		Flags: []cli.Flag{
+			truth(aboutOutput, "json", "print one JSON object per line, times in RFC 3339"),
+			truth(aboutOutput, "check", "exit code 1 also if one of them holds no credentials that still live, as a probe asks"),
+			cli.HelpFlag,
+		},
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.status,
@@ -32,50 +38,74 @@ func (p *program) statusCommand() *cli.Command {
 
 func (p *program) status(c *cli.Context) error {
 	const hint = "brs-exec status lists them"
+	if err := lostFlags(c); err != nil {
+		return err
+	}
+	asJSON, check := c.Bool("json"), c.Bool("check")
+	args := slices.DeleteFunc(c.Args().Slice(), func(word string) bool { // behind the PID
+		asJSON, check = asJSON || word == "--json", check || word == "--check"
+		return word == "--json" || word == "--check"
+	})
 	only := 0
-	switch first := c.Args().First(); {
+	switch {
 	case p.dashes:
 		return &plan.Error{Text: "status runs no command", Hint: "brs-exec -- COMMAND runs one with fresh credentials"}
-	case c.NArg() > 1:
-		return &plan.Error{Text: fmt.Sprintf("%q is one process id too many", c.Args().Get(1)), Hint: hint}
-	case first != "":
+	case len(args) > 1:
+		return &plan.Error{Text: fmt.Sprintf("%q is one process id too many", args[1]), Hint: hint}
+	case len(args) == 1:
 		var err error
-		if only, err = strconv.Atoi(first); err != nil || only <= 0 {
-			return &plan.Error{Text: fmt.Sprintf("%q is no process id", first), Hint: hint}
+		if only, err = strconv.Atoi(args[0]); err != nil || only <= 0 {
+			return &plan.Error{Text: fmt.Sprintf("%q is no process id", args[0]), Hint: hint}
 		}
 	}
-	var records []record
-	for _, run := range writer.Runs() {
-		r := record{PID: run.PID}
-		if run.Status != nil {
-			if err := json.Unmarshal(run.Status, &r); err != nil {
-				return fmt.Errorf("status of brs-exec %d: %w", run.PID, err)
-			}
-		}
-		if only == 0 || only == r.PID {
-			records = append(records, r)
-		}
-	}
-	switch {
-	case len(records) == 0:
+	records := recordsOf(writer.Runs(), only)
+	if len(records) == 0 {
 		p.code = exitNotRunning
 		which := ""
 		if only != 0 {
 			which = fmt.Sprintf(" of process id %d", only)
 		}
-		fmt.Fprintf(p.stderr, "brs-exec: no brs-exec%s is running\n", which)
-		return nil
-	case c.Bool("json"):
-		enc := json.NewEncoder(p.stdout)
-		enc.SetEscapeHTML(false)
-		for _, r := range records {
-			if err := enc.Encode(r); err != nil {
-				return err
-			}
-		}
+		// Of other users not even root looks: what they say of themselves need not be true.
+		p.say("no brs-exec%s is running as this user", which)
 		return nil
 	}
-	return tabulate(p.stdout, records, time.Now())
+	now, out := time.Now(), printable{p.stdout}
+	if check && slices.ContainsFunc(records, func(r record) bool { return !r.alive(now) }) {
+		p.code = exitNotRunning
+	}
+	if !asJSON {
+		return tabulate(out, records, now)
+	}
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	for _, r := range records {
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordsOf reads what the runs say of themselves, all or one of them. One that
+// cannot be read is no reason to be silent about the others.
+func recordsOf(runs []writer.Run, only int) (records []record) {
+	for _, run := range runs {
+		if only != 0 && only != run.PID {
+			continue
+		}
+		r := record{PID: run.PID}
+		if err := json.Unmarshal(run.Status, &r); err != nil && run.Status != nil {
+			r = record{Err: "its record cannot be read: " + err.Error()}
+		}
+		r.PID = run.PID // whatever it says
+		records = append(records, r)
+	}
+	return records
+}
+
+// alive tells whether the command has credentials that it can use.
+func (r record) alive(now time.Time) bool {
+	return r.Key != "" && (r.Expires.IsZero() || r.Expires.After(now))
 }
 
 // tabulate prints a table, and beneath it what has gone wrong, or is going to.
@@ -83,6 +113,10 @@ func tabulate(w io.Writer, records []record, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PID\tCOMMAND\tSINCE\tHOLDS\tENDS IN\tNEXT IN\tREFRESHED\tSTALE\tSOURCE")
 	for _, r := range records {
+		if r.Command == "" && r.Err != "" {
+			fmt.Fprintf(table, "%d\t\t\t\t\t\t\t\t%s\n", r.PID, cell(r.Err))
+			continue
+		}
 		if r.Command == "" { // it has hardly begun
 			fmt.Fprintf(table, "%d\t\t\t\t\t\t\t\tstarting\n", r.PID)
 			continue
@@ -97,7 +131,7 @@ func tabulate(w io.Writer, records []record, now time.Time) error {
 			ends = "ended"
 		}
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n",
-			r.PID, printable(r.Command), span(now, r.Since), r.Key, ends, span(r.Next, now), r.Refreshed, r.Stale, printable(r.Source))
+			r.PID, cell(r.Command), span(now, r.Since), cell(r.Key), ends, span(r.Next, now), r.Refreshed, r.Stale, cell(r.Source))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -105,10 +139,10 @@ func tabulate(w io.Writer, records []record, now time.Time) error {
 	var more strings.Builder
 	for _, r := range records {
 		if r.Failed > 0 {
-			fmt.Fprintf(&more, "%d: failed %d times: %s\n", r.PID, r.Failed, printable(r.Err))
+			fmt.Fprintf(&more, "%d: failed %d times: %s\n", r.PID, r.Failed, cell(r.Err))
 		}
 		if !r.Ends.IsZero() {
-			fmt.Fprintf(&more, "%d: %s ends %s\n", r.PID, printable(r.Lives), r.Ends.Format(time.RFC3339))
+			fmt.Fprintf(&more, "%d: %s ends %s\n", r.PID, cell(r.Lives), r.Ends.Format(time.RFC3339))
 		}
 	}
 	_, err := io.WriteString(w, more.String())
@@ -132,13 +166,10 @@ func span(a, b time.Time) string {
 	return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
 }
 
-// printable is s as a cell of a table and a line of a terminal: a command may be
-// named in any bytes.
-func printable(s string) string {
-	for _, c := range s {
-		if !strconv.IsPrint(c) {
-			return strconv.Quote(s)
-		}
+// cell is s as a cell of a table: what divides cells and lines is quoted.
+func cell(s string) string {
+	if strings.IndexFunc(s, unicode.IsControl) >= 0 {
+		return strconv.Quote(s)
 	}
 	return s
 }

@@ -57,8 +57,33 @@ func badInputs() []bad {
 		{name: "PIN in a PKCS11 URI", args: run(device("pkcs11:token=dev;id=%01?module-path=/usr/lib/x.so&pin-value=" + tokenPIN)...)},
 		{name: "PIN in a PKCS11 URI misspelt", args: run(device("pkcs11:token=dev;id=%01?module-path=/usr/lib/x.so&pinvalue=" + tokenPIN)...)},
 		{name: "PKCS11 URI without a module", args: run(device("pkcs11:token=dev;id=%01")...)},
-		{name: "certificate in a token", args: run(append(device("device.key"), "--certificate", "pkcs11:token=dev;id=%01")...)},
+		{name: "certificate in a token", args: run("--iot-endpoint", "127.0.0.1:1", "--iot-role-alias", "app", "--certificate", "pkcs11:token=dev;id=%01", "--private-key", "device.key")},
 		{name: "TPM URI malformed", args: run(device("tpm2:handle=0x40000001")...)},
+
+		{name: "variable misspelt", args: run(), prepare: env("BRS_EXEC_ROLEARN", roleARN)},
+		{name: "two profiles", args: run("--profile", "prod", "--profile", "dev")},
+		{name: "flags before no dashes", args: append(role, mark)},
+		{name: "exec of a profile", args: []string{"exec", "prod", "--", mark}, prepare: func(w *world) {
+			w.write("config", "[profile prod]\nregion = eu-west-1\n")
+			w.env["AWS_CONFIG_FILE"] = w.path("config")
+		}},
+		{name: "long dash", args: []string{"—", mark}},
+		{name: "subcommand misspelt", args: []string{"stauts"}},
+		{name: "flag before status", args: []string{"--profile", "prod", "status"}},
+		{name: "truth that is none", args: run("--quiet=no")},
+		{name: "section of no file", args: run("--credentials-file-profile", "app")},
+		{name: "JSON for a usage error", args: run("--frobnicate", "--log-format", "json")},
+		{name: "JSON when STS denies", args: run(append(role, "--log-format", "json")...), prepare: fault(fakeaws.Denied)},
+
+		{name: "two roles in one", args: run("--role-arn", roleARN+","+roleARN)},
+		{name: "role is a user", args: run("--role-arn", "arn:aws:iam::123456789012:user/me")},
+		{name: "role is a session", args: run("--role-arn", "arn:aws:sts::123456789012:assumed-role/App/me")},
+		{name: "role of a short account", args: run("--role-arn", "arn:aws:iam::12345:role/App"), prepare: ofAWS},
+		{name: "duration too short", args: run(append(role, "--duration", "5m")...), prepare: ofAWS},
+		{name: "duration too long", args: run(append(role, "--duration", "13h")...), prepare: ofAWS},
+		{name: "duration far too long", args: run(append(role, "--duration", "600000h")...)},
+		{name: "more life than a session has", args: run(append(role, "--duration", "1h", "--min-ttl", "2h")...)},
+		{name: "refreshed before it begins", args: run(append(role, "--duration", "1h", "--refresh-before", "2h")...)},
 
 		{name: "two sources", args: run("--profile", "prod", "--credential-command", "true")},
 		{name: "two sources with a variable", args: run("--profile", "prod"), prepare: env("BRS_EXEC_CREDENTIAL_COMMAND", "true")},
@@ -116,6 +141,9 @@ func badInputs() []bad {
 	}
 }
 
+// ofAWS takes the test's server away: these are refused before anyone is asked.
+func ofAWS(w *world) { w.unset("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS") }
+
 func fault(k fakeaws.Kind) func(*world) {
 	return func(w *world) { w.server.SetFaults(fakeaws.Fault{Kind: k}) }
 }
@@ -164,14 +192,15 @@ func (w *world) checkComplaint(p *process) {
 	}
 	text := p.stderr.String()
 	lines := p.stderr.lines()
-	good := strings.HasSuffix(text, "\n") && (len(lines) == 1 || len(lines) == 2) &&
-		strings.HasPrefix(lines[0], "brs-exec: error: ") &&
-		(len(lines) == 1 || strings.HasPrefix(lines[1], "brs-exec: hint: "))
+	good := strings.HasSuffix(text, "\n") && len(lines) == 1 && strings.HasPrefix(lines[0], `{"time":`) ||
+		strings.HasSuffix(text, "\n") && (len(lines) == 1 || len(lines) == 2) &&
+			strings.HasPrefix(lines[0], "brs-exec: error: ") &&
+			(len(lines) == 1 || strings.HasPrefix(lines[1], "brs-exec: hint: "))
 	if !good {
 		w.t.Errorf("standard error, want one line of error and at most one of hint:\n%s", text)
 	}
 	for _, line := range lines {
-		if len(line) > 400 {
+		if len(line) > 400 && !strings.HasPrefix(line, "{") {
 			w.t.Errorf("a line of %d characters is not for people: %s", len(line), line)
 		}
 	}
@@ -217,6 +246,7 @@ var (
 	ports      = regexp.MustCompile(`127\.0\.0\.1:\d{4,5}`)
 	ages       = regexp.MustCompile(`\d+h\d+m\d+s ago`)
 	remains    = regexp.MustCompile(`\b(59s|1m0s) left`)
+	times      = regexp.MustCompile(`"time":"[^"]*"`)
 	requestIDs = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{20,}`)
 )
 
@@ -226,6 +256,7 @@ func (w *world) plain(text string) string {
 	text = ports.ReplaceAllString(text, "127.0.0.1:$$PORT")
 	text = ages.ReplaceAllString(text, "$$AGE ago")
 	text = remains.ReplaceAllString(text, "$$LIFE left")
+	text = times.ReplaceAllString(text, `"time":"$$TIME"`)
 	return requestIDs.ReplaceAllString(text, "$$REQUEST")
 }
 
@@ -258,6 +289,7 @@ func TestExoticInput(t *testing.T) {
 		says    *regexp.Regexp // nil for silence
 	}{
 		{name: "role ARN without account", args: []string{"--role-arn", "arn:aws:iam:::role/x"}},
+		{name: "role ARN with a line end", args: []string{"--role-arn", roleARN + "\n"}},
 		{name: "role ARN of another server", args: []string{"--role-arn", "arn:minio:iam:::role/idmp-x"}},
 		{name: "short duration", args: []string{"--role-arn", roleARN, "--duration", "5s"}},
 		{name: "no session token and no expiry", args: []string{"--credential-command", "cat keys.json"}, prepare: func(w *world) {

@@ -92,10 +92,11 @@ var deliveries = map[string]Delivery{
 }
 
 // New checks the settings v and the command argv. It reads no file but the one
-// that --policy names, and asks nobody.
+// that --policy names, and the AWS configuration if a role or a duration is none
+// that AWS accepts: another server may be meant. It asks nobody.
 func New(v Values, argv []string) (*Plan, error) {
 	p := &Plan{Argv: argv, As: v.StringSlice("as-profile"), KeepIMDS: v.Bool("keep-imds")}
-	steps := []func(Values) error{p.sources, p.delivery, p.shared, p.times, p.reactions, p.child}
+	steps := []func(Values) error{p.sources, p.delivery, p.shared, p.times, p.lives, p.reactions, p.child}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, err
@@ -137,6 +138,28 @@ func (p *Plan) times(v Values) (err error) {
 		if *d.into, err = duration(v, d.flag); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// lives refuses times that no session can have left, as far as its length is known.
+func (p *Plan) lives(v Values) error {
+	life, of := time.Duration(0), ""
+	if v.String("duration") != "" {
+		life, _ = time.ParseDuration(v.String("duration"))
+		of = "a session of --duration " + v.String("duration")
+	}
+	if chained := len(v.StringSlice("role-arn")) > 1; chained && (life == 0 || life > time.Hour) && !otherSTS() {
+		life, of = time.Hour, "a session of a chain of roles, at most 1h"
+	}
+	if life == 0 {
+		return nil
+	}
+	if p.MinTTL >= life {
+		return wrong("min-ttl", "a longer --duration, or less --min-ttl", "%s: a new set has less, it is of %s", v.String("min-ttl"), of)
+	}
+	if p.RefreshBefore >= life {
+		return wrong("refresh-before", "leave it out: the default is 30m, and never more than half of a session", "%s: not shorter than %s", v.String("refresh-before"), of)
 	}
 	return nil
 }

@@ -265,6 +265,22 @@ func TestNewRefuses(t *testing.T) {
 		{"owner", values{"credentials-file": {"/x"}, "file-owner": {"root"}}, `--file-owner "root": not UID[:GID]`},
 		{"end", values{"credentials-file": {"/x"}, "credentials-file-at-exit": {"burn"}}, `--credentials-file-at-exit "burn": no such end`},
 		{"delivery", values{"deliver": {"pigeon"}}, `--deliver "pigeon": no such delivery`},
+		{"section of no file", values{"credentials-file-profile": {"app"}}, "--credentials-file-profile needs --credentials-file"},
+		{"end of no file", values{"credentials-file-at-exit": {"leave"}}, "--credentials-file-at-exit needs --credentials-file"},
+		{"two ARNs in one", values{"role-arn": {app + "," + app}}, `--role-arn "` + app + "," + app + `": two ARNs in one`},
+		{"ARN with a line end", values{"role-arn": {app + "\n"}}, `--role-arn "` + app + `\n": not an ARN`},
+		{"ARN with what should have been a line end", values{"role-arn": {app + `\n`}}, `--role-arn "` + app + `\\n": not the ARN of a role`},
+		{"ARN of a short account", values{"role-arn": {"arn:aws:iam::12345:role/App"}}, `--role-arn "arn:aws:iam::12345:role/App": an account of AWS is a number of 12 digits`},
+		{"ARN of a user", values{"role-arn": {"arn:aws:iam::123456789012:user/me"}}, `--role-arn "arn:aws:iam::123456789012:user/me": a user, not a role`},
+		{"ARN of a session", values{"role-arn": {"arn:aws:sts::123456789012:assumed-role/App/me"}}, `--role-arn "arn:aws:sts::123456789012:assumed-role/App/me": a session of a role, not the role`},
+		{"ARN of a role without a name", values{"role-arn": {"arn:aws:iam::123456789012:role/"}}, `--role-arn "arn:aws:iam::123456789012:role/": not the ARN of a role`},
+		{"ARN of another service", values{"role-arn": {"arn:aws:s3::123456789012:role/App"}}, `--role-arn "arn:aws:s3::123456789012:role/App": not the ARN of a role`},
+		{"a session too short for AWS", values{"role-arn": {app}, "duration": {"5m"}}, `--duration "5m": not a length of a session`},
+		{"a session too long for AWS", values{"role-arn": {app}, "duration": {"13h"}}, `--duration "13h": not a length of a session`},
+		{"a session too long for a request", values{"role-arn": {app}, "duration": {"600000h"}}, `--duration "600000h": not a length of a session`},
+		{"more life than a session", values{"role-arn": {app}, "duration": {"1h"}, "min-ttl": {"1h"}}, "--min-ttl 1h: a new set has less, it is of a session of --duration 1h"},
+		{"more life than a chained session", values{"role-arn": {app, app}, "min-ttl": {"2h"}}, "--min-ttl 2h: a new set has less, it is of a session of a chain of roles, at most 1h"},
+		{"refreshed before it begins", values{"role-arn": {app}, "duration": {"1h"}, "refresh-before": {"2h"}}, "--refresh-before 2h: not shorter than a session of --duration 1h"},
 		{"profile name", values{"as-profile": {"a]"}}, `--as-profile "a]": not a profile name`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -278,6 +294,47 @@ func TestNewRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOtherServers: what AWS refuses may be right where STS is another's.
+func TestOtherServers(t *testing.T) {
+	long := values{"role-arn": {"arn:aws:iam::123456789012:role/App"}, "duration": {"5s"}}
+	tenant := values{"role-arn": {"arn:aws:iam::12345:role/App"}, "duration": {"8760h"}, "min-ttl": {"24h"}}
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(config, []byte("[default]\nservices = mine\n[services mine]\nsts =\n  endpoint_url = https://sts.example.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"AWS_ENDPOINT_URL": "https://example.com", "AWS_ENDPOINT_URL_STS": "https://example.com", "AWS_CONFIG_FILE": config} {
+		t.Run(name, func(t *testing.T) {
+			for _, v := range []values{long, tenant} {
+				if _, err := New(v, nil); err == nil {
+					t.Errorf("New(%v) succeeds although STS is AWS's", v)
+				}
+			}
+			t.Setenv(name, value)
+			for _, v := range []values{long, tenant} {
+				if _, err := New(v, nil); err != nil {
+					t.Errorf("New(%v) = %v", v, err)
+				}
+			}
+			if _, err := New(values{"role-arn": {"arn:aws:iam:::role/a"}, "duration": {"600000h"}}, nil); err == nil {
+				t.Error("a duration that no request can say is accepted")
+			}
+		})
+	}
+	for _, arn := range []string{"arn:aws:iam:::role/x", "arn:minio:iam:::role/idmp-x", "arn:aws-cn:iam::123456789012:role/path/to/App_+=,.@-"} {
+		if _, err := New(values{"role-arn": {arn}}, nil); err != nil {
+			t.Errorf("New with the role %s = %v", arn, err)
+		}
+	}
+}
+
+func TestMain(m *testing.M) {
+	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"} {
+		os.Unsetenv(name)
+	}
+	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	m.Run()
 }
 
 func TestReadFile(t *testing.T) {

@@ -21,7 +21,7 @@ type Shared struct {
 func (p *Plan) shared(v Values) (err error) {
 	path := v.String("credentials-file")
 	if path == "" {
-		for _, flag := range []string{"file-mode", "file-owner"} {
+		for _, flag := range []string{"credentials-file-profile", "credentials-file-at-exit", "file-mode", "file-owner"} {
 			if v.String(flag) != "" {
 				return wrong(flag, "name the file: --credentials-file PATH", "needs --credentials-file")
 			}

@@ -3,7 +3,9 @@ package plan
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -56,8 +58,8 @@ func (p *Plan) roles(v Values) error {
 		return p.roleless(v)
 	}
 	for _, a := range arns {
-		if !isARN(a) {
-			return wrong("role-arn", "an ARN looks like arn:aws:iam::123456789012:role/NAME", "%q: not an ARN", a)
+		if err := roleARN(a); err != nil {
+			return err
 		}
 	}
 	role, err := session(v)
@@ -85,7 +87,7 @@ func session(v Values) (r source.Role, err error) {
 	if r.Duration, err = duration(v, "duration"); err != nil {
 		return r, err
 	}
-	if v.String("duration") != "" && (r.Duration < time.Second || r.Duration%time.Second != 0) {
+	if v.String("duration") != "" && !sessionLength(r.Duration) {
 		return r, wrong("duration", "AWS accepts 15m to 12h, in whole seconds", "%q: not a length of a session", v.String("duration"))
 	}
 	if r.Policy, err = policy(v.String("policy")); err != nil {
@@ -140,6 +142,67 @@ func notInRegion(r rune) bool {
 // STS have no account, or an account that is no number.
 func isARN(s string) bool {
 	return strings.HasPrefix(s, "arn:") && strings.Count(s, ":") >= 5 && !strings.ContainsAny(s, " \t\r\n")
+}
+
+// roleARN refuses what is no role anywhere, and what AWS refuses if the role is
+// one of AWS's: other servers that speak STS have accounts and names of their own.
+func roleARN(s string) error {
+	const hint = "the ARN of a role looks like arn:aws:iam::123456789012:role/NAME"
+	if first, second, two := strings.Cut(s, ",arn:"); two {
+		return wrong("role-arn", "for a chain of roles: --role-arn "+first+" --role-arn arn:"+second, "%q: two ARNs in one", s)
+	}
+	if !isARN(s) {
+		return wrong("role-arn", hint, "%q: not an ARN", s)
+	}
+	part := strings.SplitN(s, ":", 6)
+	kind, name, _ := strings.Cut(part[5], "/")
+	switch {
+	case kind == "assumed-role":
+		name, _, _ = strings.Cut(name, "/")
+		return wrong("role-arn", "the role itself: arn:"+part[1]+":iam::"+part[4]+":role/"+name+", with its path if it has one", "%q: a session of a role, not the role", s)
+	case kind == "user" || kind == "group" || kind == "policy" || kind == "instance-profile":
+		return wrong("role-arn", hint, "%q: a %s, not a role", s, kind)
+	case !strings.HasPrefix(part[1], "aws") || part[4] == "" || otherSTS():
+		return nil
+	case len(part[4]) != 12 || strings.Trim(part[4], "0123456789") != "":
+		return wrong("role-arn", hint, "%q: an account of AWS is a number of 12 digits", s)
+	case part[2] != "iam" || kind != "role" || strings.ContainsFunc(name[strings.LastIndex(name, "/")+1:], notInName) || strings.HasSuffix(s, "/"):
+		return wrong("role-arn", hint, "%q: not the ARN of a role", s)
+	}
+	return nil
+}
+
+// notInName goes by the characters that IAM accepts in a role's name.
+func notInName(r rune) bool {
+	return !strings.ContainsRune("_+=,.@-", r) && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+}
+
+// sessionLength tells whether a session may have this length: that of AWS, or
+// anything that other servers may accept and that a request can say.
+func sessionLength(d time.Duration) bool {
+	switch {
+	case d < time.Second, d%time.Second != 0, d/time.Second > math.MaxInt32:
+		return false
+	}
+	return d >= 15*time.Minute && d <= 12*time.Hour || otherSTS()
+}
+
+// otherSTS tells whether roles may be another server's than AWS's.
+func otherSTS() bool {
+	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS"} {
+		if os.Getenv(name) != "" {
+			return true
+		}
+	}
+	file := os.Getenv("AWS_CONFIG_FILE")
+	if home, err := os.UserHomeDir(); err == nil && file == "" {
+		file = filepath.Join(home, ".aws", "config")
+	}
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	text, err := os.ReadFile(file)
+	return err != nil || bytes.Contains(text, []byte("endpoint_url"))
 }
 
 // policy reads a session policy: JSON, or @FILE. It is compacted, because AWS
