@@ -27,6 +27,10 @@ const (
 	startRetry = 5 * time.Second
 
 	retrieveGrace = time.Second
+
+	// issueTime is what a session that was asked for a minute, or an hour, may have
+	// lost of that until we see it.
+	issueTime = 5 * time.Second
 )
 
 // question is one call of a source.
@@ -34,12 +38,14 @@ type question struct {
 	*call
 	creds aws.Credentials
 	skew  time.Duration
+	fresh bool
 }
 
 type answer struct {
 	profile *profile
 	creds   aws.Credentials
 	skew    time.Duration
+	fresh   bool // the set begins its life
 	err     error
 }
 
@@ -69,6 +75,9 @@ func (p *profile) ask(ctx context.Context, limit time.Duration) answer {
 			if s, ok := p.Source.(Skewer); ok {
 				q.skew = s.Skew()
 			}
+			if s, ok := p.Source.(Issuer); ok && err == nil {
+				q.fresh = s.Issued()
+			}
 			return err
 		})
 		returned = q.wait(retrieveGrace)
@@ -80,7 +89,7 @@ func (p *profile) ask(ctx context.Context, limit time.Duration) answer {
 		return answer{profile: p, skew: p.skew, err: fmt.Errorf("source does not return: %w", context.DeadlineExceeded)}
 	}
 	p.asked = nil
-	return answer{profile: p, creds: q.creds, skew: q.skew, err: q.err}
+	return answer{profile: p, creds: q.creds, skew: q.skew, fresh: q.fresh, err: q.err}
 }
 
 // answered takes what a source said. It returns an error that ends the start-up.
@@ -121,7 +130,13 @@ func (s *schedule) answered(a answer) (err error) {
 				Permanent: p.current == nil,
 				Hint:      "see whether the source caches what it gives, and whether this machine's clock is right",
 			}, now)
-		case p.current == nil && left < s.opts.MinTTL:
+		case p.current == nil && a.fresh && left < s.opts.MinTTL-issueTime:
+			return s.failed(p, &Error{
+				Err: fmt.Errorf("new sessions live %v, less than the minimum of %v",
+					left.Round(time.Minute), s.opts.MinTTL),
+				Permanent: true, Hint: tooShortHint,
+			}, now)
+		case p.current == nil && !a.fresh && left < s.opts.MinTTL:
 			s.tooShort(p, left, now)
 			return nil
 		}
@@ -161,16 +176,16 @@ func (s *schedule) adopt(p *profile, creds aws.Credentials, left time.Duration, 
 	p.recovered()
 	s.dueAfterSuccess(p, now)
 	e := Event{Profile: p.Name, KeyID: p.current.keyID(), Expires: creds.Expires, Life: left, Next: p.due}
-	switch {
-	case !creds.CanExpire && !p.saidStatic:
-		p.saidStatic = true
-		e.Kind = Static
-		s.notify(e)
-	case creds.CanExpire && left < shortLife && !p.saidShort:
-		p.saidShort = true
-		e.Kind = Short
-		s.notify(e)
+	say := func(k Kind, is bool, said *bool) {
+		if is && !*said {
+			*said = true
+			e.Kind = k
+			s.notify(e)
+		}
 	}
+	say(Static, !creds.CanExpire, &p.saidStatic)
+	say(Short, creds.CanExpire && left < shortLife, &p.saidShort)
+	say(Early, creds.CanExpire && s.opts.Policy.Before > left/2+issueTime, &p.saidEarly)
 	s.outdate()
 	s.noteHeld(p)
 }
@@ -213,12 +228,14 @@ func (s *schedule) dueAfterSuccess(p *profile, now time.Time) {
 	p.due = s.opts.Policy.next(now, outcome{expires: p.current.creds.Expires, life: p.life}, rand.Float64())
 }
 
+const tooShortHint = "ask for longer sessions, or for a lower minimum"
+
 // tooShort handles a first set with less life than MinTTL: another one may come.
 func (s *schedule) tooShort(p *profile, left time.Duration, now time.Time) {
 	err := &Error{
 		Err: fmt.Errorf("credentials have %v left, less than the minimum of %v",
 			left.Round(time.Second), s.opts.MinTTL),
-		Hint: "ask for longer sessions, or for a lower minimum",
+		Hint: tooShortHint,
 	}
 	s.fail(p, err, now, now.Add(s.opts.Policy.reask(left, rand.Float64())))
 }
@@ -234,7 +251,7 @@ func (s *schedule) failed(p *profile, err error, now time.Time) error {
 	}
 	p.permanent = permanent
 	p.streak++
-	s.fail(p, err, now, s.opts.Policy.next(now, outcome{life: p.life, failures: p.streak, permanent: permanent}, rand.Float64()))
+	s.fail(p, err, now, s.opts.Policy.next(now, outcome{expires: p.expires(), life: p.life, failures: p.streak, permanent: permanent}, rand.Float64()))
 	return nil
 }
 
@@ -258,6 +275,14 @@ func (s *schedule) fail(p *profile, err error, now, next time.Time) {
 	}
 	e.Next = p.due
 	s.notify(e)
+}
+
+// expires is the end of the newest set, zero if there is none.
+func (p *profile) expires() time.Time {
+	if p.current == nil {
+		return time.Time{}
+	}
+	return p.current.creds.Expires
 }
 
 func isPermanent(err error) bool {

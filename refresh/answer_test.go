@@ -32,9 +32,10 @@ func TestSameSet(t *testing.T) {
 		r.count(Expired, 1)
 		r.count(Refreshed, 1)
 		r.count(Failed, 0)
-		// Once, then each minute for 90 minutes and two hours, up to 10 % earlier.
-		if got := int(w.asked.Load()); got < 210 || got > 210*112/100 {
-			t.Errorf("asked %d times, want 211 and up to a tenth more", got)
+		// Once, then each minute for 90 minutes and two hours, up to 10 % earlier, and
+		// ten times more in the last minutes.
+		if got := int(w.asked.Load()); got < 210 || got > 210*112/100+12 {
+			t.Errorf("asked %d times, want 221 and up to a tenth more", got)
 		}
 		if got := s.calls(); len(got) != 1 {
 			t.Errorf("delivered %d times, want once", len(got))
@@ -46,7 +47,11 @@ func TestSameSet(t *testing.T) {
 				}
 				continue
 			}
-			if wait := e.Next.Sub(e.Time); wait < 54*time.Second || wait > time.Minute {
+			least := 54 * time.Second
+			if left := end.Sub(e.Time); left > 0 {
+				least = min(least, max(left/lastTries, minReask))
+			}
+			if wait := e.Next.Sub(e.Time); wait < least || wait > time.Minute {
 				t.Fatalf("answer %d is asked again after %v, want 54s to 1m", i, wait)
 			}
 		}
@@ -70,6 +75,25 @@ func TestExtended(t *testing.T) {
 		}
 		r.count(Unchanged, 0)
 		r.count(Expired, 0)
+	})
+}
+
+// TestOtherToken: the same keys with another token are a new set.
+func TestOtherToken(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		end := w.true().Add(time.Hour)
+		s := &shelf{}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{
+			world: w, edit: func(call int, c aws.Credentials) aws.Credentials {
+				c.AccessKeyID, c.SessionToken, c.Expires = "ASIASAMESAMESAMESAME", fmt.Sprint("t", min(call, 2)), end
+				return c
+			},
+		})})
+		pass(40 * time.Minute)
+		r.count(Refreshed, 2)
+		if got := s.get("a").SessionToken; got != "t2" {
+			t.Errorf("delivered the token %q, want t2", got)
+		}
 	})
 }
 
@@ -218,8 +242,12 @@ func TestPermanent(t *testing.T) {
 				}
 			}
 			wait := e.Next.Sub(e.Time)
-			if e.Permanent && (wait < minSlowBackoff/2 || wait > maxSlowBackoff) {
-				t.Errorf("failure %d is retried after %v, want 30s to 5m", i, wait)
+			least := minSlowBackoff / 2
+			if left := e.Expires.Sub(e.Time); left > 0 && left < lastTries*minSlowBackoff {
+				least = minLastSlowOne / 2
+			}
+			if e.Permanent && (wait < least || wait > maxSlowBackoff) {
+				t.Errorf("failure %d is retried after %v, want %v to 5m", i, wait, least)
 			}
 			if !e.Permanent && wait > 2*time.Second {
 				t.Errorf("transient failure %d is retried after %v, want 2s at most", i, wait)
@@ -236,6 +264,53 @@ func TestPermanent(t *testing.T) {
 			t.Errorf("refreshes have attempts %v, want %v", attempts, want)
 		}
 	})
+}
+
+// TestTriesBeforeTheEnd: a source that works again shortly before the end of the
+// set that is held is asked in time.
+func TestTriesBeforeTheEnd(t *testing.T) {
+	denied := &Error{Err: errors.New("AccessDenied"), Permanent: true}
+	for _, tt := range []struct {
+		name  string
+		fail  error
+		left  time.Duration // of the life, when it works again
+		least time.Duration // between two tries
+	}{
+		{"transient", errTransient, 5 * time.Second, minWait},
+		{"refused", denied, 15 * time.Second, minLastSlowOne / 2},
+	} {
+		for _, life := range []time.Duration{time.Minute, 15 * time.Minute, time.Hour, 12 * time.Hour} {
+			t.Run(fmt.Sprint(tt.name, " ", life), func(t *testing.T) {
+				bubble(t, func(t *testing.T, w *world) {
+					end := w.true().Add(life)
+					r := launch(t, w, Options{Deliveries: []Delivery{&shelf{}}, Profiles: one(&issuer{world: w, life: life, fail: func(call int) error {
+						if call == 1 || w.true().After(end.Add(-tt.left)) {
+							return nil
+						}
+						return tt.fail
+					}})})
+					pass(life)
+					r.count(Expired, 0)
+					r.count(Refreshed, 2)
+					failed := r.seen(Failed)
+					for i, e := range failed {
+						if wait := e.Next.Sub(e.Time); wait < tt.least {
+							t.Errorf("try %d comes %v after the one before, want at least %v", i, wait, tt.least)
+						}
+					}
+					last := 0
+					for _, e := range failed {
+						if e.Time.After(end.Add(-time.Minute)) {
+							last++
+						}
+					}
+					if last < 2 || last > 60 {
+						t.Errorf("%d tries failed in the last minute, want 2 to 60", last)
+					}
+				})
+			})
+		}
+	}
 }
 
 // TestWorse: what a source gives later may be of no use. The good set stays.

@@ -373,3 +373,69 @@ func TestSkewMeasuredLater(t *testing.T) {
 		}
 	})
 }
+
+// TestExpiredOnTime: a source or a delivery that hangs does not put off the word
+// that a set has ended.
+func TestExpiredOnTime(t *testing.T) {
+	hangs := func(from int) func(context.Context, int) {
+		return func(ctx context.Context, call int) {
+			if call >= from {
+				<-ctx.Done()
+			}
+		}
+	}
+	tests := []struct {
+		name    string
+		source  issuer
+		deliver func(ctx context.Context, call int) error
+		suspend time.Duration // after ten seconds
+		late    time.Duration // at most
+	}{
+		{"first question hangs", issuer{life: time.Minute, hang: hangs(2)}, nil, 0, time.Second},
+		{"deaf", issuer{life: time.Minute, hang: func(_ context.Context, call int) {
+			if call == 2 {
+				time.Sleep(10 * time.Minute)
+			}
+		}}, nil, 0, time.Second},
+		{"hangs after failures", issuer{life: 10 * time.Minute, hang: hangs(4), fail: func(call int) error {
+			if call > 1 {
+				return errTransient
+			}
+			return nil
+		}}, nil, 0, time.Second},
+		{"delivery hangs", issuer{life: time.Minute}, func(ctx context.Context, call int) error {
+			if call > 1 {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}, 0, time.Second},
+		{"a suspend, and no network", issuer{life: time.Hour, hang: hangs(2)}, nil, 2 * time.Hour, maxSleep + stepGrace},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				tt.source.world = w
+				r := launch(t, w, Options{Profiles: one(&tt.source), Deliveries: []Delivery{&shelf{deliver: tt.deliver}}})
+				pass(10 * time.Second)
+				end := r.seen(Refreshed)[0].Expires
+				woke := w.local()
+				if tt.suspend > 0 {
+					w.suspend(tt.suspend)
+					woke = w.local()
+				}
+				pass(15 * time.Minute)
+				got := r.seen(Expired)
+				if len(got) != 1 {
+					t.Fatalf("%d events, want one", len(got))
+				}
+				due := end
+				if woke.After(due) {
+					due = woke
+				}
+				if late := got[0].Time.Sub(due); late < 0 || late > tt.late {
+					t.Errorf("told %v after the end, want at most %v", late, tt.late)
+				}
+			})
+		})
+	}
+}

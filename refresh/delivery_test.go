@@ -132,6 +132,28 @@ func TestDeliveryFails(t *testing.T) {
 	})
 }
 
+// TestDeliveryFailsAnew: what was overcome does not count any more.
+func TestDeliveryFailsAnew(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		disk := &shelf{deliver: func(_ context.Context, call int) error {
+			switch call {
+			case 2, 3, 4, 5, 6, 8:
+				return errTransient
+			}
+			return nil
+		}}
+		r := launch(t, w, Options{Profiles: one(&issuer{world: w, life: time.Hour}), Deliveries: []Delivery{disk}})
+		pass(2 * time.Hour)
+		var got []int
+		for _, e := range r.seen(DeliveryFailed) {
+			got = append(got, e.Attempt)
+		}
+		if want := []int{1, 2, 3, 4, 5, 1}; fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("attempts %v, want %v", got, want)
+		}
+	})
+}
+
 // TestDeliveryDeaf: a target that hangs and does not listen gets one call at a
 // time, is reported, and what it then returns counts.
 func TestDeliveryDeaf(t *testing.T) {

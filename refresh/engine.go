@@ -25,9 +25,16 @@ const (
 	// 2.5 s in maxSleep.
 	minStep = 5 * time.Second
 
-	defaultWorkers         = 8
-	defaultStartTimeout    = 30 * time.Second
-	defaultRetrieveTimeout = time.Minute
+	// endGrace is how long the end of a set may wait for a question or a delivery
+	// that is under way, and stepGrace the same after the clock has jumped forward:
+	// after a suspend the network comes back first.
+	endGrace, stepGrace = time.Second, 15 * time.Second
+
+	defaultWorkers      = 8
+	defaultStartTimeout = 30 * time.Second
+
+	// A source has limits of its own, of a minute for a command: they say more.
+	defaultRetrieveTimeout = 70 * time.Second
 )
 
 // Engine keeps the credentials of its profiles fresh. Make one with New.
@@ -131,6 +138,7 @@ type schedule struct {
 	startBy  time.Time     // monotonic
 
 	wall, mono time.Time // when the loop last woke
+	stepped    time.Time // when the wall clock last jumped forward, on that clock
 }
 
 func newSchedule(o Options, ready chan struct{}) (*schedule, error) {
@@ -236,12 +244,16 @@ func (s *schedule) tick() {
 func (s *schedule) step(step time.Duration) {
 	s.notify(Event{Kind: ClockStep, Step: step})
 	if step > 0 {
+		s.stepped = s.wall
 		return
+	}
+	if !s.stepped.IsZero() {
+		s.stepped = s.stepped.Add(step)
 	}
 	for _, p := range s.profiles {
 		p.due, p.answered = p.due.Add(step), p.answered.Add(step)
 		if !p.ends.IsZero() {
-			p.ends = p.ends.Add(step)
+			p.ends, p.endBy = p.ends.Add(step), p.endBy.Add(step)
 		}
 		if p.current == nil || !p.current.creds.CanExpire {
 			continue
@@ -262,18 +274,22 @@ func (s *schedule) wake() {
 			p.asking = true
 			s.queue = append(s.queue, p)
 		}
-		if p.endTold == no && !p.ends.IsZero() && !p.ends.After(s.wall) {
+		if at := p.tellEnd(); !at.After(s.wall) {
 			s.ended(p)
 		}
 		s.reschedule(p)
 	}
 }
 
-// ended handles the end of what the targets hold of p. After a suspend, or when
-// the clock was set, a new set may be no more than one question away: that is
-// not worth stopping a child for.
+// ended handles the end of what the targets hold of p. A new set that is under
+// way is not worth stopping a child for, but a source that hangs does not put the
+// end off.
 func (s *schedule) ended(p *profile) {
-	if (p.asking && p.failures == 0) || s.underWay(p) {
+	p.endBy = p.ends.Add(endGrace)
+	if limit := s.stepped.Add(stepGrace); limit.After(p.endBy) {
+		p.endBy = limit
+	}
+	if p.endBy.After(s.wall) && ((p.asking && p.failures == 0) || s.underWay(p)) {
 		p.endTold = later
 		return
 	}

@@ -30,13 +30,16 @@ const (
 	// Expired: what the deliveries hold (one of them, if some failed) ended at
 	// Expires, and there is nothing better: the source failed, or gave the same
 	// again, or a delivery failed. Once for each set; the next Refreshed is the
-	// recovery. It comes on time, but if the first question after a suspend or a
-	// step of the clock is still open, after its answer.
+	// recovery. It comes on time, whatever the source is up to: a second late if a
+	// question or a delivery is under way, 15 seconds after a jump of the clock.
 	Expired
 
 	// Short: sessions of this profile live for Life, less than 40 minutes, which
 	// some readers can't work with (boto3 wants 15 minutes left, s3fs 20). Once.
 	Short
+
+	// Early: Policy.Before is more than half of Life, and half is used instead. Once.
+	Early
 
 	// Static: the set has no expiry, so nothing says when to refresh it. Once.
 	Static
@@ -54,7 +57,7 @@ const (
 
 var kindNames = [...]string{
 	Refreshed: "refreshed", Unchanged: "unchanged", Failed: "refresh failed", DeliveryFailed: "delivery failed",
-	Expired: "expired", Short: "short session", Static: "no expiry", Skewed: "clock skew", ClockStep: "clock step",
+	Expired: "expired", Short: "short session", Early: "refresh time cut", Static: "no expiry", Skewed: "clock skew", ClockStep: "clock step",
 }
 
 // String returns a few words for logs, such as "refresh failed".

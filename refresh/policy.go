@@ -31,14 +31,19 @@ const (
 	// Permanent ones wait for a person, or for IAM to become consistent.
 	minSlowBackoff, maxSlowBackoff = time.Minute, 5 * time.Minute
 
+	// While the set that is held comes to its end, no wait is longer than a third of
+	// what is left, so that several tries come before the end. These are the floors.
+	lastTries                      = 3
+	minLastBackoff, minLastSlowOne = time.Second, 5 * time.Second
+
 	// Deliveries are local and cheap to try, and a full disk is often emptied.
 	maxDeliveryBackoff = 15 * time.Second
 )
 
 // Policy says when to ask a source. It is pure: time and chance are arguments.
 type Policy struct {
-	// Before is how long before its expiry a set is replaced, at most nine tenths
-	// of its life. 0 means min(life/2, max(30m, life/4)).
+	// Before is how long before its expiry a set is replaced, at most half of its
+	// life. 0 means min(life/2, max(30m, life/4)).
 	Before time.Duration
 }
 
@@ -49,7 +54,7 @@ func (p Policy) Margin(life time.Duration) time.Duration {
 	case life <= 0:
 		return 0
 	case p.Before > 0:
-		return min(p.Before, life-life/10)
+		return min(p.Before, life/2)
 	}
 	return min(life/2, max(minMargin, life/4))
 }
@@ -62,6 +67,16 @@ type outcome struct {
 	permanent bool          // the class
 }
 
+// hurry shortens a wait while the end of what is held comes near. One that would
+// be shorter than floor is left alone: so close to the end a try is no use.
+func (o outcome) hurry(now time.Time, wait, floor time.Duration) time.Duration {
+	left := o.expires.Sub(now)
+	if o.expires.IsZero() || left <= floor {
+		return wait
+	}
+	return min(wait, max(left/lastTries, floor))
+}
+
 // next returns when to ask again, always after now. After a success that is
 // expiry − margin − jitter, never later than expiry − margin; if that is over,
 // the set is one that the source would not replace yet. rnd is in [0, 1).
@@ -69,15 +84,15 @@ func (p Policy) next(now time.Time, o outcome, rnd float64) time.Time {
 	m := p.Margin(o.life)
 	switch {
 	case o.failures > 0 && o.permanent:
-		return now.Add(slowBackoff(o.failures, rnd))
+		return now.Add(slowBackoff(o.failures, o.hurry(now, maxSlowBackoff, minLastSlowOne), rnd))
 	case o.failures > 0:
-		return now.Add(backoff(o.failures, p.maxBackoff(o.life), rnd))
+		return now.Add(backoff(o.failures, o.hurry(now, p.maxBackoff(o.life), minLastBackoff), rnd))
 	case o.expires.IsZero():
 		return now.Add(staticReask - scale(staticReask/10, rnd))
 	}
 	deadline := o.expires.Add(-m)
 	if o.life < minLife || !deadline.After(now) {
-		return now.Add(p.reask(o.life, rnd))
+		return now.Add(o.hurry(now, p.reask(o.life, rnd), minReask))
 	}
 	// Earlier only, so that many profiles that started together part ways; at
 	// most half of the time that there is, for margins of nearly a whole life.
@@ -111,9 +126,9 @@ func backoff(failures int, limit time.Duration, rnd float64) time.Duration {
 	return minWait + scale(double(minBackoff, limit, failures)-minWait, rnd)
 }
 
-// slowBackoff doubles from one minute to five, with jitter in the upper half.
-func slowBackoff(failures int, rnd float64) time.Duration {
-	d := double(minSlowBackoff, maxSlowBackoff, failures)
+// slowBackoff doubles from one minute to limit, with jitter in the upper half.
+func slowBackoff(failures int, limit time.Duration, rnd float64) time.Duration {
+	d := double(minSlowBackoff, limit, failures)
 	return d/2 + scale(d/2, rnd)
 }
 

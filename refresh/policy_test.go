@@ -21,12 +21,13 @@ func TestMargin(t *testing.T) {
 		{"20 seconds", 0, 20 * time.Second, 10 * time.Second},
 		{"nothing left", 0, 0, 0},
 		{"over", 0, -time.Hour, 0},
-		{"asked for", 45 * time.Minute, time.Hour, 45 * time.Minute},
+		{"asked for", 25 * time.Minute, time.Hour, 25 * time.Minute},
 		{"asked for less than the default", time.Minute, time.Hour, time.Minute},
-		{"asked for more than there is", 2 * time.Hour, time.Hour, 54 * time.Minute},
+		{"asked for more than half", 45 * time.Minute, time.Hour, 30 * time.Minute},
+		{"asked for more than there is", 2 * time.Hour, time.Hour, 30 * time.Minute},
 		{"asked for, nothing left", time.Minute, 0, 0},
 		{"longest", 0, math.MaxInt64, math.MaxInt64 / 4},
-		{"longest, asked for", math.MaxInt64, math.MaxInt64, math.MaxInt64 - math.MaxInt64/10},
+		{"longest, asked for", math.MaxInt64, math.MaxInt64, math.MaxInt64 / 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,6 +47,9 @@ func TestNext(t *testing.T) {
 	failed := func(n int, life time.Duration, permanent bool) outcome {
 		return outcome{expires: now.Add(life / 2), life: life, failures: n, permanent: permanent}
 	}
+	dying := func(n int, life, left time.Duration, permanent bool) outcome {
+		return outcome{expires: now.Add(left), life: life, failures: n, permanent: permanent}
+	}
 	const last = 1 - 1.0/(1<<53) // the largest that rand.Float64 returns
 	tests := []struct {
 		name      string
@@ -57,12 +61,13 @@ func TestNext(t *testing.T) {
 		{"12 hours", 0, held(12*time.Hour, 12*time.Hour), 8*time.Hour + 42*time.Minute, 9 * time.Hour},
 		{"20 seconds", 0, held(20*time.Second, 20*time.Second), 9 * time.Second, 10 * time.Second},
 		{"2 seconds, no room for jitter", 0, held(2*time.Second, 2*time.Second), time.Second, time.Second},
-		{"asked for nearly all", time.Hour, held(time.Hour, time.Hour), 3 * time.Minute, 6 * time.Minute},
+		{"asked for all", time.Hour, held(time.Hour, time.Hour), 27 * time.Minute, 30 * time.Minute},
 		{"an hour, seen before", 0, held(time.Hour, 40*time.Minute), 7 * time.Minute, 10 * time.Minute},
 		{"jitter would be over", 0, held(time.Hour, 30*time.Minute+50*time.Millisecond), 50 * time.Millisecond, 50 * time.Millisecond},
 		{"an hour, unchanged in the time of the jitter", 0, held(time.Hour, 31*time.Minute), time.Minute, time.Minute},
 		{"unchanged, an hour", 0, held(time.Hour, 30*time.Minute), 54 * time.Second, time.Minute},
-		{"unchanged, 15 minutes", 0, held(15*time.Minute, time.Minute), 40500 * time.Millisecond, 45 * time.Second},
+		{"unchanged, 15 minutes", 0, held(15*time.Minute, 5*time.Minute), 40500 * time.Millisecond, 45 * time.Second},
+		{"unchanged, a minute left", 0, held(15*time.Minute, time.Minute), 20 * time.Second, 20 * time.Second},
 		{"unchanged, 20 seconds", 0, held(20*time.Second, time.Second), time.Second, time.Second},
 		{"unchanged and over", 0, held(time.Hour, -time.Hour), 54 * time.Second, time.Minute},
 		{"lives too short to be kept", 0, held(time.Millisecond, time.Millisecond), time.Second, time.Second},
@@ -73,9 +78,17 @@ func TestNext(t *testing.T) {
 		{"seventh failure", 0, failed(7, time.Hour, false), 100 * time.Millisecond, time.Minute},
 		{"many failures", 0, failed(math.MaxInt, time.Hour, false), 100 * time.Millisecond, time.Minute},
 		{"many failures, nothing had yet", 0, failed(100, 0, false), 100 * time.Millisecond, time.Minute},
-		{"many failures, 20 seconds", 0, failed(100, 20*time.Second, false), 100 * time.Millisecond, 10 * time.Second},
+		{"many failures, 20 seconds, over", 0, dying(100, 20*time.Second, 0, false), 100 * time.Millisecond, 10 * time.Second},
+		{"many failures, 20 seconds", 0, failed(100, 20*time.Second, false), 100 * time.Millisecond, 10 * time.Second / 3},
+		{"many failures, a minute left", 0, dying(100, time.Hour, time.Minute, false), 100 * time.Millisecond, 20 * time.Second},
+		{"many failures, two seconds left", 0, dying(100, time.Hour, 2*time.Second, false), 100 * time.Millisecond, time.Second},
+		{"many failures, a second left", 0, dying(100, time.Hour, time.Second, false), 100 * time.Millisecond, time.Minute},
 		{"first permanent failure", 0, failed(1, time.Hour, true), 30 * time.Second, time.Minute},
 		{"second permanent failure", 0, failed(2, time.Hour, true), time.Minute, 2 * time.Minute},
+		{"permanent failures, 13 seconds left", 0, dying(100, time.Hour, 13*time.Second, true), 2500 * time.Millisecond, 5 * time.Second},
+		{"permanent failures, a minute left", 0, dying(100, time.Hour, time.Minute, true), 10 * time.Second, 20 * time.Second},
+		{"permanent failures, 5 seconds left", 0, dying(100, time.Hour, 5*time.Second, true), 150 * time.Second, 5 * time.Minute},
+		{"permanent failures, over", 0, dying(100, time.Hour, -time.Second, true), 150 * time.Second, 5 * time.Minute},
 		{"many permanent failures", 0, failed(100, time.Hour, true), 150 * time.Second, 5 * time.Minute},
 	}
 	for _, tt := range tests {

@@ -36,10 +36,12 @@ type profile struct {
 	skew                  time.Duration // last noted
 	knowsSkew             bool          // the source has measured one at some time
 	saidShort, saidStatic bool
+	saidEarly             bool
 
 	held    *version  // the oldest that any target holds; nil before all have one
 	ends    time.Time // of held; zero: it has none
 	endTold told      // that it is over
+	endBy   time.Time // when it is told at the latest, if endTold is later
 }
 
 // told is whether an event was sent.
@@ -47,7 +49,7 @@ type told int
 
 const (
 	no    told = iota
-	later      // when a question or a delivery has come to its end
+	later      // when a question or a delivery has come to its end, or at endBy
 	yes
 )
 
@@ -70,10 +72,21 @@ func (p *profile) wakeup() time.Time {
 	if !p.asking {
 		at = p.due
 	}
-	if p.endTold == no && !p.ends.IsZero() && p.ends.Before(at) {
-		at = p.ends
+	if end := p.tellEnd(); end.Before(at) {
+		at = end
 	}
 	return at
+}
+
+// tellEnd is when the end of what is held is to be looked at.
+func (p *profile) tellEnd() time.Time {
+	switch {
+	case p.ends.IsZero() || p.endTold == yes:
+		return never
+	case p.endTold == later:
+		return p.endBy
+	}
+	return p.ends
 }
 
 // news has the end of what is held looked at again.

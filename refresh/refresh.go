@@ -53,7 +53,7 @@ type Profile struct {
 	// Source is asked for a new set each time; it must not answer from a cache
 	// that would rather keep the old one (as aws.CredentialsCache does), or the
 	// set will be replaced later than the policy wants. It is never asked twice
-	// at the same time. It may also be a [Skewer] and a [Watcher].
+	// at the same time. It may also be a [Skewer], an [Issuer] and a [Watcher].
 	//
 	// A set with CanExpire false, or with the zero Expires, does not expire: it
 	// is asked for again about once an hour, so that replaced keys are picked up.
@@ -75,6 +75,14 @@ type Skewer interface {
 	// response, 0 if that is not known. It is called after each Retrieve, also a
 	// failed one.
 	Skew() time.Duration
+}
+
+// Issuer is a Source that can tell a session that was made for us from one that
+// others have had before, and that may be about to be replaced.
+type Issuer interface {
+	// Issued reports whether the last set was made when it was asked for. It is
+	// called after each Retrieve that succeeded.
+	Issued() bool
 }
 
 // Delivery hands sets to what the child reads.
@@ -121,7 +129,9 @@ type Options struct {
 	Workers int
 
 	// MinTTL is the life that the first set of each profile must have left; one
-	// with less is asked for again until StartTimeout. 0 means none.
+	// with less is asked for again until StartTimeout. If the source is an [Issuer]
+	// and has just made the set, no other would live longer, and Run ends at once.
+	// 0 means none.
 	MinTTL time.Duration
 
 	// StartTimeout limits how long the first sets may take to be had and to be
@@ -130,7 +140,7 @@ type Options struct {
 	StartTimeout time.Duration
 
 	// RetrieveTimeout limits each call of a source, so that a network that
-	// swallows everything does not keep a worker. 0 means 60 seconds.
+	// swallows everything does not keep a worker. 0 means 70 seconds.
 	RetrieveTimeout time.Duration
 
 	// Notify, if not nil, is called for each Event in order, from the goroutine

@@ -242,3 +242,106 @@ func TestStartSlow(t *testing.T) {
 		}
 	})
 }
+
+// fresh is a source that says whether it makes its sets when it is asked.
+type fresh struct {
+	issuer
+	made bool
+}
+
+func (f *fresh) Issued() bool { return f.made }
+
+// TestMinTTL: a source that makes its sessions when it is asked has none that live
+// longer; from others a longer one may come.
+func TestMinTTL(t *testing.T) {
+	tests := []struct {
+		name  string
+		made  bool
+		life  time.Duration
+		want  string // "": it starts
+		after time.Duration
+		asked int // at most
+	}{
+		{"made, too short", true, time.Hour, "new sessions live 1h0m0s, less than the minimum of 2h0m0s", 0, 1},
+		{"made, and a moment on its way", true, 2*time.Hour - 2*time.Second, "", 0, 1},
+		{"made, much too short", true, 2*time.Hour - time.Minute, "new sessions live 1h59m0s, less", 0, 1},
+		{"had before", false, time.Hour, "no credentials within 30s: credentials have 1h0m0s left", 30 * time.Second, 40},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				began := time.Now()
+				r := launch(t, w, Options{
+					Deliveries: []Delivery{&shelf{}}, MinTTL: 2 * time.Hour,
+					Profiles: one(&fresh{issuer{world: w, life: tt.life}, tt.made}),
+				})
+				pass(0)
+				if tt.want == "" {
+					if !r.isReady() {
+						t.Error("not started")
+					}
+				} else {
+					var e *Error
+					err := r.wait()
+					if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.As(err, &e) || e.Hint != tooShortHint {
+						t.Errorf("Run = %v, want %s and a hint", err, tt.want)
+					}
+				}
+				if took := time.Since(began); took != tt.after {
+					t.Errorf("it took %v, want %v", took, tt.after)
+				}
+				if got := int(w.asked.Load()); got > tt.asked {
+					t.Errorf("asked %d times, want %d at most", got, tt.asked)
+				}
+			})
+		})
+	}
+}
+
+// TestMinTTLIsOfTheStart: later sets may be shorter. (They are what there is.)
+func TestMinTTLIsOfTheStart(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		r := launch(t, w, Options{
+			Deliveries: []Delivery{&shelf{}}, MinTTL: 2 * time.Hour,
+			Profiles: one(&issuer{world: w, life: 3 * time.Hour, edit: func(call int, c aws.Credentials) aws.Credentials {
+				if call > 1 {
+					c.Expires = c.Expires.Add(-2 * time.Hour)
+				}
+				return c
+			}}),
+		})
+		pass(8 * time.Hour)
+		r.count(Failed, 0)
+		r.count(Expired, 0)
+		if got := len(r.seen(Refreshed)); got < 8 {
+			t.Errorf("%d sets, want one each half of an hour after the first", got)
+		}
+	})
+}
+
+// TestEarly: --refresh-before of more than half a life is cut to that half, which
+// is said once.
+func TestEarly(t *testing.T) {
+	for _, tt := range []struct {
+		before time.Duration
+		want   int
+	}{{0, 0}, {30 * time.Minute, 0}, {31 * time.Minute, 1}, {2 * time.Hour, 1}} {
+		t.Run(fmt.Sprint(tt.before), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				r := launch(t, w, Options{
+					Deliveries: []Delivery{&shelf{}}, Policy: Policy{Before: tt.before}, Profiles: one(&issuer{world: w, life: time.Hour}),
+				})
+				pass(10 * time.Hour)
+				r.count(Early, tt.want)
+				if got := w.asked.Load(); got > 24 {
+					t.Errorf("asked %d times in ten hours, want at most each 27 minutes", got)
+				}
+				for _, e := range r.seen(Early) {
+					if left := e.Expires.Sub(e.Next); left < 30*time.Minute || left > 33*time.Minute {
+						t.Errorf("the next refresh is %v before the end", left)
+					}
+				}
+			})
+		})
+	}
+}

@@ -58,6 +58,23 @@ func TestChangeIsAskedForAtOnce(t *testing.T) {
 	})
 }
 
+// A clock that was set back puts no change off: when the source answered last is
+// known on the new clock.
+func TestChangeAfterStepBack(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		src, got := newWatched(w, 12*time.Hour), &shelf{}
+		launch(t, w, Options{Profiles: one(src), Deliveries: []Delivery{got}})
+		changed := <-src.changed
+		pass(time.Minute)
+		w.set(-time.Hour)
+		changed()
+		pass(minReask)
+		if got := src.asked(); got != 2 {
+			t.Errorf("asked %d times a second after the change, want 2", got)
+		}
+	})
+}
+
 // A change ends the waiting of a failure that only a person could mend.
 func TestChangeEndsBackoff(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
