@@ -43,7 +43,11 @@ func (s *Source) inOrder(ctx context.Context) (aws.Credentials, error) {
 	var failed []*refresh.Error
 	all := s.all()
 	for i, src := range all {
-		c, err := src.inTime(ctx, len(all)-i)
+		c, ok := s.takeEarly(i)
+		var err error
+		if !ok {
+			c, err = src.inTime(ctx, len(all)-i)
+		}
 		if err == nil {
 			s.switched(i, failed)
 			return c, nil
@@ -60,6 +64,15 @@ func (s *Source) inOrder(ctx context.Context) (aws.Credentials, error) {
 	return aws.Credentials{}, together(failed)
 }
 
+// Issued reports whether the last set was made when it was asked for, as that of a
+// role is: another one would not live longer.
+func (s *Source) Issued() bool {
+	u := s.using()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.found.roles) > 0 || u.found.tokenRole != "" || u.pair != nil
+}
+
 // inTime asks with a fair share of the time that there is: one that hangs must
 // not leave the ones after it without any.
 func (s *Source) inTime(ctx context.Context, left int) (aws.Credentials, error) {
@@ -70,7 +83,7 @@ func (s *Source) inTime(ctx context.Context, left int) (aws.Credentials, error) 
 	}
 	c, err := s.one(ctx)
 	if err == nil && c.CanExpire && !c.Expires.After(s.serverTime()) {
-		return aws.Credentials{}, &refresh.Error{Err: fmt.Errorf("%s: gives credentials that ended at %s", s.describe(), c.Expires.Format(time.RFC3339))}
+		return aws.Credentials{}, &refresh.Error{Err: fmt.Errorf("%s: gives credentials that ended at %s", s.describe(), s.here(c.Expires).Local().Format(time.RFC3339))}
 	}
 	return c, err
 }
@@ -96,6 +109,12 @@ func together(failed []*refresh.Error) error {
 // switched notes that another source is in use than before, and why.
 func (s *Source) switched(to int, failed []*refresh.Error) {
 	from := int(s.used.Swap(int32(to)))
+	if to > 0 {
+		select {
+		case s.fell <- struct{}{}:
+		default:
+		}
+	}
 	if from == to {
 		return
 	}
@@ -132,9 +151,83 @@ func (s *Source) beginAll(ctx context.Context) error {
 	return first
 }
 
-// watchAll watches the files of all sources.
+const (
+	// probePause is how long a source that has failed is left alone while another
+	// one is in use, and probeLimit how long it may then take.
+	probePause = 50 * time.Second
+	probeLimit = 25 * time.Second
+
+	// earlyLife is how long what it gives waits for the engine, which comes at once.
+	earlyLife = 30 * time.Second
+)
+
+// early is a set that a source gave before the engine asked.
+type early struct {
+	by    *Source // nil: there is none
+	creds aws.Credentials
+	at    time.Time
+}
+
+// watchFirst asks the sources before the one that is in use until one of them is
+// back, and then has the engine come for its set. What is delivered stays until
+// then: the one in use is not asked.
+func (s *Source) watchFirst(ctx context.Context, changed func()) {
+	timer := time.NewTimer(probePause)
+	defer timer.Stop()
+	for {
+		if s.used.Load() == 0 {
+			select {
+			case <-ctx.Done():
+				return
+			case <-s.fell:
+			}
+		}
+		timer.Reset(probePause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if s.probe(ctx) {
+			changed()
+		}
+	}
+}
+
+// probe keeps the set of the first source that is back, and reports whether there
+// is one.
+func (s *Source) probe(ctx context.Context) bool {
+	for _, src := range s.all()[:s.used.Load()] {
+		asking, cancel := context.WithTimeout(ctx, probeLimit)
+		c, err := src.inTime(asking, 1)
+		cancel()
+		if err == nil {
+			s.mu.Lock()
+			s.early = early{by: src, creds: c, at: time.Now()}
+			s.mu.Unlock()
+			return true
+		}
+	}
+	return false
+}
+
+// takeEarly is what probe has had from the source at i, once.
+func (s *Source) takeEarly(i int) (aws.Credentials, bool) {
+	src := s.all()[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.early
+	if e.by != src {
+		return aws.Credentials{}, false
+	}
+	s.early = early{}
+	return e.creds, time.Since(e.at) < earlyLife
+}
+
+// watchAll watches the files of all sources, and for the return of the first.
 func (s *Source) watchAll(ctx context.Context, changed func()) {
 	var watching sync.WaitGroup
+	watching.Go(func() { s.watchFirst(ctx, changed) })
 	for _, src := range s.all() {
 		watching.Go(func() { src.watchOne(ctx, changed) })
 	}

@@ -44,7 +44,7 @@ func TestFallback(t *testing.T) {
 		{"still", "", "", "ASIA3", "command sh, in place of file " + first, ""},
 		{"second", "", keysINI("a", "ASIA2", ""), "ASIA2", "file " + second + ", in place of file " + first, "credentials come from file " + second + " now"},
 		{"first", keysINI("a", "ASIA1", ""), keysINI("a", "ASIA2", ""), "ASIA1", "file " + first + ", else", "credentials come from file " + first + " now"},
-		{"first has ended", keysINI("a", "ASIA1", ended), keysINI("a", "ASIA2", ""), "ASIA2", "file " + second, "because of file " + first + ": gives credentials that ended at 2020-01-01T00:00:00Z"},
+		{"first has ended", keysINI("a", "ASIA1", ended), keysINI("a", "ASIA2", ""), "ASIA2", "file " + second, "because of file " + first + ": gives credentials that ended at " + time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Local().Format(time.RFC3339)},
 	}
 	for _, step := range steps {
 		t.Run(step.name, func(t *testing.T) {
@@ -108,11 +108,107 @@ func TestFallbackErrors(t *testing.T) {
 // A source that hangs leaves time for the next.
 func TestFallbackHang(t *testing.T) {
 	isolate(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	c, err := mustNew(t, Spec{Command: []string{"sleep", "60"}, Else: []Spec{{Command: printing("ASIA2")}}}).Retrieve(ctx)
-	if err != nil || c.AccessKeyID != "ASIA2" {
-		t.Errorf("Retrieve = %s, %v", c.AccessKeyID, err)
+	baseEnv(t)
+	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+	path := filepath.Join(t.TempDir(), "token")
+	write(t, path, jwt)
+	synctest.Test(t, func(t *testing.T) {
+		n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.ParseForm()
+			if r.Form.Get("Action") == "AssumeRoleWithWebIdentity" {
+				<-r.Context().Done()
+				return
+			}
+			stsAnswer(w, r.Form.Get("Action"), time.Hour)
+		}))
+		src := mustNew(t, Spec{
+			WebIdentity: WebIdentity{TokenFile: path}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial, pollOnly: true},
+			Else: []Spec{{Roles: []Role{{ARN: roleA}}}},
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		began := time.Now()
+		mustRetrieveWith(t, ctx, src)
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("it took %v, want half of the time", took)
+		}
+	})
+}
+
+func mustRetrieveWith(t *testing.T, ctx context.Context, src *Source) {
+	t.Helper()
+	if _, err := src.Retrieve(ctx); err != nil {
+		t.Errorf("Retrieve = %v", err)
+	}
+}
+
+// TestFallbackReturns: a first source that is back is used within a minute, also if
+// the keys of the second one never end; until then nothing that is delivered changes.
+func TestFallbackReturns(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		other Spec
+		id    string // what the second one's access keys begin with
+	}{
+		{"from long-term keys", Spec{}, "AKIA"},
+		{"from sessions", Spec{Roles: []Role{{ARN: roleA}}}, "ASIA"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			isolate(t)
+			baseEnv(t)
+			setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+			path := filepath.Join(t.TempDir(), "token")
+			write(t, path, jwt)
+			synctest.Test(t, func(t *testing.T) {
+				var up atomic.Bool
+				var firstAsked, secondAsked atomic.Int32
+				n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					r.ParseForm()
+					op := r.Form.Get("Action")
+					if op != "AssumeRoleWithWebIdentity" {
+						secondAsked.Add(1)
+					} else if firstAsked.Add(1); !up.Load() {
+						refuse(w, 400, "ExpiredTokenException", "Token expired")
+						return
+					}
+					stsAnswer(w, op, time.Hour)
+				}))
+				src := mustNew(t, Spec{
+					WebIdentity: WebIdentity{TokenFile: path}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial, pollOnly: true},
+					Else: []Spec{tt.other},
+				})
+				var got []refresh.Event
+				d := engine(t, src, func(e refresh.Event) {
+					if e.Kind == refresh.Refreshed {
+						got = append(got, e)
+					}
+				})
+				time.Sleep(20*time.Minute + 10*time.Second)
+				synctest.Wait()
+				if c, _ := d.get(); !strings.HasPrefix(c.AccessKeyID, tt.id) || len(got) != 1 || secondAsked.Load() > 1 {
+					t.Errorf("after 20 minutes %s is delivered, after %d sets and %d calls of the second", c.AccessKeyID, len(got), secondAsked.Load())
+				}
+				if n := firstAsked.Load(); n < 20 || n > 30 {
+					t.Errorf("the first was asked %d times in 20 minutes, want once a minute", n)
+				}
+				asked := firstAsked.Load()
+				up.Store(true)
+				back := time.Now()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if len(got) != 2 || got[1].Time.Sub(back) > time.Minute || firstAsked.Load() != asked+1 {
+					t.Errorf("a minute after its return there were %d sets, and %d calls of the first; want a second set, by one call", len(got), firstAsked.Load()-asked)
+				}
+				if notes := strings.Join(src.Notes(), "\n"); !strings.Contains(notes, "credentials come from web identity token") {
+					t.Errorf("Notes = %q", notes)
+				}
+				time.Sleep(20 * time.Minute)
+				synctest.Wait()
+				if firstAsked.Load() != asked+1 {
+					t.Errorf("the first, in use, was asked %d times in 20 minutes, want none", firstAsked.Load()-asked-1)
+				}
+			})
+		})
 	}
 }
 

@@ -48,12 +48,14 @@ type Source struct {
 	failing atomic.Bool   // the last Retrieve
 	trouble chan struct{} // tells Watch that it begins to fail; room for one
 
-	others []*Source    // of Spec.Else
-	used   atomic.Int32 // which of all gave the last set
+	others []*Source     // of Spec.Else
+	used   atomic.Int32  // which of all gave the last set
+	fell   chan struct{} // tells Watch that it is not the first; room for one
 
 	mu    sync.Mutex // guards what follows
 	found *found     // what the configuration said when it was last read
 	notes []string
+	early early     // what a source before the one in use has given
 	typed time.Time // end of the session of a code that a person typed, on the server's clock
 	said  map[string]bool
 }
@@ -68,7 +70,7 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 	if s.codes == nil {
 		s.codes = newCodes()
 	}
-	src := &Source{spec: s, web: newWeb(s.limits), said: map[string]bool{}, trouble: make(chan struct{}, 1)}
+	src := &Source{spec: s, web: newWeb(s.limits), said: map[string]bool{}, trouble: make(chan struct{}, 1), fell: make(chan struct{}, 1)}
 	src.dir, _ = os.Getwd() // one that is gone has no relative paths in it
 	f, err := src.find(ctx)
 	if err != nil {
