@@ -26,7 +26,7 @@ func credentialsFlags() []cli.Flag {
 
 func (p *program) credentialsCommand() *cli.Command {
 	flags := append(sourceFlags(), credentialsFlags()...)
-	flags = append(flags, text(aboutRefresh, "start-timeout", "30s", "`DURATION` to try for the credentials"))
+	flags = append(flags, text(aboutRefresh, "start-timeout", "", "`DURATION` to try for the credentials (default: 30s, or 70s if a command has to be run for them)"))
 	return &cli.Command{
 		Name:            "credentials",
 		Usage:           "print one set of credentials, for a credential_process line or a script",
@@ -102,13 +102,14 @@ func (p *program) once(pl *plan.Plan, log *slog.Logger) (aws.Credentials, error)
 		return aws.Credentials{}, err
 	}
 	var got catch
+	tell := &reporter{log: log, origin: src.Origin}
 	engine := refresh.New(refresh.Options{
 		Profiles:     []refresh.Profile{{Name: setName, Source: src}},
 		Deliveries:   []refresh.Delivery{&got},
-		StartTimeout: pl.StartTimeout,
+		StartTimeout: cmp.Or(pl.StartTimeout, src.StartTimeout()),
 		Notify: func(e refresh.Event) {
 			if e.Kind == refresh.Failed {
-				report(log, e, false)
+				tell.event(e, true)
 			}
 		},
 	})

@@ -22,14 +22,14 @@ import (
 
 // examineSource says from where and as whom, and what stands in the way of that.
 func (d *doctor) examineSource(ask bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), max(d.plan.StartTimeout, time.Second))
-	defer cancel()
-	src, err := source.New(ctx, d.plan.Source)
+	src, err := source.New(context.Background(), d.plan.Source)
 	if err != nil {
 		d.problem("source", hintOf(err), "%v", err)
 		return
 	}
 	d.source = src
+	ctx, cancel := context.WithTimeout(context.Background(), max(cmp.Or(d.plan.StartTimeout, src.StartTimeout()), time.Second))
+	defer cancel()
 	for _, note := range src.Notes() {
 		d.note("source", "", "%s", note)
 	}

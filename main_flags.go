@@ -109,7 +109,7 @@ func refreshFlags() []cli.Flag {
 	return []cli.Flag{
 		text(aboutRefresh, "refresh-before", "", "refresh this `DURATION` before the expiry (default: 30m or a quarter of the life, at most half of it)"),
 		text(aboutRefresh, "min-ttl", "", "do not start the command with credentials that live less than this `DURATION`"),
-		text(aboutRefresh, "start-timeout", "30s", "`DURATION` to try for the first credentials"),
+		text(aboutRefresh, "start-timeout", "", "`DURATION` to try for the first credentials (default: 30s, or 70s if a command has to be run for them)"),
 		text(aboutRefresh, "on-refresh", "none", "`REACTION` to a refresh: none, signal:SIG (if the command handles it), signal:SIG! (even if not), restart, exec:COMMAND"),
 		text(aboutRefresh, "on-expiry", "keep", "`REACTION` when the credentials have ended and there are no newer: keep, signal:SIG, restart, stop (exit code 124)"),
 		text(aboutRefresh, "source-ending-before", "1h", "say this `DURATION` before it that the source itself ends (an SSO session, a certificate)"),

@@ -35,6 +35,7 @@ type session struct {
 	services []run.Service  // run as long as the command, each on its own
 	after    func(code int) // told the exit code, before it is passed on; for the demo
 	newChild func(supervisor.Options, *supervisor.Signals) (child, error)
+	attended bool // a person reads what we say
 
 	child     child
 	end       context.CancelCauseFunc
@@ -70,10 +71,13 @@ func newChild(o supervisor.Options, signals *supervisor.Signals) (child, error) 
 type asked interface {
 	aws.CredentialsProvider
 	refresh.Skewer
+	refresh.Issuer
 	refresh.Watcher
 	Ends() (source.Ending, bool)
 	Notes() []string
 	Describe() string
+	Origin() source.Origin
+	StartTimeout() time.Duration
 }
 
 // observer follows the engine, in whose goroutine it is called. The order of the
@@ -126,7 +130,16 @@ func (p *program) session(c *cli.Context) (*session, error) {
 			return nil, err
 		}
 	}
-	return newSession(p, pl, log), nil
+	s := newSession(p, pl, log)
+	s.attended = isTerminal(os.Stderr) && !c.Bool("quiet") && c.String("log-format") == "text"
+	return s, nil
+}
+
+// isTerminal reports whether f is our terminal.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	null, errNull := os.Stat(os.DevNull)
+	return err == nil && errNull == nil && info.Mode()&os.ModeCharDevice != 0 && !os.SameFile(info, null) && prompt() != nil
 }
 
 func newSession(p *program, pl *plan.Plan, log *slog.Logger) *session {
@@ -232,11 +245,14 @@ func (s *session) supervise(ctx context.Context, src asked, deliveries []refresh
 		Deliveries:   deliveries,
 		Policy:       refresh.Policy{Before: s.plan.RefreshBefore},
 		MinTTL:       s.plan.MinTTL,
-		StartTimeout: s.plan.StartTimeout,
+		StartTimeout: cmp.Or(s.plan.StartTimeout, src.StartTimeout()),
 		Notify:       s.notify,
 	}
 	first := refresh.New(engine)
 	s.engine.Store(first)
+	if s.attended {
+		s.serve("the sign of life", func(ctx context.Context) error { s.signOfLife(ctx, first.Ready(), src); return nil })
+	}
 	s.serve("systemd's watchdog", s.watchdog)
 	s.serve("the watch for the end of the source", s.ending.run)
 	var running sync.WaitGroup
@@ -276,6 +292,21 @@ func (s *session) keep(ctx context.Context, service run.Service) {
 	})
 }
 
+// slow is how long a person looks at nothing before they wonder.
+const slow = 3 * time.Second
+
+// signOfLife tells a person what is waited for.
+func (s *session) signOfLife(ctx context.Context, ready <-chan struct{}, src asked) {
+	timer := time.NewTimer(slow)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-ready:
+	case <-timer.C:
+		fmt.Fprintf(s.stderr, "brs-exec: waiting for credentials from %s (Ctrl-C ends)\n", oneLine(src.Describe()))
+	}
+}
+
 // keepFresh runs the engine. It returns an error if there is no set to start the
 // command with. After that only a bug can end the engine, and another one takes
 // over: the command has all the time that its set has left.
@@ -311,7 +342,7 @@ func (s *session) observe(ctx context.Context, src asked) {
 				s.log.Warn(note)
 			}
 		}},
-		{"the log", func(e refresh.Event, first bool) { report(s.log, e, !first) }},
+		{"the log", (&reporter{log: s.log, origin: src.Origin}).event},
 		{"the watch for stale readers", func(e refresh.Event, _ bool) { s.tellReaders(e.Kind) }},
 		{"systemd's status", s.systemd.event},
 		{"the status record", func(e refresh.Event, first bool) {
@@ -425,6 +456,7 @@ func (s *session) react(ctx context.Context, r plan.Reaction, e refresh.Event) {
 		s.log.Error("the credentials have ended: stopping the command")
 		s.end(errExpired)
 	case plan.Restart:
+		s.log.Info("the command is started again", "reaction-to", e.Kind.String())
 		if err := s.child.Restart(); err != nil {
 			s.log.Warn("the command cannot be started again", "err", err)
 		}

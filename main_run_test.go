@@ -37,6 +37,7 @@ type fakeSource struct {
 	fail func(call int) error // nil: never
 	life time.Duration        // 0: an hour
 	end  func() (source.Ending, bool)
+	slow time.Duration // each call
 
 	mu    sync.Mutex
 	calls int
@@ -47,6 +48,9 @@ func (f *fakeSource) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	f.calls++
 	n := f.calls
 	f.mu.Unlock()
+	if f.slow > 0 {
+		time.Sleep(f.slow)
+	}
 	if f.fail != nil {
 		if err := f.fail(n); err != nil {
 			return aws.Credentials{}, err
@@ -62,6 +66,9 @@ func (f *fakeSource) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}, nil
 }
 
+func (f *fakeSource) StartTimeout() time.Duration         { return 30 * time.Second }
+func (f *fakeSource) Issued() bool                        { return false }
+func (f *fakeSource) Origin() source.Origin               { return source.Origin{} }
 func (f *fakeSource) Skew() time.Duration                 { return 0 }
 func (f *fakeSource) Watch(ctx context.Context, _ func()) { <-ctx.Done() }
 func (f *fakeSource) Notes() []string                     { return nil }
@@ -439,7 +446,7 @@ func TestNoStart(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := newFakeRun(t, plan.Plan{StartTimeout: 30 * time.Second})
+				r := newFakeRun(t, plan.Plan{})
 				r.source.fail = func(int) error { return tt.fail }
 				began := time.Now()
 				exit, err := r.supervised()
@@ -454,6 +461,45 @@ func TestNoStart(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSignOfLife: a person at a terminal is told, once, what takes so long.
+func TestSignOfLife(t *testing.T) {
+	const line = "brs-exec: waiting for credentials from a fake (Ctrl-C ends)\n"
+	for _, tt := range []struct {
+		name     string
+		attended bool
+		slow     time.Duration
+		want     string
+	}{
+		{"slow", true, 20 * time.Second, line},
+		{"quick", true, time.Second, ""},
+		{"nobody is there", false, 20 * time.Second, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newFakeRun(t, plan.Plan{})
+				var said syncBuffer
+				r.stderr, r.attended, r.source.slow, r.child.life = &said, tt.attended, tt.slow, time.Hour
+				if _, err := r.supervised(); err != nil {
+					t.Fatal(err)
+				}
+				if got := said.String(); got != tt.want {
+					t.Errorf("standard error has %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+	for _, name := range []string{os.DevNull, filepath.Join(t.TempDir(), "file")} {
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if isTerminal(f) {
+			t.Errorf("%s is taken for a terminal", name)
+		}
 	}
 }
 

@@ -44,7 +44,7 @@ func clock(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return t.Format(time.DateTime)
+	return t.Local().Format("2006-01-02 15:04:05 -07:00")
 }
 
 // child follows the supervisor, in its goroutine.

@@ -126,7 +126,7 @@ func (s *schedule) answered(a answer) (err error) {
 		case left <= 0:
 			return s.failed(p, &Error{
 				Err: fmt.Errorf("source gave credentials that ended at %s, %v ago",
-					creds.Expires.Format(time.RFC3339), (-left).Round(time.Second)),
+					creds.Expires.Local().Format(time.RFC3339), (-left).Round(time.Second)),
 				Permanent: p.current == nil,
 				Hint:      "see whether the source caches what it gives, and whether this machine's clock is right",
 			}, now)

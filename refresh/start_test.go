@@ -78,7 +78,7 @@ func TestStart(t *testing.T) {
 		},
 		{
 			name: "over", source: issuer{life: -2 * time.Hour},
-			want: []string{`source gave credentials that ended at 1999-12-31T22:00:00Z, 2h0m0s ago`},
+			want: []string{"source gave credentials that ended at " + time.Date(1999, 12, 31, 22, 0, 0, 0, time.UTC).Local().Format(time.RFC3339) + ", 2h0m0s ago"},
 			hint: "see whether the source caches what it gives, and whether this machine's clock is right", asked: 1,
 		},
 		{

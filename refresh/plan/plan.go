@@ -56,7 +56,7 @@ type Plan struct {
 
 	RefreshBefore time.Duration // 0 is the default margin
 	MinTTL        time.Duration // 0 is none
-	StartTimeout  time.Duration
+	StartTimeout  time.Duration // 0 is what the source asks for
 	OnRefresh     Reaction
 	OnExpiry      Reaction
 	OnStale       Reaction

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,6 +63,41 @@ func (s *Source) inOrder(ctx context.Context) (aws.Credentials, error) {
 		}
 	}
 	return aws.Credentials{}, together(failed)
+}
+
+// Origin is what can be said of keys beside the keys.
+type Origin struct {
+	Environment bool // they are variables that somebody has exported
+	Command     bool // a command printed them
+	Fallback    bool // they are not from the first source, and that is asked again
+}
+
+// Origin returns that of the last set.
+func (s *Source) Origin() Origin {
+	u := s.using()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	direct := len(u.found.roles) == 0 && u.found.mfa == ""
+	return Origin{
+		Environment: direct && u.found.from(aws.CredentialSourceEnvVars),
+		Command:     direct && (len(u.spec.Command) > 0 || u.found.from(aws.CredentialSourceProcess)),
+		Fallback:    u != s,
+	}
+}
+
+// StartTimeout is how long the first set should be waited for: longer than a program
+// may take that has to be run for it.
+func (s *Source) StartTimeout() time.Duration {
+	const usual, more = 30 * time.Second, 10 * time.Second
+	for _, src := range s.all() {
+		src.mu.Lock()
+		runs := len(src.spec.Command) > 0 || len(src.spec.WebIdentity.Command) > 0 || src.found.from(aws.CredentialSourceProcess)
+		src.mu.Unlock()
+		if runs {
+			return max(usual, cmp.Or(src.spec.CommandTimeout, commandTimeout)+more)
+		}
+	}
+	return usual
 }
 
 // Issued reports whether the last set was made when it was asked for, as that of a

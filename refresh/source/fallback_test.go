@@ -105,6 +105,28 @@ func TestFallbackErrors(t *testing.T) {
 	}
 }
 
+// A program gets the time to be given up on for itself before the start is.
+func TestStartTimeout(t *testing.T) {
+	config, _ := isolate(t)
+	write(t, config, "[profile p]\ncredential_process = true\n")
+	for _, tt := range []struct {
+		name string
+		spec Spec
+		want time.Duration
+	}{
+		{"a file", Spec{File: "x"}, 30 * time.Second},
+		{"a command", Spec{Command: []string{"true"}}, 70 * time.Second},
+		{"a credential_process", Spec{Profile: "p"}, 70 * time.Second},
+		{"a role with the keys of a credential_process", Spec{Profile: "p", Region: "r", Roles: []Role{{ARN: roleA}}}, 70 * time.Second},
+		{"a token's command", Spec{WebIdentity: WebIdentity{Command: []string{"true"}}, Region: "r", Roles: []Role{{ARN: roleA}}}, 70 * time.Second},
+		{"the second is a command", Spec{File: "x", Else: []Spec{{Command: []string{"true"}}}}, 70 * time.Second},
+	} {
+		if got := mustNew(t, tt.spec).StartTimeout(); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 // A source that hangs leaves time for the next.
 func TestFallbackHang(t *testing.T) {
 	isolate(t)
