@@ -29,10 +29,10 @@ func TestDemo(t *testing.T) {
 	w.bare()
 	began := time.Now()
 	p := w.brsExec("demo")
-	if code := p.exitWithin(100 * time.Second); code != 0 {
+	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
-	if took := time.Since(began); took < 40*time.Second || took > 90*time.Second {
+	if took := time.Since(began); took < 40*time.Second { // a busy machine may need longer than a minute
 		t.Errorf("it took %v, want about a minute", took)
 	}
 	all := p.stdout.String() + p.stderr.String()

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -21,6 +23,7 @@ var scratch string
 func TestMain(m *testing.M) {
 	flag.Parse()
 	raiseParallel()
+	unignore()
 	var err error
 	if scratch, err = os.MkdirTemp("", "brs-exec-test-"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -31,6 +34,16 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	os.RemoveAll(scratch)
 	os.Exit(code)
+}
+
+// unignore gives the commands of the tests the default actions, whatever the tests
+// are started from: nohup, for one, leaves HUP ignored.
+func unignore() {
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGPIPE} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 }
 
 // raiseParallel lets more tests run at once than there are processors, unless

@@ -28,7 +28,7 @@ import (
 
 const (
 	superviseHelper = "BRS_TEST_SUPERVISE_HELPER"
-	helperLife      = 60 * time.Second
+	helperLife      = 2 * patience
 )
 
 var superviseHelpers = map[string]func(args []string){"report": report, "exec": execRaw, "orphans": orphans, "count": count}

@@ -22,7 +22,7 @@ import (
 
 // patience is how long a test waits for something that should take moments; it
 // is long because the machine may be busy.
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // world is what one test runs brs-exec in: a server, directories and an
 // environment of its own, into which nothing leaks from the one that runs the
@@ -121,8 +121,15 @@ func (w *world) brsExec(args ...string) *process {
 // start runs a command, its standard input a pipe that the test holds.
 func (w *world) start(name string, args ...string) *process {
 	w.t.Helper()
+	return w.startWith(nil, name, args...)
+}
+
+// startWith is start with more descriptors, from 3 on.
+func (w *world) startWith(files []*os.File, name string, args ...string) *process {
+	w.t.Helper()
 	p := &process{w: w, done: make(chan struct{})}
 	p.cmd = exec.Command(name, args...)
+	p.cmd.ExtraFiles = files
 	p.cmd.Env, p.cmd.Dir = w.environ(), w.dir
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	// A group of its own: whatever a failed test leaves is ended with it.
