@@ -27,8 +27,11 @@ func (d *doctor) examineCommand() {
 func (d *doctor) report(r *reader.Report, about string) {
 	if r.Err != nil {
 		hint := "check PATH, or give the path of the file"
-		if errors.Is(r.Err, fs.ErrPermission) {
+		switch {
+		case errors.Is(r.Err, fs.ErrPermission):
 			hint = "chmod +x, or put its interpreter in front"
+		case len(r.Steps) > 1:
+			hint = "check the path: a relative one begins in the working directory"
 		}
 		d.problem(about, hint, "%v", r.Err)
 	} else if len(r.Steps) > 0 {
@@ -38,25 +41,33 @@ func (d *doctor) report(r *reader.Report, about string) {
 		}
 		d.ok(about, "%s%s", strings.Join(r.Steps, " → "), by)
 	}
+	cut := false // nothing that is delivered gets there
 	for _, t := range r.Traps {
 		d.trap(about, t)
+		cut = cut || d.cuts(t) || t.Kind == reader.LeftBehind && r.Runtime == ""
 	}
-	var vague []string
+	var vague, beside []string
 	named := slices.ContainsFunc(r.Clients, func(c reader.Client) bool { return c.Named })
 	for _, c := range r.Clients {
 		if text, ok := strings.CutPrefix(c.ID, "some:"); ok {
 			vague = append(vague, text)
-		} else if c.Named || !named {
+		} else if cut || r.Err != nil {
+			continue
+		} else if c.Named || len(r.Clients) == 1 {
 			d.client(about, c, named)
+		} else if !named {
+			beside = append(beside, c.String())
 		}
 	}
 	for _, inner := range r.Inner {
 		d.report(inner, about+" "+filepath.Base(inner.Argv[0]))
 	}
 	switch {
+	case len(beside) > 0:
+		d.note(about, d.trial(), "names no AWS client, so that its own is not known; installed beside it: %s", strings.Join(beside, ", "))
 	case len(vague) > 0:
 		d.note(about, d.trial(), "has an AWS client that is not known here; it has the words %s", strings.Join(vague, ", "))
-	case len(r.Clients) == 0 && len(r.Inner) == 0 && r.Err == nil:
+	case len(r.Clients) == 0 && len(r.Inner) == 0 && r.Err == nil && !cut:
 		d.note(about, d.trial(),
 			"no AWS client that is known here was found; looked at %s", strings.Join(append(r.Looked, "its name"), "; "))
 	}
@@ -168,22 +179,100 @@ func (d *doctor) needsShell(about string, c reader.Client) {
 }
 
 func (d *doctor) trap(about string, t reader.Trap) {
+	level := "problem"
+	if t.Maybe {
+		level = "note"
+	}
+	say := func(hint, format string, args ...any) { d.add(level, about, hint, format, args...) }
+	behind := "put brs-exec behind it: " + t.What + " … brs-exec … -- …"
 	switch t.Kind {
 	case reader.SelectsProfile:
 		d.selects(about, t)
 	case reader.PassesKeys:
-		d.problem(about, "leave the keys out, so that the client looks for them itself", "%s: %s hands keys to the client, which then looks for no others", t.Where, t.What)
+		if t.Maybe {
+			say("leave them out", "%s: %s hands on keys if it is given any: the client then looks for no others", t.Where, t.What)
+			return
+		}
+		say("leave the keys out, so that the client looks for them itself", "%s: %s hands keys to the client, which then looks for no others", t.Where, t.What)
 	case reader.CopiesKeys:
 		d.note(about, "let whatever gets the copy look for credentials itself", "%s: %s copies a set, and the copy dies with it", t.Where, t.What)
+	case reader.KeepsCopy:
+		say("leave it out: the client then asks the endpoint itself", "%s: %s keeps each set for 30 minutes, and signs with it when it is dead", t.Where, t.What)
 	case reader.SetsVariable:
-		d.problem(about, "take it out of there", "%s sets %s, which wins over what is delivered", t.Where, t.What)
+		say("take it out of there", "%s sets %s, which wins over what is delivered", t.Where, t.What)
 	case reader.DropsEnvironment:
-		hint := "put brs-exec behind it: " + t.What + " … brs-exec … -- …"
-		d.problem(about, hint, "%s starts the rest with a new environment, in which nothing says where the credentials are", t.What)
-	case reader.OtherUser:
-		d.problem(about, "put brs-exec behind it: "+t.What+" … brs-exec … -- …", "%s starts the rest as another user, who cannot read the run directory", t.What)
+		say(behind, "%s starts the rest with a new environment, in which nothing says where the credentials are", t.What)
 	case reader.OtherPlace:
-		d.problem(about, "run brs-exec there: "+t.What+" … brs-exec … -- …", "%s runs the rest elsewhere, where neither the files nor the endpoint are", t.What)
+		say("run brs-exec there: "+t.What+" … brs-exec … -- …", "%s runs the rest elsewhere, where neither the files nor the endpoint are", t.What)
+	case reader.LeftBehind:
+		d.leftBehind(about, t, level)
+	case reader.OtherUser, reader.OtherFiles, reader.OtherNetwork:
+		d.apart(about, t, behind)
+	case reader.ReadsVariable, reader.ReadsFile:
+		d.readsItself(about, t, level)
+	}
+}
+
+// leftBehind is about what outlives the command, and with it brs-exec.
+func (d *doctor) leftBehind(about string, t reader.Trap, level string) {
+	hint := "have it wait for that: in a shell, wait"
+	switch {
+	case t.What == "setsid":
+		hint = "setsid --wait"
+	case t.What == t.Where:
+		hint = "run brs-exec in there: " + t.What + " … brs-exec … -- …"
+	}
+	text := "%s goes on in the background when the command has ended: its credentials end with brs-exec"
+	if level == "note" {
+		text = "%s may go on in the background when the command has ended: its credentials would end with brs-exec"
+	}
+	d.add(level, about, hint, text, t.What)
+}
+
+// cuts tells whether what is delivered does not get behind a program.
+func (d *doctor) cuts(t reader.Trap) bool {
+	switch t.Kind {
+	case reader.DropsEnvironment, reader.OtherPlace:
+		return true
+	case reader.OtherUser:
+		return d.deliver != "endpoint" && d.deliver != "env"
+	case reader.OtherFiles:
+		return d.deliver != "endpoint" && d.deliver != "env" && d.deliver != "imds"
+	case reader.OtherNetwork:
+		return d.deliver == "endpoint" || d.deliver == "imds" || d.bare
+	}
+	return false
+}
+
+// apart is about what runs where only some of the channels are.
+func (d *doctor) apart(about string, t reader.Trap, behind string) {
+	what, helps := "as another user, who cannot read the run directory", "endpoint"
+	switch t.Kind {
+	case reader.OtherFiles:
+		what = "with other files, among which the run directory is not"
+	case reader.OtherNetwork:
+		what, helps = "in another network, from which the endpoint cannot be reached", "process"
+	}
+	switch {
+	case d.cuts(t):
+		d.problem(about, d.with("--deliver "+helps)+"; or "+behind, "%s starts the rest %s", t.What, what)
+	case d.deliver == "auto":
+		d.note(about, d.with("--deliver "+helps), "%s starts the rest %s: only what takes the profile gets credentials", t.What, what)
+	default:
+		d.ok(about, "%s starts the rest %s, which --deliver %s does without", t.What, what, d.deliver)
+	}
+}
+
+// readsItself is about a program that has an AWS client of its own making, or gives
+// its client what it has read.
+func (d *doctor) readsItself(about string, t reader.Trap, level string) {
+	switch {
+	case t.Kind == reader.ReadsVariable && d.deliver != "env":
+		d.add(level, about, d.with("--deliver env --on-refresh restart"), "%s reads %s, which only --deliver env sets", t.Where, t.What)
+	case t.What == ".aws/credentials" && d.plan.Shared.Path == "":
+		d.add(level, about, d.with("--credentials-file ~/.aws/credentials"), "%s names %s: if it reads that file itself, it finds what was there before", t.Where, t.What)
+	case t.What == "AWS_SHARED_CREDENTIALS_FILE" && d.deliver != "file":
+		d.add(level, about, d.with("--deliver file"), "%s names %s: if it reads that file itself, it finds keys there only with --deliver file", t.Where, t.What)
 	}
 }
 

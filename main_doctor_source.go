@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,9 +52,26 @@ func (d *doctor) examineSource(ask bool) {
 	}
 	if src.Region() == "" {
 		d.note("region", d.with("--region eu-west-1"), "none is configured: the command gets none, and many clients need one")
+	} else if strange := strangeRegion(src.Region()); strange {
+		d.note("region", d.with("--region eu-west-1"), "%s: AWS has no region of such a name, as far as is known here", src.Region())
 	} else {
 		d.ok("region", "%s", src.Region())
 	}
+	for _, line := range src.Plaintext() {
+		d.problem("source", "an https address (AWS_ENDPOINT_URL, endpoint_url)", "%s: who can read the network can use it", line)
+	}
+}
+
+// strangeRegion tells whether a region is formed as AWS forms them, and yet lies
+// in no direction. What is formed otherwise is another server's.
+func strangeRegion(name string) bool {
+	parts := strings.Split(name, "-")
+	if len(parts) < 3 || strings.Trim(parts[len(parts)-1], "0123456789") != "" || parts[len(parts)-1] == "" {
+		return false
+	}
+	return !slices.Contains([]string{
+		"north", "south", "east", "west", "central", "northeast", "northwest", "southeast", "southwest",
+	}, parts[len(parts)-2])
 }
 
 // chained tells whether the SDK's own chain is the base.

@@ -258,7 +258,7 @@ func allKnown(env, known []string) error {
 // underscore.
 func notSetting(name string) bool {
 	switch name {
-	case "CLIENTS", "REQUIRE_CLIENTS", "COMPAT_CELL":
+	case "CLIENTS", "REQUIRE_CLIENTS", "COMPAT_CELL", "AWSCLI2":
 		return true
 	}
 	return strings.Contains("_"+name, "_SERVICE_HOST") || strings.Contains("_"+name, "_SERVICE_PORT") ||

@@ -96,6 +96,8 @@ func (l *looker) goBinary(info *debug.BuildInfo, file string) {
 		mod("go2-core", "aws-sdk-go-v2 core", "github.com/aws/aws-sdk-go-v2")
 	}
 	mod("minio-go", "minio-go", "github.com/minio/minio-go/v7")
+	mod("minio-go-old", "minio-go", "github.com/minio/minio-go/v6")
+	mod("minio-go-old", "minio-go", "github.com/minio/minio-go")
 }
 
 // plainVersion is a module's version without the v; "" for one that was built

@@ -120,6 +120,8 @@ func habits(id string) []habit {
 		return []habit{{cells: "ppF??", shell: true}}
 	case "kotlin":
 		return []habit{{cells: "ppfei", shell: true, why: "file: it reads it again every 15 minutes"}}
+	case "minio-go-old": // before version 7
+		return []habit{{cells: "--F--", why: "it knows neither a credential_process nor the endpoint's token, and signs nothing without keys"}}
 	case "minio-go":
 		return []habit{
 			{before: "7.0.50", cells: "e-Fe-"},
@@ -155,7 +157,7 @@ func habits(id string) []habit {
 			{cells: "--F--", why: "it reads the file once, and only if there is no ~/.s3cfg"},
 		}
 	case "s3fs-fuse":
-		return []habit{{cells: "-----", noEnv: true, why: "it reads its own password file, and no variable changes that"}}
+		return []habit{{cells: "-----", why: "it reads its own password file, or variables, once; with -f it stays in the foreground, as it has to be for a restart"}}
 	case "kept": // given the keys by a script that reads them anew
 		return []habit{{cells: "fffff", tried: "0", only: "auto", why: "the section [brs-static], which its script reads"}}
 	case "curl":

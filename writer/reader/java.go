@@ -30,8 +30,9 @@ func (l *looker) java(args []string) {
 		case strings.HasPrefix(word, "--class-path="):
 			_, classpath, _ = strings.Cut(word, "=")
 		case word == "-jar":
-			jar := l.abs(next())
-			l.step(jar)
+			name := next()
+			jar := l.abs(name)
+			l.program(name, jar)
 			jars = append(jars, jar)
 			classpath = ""
 			l.confFlags(args[min(i, len(args)-1):])

@@ -30,7 +30,7 @@ func (l *looker) node(args []string) {
 	dir := l.dir
 	if text == "" && len(args) > 0 {
 		script = l.nodeScript(args[0])
-		l.step(script)
+		l.program(args[0], script)
 		dir = filepath.Dir(script)
 		if real, err := filepath.EvalSymlinks(script); err == nil {
 			dir = filepath.Dir(real)
@@ -45,6 +45,7 @@ func (l *looker) node(args []string) {
 		l.nodeModules(l.abs(d), text)
 	}
 	l.looked("node_modules in %s and above", dir)
+	l.reads(text, script)
 	if len(l.r.Clients) == 0 && script != "" {
 		l.scan(script)
 	}

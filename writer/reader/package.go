@@ -15,6 +15,7 @@ func (l *looker) ruby(exe string, args []string) {
 	named := false
 	if script != "" {
 		text := l.text(script)
+		l.reads(text, script)
 		named = strings.Contains(text, "aws-sdk") || strings.Contains(text, "Aws::")
 		dirs = append(upwards(filepath.Dir(script)), dirs...)
 	}
@@ -66,7 +67,7 @@ func (l *looker) ruby(exe string, args []string) {
 func (l *looker) script1(args []string, values string) string {
 	rest, options := wrapper{values: values}.rest(args)
 	for _, o := range options {
-		if strings.HasSuffix(o, "e") && !strings.HasPrefix(o, "--") || o == "-r" && !strings.Contains(values, "r") {
+		if strings.HasSuffix(o.word, "e") && !strings.HasPrefix(o.word, "--") || o.word == "-r" && !strings.Contains(values, "r") {
 			return ""
 		}
 	}
@@ -74,7 +75,7 @@ func (l *looker) script1(args []string, values string) string {
 		return ""
 	}
 	script := l.abs(rest[0])
-	l.step(script)
+	l.program(rest[0], script)
 	return script
 }
 

@@ -23,7 +23,9 @@ func (l *looker) python(exe string, args []string) {
 		if real, err := filepath.EvalSymlinks(p.where); err == nil {
 			sites = slices.Insert(sites, 0, filepath.Dir(real))
 		}
-		l.step(p.where)
+		if p.script != "-" {
+			l.program(p.script, p.where)
+		}
 		p.text = l.text(p.where)
 	case p.text != "":
 		p.where = "the text of -c"

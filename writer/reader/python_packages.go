@@ -150,14 +150,18 @@ func pythonImports(text string) (list []string) {
 
 // pythonTraps minds what a script does with credentials, as far as words tell.
 func (l *looker) pythonTraps(text, where string) {
+	l.reads(text, where)
 	for line := range strings.Lines(text) {
 		code, _, _ := strings.Cut(line, "#")
 		compact := strings.ReplaceAll(code, " ", "")
 		if strings.Contains(compact, "get_frozen_credentials(") {
 			l.trap(CopiesKeys, "get_frozen_credentials()", where)
 		}
-		if i := strings.Index(compact, "aws_access_key_id="); i >= 0 && !strings.HasPrefix(compact[i:], "aws_access_key_id=None") {
-			l.trap(PassesKeys, "aws_access_key_id=", where)
+		if strings.Contains(compact, "Boto3CredentialProvider(") {
+			l.trap(KeepsCopy, "obstore's Boto3CredentialProvider", where)
+		}
+		if _, value, ok := strings.Cut(strings.TrimSpace(compact), "aws_access_key_id="); ok {
+			l.passes(value, where)
 		}
 		for _, quote := range []string{`"`, `'`} {
 			if _, rest, ok := strings.Cut(compact, "profile_name="+quote); ok {
@@ -170,4 +174,19 @@ func (l *looker) pythonTraps(text, where string) {
 			}
 		}
 	}
+}
+
+// passes minds an argument aws_access_key_id. A name alone may be what a caller
+// has left open, as in a tool that can be given keys and need not be.
+func (l *looker) passes(value, where string) {
+	value, _, _ = strings.Cut(value, ",")
+	value = strings.TrimRight(strings.TrimSpace(value), "):")
+	if value == "" || value == "None" || value == `""` || value == "''" {
+		return
+	}
+	name := value
+	for _, settings := range []string{"self.", "args.", "opt.", "opts.", "options.", "config."} {
+		name = strings.TrimPrefix(name, settings)
+	}
+	l.add(Trap{Kind: PassesKeys, What: "aws_access_key_id=", Where: where, Maybe: strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == "" || strings.Contains(value, "environ.get(")})
 }

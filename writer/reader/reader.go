@@ -77,6 +77,12 @@ const (
 	DropsEnvironment             // What is the program that starts the rest with a new environment
 	OtherUser                    // What is the program that starts the rest as another user
 	OtherPlace                   // What is the program that runs the rest in a container or on another machine
+	OtherFiles                   // What is the program that runs the rest with other files, but the same network
+	OtherNetwork                 // What is the program that runs the rest in another network, but with the same files
+	LeftBehind                   // What is the program, or the command, that goes on when the command has ended
+	ReadsVariable                // What is an expression that reads the keys from the environment
+	ReadsFile                    // What is how the program names a credentials file, which it reads itself
+	KeepsCopy                    // What keeps a set for half an hour, however long that lives
 )
 
 // Trap is something in a command that keeps delivered credentials from use.
@@ -84,6 +90,7 @@ type Trap struct {
 	Kind  Kind
 	What  string
 	Where string // the file or argument that says so
+	Maybe bool   // it may come to nothing
 }
 
 const (
@@ -141,9 +148,20 @@ func (l *looker) looked(format string, args ...any) {
 	}
 }
 
-func (l *looker) trap(k Kind, what, where string) {
-	if t := (Trap{k, what, where}); !slices.Contains(l.r.Traps, t) {
+func (l *looker) trap(k Kind, what, where string) { l.add(Trap{Kind: k, What: what, Where: where}) }
+
+func (l *looker) add(t Trap) {
+	if !slices.Contains(l.r.Traps, t) {
 		l.r.Traps = append(l.r.Traps, t)
+	}
+}
+
+// program takes a step to what an interpreter is to read, as it was typed and where
+// that is. In a shell script it may be somewhere else: who knows where it has gone.
+func (l *looker) program(name, path string) {
+	l.step(path)
+	if !l.shell && !exists(path) {
+		l.r.Err = fmt.Errorf("read %q: %w", name, fs.ErrNotExist)
 	}
 }
 

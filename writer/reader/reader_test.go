@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,7 +71,11 @@ func brief(r *Report, root string) string {
 		line("client", c.ID+":", c.String(), how)
 	}
 	for _, t := range r.Traps {
-		line("trap", []string{"profile", "keys", "copy", "variable", "environment", "user", "place"}[t.Kind], t.What, "in", t.Where)
+		kind := []string{"profile", "keys", "copy", "variable", "environment", "user", "place", "files", "network", "left", "reads", "file", "keeps"}[t.Kind]
+		if t.Maybe {
+			kind += "?"
+		}
+		line("trap", kind, t.What, "in", t.Where)
 	}
 	for _, inner := range r.Inner {
 		for l := range strings.Lines(brief(inner, root)) {
@@ -80,7 +85,15 @@ func brief(r *Report, root string) string {
 	return b.String()
 }
 
+// merge is one tree of two.
+func merge(a, b tree) tree {
+	both := maps.Clone(a)
+	maps.Copy(both, b)
+	return both
+}
+
 func TestLook(t *testing.T) {
+	const installed = "client awscli: AWS CLI 1.45.11 installed\nclient botocore: botocore 1.43.11 installed\nclient cpp: pyarrow 18.0.0 (AWS SDK for C++) installed\n"
 	venv := tree{
 		"py/bin/python3.11*": native,
 		"py/lib/python3.11/site-packages/boto3-1.17.0.dist-info/x": "",
@@ -159,6 +172,107 @@ func TestLook(t *testing.T) {
 		{
 			"sudo that keeps the environment", tree{"bin/sudo*": native, "bin/s5cmd*": native}, nil, []string{"sudo", "-E", "s5cmd"},
 			"run ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\n",
+		},
+		{
+			"sudo to another user that keeps the environment", tree{"bin/sudo*": native, "bin/s5cmd*": native}, nil, []string{"sudo", "-Eu", "nobody", "s5cmd"},
+			"run ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap user sudo in sudo\n",
+		},
+		{
+			"sudo to another user, spelt in full", tree{"bin/sudo*": native, "bin/s5cmd*": native}, nil, []string{"sudo", "--preserve-env=AWS_PROFILE", "--user=nobody", "s5cmd"},
+			"run ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap user sudo in sudo\n",
+		},
+		{
+			"sudo to root that keeps the environment", tree{"bin/sudo*": native, "bin/s5cmd*": native}, nil, []string{"sudo", "-E", "-u", "root", "s5cmd"},
+			"run ROOT/bin/sudo → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\n",
+		},
+		{
+			"setpriv", tree{"bin/setpriv*": native, "bin/s5cmd*": native}, nil, []string{"setpriv", "--reuid=1000", "--regid", "1000", "--clear-groups", "s5cmd"},
+			"run ROOT/bin/setpriv → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap user setpriv in setpriv\n",
+		},
+		{
+			"setpriv that changes no user", tree{"bin/setpriv*": native, "bin/s5cmd*": native}, nil, []string{"setpriv", "--no-new-privs", "s5cmd"},
+			"run ROOT/bin/setpriv → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\n",
+		},
+		{
+			"chroot", tree{"bin/chroot*": native, "bin/s5cmd*": native}, nil, []string{"chroot", "--userspec=1:1", "/srv/jail", "s5cmd"},
+			"run ROOT/bin/chroot → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap files chroot in chroot\n",
+		},
+		{
+			"unshare without a network", tree{"bin/unshare*": native, "bin/s5cmd*": native}, nil, []string{"unshare", "-rn", "s5cmd"},
+			"run ROOT/bin/unshare → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap network unshare in unshare\n",
+		},
+		{
+			"unshare of mounts", tree{"bin/unshare*": native, "bin/s5cmd*": native}, nil, []string{"unshare", "-m", "--propagation", "private", "s5cmd"},
+			"run ROOT/bin/unshare → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\n",
+		},
+		{
+			"nsenter", tree{"bin/nsenter*": native, "bin/s5cmd*": native}, nil, []string{"nsenter", "-t", "1", "-m", "-n", "s5cmd"},
+			"run ROOT/bin/nsenter → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap place nsenter in nsenter\n",
+		},
+		{
+			"nsenter into a network", tree{"bin/nsenter*": native, "bin/s5cmd*": native}, nil, []string{"nsenter", "--net=/run/netns/x", "s5cmd"},
+			"run ROOT/bin/nsenter → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap network nsenter in nsenter\n",
+		},
+		{
+			"ip netns", tree{"bin/ip*": native, "bin/s5cmd*": native}, nil, []string{"ip", "netns", "exec", "x", "s5cmd"},
+			"run ROOT/bin/ip → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap network ip netns exec in ip\n",
+		},
+		{"tmux", tree{"bin/tmux*": native}, nil, []string{"tmux", "new", "-d", "s5cmd"}, "run ROOT/bin/tmux ()\ntrap left tmux in tmux\n"},
+		{"screen", tree{"bin/screen*": native}, nil, []string{"screen", "-dm", "s5cmd"}, "run ROOT/bin/screen ()\ntrap left screen in screen\n"},
+		{
+			"setsid", tree{"bin/setsid*": native, "bin/nohup*": native, "bin/s5cmd*": native}, nil, []string{"nohup", "setsid", "s5cmd"},
+			"run ROOT/bin/nohup → ROOT/bin/setsid → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap left? setsid in setsid\n",
+		},
+		{
+			"setsid that forks", tree{"bin/setsid*": native, "bin/s5cmd*": native}, nil, []string{"setsid", "-f", "s5cmd"},
+			"run ROOT/bin/setsid → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap left setsid in setsid\n",
+		},
+		{
+			"setsid that waits", tree{"bin/setsid*": native, "bin/s5cmd*": native}, nil, []string{"setsid", "-w", "s5cmd"},
+			"run ROOT/bin/setsid → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\n",
+		},
+		{
+			"shell that leaves a command behind", tree{"bin/sh*": native, "bin/s5cmd*": native}, nil, []string{"sh", "-c", "nohup s5cmd a >log 2>&1 &"},
+			"run ROOT/bin/sh (sh)\ntrap left nohup in the text of -c\n",
+		},
+		{
+			"shell that waits", tree{"bin/sh*": native, "bin/s5cmd*": native}, nil, []string{"sh", "-c", "s5cmd a & s5cmd b & wait"},
+			"run ROOT/bin/sh (sh)\n  run ROOT/bin/s5cmd (native code)\n  client s5cmd: s5cmd named\n  run ROOT/bin/s5cmd (native code)\n  client s5cmd: s5cmd named\n",
+		},
+		{
+			"shell that only redirects", tree{"bin/bash*": native, "bin/s5cmd*": native}, nil, []string{"bash", "-c", "s5cmd a && s5cmd b &>log"},
+			"run ROOT/bin/bash (bash)\n  run ROOT/bin/s5cmd (native code)\n  client s5cmd: s5cmd named\n  run ROOT/bin/s5cmd (native code)\n  client s5cmd: s5cmd named\n",
+		},
+		{
+			"shell that reads the keys", tree{"bin/sh*": native, "bin/curl*": native}, nil, []string{"sh", "-c", "curl --user \"$AWS_ACCESS_KEY_ID:x\"; echo ${AWS_ACCESS_KEY_ID:-none}"},
+			"run ROOT/bin/sh (sh)\ntrap reads AWS_ACCESS_KEY_ID in the text of -c\ntrap reads? AWS_ACCESS_KEY_ID in the text of -c\n",
+		},
+		{"no script of Python", venv, nil, []string{"venv/bin/python", "gone.py"}, "err read \"gone.py\": file does not exist\nrun ROOT/venv/bin/python → ROOT/gone.py (Python 3.11)\n" + installed},
+		{"no script of a shell", tree{"bin/sh*": native}, nil, []string{"sh", "gone.sh"}, "err read \"gone.sh\": file does not exist\nrun ROOT/bin/sh → ROOT/gone.sh (sh)\n"},
+		{"script of a shell in PATH", tree{"bin/bash*": native, "bin/job*": "exit"}, nil, []string{"bash", "job"}, "run ROOT/bin/bash → ROOT/bin/job (bash)\n"},
+		{"no jar", tree{"bin/java*": native}, nil, []string{"java", "-jar", "gone.jar"}, "err read \"gone.jar\": file does not exist\nrun ROOT/bin/java → ROOT/gone.jar (Java)\n"},
+		{"no script of Node.js", tree{"bin/node*": native}, nil, []string{"node", "gone"}, "err read \"gone\": file does not exist\nrun ROOT/bin/node → ROOT/gone (Node.js)\n"},
+		{"no script of Ruby", tree{"bin/ruby*": native}, nil, []string{"ruby", "gone.rb"}, "err read \"gone.rb\": file does not exist\nrun ROOT/bin/ruby → ROOT/gone.rb (Ruby)\n"},
+		{"no script, but who knows where a shell script has gone", tree{"bin/sh*": native, "bin/python3.11*": native, "lib/python3.11/site-packages/botocore-1.40.0.dist-info/x": ""}, nil, []string{"sh", "-c", "cd $X; python3.11 job.py"}, "run ROOT/bin/sh (sh)\n  run ROOT/bin/python3.11 → ROOT/job.py (Python 3.11)\n  client botocore: botocore 1.40.0 installed\n"},
+		{
+			"keys that are read", merge(venv, tree{"own.py": "import os\nk = os.environ['AWS_ACCESS_KEY_ID']\n"}), nil, []string{"venv/bin/python", "own.py"},
+			"run ROOT/venv/bin/python → ROOT/own.py (Python 3.11)\n" + installed + "trap reads AWS_ACCESS_KEY_ID in ROOT/own.py\n",
+		},
+		{
+			"keys that may be read", merge(venv, tree{"own.py": "import os\nk = os.environ.get(\"AWS_ACCESS_KEY_ID\")\nf = open(os.environ['AWS_SHARED_CREDENTIALS_FILE'])\n"}), nil, []string{"venv/bin/python", "own.py"},
+			"run ROOT/venv/bin/python → ROOT/own.py (Python 3.11)\n" + installed + "trap reads? AWS_ACCESS_KEY_ID in ROOT/own.py\ntrap file? AWS_SHARED_CREDENTIALS_FILE in ROOT/own.py\n",
+		},
+		{
+			"keys that are only passed on", merge(venv, tree{"own.py": "def f(aws_access_key_id=None):\n  boto3.client('s3', aws_access_key_id=aws_access_key_id, aws_secret_access_key=x)\n"}), nil, []string{"venv/bin/python", "own.py"},
+			"run ROOT/venv/bin/python → ROOT/own.py (Python 3.11)\n" + installed + "trap keys? aws_access_key_id= in ROOT/own.py\n",
+		},
+		{
+			"a set for half an hour", merge(venv, tree{"own.py": "from obstore.auth.boto3 import Boto3CredentialProvider\np = Boto3CredentialProvider(s)\n"}), nil, []string{"venv/bin/python", "own.py"},
+			"run ROOT/venv/bin/python → ROOT/own.py (Python 3.11)\n" + installed + "trap keeps obstore's Boto3CredentialProvider in ROOT/own.py\n",
+		},
+		{
+			"keys that Node.js may read", tree{"bin/node*": native, "j.js": "process.env.AWS_ACCESS_KEY_ID = 'x'\nconst k = process.env.AWS_ACCESS_KEY_ID\n"}, nil, []string{"node", "j.js"},
+			"run ROOT/bin/node → ROOT/j.js (Node.js)\nclient some:AWS_ACCESS_KEY_ID: a client that knows AWS_ACCESS_KEY_ID named\ntrap reads? AWS_ACCESS_KEY_ID in ROOT/j.js\n",
 		},
 		{"container", tree{"bin/docker*": native}, nil, []string{"docker", "run", "x"}, "run ROOT/bin/docker ()\ntrap place docker in docker\n"},
 		{
@@ -271,19 +385,20 @@ func TestGoModules(t *testing.T) {
 		t.Errorf("the test's own binary is %q with %v, want Go without a client", r.Runtime, r.Clients)
 	}
 	root := tree{
-		"go.mod": "module example.com/job\n\ngo 1.21\n\nrequire (\n\tgithub.com/aws/aws-sdk-go v1.55.8\n\tgithub.com/aws/aws-sdk-go-v2/config v1.33.16\n\tgithub.com/minio/minio-go/v7 v7.0.40\n)\n\n" +
-			"replace (\n\tgithub.com/aws/aws-sdk-go => ./v1\n\tgithub.com/aws/aws-sdk-go-v2/config => ./v2\n\tgithub.com/minio/minio-go/v7 => ./minio\n)\n",
-		"main.go":   "package main\n\nimport (\n\t_ \"github.com/aws/aws-sdk-go\"\n\t_ \"github.com/aws/aws-sdk-go-v2/config\"\n\t_ \"github.com/minio/minio-go/v7\"\n)\n\nfunc main() {}\n",
+		"go.mod": "module example.com/job\n\ngo 1.21\n\nrequire (\n\tgithub.com/aws/aws-sdk-go v1.55.8\n\tgithub.com/aws/aws-sdk-go-v2/config v1.33.16\n\tgithub.com/minio/minio-go/v7 v7.0.40\n\tgithub.com/minio/minio-go/v6 v6.0.57\n)\n\n" +
+			"replace (\n\tgithub.com/aws/aws-sdk-go => ./v1\n\tgithub.com/aws/aws-sdk-go-v2/config => ./v2\n\tgithub.com/minio/minio-go/v7 => ./minio\n\tgithub.com/minio/minio-go/v6 => ./minio6\n)\n",
+		"main.go":   "package main\n\nimport (\n\t_ \"github.com/aws/aws-sdk-go\"\n\t_ \"github.com/aws/aws-sdk-go-v2/config\"\n\t_ \"github.com/minio/minio-go/v7\"\n\t_ \"github.com/minio/minio-go/v6\"\n)\n\nfunc main() {}\n",
 		"v1/go.mod": "module github.com/aws/aws-sdk-go\n", "v1/x.go": "package sdk\n",
 		"v2/go.mod": "module github.com/aws/aws-sdk-go-v2/config\n", "v2/x.go": "package config\n",
 		"minio/go.mod": "module github.com/minio/minio-go/v7\n", "minio/x.go": "package minio\n",
+		"minio6/go.mod": "module github.com/minio/minio-go/v6\n", "minio6/x.go": "package minio\n",
 	}.make(t)
 	build := exec.Command("go", "build", "-o", "job", ".")
 	build.Dir, build.Env = root, append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	want := "run ROOT/job (Go)\nclient go1: aws-sdk-go 1.55.8 named\nclient go2: aws-sdk-go-v2 1.33.16 named\nclient minio-go: minio-go 7.0.40 named\n"
+	want := "run ROOT/job (Go)\nclient go1: aws-sdk-go 1.55.8 named\nclient go2: aws-sdk-go-v2 1.33.16 named\nclient minio-go: minio-go 7.0.40 named\nclient minio-go-old: minio-go 6.0.57 named\n"
 	if diff := cmp.Diff(want, brief(Look(Start{Argv: []string{"./job"}, Dir: root}), root)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -356,7 +471,7 @@ func TestJar(t *testing.T) {
 // go up, a last row for all that is newer.
 func TestHabits(t *testing.T) {
 	ids := strings.Fields("botocore awscli boto go1 s5cmd goofys go2 go2-core js2 js3 java1 java2 ruby rust object_store crt cpp dotnet php kotlin " +
-		"minio-go rclone terraform nextflow s3a gdal duckdb fluent-bit envoy mc s3cmd s3fs-fuse curl kept")
+		"minio-go minio-go-old rclone terraform nextflow s3a gdal duckdb fluent-bit envoy mc s3cmd s3fs-fuse curl kept")
 	for _, id := range ids {
 		rows := habits(id)
 		if len(rows) == 0 {
@@ -394,6 +509,8 @@ func TestUnder(t *testing.T) {
 		{"minio-go", "7.0.40", "auto", Verdict{Takes: Endpoint, Outlives: true}, "auto endpoint"},
 		{"minio-go", "", "auto", Verdict{Takes: Either, Outlives: true}, "auto endpoint"},
 		{"gdal", "3.6.2", "auto", Verdict{Takes: None, Tried: true}, "file"},
+		{"minio-go-old", "6.0.57", "auto", Verdict{Takes: None, Why: "it knows neither a credential_process nor the endpoint's token, and signs nothing without keys"}, ""},
+		{"s3fs-fuse", "", "env", Verdict{Takes: Environ}, ""},
 		{"s3cmd", "2.3.0", "env", Verdict{Takes: Environ, Tried: true}, ""},
 		{"mc", "", "env", Verdict{Takes: None, Why: "it uses the keys of its aliases and MC_HOST_ variables, and no others"}, ""},
 	} {

@@ -2,8 +2,10 @@ package reader
 
 import (
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // shellCommand looks at what a shell would run: the text of -c, or a script. A
@@ -27,7 +29,10 @@ func (l *looker) shellCommand(name string, args []string) {
 	}
 	if text == "" && len(args) > 0 {
 		where = l.abs(args[0])
-		l.step(where)
+		if path, err := l.find(args[0]); !exists(where) && err == nil { // as bash does
+			where = path
+		}
+		l.program(args[0], where)
 		text = l.text(where)
 	}
 	switch {
@@ -50,7 +55,12 @@ func (l *looker) shellCommand(name string, args []string) {
 func (l *looker) script(text, where string) {
 	const most = 64 // commands that are looked at
 	var seen []string
-	for _, words := range commandsOf(text) {
+	l.reads(text, where)
+	commands, left := parseShell(text)
+	if left != "" {
+		l.trap(LeftBehind, left, where)
+	}
+	for _, words := range commands {
 		words = l.assignments(words, where)
 		if len(words) == 2 {
 			l.moves(words[0], words[1])
@@ -137,17 +147,28 @@ func (l *looker) sets(name, value, where string) {
 // grammar: a pattern of a case, say, comes out as a command, and no program of
 // that name will be found.
 func commandsOf(text string) [][]string {
+	commands, _ := parseShell(text)
+	return commands
+}
+
+// parseShell also tells the first word of the last command if the shell does not
+// wait for that.
+func parseShell(text string) (commands [][]string, left string) {
 	p := &shellParser{text: text}
 	p.parse(0)
-	return p.commands
+	if n := len(p.commands); p.background && n > 0 {
+		left = p.commands[n-1][0]
+	}
+	return p.commands, left
 }
 
 type shellParser struct {
-	text     string
-	at       int
-	depth    int // of substitutions
-	commands [][]string
-	heredocs []string
+	text       string
+	at         int
+	depth      int // of substitutions
+	commands   [][]string
+	heredocs   []string
+	background bool // the last command is one for which the shell does not wait
 }
 
 // parse reads up to the closing rune, or to the end if that is 0.
@@ -166,6 +187,7 @@ func (p *shellParser) parse(closing byte) {
 		endWord()
 		if len(words) > 0 {
 			p.commands = append(p.commands, words)
+			p.background = false
 		}
 		words = nil
 	}
@@ -185,6 +207,7 @@ func (p *shellParser) parse(closing byte) {
 			p.skipLine()
 		case c == ';' || c == '|' || c == '&' || c == '(' || c == ')':
 			endCommand()
+			p.background = p.background || c == '&' && closing == 0 && !strings.HasPrefix(p.text[p.at:], "&") && !strings.HasPrefix(p.text[p.at:], ">") && !strings.HasSuffix(p.text[:p.at-1], "&")
 		case c == '<' || c == '>':
 			endWord()
 			p.redirection(c)
@@ -287,6 +310,36 @@ func (p *shellParser) skipHeredocs() {
 		}
 	}
 	p.heredocs = nil
+}
+
+// readsKeys is how programs get at a variable.
+var readsKeys = sync.OnceValue(func() *regexp.Regexp {
+	const name = `AWS_ACCESS_KEY_ID`
+	return regexp.MustCompile(`(?:environ|ENV)(?:\.get|\.fetch)?\s*[\[(]\s*["']` + name + `["'][^\n=]{0,3}(?:=[^=])?|` +
+		`getenv\(\s*["']` + name + `["']|process\.env(?:\.|\[["'])` + name + `\b["'\]]*\s*(?:=[^=])?|\$\{?` + name + `\b(?::?[-+])?`)
+})
+
+// reads minds a program that looks for credentials itself. Which it does if it finds
+// none, is not known if it asks in a way that does without.
+func (l *looker) reads(text, where string) {
+	if strings.Contains(text, "brs-static") || strings.Contains(text, "AWS_ACCESS_KEY_ID=") { // it knows, or has made some itself
+		return
+	}
+	for line := range strings.Lines(text) {
+		code, _, _ := strings.Cut(line, "#")
+		for _, found := range readsKeys().FindAllString(code, -1) {
+			if strings.Contains(strings.TrimSuffix(found, "=="), "=") {
+				continue // sets it
+			}
+			must := strings.HasPrefix(found, "environ[") || strings.HasPrefix(found, "ENV.fetch(") || strings.HasPrefix(found, "$") && !strings.ContainsAny(found, "-+")
+			l.add(Trap{Kind: ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: where, Maybe: !must})
+		}
+		for _, name := range []string{"AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"} {
+			if strings.Contains(code, name) && !strings.Contains(code, name+"=") {
+				l.add(Trap{Kind: ReadsFile, What: name, Where: where, Maybe: true})
+			}
+		}
+	}
 }
 
 // profileFlag minds --profile NAME of a tool's own.

@@ -11,15 +11,21 @@ type wrapper struct {
 	values   string   // letters of options that take a value
 	long     []string // long options that take one as the next word
 	operands int      // words between the options and the command
-	trap     Kind
-	traps    bool
+	trap     func(o options) (Kind, bool)
+}
+
+// always is the trap of a wrapper whatever its options are.
+func always(k Kind) func(options) (Kind, bool) {
+	return func(options) (Kind, bool) { return k, true }
 }
 
 // wrapperOf knows the wrappers by name. It is a function so that no table is
 // built when brs-exec starts.
 func wrapperOf(name string) (wrapper, bool) {
 	switch name {
-	case "nohup", "setsid", "command", "exec", "unbuffer", "chronic", "dumb-init", "time", "builtin", "caffeinate":
+	case "setsid":
+		return wrapper{trap: func(o options) (Kind, bool) { return LeftBehind, !o.has("w", "--wait") }}, true
+	case "nohup", "command", "exec", "unbuffer", "chronic", "dumb-init", "time", "builtin", "caffeinate":
 		return wrapper{values: "fo"}, true
 	case "nice":
 		return wrapper{values: "n", long: []string{"--adjustment"}}, true
@@ -38,13 +44,30 @@ func wrapperOf(name string) (wrapper, bool) {
 	case "xargs":
 		return wrapper{values: "nIPLdsEa", long: []string{"--max-args", "--max-procs", "--arg-file", "--delimiter", "--max-lines"}}, true
 	case "sudo":
-		return wrapper{values: "ugpChrtTDRU", long: []string{"--user", "--group", "--prompt", "--chdir", "--host"}, trap: DropsEnvironment, traps: true}, true
+		return wrapper{values: "ugpChrtTDRU", long: []string{"--user", "--group", "--prompt", "--chdir", "--host"}, trap: func(o options) (Kind, bool) {
+			if !o.has("E", "--preserve-env") {
+				return DropsEnvironment, true
+			}
+			user := o.value("u", "--user")
+			return OtherUser, user != "" && user != "root" && user != "#0"
+		}}, true
 	case "doas":
-		return wrapper{values: "uC", trap: DropsEnvironment, traps: true}, true
+		return wrapper{values: "uC", trap: always(DropsEnvironment)}, true
 	case "systemd-run":
-		return wrapper{values: "puEHM", long: []string{"--unit", "--property", "--setenv", "--slice"}, trap: DropsEnvironment, traps: true}, true
+		return wrapper{values: "puEHM", long: []string{"--unit", "--property", "--setenv", "--slice"}, trap: func(o options) (Kind, bool) {
+			return DropsEnvironment, !o.has("", "--scope")
+		}}, true
 	case "gosu", "su-exec":
-		return wrapper{operands: 1, trap: OtherUser, traps: true}, true
+		return wrapper{operands: 1, trap: always(OtherUser)}, true
+	case "setpriv":
+		return wrapper{long: []string{"--reuid", "--ruid", "--euid", "--regid", "--rgid", "--egid", "--groups", "--inh-caps", "--ambient-caps", "--bounding-set", "--securebits", "--pdeathsig", "--selinux-label", "--apparmor-profile"},
+			trap: func(o options) (Kind, bool) { return OtherUser, o.has("", "--reuid", "--ruid", "--euid") }}, true
+	case "chroot":
+		return wrapper{operands: 1, trap: always(OtherFiles)}, true
+	case "unshare":
+		return wrapper{values: "SGRw", long: []string{"--setuid", "--setgid", "--root", "--wd", "--map-user", "--map-group", "--map-users", "--map-groups", "--propagation", "--setgroups"}, trap: elsewhere}, true
+	case "nsenter":
+		return wrapper{values: "tSG", long: []string{"--target", "--setuid", "--setgid"}, trap: elsewhere}, true
 	}
 	return wrapper{}, false
 }
@@ -58,8 +81,24 @@ func (l *looker) unwrap(argv []string) (rest []string, ok bool) {
 	case "docker", "podman", "nerdctl", "kubectl", "ssh", "srun":
 		l.trap(OtherPlace, name, name)
 		return nil, true
+	case "tmux", "screen", "dtach", "abduco", "daemonize":
+		if name == "screen" && slices.ContainsFunc(argv, func(word string) bool { return word == "-Dm" || word == "-D" }) {
+			return nil, false // stays
+		}
+		l.trap(LeftBehind, name, name)
+		return nil, true
+	case "ip":
+		if len(argv) < 5 || argv[1] != "netns" || argv[2] != "exec" {
+			return nil, false
+		}
+		l.trap(OtherNetwork, "ip netns exec", "ip")
+		return argv[4:], true
 	case "su", "runuser":
-		l.trap(OtherUser, name, name)
+		kind := OtherUser
+		if slices.ContainsFunc(argv, func(word string) bool { return word == "-" || word == "-l" || word == "--login" }) {
+			kind = DropsEnvironment
+		}
+		l.trap(kind, name, name)
 		return nil, true
 	case "uv", "poetry", "pipenv", "pdm", "hatch":
 		if i := slices.Index(argv, "run"); i == 1 {
@@ -74,34 +113,72 @@ func (l *looker) unwrap(argv []string) (rest []string, ok bool) {
 		return nil, false
 	}
 	rest, options := w.rest(argv[1:])
-	if w.traps && !keepsEnvironment(options) {
-		l.trap(w.trap, name, name)
+	if w.trap != nil {
+		if kind, is := w.trap(options); is {
+			l.add(Trap{Kind: kind, What: name, Where: name, Maybe: name == "setsid" && !options.has("f", "--fork")})
+		}
 	}
 	return rest, true
 }
 
+// elsewhere tells what unshare and nsenter leave behind.
+func elsewhere(o options) (Kind, bool) {
+	net, files := o.has("n", "--net"), o.has("R", "--root") || o.has("r", "--root") && o.has("t", "--target") || o.has("m", "--mount") && o.has("t", "--target")
+	switch {
+	case o.has("a", "--all") || net && files:
+		return OtherPlace, true
+	case net:
+		return OtherNetwork, true
+	}
+	return OtherFiles, files
+}
+
+// options are those of a wrapper, as they were typed.
+type options []struct{ word, value string }
+
+// has tells whether an option is there, by its letter or by one of its long names.
+func (o options) has(letter string, long ...string) bool {
+	for _, option := range o {
+		name, _, _ := strings.Cut(option.word, "=")
+		if slices.Contains(long, name) || letter != "" && !strings.HasPrefix(name, "--") && strings.Contains(name, letter) {
+			return true
+		}
+	}
+	return false
+}
+
+// value is that of an option, "" if it is not there.
+func (o options) value(letter, long string) string {
+	for _, option := range o {
+		name, value, with := strings.Cut(option.word, "=")
+		switch attached, is := strings.CutPrefix(option.word, "-"+letter); {
+		case name == long && with:
+			return value
+		case name == long, !strings.HasPrefix(name, "--") && strings.HasSuffix(name, letter):
+			return option.value
+		case is && attached != "":
+			return attached
+		}
+	}
+	return ""
+}
+
 // rest skips a wrapper's options and operands.
-func (w wrapper) rest(args []string) (rest, options []string) {
+func (w wrapper) rest(args []string) (rest []string, typed options) {
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "-" {
-		word := args[0]
+		word, value := args[0], ""
 		args = args[1:]
 		if word == "--" {
 			break
 		}
-		options = append(options, word)
 		takes := slices.Contains(w.long, word) ||
 			!strings.HasPrefix(word, "--") && strings.ContainsRune(w.values, rune(word[len(word)-1]))
 		if takes && len(args) > 0 {
-			args = args[1:]
+			value, args = args[0], args[1:]
 		}
+		typed = append(typed, struct{ word, value string }{word, value})
 	}
-	return args[min(w.operands, len(args)):], options
-}
-
-func keepsEnvironment(options []string) bool {
-	return slices.ContainsFunc(options, func(o string) bool {
-		return o == "-E" || strings.HasPrefix(o, "--preserve-env") || o == "--scope"
-	})
+	return args[min(w.operands, len(args)):], typed
 }
 
 // env1 is env(1).
