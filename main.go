@@ -48,11 +48,12 @@ const (
 func main() {
 	log := supervisor.NewLogFile(os.Stderr)
 	p := &program{stdout: os.Stdout, stderr: log, flush: func() { log.Flush(flushTime) }}
-	args := os.Args[1:]
-	if slices.Contains(args, "--") {
-		p.signals = supervisor.Hold()
-	}
-	code := p.run(args)
+	p.signals = supervisor.Hold(func(e supervisor.Exit) {
+		p.flush()
+		e.Raise()
+		os.Exit(e.Code)
+	})
+	code := p.run(os.Args[1:])
 	p.flush()
 	os.Exit(code)
 }
@@ -62,7 +63,7 @@ const flushTime = time.Second
 
 // program is one run of brs-exec.
 type program struct {
-	signals *supervisor.Signals // held since the start if there is a command to run
+	signals *supervisor.Signals // held since the start
 	stdout  io.Writer
 	stderr  io.Writer // what is not printable is escaped
 	raw     io.Writer // standard error for other programs: a helper may paint its prompts

@@ -108,6 +108,7 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		}
 		deliveries = append(deliveries, shared)
 		s.serve("the watch of the credentials file", shared.Run)
+		s.signals.AtEnd(func() { shared.Close() })
 		defer func() {
 			if err := shared.Close(); err != nil {
 				s.log.Warn("the credentials file is not as it should be left", "err", err)

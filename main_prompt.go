@@ -49,11 +49,3 @@ func ask(ctx context.Context, in io.Reader, out io.Writer, label string) (string
 	}
 	return strings.TrimRight(line, "\r\n"), nil
 }
-
-// begin does what may need a person, while the terminal is ours. It gives the
-// exit code if a signal has ended that.
-func (s *session) begin(src *source.Source) (code int, err error) {
-	exit, err := s.signals.Before(context.Background(), src.Begin)
-	exit.Raise()
-	return exit.Code, err
-}

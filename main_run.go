@@ -117,9 +117,6 @@ func (p *program) session(c *cli.Context) (*session, error) {
 	}
 	pl.Source.Names = names(p.argv)
 	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
-	if p.signals == nil {
-		p.signals = supervisor.Hold()
-	}
 	if pl.Subreaper {
 		if err := p.signals.Subreap(); err != nil {
 			return nil, err
@@ -198,13 +195,15 @@ func (s *session) run() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if code, err := s.begin(src); code != 0 || err != nil {
-		return code, err
+	// What may need a person is done while the terminal is ours.
+	if err := s.signals.Before(ctx, src.Begin); err != nil {
+		return 0, err
 	}
 	files, err := s.files(src)
 	if err != nil {
 		return 0, err
 	}
+	s.signals.AtEnd(func() { files.Close() })
 	exit, err := s.deliver(ctx, src, files)
 	if closed := files.Close(); closed != nil {
 		s.log.Warn("the run directory stays behind", "err", closed)
@@ -411,6 +410,10 @@ func (s *session) logChild(e supervisor.Event) {
 		s.log.Warn("the command has ended and is started again", "how", e.Exit.String(), "after", e.After)
 	case e.Kind == supervisor.Killed:
 		s.log.Warn("the command did not stop in time and was killed", "pid", e.PID)
+	case e.Kind == supervisor.Refused:
+		s.log.Warn("the command may not be sent signals, and goes on without them", "signal", supervisor.SignalName(e.Signal), "pid", e.PID, "err", e.Err)
+	case e.Kind == supervisor.Unkillable:
+		s.log.Error("the command did not stop in time and may not be killed: waiting for its end", "pid", e.PID, "err", e.Err)
 	case e.Kind == supervisor.Started:
 		s.stopping = false
 		s.started.Store(true)

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"fmt"
 	"syscall"
 
 	"brs-exec/supervisor/siginfo"
@@ -14,7 +13,8 @@ func (s *Supervisor) caught(sig siginfo.Info) (*Exit, error) {
 	if s.job == nil {
 		return s.caughtAlone(sig)
 	}
-	if sig.Signal == syscall.SIGTERM || sig.Signal == syscall.SIGINT {
+	as, passed := s.rewrite(sig.Signal)
+	if passed && (toEnd(sig.Signal) || toEnd(as)) {
 		s.child.heed()
 		if s.child.state == stopping {
 			if s.hurry++; s.hurry > 1 {
@@ -23,8 +23,12 @@ func (s *Supervisor) caught(sig siginfo.Info) (*Exit, error) {
 			}
 		}
 	}
-	return nil, s.forward(sig)
+	s.forward(sig)
+	return nil, nil
 }
+
+// toEnd reports whether sig tells a command to end for good.
+func toEnd(sig syscall.Signal) bool { return sig == syscall.SIGTERM || sig == syscall.SIGINT }
 
 // toChild sends a signal of ours to the child, or to its group if asked to.
 func (s *Supervisor) toChild(sig syscall.Signal) error {
@@ -34,39 +38,52 @@ func (s *Supervisor) toChild(sig syscall.Signal) error {
 	return s.job.Signal(sig)
 }
 
-func (s *Supervisor) forward(sig siginfo.Info) error {
-	as, rewritten := s.opts.Rewrite[sig.Signal]
-	switch {
-	case !rewritten:
-		as = sig.Signal
-	case as == 0:
-		return nil
+// rewrite returns what is forwarded for sig; not passed: nothing.
+func (s *Supervisor) rewrite(sig syscall.Signal) (as syscall.Signal, passed bool) {
+	if as, ok := s.opts.Rewrite[sig]; ok {
+		return as, as != 0
 	}
-	if err := gone(s.job.Forward(sig, as, s.opts.SignalGroup)); err != nil {
-		return fmt.Errorf("forward %s to pid %d: %w", SignalName(as), s.job.Pid(), err)
+	return sig, true
+}
+
+func (s *Supervisor) forward(sig siginfo.Info) {
+	if as, passed := s.rewrite(sig.Signal); passed {
+		s.sent(as, s.job.Forward(sig, as, s.opts.SignalGroup))
 	}
-	return nil
+}
+
+// sent looks at the error of a signal to the child. It is never a reason to leave
+// the child alone: that it has ended we hear anyway, and one that runs as another
+// user (sudo) and may not be signalled goes on as it would without us. That is told once.
+func (s *Supervisor) sent(sig syscall.Signal, err error) {
+	if err == nil || gone(err) || s.refused {
+		return
+	}
+	s.refused = true
+	s.events = append(s.events, Event{Kind: Refused, PID: s.job.Pid(), Signal: sig, Err: err})
 }
 
 // caughtAlone handles a signal while there is no child. Those that ask for the
 // end get it, and the terminal's stop is obeyed. Others are held for the first
 // child, as if it had been started at once; between two runs they are dropped,
 // and HUP with them unless it can be the terminal's: the next run knows nothing
-// of them, and begins with what they may have announced.
+// of them, and begins with what they may have announced. What is never to be passed
+// on does not end a pause either.
 func (s *Supervisor) caughtAlone(sig siginfo.Info) (*Exit, error) {
 	first := s.child.state == waiting
-	switch sig.Signal {
-	case syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP:
+	_, passed := s.rewrite(sig.Signal)
+	switch {
+	case !first && !passed:
+	case asksForEnd(sig.Signal):
 		if sig.Signal == syscall.SIGHUP && !first && !s.terminal {
 			return nil, nil
 		}
 		exit := signalled(sig.Signal)
+		exit.Started = !first
 		return &exit, s.child.abandon()
-	case terminalStop:
-		stopSelf()
-		return nil, nil
-	}
-	if first {
+	case sig.Signal == terminalStop:
+		s.signals.stop()
+	case first:
 		s.held = append(s.held, sig)
 	}
 	return nil, nil

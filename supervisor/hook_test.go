@@ -115,7 +115,7 @@ func TestHooksBesideTheChild(t *testing.T) {
 func init() {
 	// hooks wraps the reporting helper and runs 200 hooks meanwhile.
 	register("hooks", func([]string) {
-		signals := Hold()
+		signals := hold()
 		s, err := New(Options{Argv: append([]string{os.Args[0]}, "report", "eof")}, signals)
 		if err != nil {
 			panic(err)

@@ -6,8 +6,9 @@ import (
 	"strconv"
 )
 
-// descendants lists the children of pid, theirs, and so on; none without /proc.
-func descendants(pid int) []int {
+// descendants lists the children of pid, theirs, and so on, but for the process
+// except and what is below it; none without /proc.
+func descendants(pid, except int) []int {
 	children := map[int][]int{}
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
@@ -30,8 +31,10 @@ func descendants(pid int) []int {
 	}
 	var found []int
 	for queue := children[pid]; len(queue) > 0; queue = queue[1:] {
-		found = append(found, queue[0])
-		queue = append(queue, children[queue[0]]...)
+		if queue[0] != except {
+			found = append(found, queue[0])
+			queue = append(queue, children[queue[0]]...)
+		}
 	}
 	return found
 }

@@ -4,18 +4,16 @@ package supervisor
 
 import (
 	"golang.org/x/sys/unix"
-
-	"brs-exec/supervisor/job"
 )
 
 // killAll ends the child by force, and with it its process group. A group that
 // is ours as well can't be killed without us (and our neighbours in a pipeline),
 // so there it is the child and the descendants that can be found.
-func killAll(j *job.Job) error {
+func killAll(j subprocess) error {
 	if j.Own() {
 		return j.SignalGroup(unix.SIGKILL)
 	}
-	below := descendants(j.Pid()) // before the child is gone and they have another parent
+	below := descendants(j.Pid(), 0) // before the child is gone and they have another parent
 	err := j.Signal(unix.SIGKILL)
 	for _, pid := range below {
 		_ = unix.Kill(pid, unix.SIGKILL)

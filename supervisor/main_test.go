@@ -145,7 +145,7 @@ var errCancelled = errors.New("cancelled by the test")
 func init() {
 	// wrap is the wrapper: what main does.
 	register("wrap", func(args []string) {
-		signals := Hold()
+		signals := hold()
 		var o wrapOptions
 		if s := os.Getenv(optionsEnv); s != "" {
 			if err := json.Unmarshal([]byte(s), &o); err != nil {
@@ -184,14 +184,14 @@ func init() {
 			if err != nil {
 				panic(err)
 			}
-			signals.divert(sig, func() { cancel(errCancelled) })
+			divert(signals, sig, func() { cancel(errCancelled) })
 		}
 		if o.RestartOn != "" {
 			sig, err := ParseSignal(o.RestartOn)
 			if err != nil {
 				panic(err)
 			}
-			signals.divert(sig, func() { s.Restart() })
+			divert(signals, sig, func() { s.Restart() })
 		}
 		if o.Held {
 			fmt.Println("held")
@@ -220,6 +220,10 @@ func describe(e Event) string {
 		return "stopping"
 	case Killed:
 		return "killed"
+	case Refused:
+		return "refused: " + SignalName(e.Signal)
+	case Unkillable:
+		return "unkillable: " + e.Err.Error()
 	}
 	again := ""
 	if e.Again {
@@ -229,18 +233,23 @@ func describe(e Event) string {
 }
 
 // divert makes a signal call f instead of being forwarded.
-func (s *Signals) divert(sig syscall.Signal, f func()) {
-	in, out := s.caught, make(chan siginfo.Info)
-	s.caught = out
-	go func() {
-		for got := range in {
-			if got.Signal == sig {
-				f()
-			} else {
-				out <- got
-			}
+func divert(s *Signals, sig syscall.Signal, f func()) {
+	before := s.divert
+	s.divert = func(got siginfo.Info) bool {
+		if got.Signal != sig {
+			return before != nil && before(got)
 		}
-	}()
+		f()
+		return true
+	}
+}
+
+// hold is what main does: a signal before Run ends the process.
+func hold() *Signals {
+	return Hold(func(e Exit) {
+		e.Raise()
+		os.Exit(e.Code)
+	})
 }
 
 // process is a started command whose standard output is read line by line.

@@ -70,11 +70,13 @@ type Options struct {
 
 // Event is something that happened to the child.
 type Event struct {
-	Kind  EventKind
-	PID   int           // of the child
-	Exit  Exit          // Ended: how
-	After time.Duration // Ended: it will be started again after that
-	Again bool          // Ended: it will be started again
+	Kind   EventKind
+	PID    int            // of the child
+	Exit   Exit           // Ended: how
+	Signal syscall.Signal // Refused: which
+	Err    error          // Refused, Unkillable: why
+	After  time.Duration  // Ended: it will be started again after that
+	Again  bool           // Ended: it will be started again
 }
 
 // EventKind is what happened.
@@ -86,4 +88,6 @@ const (
 	Stopping           // we sent the stop signal
 	Killed             // the grace period is over, we sent SIGKILL
 	Ended
+	Refused    // a signal may not be sent to the child, which goes on; told once
+	Unkillable // the grace period is over, and the child may not be killed: we wait for its end
 )

@@ -10,16 +10,23 @@ import (
 )
 
 // stopOrphans ends what the command has left behind, and is adopted by our stage.
+// If the stage is gone, so are its orphans, to somebody whose other children are not
+// ours to signal.
 func stopOrphans(grace time.Duration) {
-	if !stage.Present() {
-		return
-	}
 	signal := func(sig unix.Signal) (left bool) {
-		if os.Getppid() == 1 { // all but the stage and us
+		adopter := stage.Adopter()
+		switch adopter {
+		case 0:
+			return false
+		case 1: // PID 1 of a namespace: all but the stage and us, and it can't go away before us
 			return unix.Kill(-1, sig) == nil
 		}
-		for _, pid := range descendants(os.Getppid()) {
-			if pid != os.Getpid() && unix.Kill(pid, sig) == nil {
+		below := descendants(adopter, os.Getpid())
+		if stage.Adopter() != adopter {
+			return false
+		}
+		for _, pid := range below {
+			if unix.Kill(pid, sig) == nil {
 				left = true
 			}
 		}

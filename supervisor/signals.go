@@ -2,10 +2,10 @@ package supervisor
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"brs-exec/supervisor/siginfo"
@@ -16,10 +16,17 @@ import (
 // to have them. Make it with [Hold].
 type Signals struct {
 	stream    *siginfo.Stream
-	caught    chan siginfo.Info
-	ignored   []syscall.Signal // when we were started
-	inherited []int            // descriptors from 3 up
-	err       error            // of Hold; New returns it
+	arrived   chan struct{}           // something is in the stream; room for one
+	ignored   []syscall.Signal        // when we were started
+	inherited []int                   // descriptors from 3 up
+	err       error                   // of Hold; New returns it
+	end       func(Exit)              // of Hold
+	stop      func()                  // stops this process, and returns when it is continued
+	divert    func(siginfo.Info) bool // for tests: takes a signal away
+
+	mu      sync.Mutex // held while signals are acted on before Run, too
+	running bool       // Run acts on the signals
+	atEnd   []*func()
 }
 
 // Hold catches every signal that is to reach the child, from now on. Call it
@@ -27,17 +34,22 @@ type Signals struct {
 // as it would on any (as on the child in its own first millisecond). From then on
 // os/signal hears nothing of those signals.
 //
+// Until [Supervisor.Run] is called, whatever this process is busy with, a signal that
+// asks for the end (TERM, INT, QUIT, HUP) ends it: what [Signals.AtEnd] was given is
+// done, and end is called, which must not return. The terminal's stop is obeyed.
+//
 // What was ignored when we were started (nohup's HUP) is found out first, and is
 // ignored in the child, too. SIGPIPE is caught so that a reader of standard
 // error that goes away can't end us.
 //
 // It is a process-wide act: call it once. A goroutine that waits for signals
 // stays as long as the process.
-func Hold() *Signals {
-	s := &Signals{caught: make(chan siginfo.Info), inherited: inherited()}
+func Hold(end func(Exit)) *Signals {
+	s := &Signals{arrived: make(chan struct{}, 1), inherited: inherited(), end: end}
 	if s.stream, s.err = siginfo.Open(); s.err != nil {
 		return s
 	}
+	s.stop = s.stream.Stop
 	for _, sig := range append(forwarded(), childSignals...) {
 		if siginfo.IgnoredAtStart(sig) && !slices.Contains(childSignals, sig) {
 			s.ignored = append(s.ignored, sig)
@@ -47,7 +59,7 @@ func Hold() *Signals {
 	}
 	s.respect()
 	holdPipe()
-	go pump(s.stream, s.caught)
+	go s.watch()
 	return s
 }
 
@@ -58,16 +70,22 @@ func Hold() *Signals {
 // child: call it once the flags are read and before anything else is begun. In
 // the new process it returns nil. Linux only; see prctl(2).
 func (s *Signals) Subreap() error {
+	if stage.Present() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// From here on a signal acts on this process as it would on any. What was
+	// caught before is passed on.
+	s.stream.Release()
 	var pending []syscall.Signal
-	for {
-		select {
-		case sig := <-s.caught:
+	for _, sig := range s.stream.Pull(func(siginfo.Info) bool { return true }) {
+		switch {
+		case asksForEnd(sig.Signal):
+			s.die(sig.Signal)
+		case !slices.Contains(childSignals, sig.Signal):
 			pending = append(pending, sig.Signal)
-			runtime.Gosched() // to the pump
-			continue
-		default:
 		}
-		break
 	}
 	if err := stage.Subreap(pending); err != nil {
 		return fmt.Errorf("become a subreaper: %w", err)
@@ -75,13 +93,38 @@ func (s *Signals) Subreap() error {
 	return nil
 }
 
-func pump(from *siginfo.Stream, to chan<- siginfo.Info) {
-	for {
-		info, err := from.Next()
-		if err != nil {
-			return // only if someone closes descriptors behind our back
+// watch waits for signals, and acts on them until Run does.
+func (s *Signals) watch() {
+	for s.stream.Wait() == nil { // an error only if someone closes descriptors behind our back
+		s.guard()
+		select {
+		case s.arrived <- struct{}{}:
+		default:
 		}
-		to <- info
+	}
+}
+
+// always is ready.
+var always = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// arrivals is ready if there may be something to take.
+func (s *Signals) arrivals() <-chan struct{} {
+	if s.stream != nil && s.stream.Waiting() {
+		return always
+	}
+	return s.arrived
+}
+
+func (s *Signals) take() (siginfo.Info, bool) {
+	for {
+		sig, ok := s.stream.Take()
+		if !ok || s.divert == nil || !s.divert(sig) {
+			return sig, ok
+		}
 	}
 }
 

@@ -153,7 +153,7 @@ func init() {
 	// hold prints "held" once it holds signals; it is ready when its standard
 	// input ends.
 	register("hold", func(args []string) {
-		signals := Hold()
+		signals := hold()
 		fmt.Println("held")
 		s, err := New(Options{Argv: args}, signals)
 		if err != nil {

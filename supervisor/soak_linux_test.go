@@ -30,7 +30,7 @@ func init() {
 		if err != nil {
 			panic(err)
 		}
-		signals := Hold()
+		signals := hold()
 		runs := 0
 		s, err := New(Options{
 			Argv:      args[1:],

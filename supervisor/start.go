@@ -29,6 +29,7 @@ func (s *Supervisor) start() (*Exit, error) {
 	if err != nil {
 		s.job = nil
 		exit := startExit(err)
+		exit.Started = s.child.state == backoff
 		return &exit, errors.Join(err, s.child.abandon())
 	}
 	s.wait.watch(s.job)
@@ -42,9 +43,7 @@ func (s *Supervisor) start() (*Exit, error) {
 		return nil, err
 	}
 	for _, sig := range s.held {
-		if err := s.forward(sig); err != nil {
-			return nil, err
-		}
+		s.forward(sig)
 	}
 	s.held = nil
 	return nil, nil
@@ -52,29 +51,30 @@ func (s *Supervisor) start() (*Exit, error) {
 
 // startJob starts the command itself, or what becomes the command once it knows
 // its own pid, if the command is to take over systemd's sockets.
-func (s *Supervisor) startJob(path string, argv, env []string) (j *job.Job, err error) {
+func (s *Supervisor) startJob(path string, argv, env []string) (p subprocess, err error) {
 	spec := job.Spec{
-		Path: path, Argv: argv, Env: env, Pdeathsig: s.opts.Pdeathsig,
+		Path: path, Argv: argv, Env: env, Pdeathsig: s.opts.Pdeathsig, Stop: s.signals.stop,
 		Group: s.opts.SignalGroup,
 		Share: s.opts.Restart.Policy != RestartNever, // Ctrl-C has to end us, too
 	}
 	paths := []string{path}
-	if through, env, ok := stage.ListenCommand(path, env); ok {
+	if through, env, keep, ok := stage.ListenCommand(path, env); ok {
+		defer keep()
 		paths, spec.Env = through, env
 	}
 	for _, spec.Path = range paths {
 		if s.starts == nil {
-			j, err = job.Start(spec)
+			p, err = s.launch(spec)
 		} else {
 			started := make(chan struct{})
 			s.starts <- func() {
 				defer close(started)
-				j, err = job.Start(spec)
+				p, err = s.launch(spec)
 			}
 			<-started
 		}
 		if err == nil {
-			return j, nil
+			return p, nil
 		}
 	}
 	return nil, err

@@ -2,7 +2,7 @@
 // without us: same descriptors, arguments, signals, terminal and exit status.
 // It knows nothing of what the command is run for.
 //
-//	signals := supervisor.Hold()                       // first thing in main
+//	signals := supervisor.Hold(end)                    // first thing in main
 //	…
 //	s, err := supervisor.New(supervisor.Options{Argv: argv, Env: env}, signals)
 //	exit, err := s.Run(ctx, ready)                     // blocks until the end
@@ -61,6 +61,8 @@ type Supervisor struct {
 	shrink  *time.Timer // calls stage.Shrink
 	hurry   int         // TERM and INT that came during the grace period
 	cause   error       // why we stop the child
+	last    Exit        // of the last child
+	refused bool        // a signal to the child was, and it is told
 
 	held     []siginfo.Info // came before there was a child
 	terminal bool           // the last child had a controlling terminal
@@ -70,8 +72,11 @@ type Supervisor struct {
 
 	mu    sync.Mutex // guards the following, and that job is not reaped while it is signalled
 	child child
-	job   *job.Job // nil: no child
-	wait  waiter
+	job   subprocess // nil: no child
+
+	launch  func(job.Spec) (subprocess, error)
+	wait    waiter
+	orphans func(grace time.Duration)
 }
 
 // New returns a supervisor for the command in o. signals is what [Hold] returned.
@@ -93,6 +98,7 @@ func New(o Options, signals *Signals) (*Supervisor, error) {
 	}
 	o.StopTimeout = orDefault(o.StopTimeout, DefaultStopTimeout)
 	s := &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer(), shrink: time.AfterFunc(time.Hour, stage.Shrink), renew: make(chan struct{}, 1)}
+	s.launch, s.wait, s.orphans = startJob, newWaiter(), stopOrphans
 	s.shrink.Stop()
 	s.child.restart = o.Restart
 	return s, nil
@@ -123,6 +129,7 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 	defer s.grace.Stop()
 	defer s.again.Stop()
 	defer s.shrink.Stop()
+	s.signals.takeOver()
 	if s.opts.Pdeathsig != 0 {
 		s.starts = make(chan func())
 		defer close(s.starts)
@@ -140,11 +147,9 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 		case <-cancelled:
 			cancelled = nil
 			exit, err = s.stop(context.Cause(ctx))
-		case sig := <-s.signals.caught:
-			if slices.Contains(childSignals, sig.Signal) {
-				exit, err = s.changed()
-			} else {
-				exit, err = s.caught(sig)
+		case <-s.signals.arrivals():
+			if sig, ok := s.signals.take(); ok {
+				exit, err = s.signal(sig)
 			}
 		case <-s.wait.tick():
 			exit, err = s.changed()
@@ -158,7 +163,7 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 		if exit != nil {
 			s.tell()
 			if s.opts.StopOrphans > 0 && exit.Started {
-				stopOrphans(s.opts.StopOrphans)
+				s.orphans(s.opts.StopOrphans)
 			}
 			return *exit, err
 		}
@@ -166,6 +171,18 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 			return Exit{Code: exitNotExecutable - 1}, err
 		}
 	}
+}
+
+// signal handles a signal that was caught. Each is a reason to look for what
+// happened to the child: where many come at once, that which tells of it may be lost.
+func (s *Supervisor) signal(sig siginfo.Info) (exit *Exit, err error) {
+	if !slices.Contains(childSignals, sig.Signal) {
+		exit, err = s.caught(sig)
+	}
+	if exit != nil || err != nil {
+		return exit, err
+	}
+	return s.changed()
 }
 
 // tell passes on the events that have come up.
@@ -183,6 +200,11 @@ func (s *Supervisor) stop(cause error) (*Exit, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.cause = cause
+	if s.child.state == backoff {
+		exit := s.last
+		exit.Cause = cause
+		return &exit, s.child.abandon()
+	}
 	if s.job == nil {
 		return &Exit{Code: exitNotExecutable - 1, Cause: cause}, errors.Join(cause, s.child.abandon())
 	}
@@ -190,21 +212,20 @@ func (s *Supervisor) stop(cause error) (*Exit, error) {
 	if err != nil || !send {
 		return nil, err
 	}
-	return nil, s.sendStop()
+	s.sendStop()
+	return nil, nil
 }
 
 // sendStop begins the stop ladder. A suspended child has to be continued to see
 // the signal.
-func (s *Supervisor) sendStop() error {
+func (s *Supervisor) sendStop() {
 	if s.opts.StopTimeout > 0 {
 		s.grace.Reset(s.opts.StopTimeout)
 	}
 	s.hurry = 0
 	s.events = append(s.events, Event{Kind: Stopping, PID: s.job.Pid()})
-	if err := gone(s.toChild(s.opts.StopSignal)); err != nil {
-		return fmt.Errorf("send %s to pid %d: %w", SignalName(s.opts.StopSignal), s.job.Pid(), err)
-	}
-	return gone(s.resumeForStop())
+	s.sent(s.opts.StopSignal, s.toChild(s.opts.StopSignal))
+	s.sent(s.opts.StopSignal, s.resumeForStop())
 }
 
 // kill ends the child and what is in its process group by force.
@@ -217,8 +238,12 @@ func (s *Supervisor) kill() error {
 	if err := s.child.graceElapsed(); err != nil {
 		return err
 	}
+	if err := killAll(s.job); err != nil && !gone(err) {
+		s.events = append(s.events, Event{Kind: Unkillable, PID: s.job.Pid(), Err: err})
+		return nil
+	}
 	s.events = append(s.events, Event{Kind: Killed, PID: s.job.Pid()})
-	return gone(killAll(s.job))
+	return nil
 }
 
 // changed finds out what happened to the child.
@@ -247,6 +272,20 @@ func (s *Supervisor) changed() (*Exit, error) {
 	return nil, nil
 }
 
+// suspended follows the child that a signal has stopped. It returns when we are
+// continued.
+func (s *Supervisor) suspended(sig syscall.Signal) error {
+	if err := s.child.suspend(); err != nil {
+		return err
+	}
+	if s.child.state == stopping || s.child.state == killing {
+		s.sent(sig, s.resumeForStop())
+	} else {
+		s.sent(sig, s.job.Suspended(sig))
+	}
+	return nil
+}
+
 // ended handles the end of the child; a non-nil exit means that it was the last
 // one.
 func (s *Supervisor) ended(exit Exit) (*Exit, error) {
@@ -264,6 +303,7 @@ func (s *Supervisor) ended(exit Exit) (*Exit, error) {
 	if err != nil || !again {
 		return &exit, err
 	}
+	s.last = exit
 	s.again.Reset(after)
 	return nil, nil
 }
@@ -303,5 +343,6 @@ func (s *Supervisor) restart() error {
 	if err != nil || !send {
 		return err
 	}
-	return s.sendStop()
+	s.sendStop()
+	return nil
 }

@@ -6,38 +6,18 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
-
-	"brs-exec/supervisor/job"
-	"brs-exec/supervisor/siginfo"
 )
 
-// change is something that happened to the child.
-type change struct {
-	kind   changeKind
-	signal unix.Signal // stopped: by which
-	exit   Exit        // ended: how
-}
+// waiter4 waits with wait4(2), at each SIGCHLD.
+type waiter4 struct{}
 
-type changeKind int
+func newWaiter() waiter { return waiter4{} }
 
-const (
-	nothing changeKind = iota
-	stopped
-	continued
-	ended
-)
+func (waiter4) watch(subprocess) {}
 
-// waiter is the one that waits for the child, and for no other process: those
-// that os/exec started are waited for there.
-type waiter struct{}
+func (waiter4) tick() <-chan struct{} { return nil }
 
-// watch and tick are for systems without SIGCHLD.
-func (waiter) watch(*job.Job) {}
-
-func (waiter) tick() <-chan struct{} { return nil }
-
-// poll returns the next change, without waiting for it.
-func (waiter) poll(j *job.Job) (change, error) {
+func (waiter4) poll(j subprocess) (change, error) {
 	var status unix.WaitStatus
 	for {
 		pid, err := unix.Wait4(j.Pid(), &status, unix.WNOHANG|unix.WUNTRACED|unix.WCONTINUED, nil)
@@ -57,30 +37,11 @@ func (waiter) poll(j *job.Job) (change, error) {
 	}
 }
 
-// suspended follows the child that a signal has stopped. It returns when we are
-// continued.
-func (s *Supervisor) suspended(sig unix.Signal) error {
-	if err := s.child.suspend(); err != nil {
-		return err
-	}
-	if s.child.state == stopping || s.child.state == killing {
-		return gone(s.resumeForStop())
-	}
-	return gone(s.job.Suspended(sig))
-}
-
 // resumeForStop continues a child that is asked to end.
 func (s *Supervisor) resumeForStop() error { return s.job.SignalGroup(unix.SIGCONT) }
 
 const terminalStop = unix.SIGTSTP
 
-func stopSelf() { siginfo.Stop() }
-
-// gone takes the error of a signal to a process that ended on its own, and that
+// gone tells the error of a signal to a process that ended on its own, and that
 // of one to a group whose last member did: we will hear of it.
-func gone(err error) error {
-	if errors.Is(err, unix.ESRCH) {
-		return nil
-	}
-	return err
-}
+func gone(err error) bool { return errors.Is(err, unix.ESRCH) }

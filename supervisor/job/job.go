@@ -43,6 +43,10 @@ type Spec struct {
 	// own was stopped: a worker under its stage.
 	Follower bool
 
+	// Stop stops this process until it is continued, when the child was stopped
+	// at a terminal: siginfo.Stream's Stop.
+	Stop func()
+
 	// Pdeathsig, if not 0, is sent to the child by the kernel when the thread
 	// that called Start ends: call it on a thread that lives as long as the
 	// process. Linux only.

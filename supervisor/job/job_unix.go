@@ -19,12 +19,13 @@ type Job struct {
 	tty    *terminal // nil: no controlling terminal
 	orphan bool      // nobody is there who would continue us if we stopped
 	follow bool      // Spec.Follower
+	stop   func()    // Spec.Stop
 }
 
 // Start starts the child. Descriptors 0, 1, 2 and all others that are not
 // close-on-exec are the child's as they are ours. The error is that of execve.
 func Start(s Spec) (*Job, error) {
-	j := &Job{tty: openTerminal(), orphan: orphaned(), follow: s.Follower}
+	j := &Job{tty: openTerminal(), orphan: orphaned(), follow: s.Follower, stop: s.Stop}
 	sys := &syscall.SysProcAttr{}
 	foreground := (s.Group || !s.Share) && j.tty != nil && j.tty.foreground() == unix.Getpgrp() && alone()
 	j.own = foreground || s.Group
@@ -160,7 +161,7 @@ func (j *Job) Suspended(sig syscall.Signal) error {
 	if j.own && j.tty.foreground() == j.group {
 		j.tty.give(unix.Getpgrp())
 	}
-	siginfo.Stop()
+	j.stop()
 	return nil
 }
 

@@ -53,5 +53,8 @@ func (j *Job) Forward(sig siginfo.Info, as syscall.Signal, group bool) error {
 	return j.Signal(as)
 }
 
+// Suspended does nothing: no process is stopped by a signal here.
+func (j *Job) Suspended(syscall.Signal) error { return nil }
+
 // Ended releases what is held for the child.
 func (j *Job) Ended() {}

@@ -1,4 +1,4 @@
-//go:build amd64 || arm64
+//go:build (amd64 || arm64) && !brs_ossignal
 
 package siginfo
 
@@ -8,6 +8,9 @@ import (
 	"os"
 	"syscall"
 )
+
+// KnowsOrigin reports whether it is known where a signal comes from.
+const KnowsOrigin = true
 
 // record is how much of siginfo_t is written: up to si_uid. Less than PIPE_BUF, so
 // a write is all or nothing.
@@ -21,8 +24,12 @@ func handlerPC() uintptr
 
 func restorerPC() uintptr
 
-// Stream is what Catch has caught, in order.
-type Stream struct{ from *os.File }
+// source is the pipe that the handler writes to.
+type source struct {
+	from *os.File
+	conn syscall.RawConn
+	buf  [64 * record]byte
+}
 
 // Open returns the stream of the signals that are given to Catch. There is one
 // per process.
@@ -32,7 +39,12 @@ func Open() (*Stream, error) {
 		return nil, fmt.Errorf("make a pipe for signals: %w", err)
 	}
 	pipe = int32(fds[1])
-	return &Stream{os.NewFile(uintptr(fds[0]), "signals")}, nil
+	s := &Stream{source: source{from: os.NewFile(uintptr(fds[0]), "signals")}}
+	var err error
+	if s.conn, err = s.from.SyscallConn(); err != nil {
+		return nil, fmt.Errorf("make a pipe for signals: %w", err)
+	}
+	return s, nil
 }
 
 // Catch catches sig from now on, and undoes Ignore.
@@ -44,15 +56,49 @@ func (s *Stream) Catch(sig syscall.Signal) error {
 	if err := rtSigaction(sig, &act, nil); err != nil {
 		return fmt.Errorf("catch signal %d: %w", sig, err)
 	}
+	s.note(sig)
 	return nil
 }
 
-// Next waits for the next signal.
-func (s *Stream) Next() (Info, error) {
-	var b [record]byte
-	if _, err := s.from.Read(b[:]); err != nil {
-		return Info{}, fmt.Errorf("read signals: %w", err)
+func (s *Stream) release(caught []syscall.Signal) {
+	for _, sig := range caught {
+		_ = rtSigaction(sig, &sigaction{}, nil)
 	}
+}
+
+// Wait waits until a signal is caught.
+func (s *Stream) Wait() error {
+	return s.conn.Read(func(fd uintptr) bool { return s.read(int(fd)) })
+}
+
+// fill moves what is in the pipe to the queue.
+func (s *Stream) fill() {
+	if s.conn != nil {
+		_ = s.conn.Control(func(fd uintptr) { s.read(int(fd)) })
+	}
+}
+
+// read moves what is in the pipe to the queue, and reports whether there was
+// anything.
+func (s *Stream) read(fd int) (some bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		n, err := syscall.Read(fd, s.buf[:])
+		if err == syscall.EINTR {
+			continue
+		}
+		if n <= 0 {
+			return some
+		}
+		for at := 0; at < n; at += record {
+			s.queue, some = append(s.queue, parse(s.buf[at:at+record])), true
+		}
+	}
+}
+
+// parse reads the beginning of a siginfo_t.
+func parse(b []byte) Info {
 	field := func(at int) int32 { return int32(binary.NativeEndian.Uint32(b[at:])) }
 	info := Info{Signal: syscall.Signal(field(0)), Origin: Kernel}
 	// siginfo.h: what processes send has a code of 0 (kill) or below (sigqueue,
@@ -61,7 +107,7 @@ func (s *Stream) Next() (Info, error) {
 	case siUser, siQueue, siTkill:
 		info.Origin, info.PID = Process, int(field(16))
 	}
-	return info, nil
+	return info
 }
 
 const (

@@ -26,3 +26,5 @@ func Catchable() []syscall.Signal {
 	}
 	return append(list, catchableHere...)
 }
+
+const sigCont = unix.SIGCONT

@@ -55,9 +55,9 @@ func Die(sig syscall.Signal) {
 	}
 }
 
-// Stop stops this process, and returns when it is continued. The signal goes to
-// the calling thread, which therefore does not run on meanwhile.
-func Stop() {
+// stopSelf stops this process, and returns when it is continued. The signal goes
+// to the calling thread, which therefore does not run on meanwhile.
+func stopSelf() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), unix.SIGSTOP)

@@ -34,6 +34,6 @@ func Die(sig syscall.Signal) {
 	}
 }
 
-// Stop stops this process, and returns when it is continued (or shortly before
+// stopSelf stops this process, and returns when it is continued (or shortly before
 // it is stopped, if another thread takes the signal).
-func Stop() { _ = unix.Kill(unix.Getpid(), unix.SIGSTOP) }
+func stopSelf() { _ = unix.Kill(unix.Getpid(), unix.SIGSTOP) }

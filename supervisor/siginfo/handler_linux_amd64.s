@@ -1,3 +1,5 @@
+//go:build !brs_ossignal
+
 #include "textflag.h"
 
 // void handler(int sig, siginfo_t *info, void *context), called by the kernel:

@@ -10,7 +10,8 @@
 // order in which they were taken.
 //
 // For a signal that is caught here os/signal hears nothing. Elsewhere than on
-// Linux amd64 and arm64 the package uses os/signal, and the origin is [Unknown].
+// Linux amd64 and arm64, and there with the build tag brs_ossignal, the package uses
+// os/signal, and the origin is [Unknown].
 package siginfo
 
 import "syscall"

@@ -30,18 +30,22 @@ func listen(path string) {
 
 // ListenCommand returns what to start so that the command at path, with the
 // environment env, gets LISTEN_PID set to its own pid: path and environment of a
-// stage that becomes the command. ok is false if env's LISTEN_PID is neither ours nor
+// stage that becomes the command; keep is to be called once it is started. ok is false if env's LISTEN_PID is neither ours nor
 // our stage's, so that the sockets are not meant for the command.
-func ListenCommand(path string, env []string) (stagePaths, stageEnv []string, ok bool) {
+func ListenCommand(path string, env []string) (stagePaths, stageEnv []string, keep func(), ok bool) {
 	for _, e := range env {
 		pid, found := strings.CutPrefix(e, "LISTEN_PID=")
 		if !found {
 			continue
 		}
-		if n, err := strconv.Atoi(pid); err != nil || n != os.Getpid() && !(worker && n == os.Getppid()) {
-			return nil, nil, false
+		if n, err := strconv.Atoi(pid); err != nil || n != os.Getpid() && n != Adopter() {
+			return nil, nil, nil, false
 		}
-		return ownPaths(), append(append([]string(nil), env...), marker+"="+asListener+path), true
+		entry, keep, err := offer(asListener + path)
+		if err != nil {
+			return nil, nil, nil, false
+		}
+		return ownPaths(), append(append([]string(nil), env...), entry), keep, true
 	}
-	return nil, nil, false
+	return nil, nil, nil, false
 }

@@ -19,6 +19,7 @@
 // On other systems than Linux it does nothing.
 package stage
 
-// marker is the environment variable that tells a process that it is started by
-// a stage, or to be one. It is removed from the environment before main.
+// marker is the environment variable that leads a process to the role that it has
+// been given: to be a stage, or what a stage starts. It is removed from the
+// environment before main.
 const marker = "_BRS_EXEC_STAGE"

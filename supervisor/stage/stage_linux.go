@@ -12,26 +12,34 @@ import (
 	"brs-exec/supervisor/siginfo"
 )
 
-// What the marker may say.
+// The roles.
 const (
 	asWorker    = "worker"
 	asSubreaper = "subreaper:" // and signals that came before, each with a comma
 	asListener  = "listen:"    // and the path of the command
 )
 
-var worker bool
+// adopter is the pid of the stage whose worker this process is; 0: of none.
+var adopter int
 
-// Present reports whether this process is the worker of a stage, its parent.
-func Present() bool { return worker }
+// Present reports whether this process was started as the worker of a stage.
+func Present() bool { return adopter != 0 }
+
+// Adopter returns the pid of our stage, our parent, which adopts what the command
+// leaves behind. It is 0 if there is none, or none any more: whose child we are
+// once a stage is gone is none of our business.
+func Adopter() int {
+	if os.Getppid() != adopter {
+		return 0
+	}
+	return adopter
+}
 
 func init() {
-	role, marked := syscall.Getenv(marker)
-	if marked {
-		syscall.Unsetenv(marker)
-	}
+	role, from := take()
 	switch {
 	case role == asWorker:
-		worker = true
+		adopter = from
 	case strings.HasPrefix(role, asListener):
 		listen(strings.TrimPrefix(role, asListener))
 	case strings.HasPrefix(role, asSubreaper):
@@ -50,7 +58,7 @@ func run(pending []string) {
 	if err != nil {
 		fail(err.Error())
 	}
-	j, err := startWorker()
+	j, err := startWorker(stream)
 	if err != nil {
 		fail("start the worker: " + err.Error())
 	}
@@ -67,15 +75,15 @@ func run(pending []string) {
 	job.Detach(job.Inherited())
 	Shrink()
 	for {
-		sig, err := stream.Next()
-		if err != nil {
+		for sig, ok := stream.Take(); ok; sig, ok = stream.Take() {
+			if sig.Signal != unix.SIGCHLD {
+				_ = j.Forward(sig, sig.Signal, false) // fails only if the worker has just ended
+			}
+			reap(j) // at any signal: where many come at once, SIGCHLD may be lost
+		}
+		if err := stream.Wait(); err != nil {
 			fail(err.Error())
 		}
-		if sig.Signal == unix.SIGCHLD {
-			reap(j)
-			continue
-		}
-		_ = j.Forward(sig, sig.Signal, false) // fails only if the worker has just ended
 	}
 }
 

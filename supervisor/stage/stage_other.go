@@ -14,7 +14,9 @@ func Present() bool { return false }
 func Subreap([]syscall.Signal) error { return errors.ErrUnsupported }
 
 // ListenCommand is never ok: there is no socket activation by LISTEN_PID here.
-func ListenCommand(string, []string) (paths, env []string, ok bool) { return nil, nil, false }
+func ListenCommand(string, []string) (paths, env []string, keep func(), ok bool) {
+	return nil, nil, nil, false
+}
 
 // Shrink does nothing here.
 func Shrink() {}

@@ -6,12 +6,20 @@ import (
 	"syscall"
 	"unsafe"
 
+	"golang.org/x/sys/unix"
+
 	"brs-exec/supervisor/job"
+	"brs-exec/supervisor/siginfo"
 )
 
 // startWorker starts this program once more.
-func startWorker() (*job.Job, error) {
-	spec := job.Spec{Follower: true, Argv: os.Args, Env: append(syscall.Environ(), marker+"="+asWorker)}
+func startWorker(stream *siginfo.Stream) (*job.Job, error) {
+	entry, keep, err := offer(asWorker)
+	if err != nil {
+		return nil, err
+	}
+	defer keep()
+	spec := job.Spec{Follower: true, Argv: os.Args, Env: append(syscall.Environ(), entry), Stop: stream.Stop}
 	var first error
 	for _, path := range ownPaths() {
 		spec.Path = path
@@ -36,31 +44,17 @@ func ownPaths() []string {
 	return append(paths, "/proc/self/exe", os.Args[0])
 }
 
-//go:linkname getAuxv runtime.getAuxv
-func getAuxv() []uintptr
-
 // executedAs returns the path that execve was called with, from the auxiliary
 // vector (getauxval(3), AT_EXECFN).
 func executedAs() string {
 	const atExecfn = 31
-	auxv := getAuxv()
-	for i := 0; i+1 < len(auxv); i += 2 {
-		if auxv[i] == atExecfn {
-			return goString(auxv[i+1])
+	auxv, _ := unix.Auxv()
+	for _, entry := range auxv {
+		if entry[0] == atExecfn {
+			return unix.BytePtrToString(*(**byte)(unsafe.Pointer(&entry[1])))
 		}
 	}
 	return ""
-}
-
-// goString copies the NUL-terminated string at an address that the kernel gave
-// us.
-func goString(addr uintptr) string {
-	start := *(*unsafe.Pointer)(unsafe.Pointer(&addr))
-	n := 0
-	for *(*byte)(unsafe.Add(start, n)) != 0 {
-		n++
-	}
-	return string(unsafe.Slice((*byte)(start), n))
 }
 
 // Subreap replaces this process by a stage that adopts the orphans of its
@@ -69,14 +63,19 @@ func goString(addr uintptr) string {
 // this process is a worker already. The worker gets the signals in pending, which
 // this process has caught but not acted on.
 func Subreap(pending []syscall.Signal) error {
-	if worker {
+	if Present() {
 		return nil
 	}
 	role := asSubreaper
 	for _, sig := range pending {
 		role += strconv.Itoa(int(sig)) + ","
 	}
-	env := append(syscall.Environ(), marker+"="+role)
+	entry, keep, err := offer(role)
+	if err != nil {
+		return err
+	}
+	defer keep()
+	env := append(syscall.Environ(), entry)
 	var first error
 	for _, path := range ownPaths() {
 		if err := syscall.Exec(path, os.Args, env); first == nil {
