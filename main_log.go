@@ -81,7 +81,7 @@ func (r *reporter) event(e refresh.Event, first bool) {
 		attrs = attrs[1:] // a session has one set, and its name is ours
 	}
 	var known *refresh.Error
-	if errors.As(e.Err, &known) && known.Hint != "" && level == slog.LevelError {
+	if errors.As(e.Err, &known) && known.Hint != "" && (level == slog.LevelError || level == slog.LevelWarn && e.Attempt == 1) {
 		attrs = append(attrs, slog.String("hint", known.Hint))
 	}
 	if e.Kind == refresh.Static {

@@ -48,6 +48,11 @@ func helper(what string, args []string) {
 	case "exit":
 		fmt.Print(set) // must not be taken for an answer
 		os.Exit(3)
+	case "chatter":
+		for range 100 {
+			os.Stderr.Write(bytes.Repeat([]byte("0123456789 "), 1000))
+		}
+		fmt.Print(set)
 	case "flood":
 		line := bytes.Repeat([]byte(baseSecret), 1000)
 		for {
@@ -171,7 +176,10 @@ func TestCommandErrors(t *testing.T) {
 		permanent bool
 		hint      string
 	}{
-		{"exit status", helperCommand("exit"), "command " + self + ": exit status 3", false, ""},
+		{"exit status", helperCommand("exit"), "command " + self + ": exit status 3", false, "neither standard input nor terminal"},
+		{"not found by a shell", []string{"sh", "-c", "brs-no-such-program 2>/dev/null"}, "command sh: exit status 127", true, "the whole path"},
+		{"not executable for a shell", []string{"sh", "-c", filepath.Dir(conf) + " 2>/dev/null"}, "command sh: exit status 126", true, "its mode"},
+		{"no token", helperCommand("print", `{"AccessKeyId":"ASIA1","SecretAccessKey":"`+baseSecret+`"}`), "command " + self + ": prints a temporary access key without its session token", true, "SessionToken"},
 		{"no such program", []string{"brs-no-such-program"}, "command brs-no-such-program: executable file not found in $PATH", true, "without a shell"},
 		{"no such file", []string{conf + "/none"}, "command none: ", true, "without a shell"},
 		{"no output", helperCommand("print", ""), "command " + self + ": prints neither JSON", true, "it must print"},

@@ -10,10 +10,12 @@ import (
 // shell is how the SDKs run credential_process.
 func shell(command string) []string { return []string{"sh", "-c", command} }
 
-// ownGroup makes c the leader of a process group, which is killed as a whole when
-// its context ends.
-func ownGroup(c *exec.Cmd) {
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+// alone gives c a session of its own: one without a terminal, so that a program that
+// asks there fails at once, rather than to be stopped in the background while a person
+// types the answer for the shell to read. It is killed with what it started when its
+// context ends.
+func alone(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	c.Cancel = func() error { return killGroup(c) }
 }
 

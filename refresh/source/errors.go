@@ -95,16 +95,29 @@ func (s *Source) explain(ctx context.Context, f *found, err error) error {
 		if errors.Is(end, context.DeadlineExceeded) {
 			v.text = "no answer in time" + s.byServer()
 		}
+		var program *programError
+		if errors.As(err, &program) {
+			v = s.judge(f, role, err)
+		}
 	} else {
 		v, end = s.judge(f, role, err), nil
 	}
 	text := scrub(strings.Join(append(where, v.text), ": "), hide)
 	e := errors.New(text)
 	if end != nil {
-		e = fmt.Errorf("%s: %w", text, end)
+		e = &ended{text, end}
 	}
 	return &refresh.Error{Err: e, Permanent: v.permanent, Hint: scrub(v.hint, hide)}
 }
+
+// ended is an error that is the end of a context, and says so in its own words.
+type ended struct {
+	text string
+	end  error
+}
+
+func (e *ended) Error() string { return e.text }
+func (e *ended) Unwrap() error { return e.end }
 
 // isAnswer says whether err is what someone answered, rather than the end of
 // waiting for it.
@@ -210,16 +223,32 @@ func ofProfile(name string) string {
 
 func judgeCommand(err error) verdict {
 	var output *outputError
+	var program *programError
 	var exit *exec.ExitError
 	var notRun *exec.Error
 	var path *fs.PathError
 	switch {
+	case errors.Is(err, errTokenless):
+		return verdict{err.Error(), true, "it must print the session token as well: SessionToken, or AWS_SESSION_TOKEN"}
 	case errors.As(err, &output):
 		return verdict{output.Error(), true, "it must print credential_process JSON, an STS answer, or lines KEY=VALUE, and only that, on its standard output"}
-	case errors.Is(err, errLate):
-		return verdict{text: strings.TrimSuffix(err.Error(), ": "+errLate.Error()), hint: "it must not ask anything: it has neither standard input nor terminal"}
+	case errors.As(err, &program) && program.late > 0:
+		v := verdict{text: program.Error()}
+		if program.alone {
+			v.hint = "it must not ask anything: it has neither standard input nor terminal"
+		}
+		return v
 	case errors.As(err, &exit):
-		return verdict{text: exit.ProcessState.String()}
+		v := verdict{text: exit.ProcessState.String()}
+		switch code := exit.ExitCode(); {
+		case code == 127: // of a shell, or env
+			v.permanent, v.hint = true, "what it is to run has not been found: give the whole path"
+		case code == 126:
+			v.permanent, v.hint = true, "what it is to run cannot be executed: look at its mode"
+		case program != nil && program.alone:
+			v.hint = "look at what it says itself; it can ask nothing, because it has neither standard input nor terminal"
+		}
+		return v
 	case errors.As(err, &notRun):
 		return verdict{deepest(notRun).Error(), true, "it is run without a shell: give the path of a program, and its arguments"}
 	case errors.As(err, &path):

@@ -168,9 +168,15 @@ func (s *Source) switched(to int, failed []*refresh.Error) {
 func (s *Source) beginAll(ctx context.Context) error {
 	var first error
 	failed := 0
+	needed := true // nothing before it may serve
 	for _, src := range s.all() {
+		if !needed && src.current().mfa == "" {
+			continue
+		}
 		err := src.beginOne(ctx)
 		if err == nil {
+			// A program that has failed may leave it to the next one.
+			needed = needed && src.runs(src.current()) && !src.first.HasKeys()
 			continue
 		}
 		if ctx.Err() != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,12 +28,9 @@ func parseFile(text []byte, profile string) (c aws.Credentials, note string, err
 		return c, "", &judged{verdict{text: "has no profiles in it", hint: "leave out --from-profile, or name the credentials file itself"}}
 	}
 	c, err = parseOutput(text, time.Now().Round(0))
-	if err == nil {
-		err = whole(c)
-	}
 	if err != nil {
 		return aws.Credentials{}, "", &judged{verdict{
-			text: strings.Replace(err.Error(), "prints", "holds", 1),
+			text: "holds " + err.Error(),
 			hint: "it must be a credentials file with [profiles], credential_process JSON, or lines KEY=VALUE",
 		}}
 	}
@@ -131,58 +127,20 @@ func (s section) credentials() (c aws.Credentials, note string, err error) {
 		Source:          "File",
 	}
 	if err := whole(c); err != nil {
-		return aws.Credentials{}, "", &judged{verdict{text: fmt.Sprintf("profile %q %v", s.name, err), hint: "either it is not the profile that the other tool writes, or that tool has not finished"}}
+		return aws.Credentials{}, "", &judged{verdict{text: fmt.Sprintf("profile %q holds %v", s.name, err), hint: "either it is not the profile that the other tool writes, or that tool has not finished"}}
 	}
+	r := reading{set: c}
 	for _, k := range ini.Expiries {
 		v := s.values[k]
 		if v == "" {
 			continue
 		}
-		t, ok := parseExpiry(v)
-		switch {
-		case !ok:
+		t, err := parseTime(v)
+		if err != nil {
 			note = k + " is not a time such as 2006-01-02T15:04:05Z: ignored"
-		case t.After(c.Expires):
-			// Of two, the earlier is what another tool has left behind.
-			c.CanExpire, c.Expires = true, t
+			continue
 		}
+		r.until(t)
 	}
-	return c, note, nil
-}
-
-// whole says what is missing from a set, as it is while someone writes it.
-func whole(c aws.Credentials) error {
-	switch {
-	case c.AccessKeyID == "":
-		return fmt.Errorf("holds no access key id")
-	case c.SecretAccessKey == "":
-		return fmt.Errorf("holds no secret access key")
-	case strings.ContainsFunc(c.AccessKeyID+c.SecretAccessKey+c.SessionToken, unprintable):
-		return fmt.Errorf("holds an access key, secret or token with a space or control character in it")
-	case strings.HasPrefix(c.AccessKeyID, "ASIA") && c.SessionToken == "":
-		// IAM User Guide, "Understanding unique ID prefixes": temporary.
-		return fmt.Errorf("holds a temporary access key without its session token")
-	}
-	return nil
-}
-
-// parseExpiry reads a time as parseTime does, one without a zone (aws-mfa), which
-// is in UTC, and seconds or milliseconds since 1970.
-func parseExpiry(s string) (time.Time, bool) {
-	if t, err := parseTime(s); err == nil {
-		return t, true
-	}
-	for _, layout := range ini.Zoneless {
-		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil && t.Year() >= 1970 {
-			return t, true
-		}
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	switch {
-	case err != nil || n <= 1e8 || n >= maxSeconds*1000: // 1973 is no expiry of anything
-		return time.Time{}, false
-	case n < maxSeconds:
-		return time.Unix(n, 0).UTC(), true
-	}
-	return time.UnixMilli(n).UTC(), true
+	return r.set, note, nil
 }

@@ -256,6 +256,9 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// patient is a time limit for a test on a machine that has much else to do.
+const patient = time.Minute
+
 func pemOf(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }

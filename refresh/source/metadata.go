@@ -19,6 +19,7 @@ type metadata struct {
 	client *imds.Client // set once the configuration is loaded
 
 	expires time.Time // of the last set that was answered
+	endless bool      // it had none: no AWS, which always has one
 }
 
 // GetMetadata implements ec2rolecreds.GetMetadataAPIClient.
@@ -33,10 +34,12 @@ func (m *metadata) GetMetadata(ctx context.Context, in *imds.GetMetadataInput, o
 		return nil, err
 	}
 	out.Content = io.NopCloser(bytes.NewReader(body))
-	m.expires = time.Time{}
-	var answer struct{ Expiration time.Time }
+	m.expires, m.endless = time.Time{}, false
+	var answer struct{ Expiration *time.Time }
 	if json.Unmarshal(body, &answer) == nil {
-		m.expires = answer.Expiration
+		if m.endless = answer.Expiration == nil; !m.endless {
+			m.expires = *answer.Expiration
+		}
 	}
 	return out, nil
 }

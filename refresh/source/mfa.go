@@ -89,7 +89,8 @@ func (s *Source) checkMFA(f *found) error {
 	return nil
 }
 
-// Begin begins the MFA session that the source needs, if it does. Call it before
+// Begin begins the MFA session that the source needs, if it does, and runs a program
+// that may ask for something on the terminal, if there is one. Call it before
 // Retrieve, where no time limit is running: the code is asked for through
 // Spec.Prompt, printed by MFA.Command, or made (RFC 6238) of the secret in
 // MFA.TOTPFile, base32 or an otpauth:// URI in a file that no one else may read. A
@@ -106,14 +107,12 @@ func (s *Source) Begin(ctx context.Context) error {
 }
 
 func (s *Source) beginOne(ctx context.Context) error {
-	s.mu.Lock()
-	f := s.found
-	s.mu.Unlock()
-	if f.mfa == "" {
-		return nil
-	}
+	f := s.current()
 	s.asking.Lock()
 	defer s.asking.Unlock()
+	if f.mfa == "" {
+		return s.beginProgram(ctx, f)
+	}
 	said := ""
 	for try := 1; ; try++ {
 		s.web.asked("")
@@ -140,13 +139,33 @@ func (s *Source) beginOne(ctx context.Context) error {
 	}
 }
 
+// beginProgram runs the program that the base needs, if it can have the terminal: no
+// time limit is running yet. What it gives is for the first Retrieve, and so is a
+// failure that a retry may mend.
+func (s *Source) beginProgram(ctx context.Context, f *found) error {
+	if !s.runs(f) || !s.attended() {
+		return nil
+	}
+	s.web.asked("")
+	_, err := s.base(ctx, f)
+	if err == nil {
+		return nil
+	}
+	err = s.explain(ctx, f, err)
+	var known *refresh.Error
+	if ctx.Err() != nil || errors.As(err, &known) && known.Permanent {
+		return err
+	}
+	return nil
+}
+
 func (s *Source) begin(ctx context.Context, f *found, said string) error {
 	if s.spec.MFA.automatic() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, beginLimit)
 		defer cancel()
 	}
-	base, err := f.base(ctx)
+	base, err := s.base(ctx, f)
 	if err != nil {
 		return err
 	}

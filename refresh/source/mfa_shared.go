@@ -7,10 +7,12 @@ import (
 )
 
 // codes is what several sources that are tried in order have in common: a code
-// that was used for one of them serves all that begin with the same keys, and a
-// secret that can be read only once is there for all.
+// that was used for one of them serves all that begin with the same keys, a
+// secret that can be read only once is there for all, and none has the terminal once
+// one of them has given a set.
 type codes struct {
 	mu       sync.Mutex // guards what follows
+	over     bool       // the command may have been started
 	sessions map[string]aws.Credentials
 	secrets  map[string]*totp
 }
@@ -25,6 +27,19 @@ func (c *codes) session(of string) (aws.Credentials, bool) {
 	defer c.mu.Unlock()
 	s, ok := c.sessions[of]
 	return s, ok
+}
+
+// end ends the time in which the terminal is ours.
+func (c *codes) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+}
+
+func (c *codes) isOver() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
 }
 
 func (c *codes) keep(of string, session aws.Credentials) {

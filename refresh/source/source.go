@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"brs-exec/refresh"
@@ -40,7 +41,10 @@ type Source struct {
 
 	asking   sync.Mutex // held for the whole of a Retrieve
 	mfa      authenticator
-	answered bool  // an earlier one succeeded; guarded by asking
+	answered bool            // an earlier one succeeded; guarded by asking
+	asked    bool            // a program that may have asked a person was run; guarded by asking
+	first    aws.Credentials // of such a one, until they have served; guarded by asking
+	firstOf  *found
 	pair     *pair // of IoT and RolesAnywhere, else nil; guarded by asking
 
 	dir     string        // working directory when it was made
@@ -97,9 +101,9 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 // Expires is what the source said, on its own clock (see [Source.Skew]).
 //
 // A command, and a profile's credential_process, may print the JSON of the
-// credential_process protocol, the JSON of an STS AssumeRole answer, that of
-// HashiCorp Vault's AWS secrets engine, or lines KEY=VALUE with or without
-// export, with the names of the AWS environment variables.
+// credential_process protocol, of STS, SSO, a container's agent, boto3's refreshable
+// credentials or HashiCorp Vault's AWS secrets engine, or lines that set the AWS
+// environment variables in the language of some shell.
 func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if len(s.others) > 0 {
 		return s.inOrder(ctx)
@@ -121,10 +125,15 @@ func (s *Source) one(ctx context.Context) (_ aws.Credentials, err error) {
 	if !creds.HasKeys() {
 		return aws.Credentials{}, s.explain(ctx, f, errEmpty)
 	}
-	s.answered = true
-	if creds.Expires.IsZero() {
+	if creds.Source == ec2rolecreds.ProviderName && f.metadata != nil && f.metadata.endless {
 		creds.CanExpire = false
 	}
+	if err := f.fit(creds); err != nil {
+		return aws.Credentials{}, s.explain(ctx, f, err)
+	}
+	s.answered = true
+	s.first = aws.Credentials{}
+	s.spec.codes.end()
 	if !creds.CanExpire && s.spec.AssumeLifetime > 0 {
 		// On the server's clock, as any other expiry.
 		creds.CanExpire = true
@@ -133,10 +142,32 @@ func (s *Source) one(ctx context.Context) (_ aws.Credentials, err error) {
 	return creds, nil
 }
 
+// fit says why a set is of no use to anyone.
+func (f *found) fit(c aws.Credentials) error {
+	switch {
+	case tokenless(c):
+		hint := "keys that begin with ASIA are of no use without it"
+		if f.from(aws.CredentialSourceEnvVars) {
+			hint += ": set AWS_SESSION_TOKEN as well"
+		} else if f.from(aws.CredentialSourceProfile) {
+			hint += ": put aws_session_token beside them"
+		}
+		return permanently(hint, "gives %v", errTokenless)
+	case c.CanExpire && (c.Expires.Year() < 1970 || c.Expires.Year() > 9999):
+		return &judged{verdict{text: "gives credentials whose end is no time"}}
+	}
+	return nil
+}
+
 func (s *Source) retrieve(ctx context.Context, f *found) (aws.Credentials, error) {
-	creds, err := f.base(ctx)
+	creds, err := s.base(ctx, f)
 	if err != nil {
 		return creds, err
+	}
+	if len(f.roles) > 0 || f.mfa != "" {
+		if err := f.fit(creds); err != nil {
+			return creds, err
+		}
 	}
 	if f.mfa != "" {
 		if creds, err = s.authenticate(ctx, f, creds); err != nil {
@@ -177,6 +208,13 @@ func (s *Source) Region() string {
 		}
 	}
 	return ""
+}
+
+// current is what the configuration said when it was last read.
+func (s *Source) current() *found {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found
 }
 
 func (s *Source) setRegion(r string) {

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,8 @@ type limits struct {
 	whole   time.Duration // one request with its body; 0 is 20 s
 	body    int64         // longest answer in bytes; 0 is 1 MiB, far above any set of credentials
 
+	metadata time.Duration // dial, answer of the instance metadata service; 0 is the SDK's
+
 	program time.Duration // one run of a program that prints a token or an MFA code; 0 is a minute, and 30 s
 
 	pollOnly bool // watch no files: events come from outside of a test's clock
@@ -36,6 +39,7 @@ type limits struct {
 type web struct {
 	client *awshttp.BuildableClient
 	body   int64
+	near   [2]time.Duration                                                     // dial and answer of the instance metadata service
 	dial   func(ctx context.Context, network, address string) (net.Conn, error) // nil: the network's
 
 	mu      sync.Mutex
@@ -56,7 +60,7 @@ func newWeb(l limits) *web {
 	if l.body == 0 {
 		l.body = 1 << 20
 	}
-	w := &web{body: l.body, dial: l.dial}
+	w := &web{body: l.body, dial: l.dial, near: [2]time.Duration{cmp.Or(l.metadata, metadataConnect), cmp.Or(l.metadata, metadataAnswer)}}
 	// It must be the SDK's own type: only that lets the SDK put in AWS_CA_BUNDLE.
 	w.client = awshttp.NewBuildableClient().WithTimeout(l.whole).
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = l.connect }).
@@ -93,9 +97,9 @@ const (
 // same, but for the dial of tests.
 func (w *web) forMetadata() *http.Client {
 	c := w.client.
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = metadataConnect }).
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = w.near[0] }).
 		WithTransportOptions(func(t *http.Transport) {
-			t.ResponseHeaderTimeout = metadataAnswer
+			t.ResponseHeaderTimeout = w.near[1]
 			if w.dial != nil {
 				t.DialContext = w.dial
 			}

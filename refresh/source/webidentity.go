@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -132,7 +133,7 @@ func (s *Source) assumeByToken(ctx context.Context, f *found, r Role, token stri
 
 // fromSTS is a set in an answer of STS, and whether it is complete.
 func fromSTS(c *types.Credentials, source string) (aws.Credentials, bool) {
-	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || c.Expiration == nil {
+	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || c.Expiration == nil || c.Expiration.Year() < 1970 {
 		return aws.Credentials{}, false
 	}
 	return aws.Credentials{
@@ -177,7 +178,18 @@ func (s *Source) commandToken(ctx context.Context) (string, error) {
 	case err != nil:
 		return "", &commandError{err: err}
 	}
-	return oneToken(out, "prints")
+	return oneToken(svid(out), "prints")
+}
+
+// svid takes the token out of what `spire-agent api fetch jwt` prints: a line
+// token(spiffe://…): with the token on the next one, and then bundles. Of several, the
+// first is taken, as SPIFFE's own helpers do.
+func svid(out []byte) []byte {
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	if len(lines) > 1 && bytes.HasPrefix(lines[0], []byte("token(spiffe://")) && bytes.HasSuffix(bytes.TrimSpace(lines[0]), []byte("):")) {
+		return lines[1]
+	}
+	return out
 }
 
 // githubToken asks for a new token:

@@ -97,6 +97,18 @@ func TestTokenOptions(t *testing.T) {
 	}
 }
 
+// The program of SPIRE prints more than the token.
+func TestTokenOfSPIRE(t *testing.T) {
+	isolate(t)
+	sts := newSTS(t)
+	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
+	const out = "token(spiffe://example.org/app):\n\t" + jwt + "\nbundle(spiffe://example.org):\n\t{\"keys\": [{\"kty\": \"EC\"}]}\n"
+	mustRetrieve(t, mustNew(t, Spec{WebIdentity: WebIdentity{Command: helperCommand("print", out)}, Roles: []Role{{ARN: roleA}}}))
+	if got := sts.got()[0].Get("WebIdentityToken"); got != jwt {
+		t.Errorf("token %q, want %q", got, jwt)
+	}
+}
+
 func TestTokenErrors(t *testing.T) {
 	isolate(t)
 	dir := t.TempDir()
@@ -298,11 +310,11 @@ func TestTokenRefused(t *testing.T) {
 }
 
 func FuzzToken(f *testing.F) {
-	for _, seed := range []string{jwt, jwt + "\n", "", " ", "a b", "\x00", "\xef\xbb\xbfa", "a\u00a0b"} {
+	for _, seed := range []string{jwt, jwt + "\n", "", " ", "a b", "\x00", "\xef\xbb\xbfa", "a\u00a0b", "token(spiffe://a):\n\t" + jwt + "\nbundle(spiffe://a):\n{}", "token(spiffe://):\n"} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		tok, err := oneToken(text, "holds")
+		tok, err := oneToken(svid(text), "holds")
 		if (err == nil) != (tok != "") || len(tok) > tokenLimit || strings.ContainsFunc(tok, unprintable) {
 			t.Errorf("oneToken(%q) = %q, %v", text, tok, err)
 		}
