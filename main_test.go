@@ -180,6 +180,8 @@ func withoutSettings(t *testing.T) {
 			}
 		}
 	}
+	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 }
 
 // TestNotSettings: variables that others make are no reason not to start.

@@ -245,7 +245,7 @@ func (w *world) checkNothingHappened(before []string) {
 var (
 	ports      = regexp.MustCompile(`127\.0\.0\.1:\d{4,5}`)
 	ages       = regexp.MustCompile(`\d+h\d+m\d+s ago`)
-	remains    = regexp.MustCompile(`\b(59s|1m0s) left`)
+	remains    = regexp.MustCompile(`\b(59s|1m0s)( left|, less)`)
 	times      = regexp.MustCompile(`"time":"[^"]*"`)
 	requestIDs = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{20,}`)
 )
@@ -255,7 +255,7 @@ func (w *world) plain(text string) string {
 	text = strings.ReplaceAll(text, w.dir, "$DIR")
 	text = ports.ReplaceAllString(text, "127.0.0.1:$$PORT")
 	text = ages.ReplaceAllString(text, "$$AGE ago")
-	text = remains.ReplaceAllString(text, "$$LIFE left")
+	text = remains.ReplaceAllString(text, "$$LIFE$2")
 	text = times.ReplaceAllString(text, `"time":"$$TIME"`)
 	return requestIDs.ReplaceAllString(text, "$$REQUEST")
 }
