@@ -168,7 +168,7 @@ type origins map[string]string
 // settle fills in what the command line left open: from the environment, then
 // from the file of --config. It gives back where each of these came from.
 func (p *program) settle(c *cli.Context) (origins, error) {
-	if err := lostFlags(c); err != nil {
+	if err := p.lostFlags(c); err != nil {
 		return nil, err
 	}
 	if err := noneEmpty(c); err != nil {
@@ -205,15 +205,23 @@ func (p *program) settle(c *cli.Context) (origins, error) {
 	return from, nil
 }
 
-// lostFlags refuses flags that stand before a subcommand.
-func lostFlags(c *cli.Context) error {
-	if parents := c.Lineage(); len(parents) > 1 && parents[1].Command != nil && parents[1].NumFlags() > 0 {
-		return &plan.Error{
-			Text: fmt.Sprintf("flags stand before %q, where they would be lost", c.Command.Name),
-			Hint: fmt.Sprintf("brs-exec %s --flag …", c.Command.Name),
+// lostFlags refuses flags that stand before a subcommand. The hint has them where
+// they belong, if that takes them.
+func (p *program) lostFlags(c *cli.Context) error {
+	parents := c.Lineage()
+	if len(parents) < 2 || parents[1].Command == nil || parents[1].NumFlags() == 0 {
+		return nil
+	}
+	wrong := &plan.Error{Text: fmt.Sprintf("flags stand before %q, where they would be lost", c.Command.Name), Hint: "leave them out: brs-exec help " + c.Command.Name}
+	at := len(p.typed) - parents[1].NArg()
+	flags := p.typed[:at]
+	if !slices.ContainsFunc(typedFlags(parents[1].Command.Flags, flags), func(f typedFlag) bool { return flagNamed(c.Command.Flags, f.name) == nil }) {
+		wrong.Hint = shellLine(slices.Concat([]string{"brs-exec", c.Command.Name}, flags, p.typed[at+1:]))
+		if p.dashes {
+			wrong.Hint += " -- " + shellLine(p.argv)
 		}
 	}
-	return nil
+	return wrong
 }
 
 // noneTwice refuses two values for a flag that says whose the credentials are. Of

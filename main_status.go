@@ -38,7 +38,7 @@ func (p *program) statusCommand() *cli.Command {
 
 func (p *program) status(c *cli.Context) error {
 	const hint = "brs-exec status lists them"
-	if err := lostFlags(c); err != nil {
+	if err := p.lostFlags(c); err != nil {
 		return err
 	}
 	asJSON, check := c.Bool("json"), c.Bool("check")

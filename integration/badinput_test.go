@@ -325,14 +325,18 @@ func TestCommandItself(t *testing.T) {
 		name    string
 		command []string
 		code    int
-		says    bool
+		says    string // in its complaint
 	}{
-		{"not found", []string{"no-such-program-anywhere"}, 127, true},
-		{"not executable", []string{"/etc/passwd"}, 126, true},
-		{"its own code", []string{"sh", "-c", "exit 3"}, 3, false},
-		{"code 125 of its own", []string{"sh", "-c", "exit 125"}, 125, false},
-		{"a name of ours", []string{"sh", "-c", "exit 0", "status"}, 0, false},
-		{"died of a signal", []string{"sh", "-c", "kill -TERM $$"}, 143, false},
+		{"not found", []string{"no-such-program-anywhere"}, 127, "not found in PATH"},
+		{"not executable", []string{"/etc/passwd"}, 126, "hint: make it executable (chmod +x)"},
+		{"one word with blanks", []string{"aws s3 ls"}, 127, "hint: that is one word with blanks in it: leave the quotes off, or sh -c 'aws s3 ls'"},
+		{"variable in front", []string{"FOO=bar", "env"}, 127, "hint: for a variable: brs-exec … -- env FOO=bar env"},
+		{"word of the shell's", []string{"cd", "/tmp"}, 127, "hint: cd is of the shell: sh -c 'cd …'"},
+		{"flag behind the dashes", []string{"--profile", "x", "true"}, 127, "hint: flags of brs-exec stand before the --"},
+		{"its own code", []string{"sh", "-c", "exit 3"}, 3, ""},
+		{"code 125 of its own", []string{"sh", "-c", "exit 125"}, 125, ""},
+		{"a name of ours", []string{"sh", "-c", "exit 0", "status"}, 0, ""},
+		{"died of a signal", []string{"sh", "-c", "kill -TERM $$"}, 143, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -342,8 +346,10 @@ func TestCommandItself(t *testing.T) {
 			if code := p.exit(); code != tt.code {
 				t.Errorf("exit code %d, want %d", code, tt.code)
 			}
-			if tt.says {
-				w.checkComplaint(p)
+			if tt.says != "" {
+				if w.checkComplaint(p); !strings.Contains(p.stderr.String(), tt.says) {
+					t.Errorf("standard error %q, want %q in it", p.stderr.String(), tt.says)
+				}
 			} else if got := p.stderr.String(); got != "" {
 				t.Errorf("standard error %q, want none", got)
 			}
