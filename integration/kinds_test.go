@@ -103,7 +103,7 @@ func TestColdStart(t *testing.T) {
 // beside them may stand when they end.
 func TestEnvironmentKeys(t *testing.T) {
 	t.Parallel()
-	const static = "credentials without an expiry cannot be refreshed"
+	const static = "long-term keys: nothing to refresh"
 	end := time.Now().Add(2 * time.Hour).UTC().Format(time.RFC3339)
 	for _, tt := range []struct{ name, end, said, not string }{
 		{"for ever", "", static, "expires="},

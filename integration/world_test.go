@@ -67,6 +67,7 @@ func worldIn(t *testing.T, dir string, life time.Duration) *world {
 	w.write("credentials", "")
 	keys := server.Bootstrap()
 	w.env = map[string]string{
+		"TZ":                          "UTC", // of what a person reads
 		"PATH":                        filepath.Join(clientsDir(), "venv", "bin") + ":" + os.Getenv("PATH"),
 		"HOME":                        w.path("home"),
 		"TMPDIR":                      w.path("tmp"),

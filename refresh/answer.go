@@ -132,8 +132,7 @@ func (s *schedule) answered(a answer) (err error) {
 			}, now)
 		case p.current == nil && a.fresh && left < s.opts.MinTTL-issueTime:
 			return s.failed(p, &Error{
-				Err: fmt.Errorf("new sessions live %v, less than the minimum of %v",
-					left.Round(time.Minute), s.opts.MinTTL),
+				Err:       fmt.Errorf("new sessions live %v, less than the minimum of %v", roughly(left), s.opts.MinTTL),
 				Permanent: true, Hint: tooShortHint,
 			}, now)
 		case p.current == nil && !a.fresh && left < s.opts.MinTTL:
@@ -228,7 +227,15 @@ func (s *schedule) dueAfterSuccess(p *profile, now time.Time) {
 	p.due = s.opts.Policy.next(now, outcome{expires: p.current.creds.Expires, life: p.life}, rand.Float64())
 }
 
-const tooShortHint = "ask for longer sessions, or for a lower minimum"
+const tooShortHint = "--duration asks for longer sessions; or lower --min-ttl"
+
+// roughly is a life as it was asked for: what it lost on its way does not count.
+func roughly(life time.Duration) time.Duration {
+	if life >= 10*time.Minute {
+		return life.Round(time.Minute)
+	}
+	return life.Round(time.Second)
+}
 
 // tooShort handles a first set with less life than MinTTL: another one may come.
 func (s *schedule) tooShort(p *profile, left time.Duration, now time.Time) {

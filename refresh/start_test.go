@@ -89,7 +89,7 @@ func TestStart(t *testing.T) {
 		{
 			name: "always too little left", source: issuer{life: 10 * time.Minute}, minTTL: 15 * time.Minute,
 			want:  []string{`no credentials within 30s: credentials have 10m0s left, less than the minimum of 15m0s`},
-			hint:  "ask for longer sessions, or for a lower minimum",
+			hint:  tooShortHint,
 			after: 30 * time.Second, asked: 6,
 		},
 		{
