@@ -81,10 +81,10 @@ func (s Set) Line(now time.Time) ([]byte, error) {
 // with its line end: the format is that of
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html.
 // It needs only the state file, so it goes on answering when brs-exec itself is
-// gone, as long as the set lives. It fails if there is no state or if the set
-// has ended; no error holds anything secret.
+// gone, as long as the set lives. It fails if there is no state, if the set has
+// ended or if dir is somebody else's; no error holds anything secret.
 func Output(dir string, now time.Time) ([]byte, error) {
-	data, err := os.ReadFile(dir + string(os.PathSeparator) + StateFile)
+	data, err := readState(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, errors.New("no credentials in " + dir + ": the brs-exec that kept them has ended; start the command under brs-exec again")
 	}
