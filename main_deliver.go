@@ -25,7 +25,7 @@ func (s *session) files(src *source.Source) (*writer.Private, error) {
 	}
 	o := writer.Options{
 		Profile: src.Profile(), As: s.plan.As, Set: setName, Mode: mode, Region: src.Region(),
-		Executable: self, KeepIMDS: s.plan.KeepIMDS,
+		Executable: self, KeepIMDS: s.plan.KeepIMDS, Notify: s.vanished,
 	}
 	o.ConfigFile, o.CredentialsFile = sharedFiles()
 	files, err := writer.NewPrivate(o)
@@ -89,6 +89,11 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		if err != nil {
 			return supervisor.Exit{}, err
 		}
+		if o.TokenFile != "" {
+			if err := files.Adopt(filepath.Base(o.TokenFile)); err != nil {
+				return supervisor.Exit{}, err
+			}
+		}
 		deliveries, more = append(deliveries, server), server.Env()
 		s.serve("the endpoint", server.Run)
 	}
@@ -131,6 +136,7 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 	s.profile = files.Profile()
 	s.record = newRecorder(s.plan.Argv[0], src.Describe(), files.WriteStatus)
 	s.serve("the status record", s.record.run)
+	s.keepFiles(files)
 	deliveries = append(deliveries, s.watchReaders(files, deliveries)...)
 	return s.supervise(ctx, src, deliveries)
 }

@@ -43,11 +43,12 @@ type session struct {
 	delivered bool            // the first set; of the engine's goroutine
 	environ   func() []string // of the command, once there are credentials
 	systemd   *systemd
-	started   atomic.Bool  // the command; it has been given our working directory
-	stopping  bool         // by us; of the supervisor's goroutine
-	dir       string       // where we were started
-	profile   string       // that the command finds the credentials under
-	readers   *stale.Watch // nil: not watched
+	started   atomic.Bool   // the command; it has been given our working directory
+	begun     chan struct{} // closed then
+	stopping  bool          // by us; of the supervisor's goroutine
+	dir       string        // where we were started
+	profile   string        // that the command finds the credentials under
+	readers   *stale.Watch  // nil: not watched
 	record    *recorder
 	ending    *ending
 	guard     run.Guard
@@ -140,7 +141,7 @@ func isTerminal(f *os.File) bool {
 }
 
 func newSession(p *program, pl *plan.Plan, log *slog.Logger) *session {
-	s := &session{program: p, plan: pl, log: log, newChild: newChild}
+	s := &session{program: p, plan: pl, log: log, newChild: newChild, begun: make(chan struct{})}
 	s.guard.Tell = func(name string, err error) {
 		log.Error("a part of brs-exec has failed; the command goes on", "part", name, "err", err)
 	}
@@ -416,7 +417,9 @@ func (s *session) logChild(e supervisor.Event) {
 		s.log.Error("the command did not stop in time and may not be killed: waiting for its end", "pid", e.PID, "err", e.Err)
 	case e.Kind == supervisor.Started:
 		s.stopping = false
-		s.started.Store(true)
+		if !s.started.Swap(true) {
+			close(s.begun)
+		}
 		s.log.Info("the command is started", "pid", e.PID)
 	}
 }

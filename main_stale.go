@@ -12,9 +12,36 @@ import (
 	"brs-exec/writer/stale"
 )
 
-// starting is how far from the opening of the config file a reading is still one
-// of an SDK that starts.
+// starting is how far from the reading of the config file another one is still
+// that of an SDK that starts.
 const starting = 5 * time.Second
+
+// keepFiles looks after the run directory, and begins with what others have left
+// once the command is started: that can wait.
+func (s *session) keepFiles(files *writer.Private) {
+	s.serve("the care of the run directory", func(ctx context.Context) error {
+		select {
+		case <-s.begun:
+		case <-ctx.Done():
+			select {
+			case <-s.begun: // and over
+			default:
+				return nil
+			}
+		}
+		files.Sweep()
+		return files.Keep(ctx)
+	})
+}
+
+// vanished says what became of a run directory that something took away.
+func (s *session) vanished(note string, err error) {
+	if err != nil {
+		s.log.Error(note, "err", err)
+		return
+	}
+	s.log.Warn(note)
+}
 
 // watchReaders looks out for a command that holds a set and does not come back
 // for newer ones to any of the deliveries, as --on-stale asks. It returns what
@@ -44,33 +71,11 @@ func (s *session) watchReaders(files *writer.Private, deliveries []refresh.Deliv
 		}
 		return r
 	}
-	s.readers = stale.New(stale.Options{Set: setName, Reads: reads, Notify: s.stale})
+	s.readers = stale.New(stale.Options{Set: setName, Reads: reads, Notify: s.stale, Cleared: func() {
+		s.log.Warn("the command has come back for newer credentials after all: it holds no copy")
+	}})
 	s.serve("the watch for stale readers", s.readers.Run)
-	s.serve("the watch of who reads the files", func(ctx context.Context) error { return s.watchFiles(ctx, files) })
 	return []refresh.Delivery{s.readers}
-}
-
-// watchAfter is how long a command has to live for its reading to be watched:
-// to let go of a watch would cost a short one more time than it takes.
-const watchAfter = 2 * time.Second
-
-func (s *session) watchFiles(ctx context.Context, files *writer.Private) error {
-	timer := time.NewTimer(watchAfter)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-timer.C:
-	}
-	run, err := files.WatchReads()
-	if err != nil {
-		s.log.Info("who reads the files cannot be seen, and so not who ceases to", "err", err)
-		return nil
-	}
-	if err := run(ctx); err != nil {
-		s.log.Warn("who reads the files cannot be seen any more", "err", err)
-	}
-	return nil
 }
 
 func fileRead(last writer.Reads, r writer.Read) stale.Read {
@@ -98,7 +103,7 @@ func (s *session) tellReaders(kind refresh.Kind) {
 // what --on-stale asks for.
 func (s *session) stale(a stale.Alarm) {
 	s.record.stale()
-	ends, hint := "ends", "if the command still uses AWS, it has copied the keys: consider --deliver file if it can read them again, else --on-refresh restart"
+	ends, hint := "ends", "a command that has no need of AWS at the moment asks again when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
 	if !a.Ends.After(time.Now()) {
 		ends = "ended"
 	}

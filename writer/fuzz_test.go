@@ -29,7 +29,7 @@ func FuzzPrivateConfig(f *testing.F) {
 		before, after := filepath.Join(dir, "before"), filepath.Join(dir, "after")
 		p := &Private{names: []string{"default", "prod"}, command: "/bin/brs-exec credentials --run-dir /run/x"}
 		put(t, before, data, 0o600)
-		put(t, after, string(p.config(user)), 0o600)
+		put(t, after, string(p.configText(user)), 0o600)
 		load := func(file, profile string) (config.SharedConfig, error) {
 			c, err := config.LoadSharedConfigProfile(context.Background(), profile, func(o *config.LoadSharedConfigOptions) {
 				o.ConfigFiles, o.CredentialsFiles = []string{file}, []string{os.DevNull}

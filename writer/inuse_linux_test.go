@@ -16,15 +16,19 @@ import (
 func TestSweepSparesWhatIsInUse(t *testing.T) {
 	hour := time.Now().Add(time.Hour)
 	for _, tt := range []struct {
-		name  string
-		used  bool
-		ends  time.Time
-		stays bool
+		name   string
+		used   bool
+		ends   time.Time
+		shared bool
+		stays  bool
+		holds  bool // credentials
 	}{
-		{"in use", true, hour, true},
-		{"in use, without end", true, time.Time{}, true},
-		{"in use, but over", true, time.Now().Add(-time.Second), false},
-		{"not in use", false, hour, false},
+		{"in use", true, hour, false, true, true},
+		{"in use, without end", true, time.Time{}, false, true, true},
+		{"in use, but over", true, time.Now().Add(-time.Second), false, false, false},
+		{"in use, but over, where others could take its name", true, time.Now().Add(-time.Second), true, true, false},
+		{"not in use", false, hour, false, false, false},
+		{"not in use, where others could take its name", false, hour, true, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := openBase(t)
@@ -49,12 +53,21 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 			if err := command.Start(); err != nil { // returns when its environment is in place
 				t.Fatal(err)
 			}
-			defer command.Wait()
-			defer input.Close()
 
-			sweep(in)
-			if _, err := os.Stat(dir); (err == nil) != tt.stays {
-				t.Errorf("it stays: %v, want %v", err == nil, tt.stays)
+			sweep(place{path: in, shared: tt.shared})
+			left, err := os.ReadDir(dir)
+			if (err == nil) != tt.stays || (len(left) > 0) != tt.holds {
+				t.Errorf("it stays: %v, with %v; want %v, with credentials: %v", err == nil, left, tt.stays, tt.holds)
+			}
+
+			// And when nobody is left, the rest goes.
+			input.Close()
+			if err := command.Wait(); err != nil {
+				t.Error(err)
+			}
+			sweep(place{path: in, shared: tt.shared})
+			if left := names(t, in); len(left) > 0 {
+				t.Errorf("for nobody, %v stays", left)
 			}
 		})
 	}

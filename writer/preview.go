@@ -11,7 +11,7 @@ import (
 // Preview is what NewPrivate would do, and Env.
 type Preview struct {
 	Profile string   // that the child would be given
-	Base    string   // the directory that the run directory would be made in; "" if there is none
+	Base    string   // the directory that the run directory would be made in or, if others can write to it, below; "" if there is none
 	Passed  []string // the candidates before Base, and why they cannot be used
 	Taken   []string // the variables that would be taken out of the environment
 	Notes   []string // as of Private.Notes
@@ -36,17 +36,10 @@ func NewPreview(opt Options, env []string) (*Preview, error) {
 		}
 	}
 	v := &Preview{Profile: p.profile}
-	bases := defaultBases(os.Getenv)
-	if opt.Dirs != nil {
-		bases = nil
-		for _, dir := range opt.Dirs {
-			bases = append(bases, base{path: dir})
-		}
-	}
-	for _, b := range bases {
-		err := b.usable()
+	for _, b := range basesFor(opt.Dirs) {
+		path, err := b.usable()
 		if err == nil {
-			v.Base = b.path
+			v.Base = path
 			break
 		}
 		if why := b.why(err); !slices.Contains(v.Passed, why) {
@@ -64,16 +57,16 @@ func NewPreview(opt Options, env []string) (*Preview, error) {
 
 // usable is check and, in place of an attempt, a question whether one would be
 // allowed.
-func (b base) usable() error {
-	err := b.check(false)
+func (b base) usable() (path string, err error) {
+	path, _, err = b.check()
 	if b.make && errors.Is(err, os.ErrNotExist) {
 		if err := mayWrite(filepath.Dir(b.path)); err != nil {
-			return fmt.Errorf("cannot be made: %w", err)
+			return "", fmt.Errorf("cannot be made: %w", err)
 		}
-		return nil
+		return b.path, nil
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
-	return mayWrite(b.path)
+	return path, mayWrite(path)
 }

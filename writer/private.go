@@ -37,16 +37,16 @@ type Private struct {
 	command string   // the credential_process; "" where there is none
 	notes   []string
 
-	reads *readWatch // nil: nobody watches
-
-	mu    sync.Mutex  // one Deliver at a time
-	last  process.Set // what was delivered last
-	wrote [2]fs.FileInfo
+	mu    sync.Mutex        // guards the following, and what is in the directory
+	kept  map[string][]byte // the files that do not change with the set
+	last  process.Set       // what was delivered last
+	wrote map[string]fs.FileInfo
+	reads map[string]Read
+	lost  bool // the directory, and that was said
 }
 
-// NewPrivate makes the run directory, puts the config file into it and removes
-// the run directories of brs-exec processes that were killed. The caller must
-// Close it. It fails if no directory can be used, or if a file of the user's is
+// NewPrivate makes the run directory and puts the config file into it. The
+// caller must Close it, and should Keep it. It fails if no directory can be used, or if a file of the user's is
 // not one that AWS parsers can read, with the file and the line.
 func NewPrivate(opt Options) (*Private, error) {
 	p := &Private{opt: opt, profile: opt.Profile}
@@ -71,19 +71,13 @@ func NewPrivate(opt Options) (*Private, error) {
 	if p.user, err = p.readUser(opt.CredentialsFile); err != nil {
 		return nil, err
 	}
-	bases := defaultBases(os.Getenv)
-	if opt.Dirs != nil {
-		bases = nil
-		for _, dir := range opt.Dirs {
-			bases = append(bases, base{path: dir})
-		}
-	}
-	p.dir, err = newRunDir(bases, func(dir, final string) error {
-		if err := p.setCommand(dir, final); err != nil {
+	p.kept, p.wrote, p.reads = map[string][]byte{}, map[string]fs.FileInfo{}, map[string]Read{}
+	p.dir, err = newRunDir(basesFor(opt.Dirs), func(d *runDir, final string) error {
+		if err := p.setCommand(d, final); err != nil {
 			return err
 		}
-		_, err := writePrivate(filepath.Join(dir, configFile), p.config(config))
-		return err
+		p.kept[configFile] = p.configText(config)
+		return p.put(d, configFile, p.kept[configFile])
 	})
 	if err != nil {
 		return nil, err
@@ -94,7 +88,7 @@ func NewPrivate(opt Options) (*Private, error) {
 
 // setCommand makes the command line of the credential_process. A program whose
 // path not every SDK can split is run through a link in the run directory.
-func (p *Private) setCommand(dir, final string) error {
+func (p *Private) setCommand(d *runDir, final string) error {
 	if !p.opt.Mode.byProcess() {
 		return nil
 	}
@@ -104,13 +98,22 @@ func (p *Private) setCommand(dir, final string) error {
 	case runtime.GOOS == "windows": // links need a privilege, but quotes are understood
 		program = `"` + program + `"`
 	default:
-		if err := os.Symlink(program, filepath.Join(dir, programLink)); err != nil {
+		if err := d.root.Symlink(program, programLink); err != nil {
 			return err
 		}
 		program = filepath.Join(final, programLink)
 	}
 	p.command = program + " credentials --run-dir " + final
 	return nil
+}
+
+// put writes a file and remembers which it is.
+func (p *Private) put(d *runDir, name string, content []byte) error {
+	err := d.write(name, content)
+	if err == nil {
+		p.wrote[name], err = d.root.Lstat(name)
+	}
+	return err
 }
 
 // readUser reads a file of the user's. One that is missing, not allowed to us
@@ -166,51 +169,31 @@ func (p *Private) Deliver(ctx context.Context, sets map[string]aws.Credentials) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	set := toSet(creds, p.last.Delivered)
+	if err := p.mend(); err != nil {
+		return err
+	}
 	if set == p.last && p.intact() {
 		return nil
 	}
 	if set != p.last {
 		set.Delivered = time.Now().Round(0)
 	}
-	for i, content := range [][]byte{set.State(), p.credentials(set)} {
-		if err := p.write(i, content, set.AccessKeyID); err != nil {
-			return err
-		}
+	p.noteReads()
+	if err := p.putSet(p.dir, set); err != nil {
+		return err
 	}
 	p.last = set
+	p.dir.touch(configFile)
+	p.dir.touch(lockedFile)
 	return nil
 }
 
-// delivered are the files that hold the set, in the order in which they change.
-var delivered = [2]string{process.StateFile, credentialsFile}
-
-func (p *Private) write(i int, content []byte, keyID string) error {
-	path := filepath.Join(p.Dir(), delivered[i])
-	undo := p.reads.renaming(delivered[i], keyID)
-	res, err := writePrivate(path, content)
-	if err != nil {
-		undo()
+// putSet writes the files that hold a set.
+func (p *Private) putSet(d *runDir, set process.Set) error {
+	if err := p.put(d, process.StateFile, set.State()); err != nil {
 		return err
 	}
-	if res.Way == InPlace { // nothing will report it
-		p.reads.renamed(delivered[i])
-	}
-	info, err := os.Lstat(path)
-	p.wrote[i] = info
-	return err
-}
-
-// intact tells whether the files are those that were written last. It does not
-// open them, as only readers do.
-func (p *Private) intact() bool {
-	for i, name := range delivered {
-		was := p.wrote[i]
-		is, err := os.Lstat(filepath.Join(p.Dir(), name))
-		if err != nil || was == nil || !os.SameFile(was, is) || is.Size() != was.Size() || !is.ModTime().Equal(was.ModTime()) {
-			return false
-		}
-	}
-	return true
+	return p.put(d, credentialsFile, p.credentials(set))
 }
 
 func (p *Private) pick(sets map[string]aws.Credentials) (creds aws.Credentials, ok bool, err error) {
@@ -235,10 +218,6 @@ func (p *Private) Close() error {
 		return fmt.Errorf("remove run directory: %w", err)
 	}
 	return nil
-}
-
-func writePrivate(path string, content []byte) (Result, error) {
-	return Target{Path: path, Perm: fileMode, private: true}.Replace(func([]byte) ([]byte, error) { return content, nil })
 }
 
 func toSet(c aws.Credentials, delivered time.Time) process.Set {

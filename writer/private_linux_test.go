@@ -86,8 +86,8 @@ func TestPrivateReadOnlyRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if filepath.Dir(p.Dir()) != shm {
-		t.Errorf("made %s, want it in %s", p.Dir(), shm)
+	if filepath.Dir(filepath.Dir(p.Dir())) != shm {
+		t.Errorf("made %s, want it below %s", p.Dir(), shm)
 	}
 	if _, err := newPrivate(t, "", "", Options{Dirs: []string{readOnly}}); err == nil || !strings.Contains(err.Error(), readOnly+" (read-only file system)") {
 		t.Errorf("NewPrivate = %v, want the reason", err)

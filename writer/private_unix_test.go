@@ -102,7 +102,7 @@ func TestPrivateKilled(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	sweep(in)
+	sweep(place{path: in})
 	if got := names(t, in); len(got) > 0 {
 		t.Errorf("left behind: %v", got)
 	}

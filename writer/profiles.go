@@ -45,9 +45,9 @@ func isInherited(section string) bool {
 	return name == "DEFAULT" || name == StaticProfile
 }
 
-// config returns the config file for the child: the user's, with our profiles'
+// configText returns the config file for the child: the user's, with our profiles'
 // credential settings replaced.
-func (p *Private) config(user *iniFile) []byte {
+func (p *Private) configText(user *iniFile) []byte {
 	f := user.clone()
 	f.dropBOM()
 	pairs := p.processPair()

@@ -3,10 +3,13 @@
 package writer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -19,32 +22,114 @@ func (d *runDir) moveTo(final string) error {
 	return nil
 }
 
+// maxLinks is the kernel's own limit.
+const maxLinks = 40
+
+// resolveDir returns path without links, and what it is. It fails if on the way
+// there is a link that another user can turn, or a directory in which one can
+// rename the next.
+func resolveDir(path string) (string, fs.FileInfo, error) {
+	done, todo := "/", strings.Split(path, "/")
+	info, err := os.Lstat(done)
+	for links := 0; err == nil && len(todo) > 0; {
+		name := todo[0]
+		todo = todo[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			done = filepath.Dir(done)
+			info, err = os.Lstat(done)
+			continue
+		}
+		if err := passable(done, info); err != nil {
+			return "", nil, err
+		}
+		next := filepath.Join(done, name)
+		if info, err = os.Lstat(next); err != nil {
+			break
+		}
+		switch {
+		case info.IsDir():
+			done = next
+		case info.Mode()&fs.ModeSymlink == 0:
+			return "", nil, errors.New("not a directory")
+		case links == maxLinks:
+			return "", nil, syscall.ELOOP
+		default:
+			if uid := uidOf(info); uid != os.Geteuid() && uid != 0 && !nobodyIsRoot(uid) {
+				return "", nil, fmt.Errorf("the link %s is owned by uid %d, not by us or root", next, uid)
+			}
+			links++
+			target, err := os.Readlink(next)
+			if err != nil {
+				return "", nil, err
+			}
+			if filepath.IsAbs(target) {
+				done = "/"
+			}
+			todo = append(strings.Split(target, "/"), todo...)
+			if info, err = os.Lstat(done); err != nil {
+				return "", nil, err
+			}
+		}
+	}
+	return done, info, err
+}
+
+// passable says why others could exchange what is in a directory on the way.
+func passable(path string, info fs.FileInfo) error {
+	uid := uidOf(info)
+	switch {
+	case uid != os.Geteuid() && uid != 0 && !nobodyIsRoot(uid):
+		return fmt.Errorf("%s is owned by uid %d, not by us or root", path, uid)
+	case othersWrite(info) && info.Mode()&fs.ModeSticky == 0:
+		return fmt.Errorf("others can write to %s and it has no sticky bit (mode %04o)", path, info.Mode().Perm())
+	}
+	return nil
+}
+
+func othersWrite(info fs.FileInfo) bool { return info.Mode().Perm()&0o022 != 0 }
+
 // overflowUID is how an owner without a number in this user namespace appears;
 // root of the machine, for one, in a sandbox.
 const overflowUID = 65534
 
+// nobodyIsRoot tells whether an owner can be root of the machine: that has no
+// number in a user namespace that does not have all of them.
+func nobodyIsRoot(uid int) bool {
+	if uid != overflowUID {
+		return false
+	}
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && !bytes.Equal(bytes.Join(bytes.Fields(ids), []byte(" ")), []byte("0 0 4294967295"))
+}
+
 // trusted says why the owner or the mode of a base directory let others move
 // what is in it. only means that nobody else may even look.
 func trusted(info fs.FileInfo, only bool) error {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return errors.New("its owner is unknown")
-	}
-	me := os.Geteuid()
+	uid, me := uidOf(info), os.Geteuid()
 	sticky := info.Mode()&fs.ModeSticky != 0
 	switch {
-	case only && (int(st.Uid) != me || info.Mode().Perm()&0o077 != 0):
-		return fmt.Errorf("owned by uid %d with mode %04o: must be ours and 0700", st.Uid, info.Mode().Perm())
-	case int(st.Uid) != me && st.Uid != 0 && (st.Uid != overflowUID || !sticky):
-		return fmt.Errorf("owned by uid %d, not by us or root", st.Uid)
-	case info.Mode().Perm()&0o022 != 0 && !sticky:
+	case only && (uid != me || info.Mode().Perm()&0o077 != 0):
+		return fmt.Errorf("owned by uid %d with mode %04o: must be ours and 0700", uid, info.Mode().Perm())
+	case uid != me && uid != 0 && (uid != overflowUID || !sticky):
+		return fmt.Errorf("owned by uid %d, not by us or root", uid)
+	case othersWrite(info) && !sticky:
 		return fmt.Errorf("others can write to it and it has no sticky bit (mode %04o)", info.Mode().Perm())
 	}
 	return nil
 }
 
-// ours tells a run directory of this user, that nobody else could change.
-func ours(info fs.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(st.Uid) == os.Geteuid() && info.Mode().Perm()&0o077 == 0
+// uidOf is the owner, -1 if that is unknown.
+func uidOf(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
 }
+
+func mine(info fs.FileInfo) bool { return uidOf(info) == os.Geteuid() }
+
+// ours tells a directory of this user, that nobody else could change.
+func ours(info fs.FileInfo) bool { return mine(info) && info.Mode().Perm()&0o077 == 0 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-func noFill(string, string) error { return nil }
+func noFill(*runDir, string) error { return nil }
 
 // openBase returns a directory that run directories may be made in, whatever
 // the umask.
@@ -74,7 +74,50 @@ func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 			}
 			return base{path: dir}
 		}},
-		{"to be ours alone and is not", "mode 0755: must be ours and 0700", func(t *testing.T) base { return base{path: openBase(t), make: true} }},
+		{"to be ours alone and is not", "mode 0755: must be ours and 0700", func(t *testing.T) base { return base{path: openBase(t), own: true} }},
+		{"a group may write to it", "no sticky bit (mode 0775)", func(t *testing.T) base {
+			dir := openBase(t)
+			if err := os.Chmod(dir, 0o775); err != nil {
+				t.Fatal(err)
+			}
+			return base{path: dir}
+		}},
+		{"anyone may rename it", "and it has no sticky bit (mode 0777)", func(t *testing.T) base {
+			dir := openBase(t)
+			for _, err := range []error{os.Mkdir(dir+"/in", 0o700), os.Chmod(dir, 0o777)} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			return base{path: dir + "/in"}
+		}},
+		{"another user may rename it", "is owned by uid 1234, not by us or root", func(t *testing.T) base {
+			needRoot(t)
+			dir := openBase(t)
+			for _, err := range []error{os.Mkdir(dir+"/in", 0o700), os.Chown(dir, 1234, 1234)} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			return base{path: dir + "/in"}
+		}},
+		{"through another user's link", "is owned by uid 1234, not by us or root", func(t *testing.T) base {
+			needRoot(t)
+			dir := openBase(t)
+			for _, err := range []error{os.Symlink(openBase(t), dir+"/link"), os.Lchown(dir+"/link", 1234, 1234)} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			return base{path: dir + "/link"}
+		}},
+		{"a circle", "too many levels of symbolic links", func(t *testing.T) base {
+			dir := openBase(t)
+			if err := os.Symlink("link", dir+"/link"); err != nil {
+				t.Fatal(err)
+			}
+			return base{path: dir + "/link"}
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bad := tt.bad(t)
@@ -89,7 +132,7 @@ func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 				t.Error(err)
 			}
 			if bad.path != "" {
-				if left, err := os.ReadDir(bad.path); err == nil && len(left) > 0 {
+				if left, err := filepath.Glob(filepath.Join(bad.path, "brs-exec*")); err == nil && len(left) > 0 {
 					t.Errorf("left behind: %v", left)
 				}
 			}
@@ -104,36 +147,124 @@ func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 	}
 }
 
-// With a sticky bit, or made by us, a directory that others see is good.
+// inSticky is the place of ours in a directory that all can write to.
+func inSticky(t *testing.T) (base, place) {
+	t.Helper()
+	dir := openBase(t)
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	b := base{path: dir}
+	in, err := b.place()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, in
+}
+
+// In a directory that others can write to they are in one of our own, which stays.
 func TestRunDirIn(t *testing.T) {
-	sticky := openBase(t)
-	if err := os.Chmod(sticky, 0o777|os.ModeSticky); err != nil {
-		t.Fatal(err)
-	}
+	sticky, in := inSticky(t)
 	link := filepath.Join(openBase(t), "link")
-	if err := os.Symlink(sticky, link); err != nil {
+	if err := os.Symlink(sticky.path, link); err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range []base{{path: sticky}, {path: link + "/"}, {path: filepath.Join(openBase(t), "new"), make: true}} {
-		d, err := newRunDir([]base{b}, noFill)
+	own := filepath.Join(openBase(t), "new")
+	for _, tt := range []struct {
+		base base
+		in   string
+	}{
+		{sticky, in.path}, {base{path: link + "/"}, in.path},
+		{base{path: own, own: true, make: true}, own},
+	} {
+		d, err := newRunDir([]base{tt.base}, noFill)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := filepath.Clean(b.path) + fmt.Sprintf("/brs-exec-%d-", os.Getpid()); !strings.HasPrefix(d.path, want) || !isRunName(filepath.Base(d.path)) {
+		if want := tt.in + fmt.Sprintf("/brs-exec-%d-", os.Getpid()); !strings.HasPrefix(d.path, want) || !isRunName(filepath.Base(d.path)) {
 			t.Errorf("path = %s, want %s…", d.path, want)
 		}
+		wantMode(t, tt.in, 0o700)
 		wantMode(t, d.path, 0o700)
 		wantMode(t, filepath.Join(d.path, lockedFile), 0o600)
-		if b.make {
-			wantMode(t, b.path, 0o700)
-		}
 		if err := d.remove(); err != nil {
 			t.Error(err)
 		}
-		if got := names(t, b.path); len(got) > 0 {
+		if got := names(t, tt.in); len(got) > 0 {
 			t.Errorf("left behind: %v", got)
 		}
 	}
+	if want := fmt.Sprintf("%s/brs-exec-%d", sticky.path, os.Geteuid()); in.path != want {
+		t.Errorf("the place is %s, want %s", in.path, want)
+	}
+}
+
+// Somebody else has the name of the directory of ours: there is another one,
+// which later runs find again, and so does whoever lists or sweeps them.
+func TestRunDirSquatted(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		squat func(path string) error
+		root  bool
+	}{
+		{"a directory", func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 1234, 1234)) }, true},
+		{"a file", func(path string) error { return os.WriteFile(path, nil, 0o600) }, false},
+		{"a link to a directory of ours", func(path string) error { return os.Symlink(filepath.Dir(filepath.Dir(path)), path) }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.root {
+				needRoot(t)
+			}
+			b, in := inSticky(t)
+			if err := os.Remove(in.path); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.squat(in.path); err != nil {
+				t.Fatal(err)
+			}
+			one, err := newRunDir([]base{b}, noFill)
+			if err != nil {
+				t.Fatal(err)
+			}
+			two, err := newRunDir([]base{b}, noFill)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spare := filepath.Dir(one.path)
+			if random, ok := strings.CutPrefix(spare, in.path+"-"); !ok || !isRandom(random) || filepath.Dir(two.path) != spare {
+				t.Errorf("made %s and %s, want both below one of %s-…", one.path, two.path, in.path)
+			}
+			if runs := runsIn([]base{b}); len(runs) != 2 {
+				t.Errorf("runs: %+v, want both", runs)
+			}
+			one.lock.Close() // as if killed: the process that it names lives, so make it another
+			put(t, filepath.Join(one.path, lockedFile), "4194304 5\n", 0o600)
+			for _, p := range b.places() {
+				sweep(p)
+			}
+			if got := names(t, spare); len(got) != 1 || got[0] != filepath.Base(two.path) {
+				t.Errorf("after the sweep: %v, want the second alone", got)
+			}
+			if err := two.remove(); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Lstat(in.path); err != nil {
+				t.Errorf("what was there: %v", err)
+			}
+		})
+	}
+}
+
+// A directory of ours that its owner has opened to others is closed again.
+func TestRunDirMendsItsParent(t *testing.T) {
+	b, in := inSticky(t)
+	if err := os.Chmod(in.path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := b.place(); err != nil || again != in {
+		t.Errorf("place = %v, %v, want %v", again, err, in)
+	}
+	wantMode(t, in.path, 0o700)
 }
 
 // If filling fails (a full disk) the next candidate is tried, but not if it is
@@ -141,11 +272,11 @@ func TestRunDirIn(t *testing.T) {
 func TestRunDirFill(t *testing.T) {
 	first, second := openBase(t), openBase(t)
 	bases := []base{{path: first}, {path: second}}
-	full := func(dir, final string) error {
-		if strings.HasPrefix(dir, first) {
-			return &os.PathError{Op: "write", Path: dir + "/config", Err: syscall.ENOSPC}
+	full := func(d *runDir, final string) error {
+		if strings.HasPrefix(d.path, first) {
+			return &os.PathError{Op: "write", Path: d.path + "/config", Err: syscall.ENOSPC}
 		}
-		return os.WriteFile(filepath.Join(dir, "config"), []byte(final), 0o600)
+		return d.write("config", []byte(final))
 	}
 	d, err := newRunDir(bases, full)
 	if err != nil {
@@ -161,7 +292,7 @@ func TestRunDirFill(t *testing.T) {
 		t.Errorf("newRunDir = %v, want the reason", err)
 	}
 	tries := 0
-	_, err = newRunDir(bases, func(string, string) error { tries++; return &parseError{File: "config", Line: 3, Problem: "x"} })
+	_, err = newRunDir(bases, func(*runDir, string) error { tries++; return &parseError{File: "config", Line: 3, Problem: "x"} })
 	if err == nil || err.Error() != "config:3: x" || tries != 1 {
 		t.Errorf("newRunDir = %v after %d tries", err, tries)
 	}
@@ -221,7 +352,7 @@ func TestSweep(t *testing.T) {
 				}
 			}
 			before := names(t, dir)
-			sweep(in)
+			sweep(place{path: in})
 			_, err := os.Stat(dir)
 			if stays := err == nil; stays != tt.stays {
 				t.Fatalf("it stays: %v, want %v", stays, tt.stays)
@@ -252,7 +383,7 @@ func TestSweepFollowsNoLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, filepath.Join(dir, lockedFile), "x", 0o600)
-	sweep(in)
+	sweep(place{path: in})
 	holds(t, outside, map[string]string{"keep": "x", lockedFile: "x"})
 	if got := names(t, in); len(got) != 1 || got[0] != filepath.Base(link) {
 		t.Errorf("left %v, want the link", got)
@@ -265,7 +396,7 @@ func TestSweepBelievesTheLock(t *testing.T) {
 	in := openBase(t)
 	cmd, stdin, dir := startHelper(t, "private", in)
 	put(t, filepath.Join(dir, lockedFile), "4194304 5\n", 0o600)
-	sweep(in)
+	sweep(place{path: in})
 	if _, err := os.Stat(filepath.Join(dir, "config")); err != nil {
 		t.Fatalf("a live directory was swept: %v", err)
 	}
@@ -290,6 +421,7 @@ func TestKilledIsSwept(t *testing.T) {
 		t.Fatalf("nothing to sweep: %v", err)
 	}
 	_, _, next := startHelper(t, "private", in)
+	sweep(place{path: in})
 	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the dead one's directory is still there: %v", err)
 	}
@@ -318,6 +450,7 @@ func TestStartTogether(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
+			sweep(place{path: in})
 			made <- d
 		}()
 	}
@@ -355,15 +488,21 @@ func TestAlive(t *testing.T) {
 	}
 }
 
+// Memory comes before disk, and a directory that systemd takes away when a
+// session ends is not the first for who is of no session.
 func TestDefaultBases(t *testing.T) {
 	env := map[string]string{"XDG_RUNTIME_DIR": "/run/user/1", "TMPDIR": "/var/tmp"}
 	var got []string
 	for _, b := range defaultBases(func(name string) string { return env[name] }) {
 		got = append(got, b.path)
 	}
-	want := "/run/user/1 /dev/shm /var/tmp /tmp"
-	if os.Geteuid() == 0 {
-		want = "/run/user/1 /run/brs-exec /dev/shm /var/tmp /tmp"
+	own := fmt.Sprintf("/run/user/%d", os.Geteuid())
+	want := "/run/user/1 /dev/shm " + own + " /var/tmp /tmp"
+	switch {
+	case os.Geteuid() == 0 && inMemory("/run"):
+		want = "/run/user/1 /run/brs-exec /dev/shm " + own + " /var/tmp /tmp"
+	case os.Geteuid() == 0:
+		want = "/run/user/1 /dev/shm " + own + " /run/brs-exec /var/tmp /tmp"
 	}
 	if s := strings.Join(got, " "); s != want {
 		t.Errorf("candidates = %s, want %s", s, want)

@@ -1,22 +1,28 @@
 package writer
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+
+	"brs-exec/writer/process"
 )
 
 // statusFile is for people: no client reads it.
 const statusFile = "status"
 
+// maxStatus is more than any status has.
+const maxStatus = 64 << 10
+
 // WriteStatus puts text about this run, which must hold no secret, into the run
 // directory, where [Runs] finds it. It changes in one step.
 func (p *Private) WriteStatus(text []byte) error {
-	if _, err := writePrivate(filepath.Join(p.Dir(), statusFile), text); err != nil {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept[statusFile] = text
+	if err := p.put(p.dir, statusFile, text); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil
@@ -26,56 +32,54 @@ func (p *Private) WriteStatus(text []byte) error {
 type Run struct {
 	PID    int    // in the process id namespace of that brs-exec
 	Dir    string // its run directory
-	Status []byte // what it last gave to WriteStatus; nil if nothing yet
+	Status []byte // what it last gave to WriteStatus; nil if nothing yet, or nothing that can be read
 }
 
 // Runs returns this user's running brs-exec processes by PID: those whose run
-// directories are where one that starts now, with the same environment, would
-// make its own.
+// directories are where one that starts now would make its own, here or in a
+// login shell. (A $XDG_RUNTIME_DIR or $TMPDIR of another kind than here is not
+// known.)
 func Runs() []Run { return runsIn(defaultBases(os.Getenv)) }
 
 func runsIn(bases []base) (runs []Run) {
-	var seen []string
-	for _, b := range bases {
-		if b.check(false) != nil || slices.Contains(seen, filepath.Clean(b.path)) {
+	for _, in := range allPlaces(bases) {
+		root, err := os.OpenRoot(in.path)
+		if err != nil {
 			continue
 		}
-		seen = append(seen, filepath.Clean(b.path))
-		names, _ := readNames(b.path)
+		names, _ := namesIn(root)
 		for _, name := range names {
-			path := filepath.Join(b.path, name)
-			info, err := os.Lstat(path)
-			if !isRunName(name) || err != nil || !info.IsDir() || !ours(info) {
-				continue
-			}
-			if pid, ok := owner(path); ok {
-				status, _ := os.ReadFile(filepath.Join(path, statusFile))
-				runs = append(runs, Run{PID: pid, Dir: path, Status: status})
+			if run, ok := lookAt(root, name); ok {
+				run.Dir = filepath.Join(in.path, name)
+				runs = append(runs, run)
 			}
 		}
+		root.Close()
 	}
 	slices.SortFunc(runs, func(a, b Run) int { return a.PID - b.PID })
 	return runs
 }
 
-// owner returns the process that a run directory belongs to, if it lives.
-func owner(dir string) (pid int, ok bool) {
-	lock, err := os.OpenFile(filepath.Join(dir, lockedFile), os.O_RDWR|noFollow, 0)
+// lookAt takes what is of this user alone, and else nothing.
+func lookAt(in *os.Root, name string) (run Run, ok bool) {
+	info, err := in.Lstat(name)
+	if !isRunName(name) || err != nil || !info.IsDir() || !ours(info) {
+		return run, false
+	}
+	dir, err := in.OpenRoot(name)
 	if err != nil {
-		return 0, false
+		return run, false
 	}
-	defer lock.Close()
-	err = tryLock(lock)
-	held := errors.Is(err, errLocked)
-	if err != nil && !held && !errors.Is(err, errNoLocks) {
-		return 0, false
+	defer dir.Close()
+	if run.PID, ok, err = owner(dir); err != nil || !ok || run.PID == 0 {
+		return run, false
 	}
-	text, start := new(strings.Builder), 0
-	if _, err := io.Copy(text, io.LimitReader(lock, 100)); err != nil {
-		return 0, false
+	if f, err := process.OpenOwn(dir, statusFile, os.O_RDONLY); err == nil {
+		defer f.Close()
+		text, err := io.ReadAll(io.LimitReader(f, maxStatus+1))
+		if err == nil && len(text) <= maxStatus {
+			run.Status = text
+		}
 	}
-	if n, _ := fmt.Sscanf(text.String(), "%d %d\n", &pid, &start); n != 2 {
-		return 0, false
-	}
-	return pid, held || alive(pid, start)
+	return run, true
 }

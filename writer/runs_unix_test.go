@@ -24,7 +24,7 @@ func TestRuns(t *testing.T) {
 	if diff := cmp.Diff(want, runsIn(bases)); diff != "" {
 		t.Errorf("without a status (-want +got):\n%s", diff)
 	}
-	p := &Private{dir: d}
+	p := &Private{dir: d, kept: map[string][]byte{}, wrote: map[string]os.FileInfo{}}
 	for _, text := range []string{"one", "another\n"} {
 		if err := p.WriteStatus([]byte(text)); err != nil {
 			t.Fatal(err)

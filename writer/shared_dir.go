@@ -20,8 +20,8 @@ func spareDir(getenv func(string) string) (string, error) {
 		dirs = append(dirs, filepath.Join(home, ".local", "state", "brs-exec"))
 	}
 	for _, b := range defaultBases(getenv) {
-		if b.path != "" && b.check(true) == nil {
-			dirs = append(dirs, filepath.Join(b.path, "brs-exec-shared-"+strconv.Itoa(max(0, os.Geteuid()))))
+		if path, _, err := b.check(); err == nil {
+			dirs = append(dirs, filepath.Join(path, "brs-exec-shared-"+strconv.Itoa(max(0, os.Geteuid()))))
 		}
 	}
 	var tried []string

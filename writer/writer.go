@@ -66,9 +66,13 @@ type Options struct {
 	// `Executable credentials --run-dir DIR`.
 	Executable string
 	// Dirs are the directories to make the run directory in: the first that
-	// can be used is. nil means $XDG_RUNTIME_DIR, /run/brs-exec (root only),
-	// /dev/shm, $TMPDIR or /tmp.
+	// can be used is. nil means $XDG_RUNTIME_DIR, /run/brs-exec (root only, and
+	// last but $TMPDIR if it is on a disk), /dev/shm, /run/user/UID, $TMPDIR or
+	// /tmp.
 	Dirs []string
+	// Notify is told when the run directory vanished: that it was made again,
+	// or why it cannot be. nil tells nobody.
+	Notify func(note string, err error)
 	// KeepIMDS leaves the instance metadata service reachable for the child.
 	KeepIMDS bool
 }

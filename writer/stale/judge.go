@@ -82,8 +82,9 @@ func (j *judge) find(keyID string) *set {
 	return nil
 }
 
-// look takes the last reading of each channel.
-func (j *judge) look(reads map[Channel]Read) {
+// look takes the last reading of each channel. It tells whether an alarm that was
+// given has proved false: who held that set has asked for a newer one.
+func (j *judge) look(reads map[Channel]Read) (cleared bool) {
 	j.reads = map[Channel]Read{}
 	newest := j.held
 	for channel, r := range reads {
@@ -97,12 +98,15 @@ func (j *judge) look(reads map[Channel]Read) {
 		}
 	}
 	if newest == j.held {
-		return
+		return false
 	}
 	if j.held != nil {
-		j.trust += j.returned(newest)
+		weight := j.returned(newest)
+		j.trust += weight
+		cleared = j.held.told && weight == askedAgain
 	}
 	j.held = newest
+	return cleared
 }
 
 // returned weighs the reading of a newer set.

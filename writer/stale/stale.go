@@ -14,7 +14,8 @@
 //     still holds what it read once. The one hides the other.
 //   - Nobody reads again: the program keeps the old keys, or it has ended, or it
 //     has nothing to ask AWS for at the moment. These look the same, so an alarm
-//     has an "if" in it, and comes once for each set.
+//     has an "if" in it, and comes once for each set. Of the last kind it proves
+//     false when the program asks again, which is told as well.
 //
 // Programs of the last two kinds would alarm for every set that they read. But
 // what comes back late does come back. Where that was seen the command is
@@ -75,8 +76,10 @@ type Options struct {
 	// Reads tell of the last reading through each channel. They are asked when a
 	// newer set is delivered and when an alarm is due, never otherwise.
 	Reads map[Channel]func() Read
-	// Notify is told of each alarm, from the goroutine of Run.
-	Notify func(Alarm)
+	// Notify is told of each alarm, and Cleared when one has proved false, from
+	// the goroutine of Run. Cleared may be nil.
+	Notify  func(Alarm)
+	Cleared func()
 }
 
 // Watch watches readers. It is a delivery as well, which is how it learns of
@@ -142,7 +145,10 @@ func (w *Watch) Run(ctx context.Context) error {
 	timer.Stop()
 	defer timer.Stop()
 	for {
-		alarm, due := w.look()
+		alarm, cleared, due := w.look()
+		if cleared && w.opt.Cleared != nil {
+			w.opt.Cleared()
+		}
 		if alarm != nil {
 			w.opt.Notify(*alarm)
 		}
@@ -158,19 +164,19 @@ func (w *Watch) Run(ctx context.Context) error {
 	}
 }
 
-// look asks all channels, and returns an alarm if there is one, else when to
-// look again.
-func (w *Watch) look() (*Alarm, time.Time) {
+// look asks all channels, and returns whether the last alarm was false, an alarm
+// if there is one, and else when to look again.
+func (w *Watch) look() (alarm *Alarm, cleared bool, due time.Time) {
 	reads := make(map[Channel]Read, len(w.opt.Reads))
 	for channel, last := range w.opt.Reads {
 		reads[channel] = last()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.judge.look(reads)
-	due := w.judge.due()
+	cleared = w.judge.look(reads)
+	due = w.judge.due()
 	if due.IsZero() || due.After(time.Now().Round(0)) {
-		return nil, due
+		return nil, cleared, due
 	}
-	return w.judge.alarm(), time.Time{}
+	return w.judge.alarm(), cleared, time.Time{}
 }

@@ -45,6 +45,10 @@ func play(t *testing.T, steps string) []string {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.alarms = append(s.alarms, fmt.Sprintf("%s: %s %s read at %s ends at %s", s.minute(time.Now()), a.Channel, a.KeyID, s.minute(a.Read), s.minute(a.Ends)))
+		}, Cleared: func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.alarms = append(s.alarms, s.minute(time.Now())+": cleared")
 		}})
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
@@ -141,7 +145,8 @@ func TestWatch(t *testing.T) {
 		{"at the reported end, as Go does", "0 set, 1 process+start, 30 set, 58.1 process, 60 set, 88.1 process, 90 set, 118.1 process, 300 end", nil},
 		{"a quarter of an hour early, as Python does", "0 set, 1 process+start, 30 set, 45 process, 60 set, 75 process, 90 set, 120 end", nil},
 		{"at each request", "0 set 2, 0.1 process, 0.2 process, 1 set 2, 1.1 process, 1.9 process, 2 set 2, 2.1 process, 3 set 2, 60 end", nil},
-		{"only when there is something to do", "0 set, 1 process+start, 30 set, 60 set, 90 set, 120 set, 125 process, 150 set, 180 set, 210 set, 300 end", []string{"59: process AKID1 read at 1 ends at 60"}},
+		{"only when there is something to do", "0 set, 1 process+start, 30 set, 60 set, 90 set, 120 set, 125 process, 150 set, 180 set, 210 set, 300 end", []string{"59: process AKID1 read at 1 ends at 60", "150: cleared"}},
+		{"a client that waits, and another that is started", "0 set, 1 process+start, 30 set, 60 set, 65 process+start, 90 set, 300 end", []string{"59: process AKID1 read at 1 ends at 60", "119: process AKID3 read at 65 ends at 120"}},
 		{"in a script that starts a client now and then", "0 set, 1 process+start, 30 set, 50 process+start, 60 set, 80 process+start, 90 set, 120 set, 150 set, 300 end", nil},
 		{"by one client and then another", "0 set, 1 process+start, 30 set, 35 process+start, 60 set, 300 end", []string{"89: process AKID2 read at 35 ends at 90"}},
 		{"a set that was replaced after its reported end", "0 set, 1 process+start, 59 set, 300 end", []string{"60: process AKID1 read at 1 ends at 60"}},

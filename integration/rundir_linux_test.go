@@ -1,0 +1,251 @@
+package integration
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// takesName has mallory make a run directory, and whatever above it is missing,
+// with a config file of her own.
+const takesName = `umask 0; mkdir -p "$1" && echo pwned >"$1/config"`
+
+// leftover is a command that leaves a process behind. When its user gives the word
+// that reads the configuration that it was told of.
+func leftover(alice *neighbour, then string) (script, word, found string) {
+	word, found = alice.path("word"), alice.path("found")
+	if err := syscall.Mkfifo(word, 0o666); err != nil {
+		alice.t.Fatal(err)
+	}
+	if err := os.Chmod(word, 0o666); err != nil {
+		alice.t.Fatal(err)
+	}
+	return `setsid sh -c 'read -r _ <"$1"; cat "$AWS_CONFIG_FILE" >"$2" 2>&1; mv "$2" "$2.done"' sh ` + word + " " + found +
+		` </dev/null >/dev/null 2>&1 & echo "$AWS_CONFIG_FILE"; ` + then, word, found + ".done"
+}
+
+// reads gives the word, and returns what the one that was left behind found.
+func reads(t *testing.T, word, found string) string {
+	t.Helper()
+	if err := os.WriteFile(word, []byte("now\n"), 0); err != nil { // waits for the reader
+		t.Fatal(err)
+	}
+	eventually(t, time.Minute, "what was left behind", func() bool { _, err := os.Stat(found); return err == nil })
+	b, err := os.ReadFile(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestFreedName: no one can make a directory of the name that a process which
+// has outlived brs-exec was told of.
+func TestFreedName(t *testing.T) {
+	t.Parallel()
+	alice, mallory := neighbours(t)
+	w := alice.world(time.Hour)
+	script, word, found := leftover(alice, "")
+	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", script)
+	if code := p.exit(); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, p.stderr.String())
+	}
+	dir := filepath.Dir(strings.TrimSpace(p.stdout.String()))
+	if out, err := mallory.sh(takesName, dir); err == nil {
+		t.Errorf("mallory has made %s\n%s", dir, out)
+	}
+	if got := reads(t, word, found); strings.Contains(got, "pwned") {
+		t.Errorf("what alice left behind reads %q", got)
+	}
+	if left := w.tree(filepath.Dir(dir)); len(left) > 1 {
+		t.Errorf("left: %q, want no more than the directory itself", left)
+	}
+}
+
+// TestFreedNameOfKilled: as well after brs-exec was killed, the set has ended, and
+// another run has tidied up.
+func TestFreedNameOfKilled(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	alice, mallory := neighbours(t)
+	w := alice.world(3 * time.Second)
+	w.leaves = true
+	script, word, found := leftover(alice, "read -r _; exit 0")
+	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", script)
+	eventually(t, time.Minute, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+	dir := filepath.Dir(p.stdout.lines()[0])
+	p.signal(syscall.SIGKILL)
+	<-p.done
+	over := alice.command(brsExec(t), "credentials", "--run-dir", dir)
+	eventually(t, time.Minute, "the end of the last set", func() bool {
+		cmd := alice.command(over.Path, over.Args[1:]...)
+		return cmd.Run() != nil
+	})
+	q := w.brsExec("--role-arn", roleARN, "--", "true")
+	if code := q.exit(); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, q.stderr.String())
+	}
+	if _, err := os.Stat(filepath.Join(dir, "credentials")); err == nil {
+		t.Error("the next run has tidied nothing up")
+	}
+	if out, err := mallory.sh(takesName, dir); err == nil {
+		t.Errorf("mallory has made %s\n%s", dir, out)
+	}
+	if got := reads(t, word, found); strings.Contains(got, "pwned") {
+		t.Errorf("what alice left behind reads %q", got)
+	}
+	eventually(t, time.Minute, "nothing of the killed run, once nobody is left", func() bool {
+		if code := w.brsExec("--role-arn", roleARN, "--", "true").exit(); code != 0 {
+			t.Fatalf("exit code %d", code)
+		}
+		_, err := os.Lstat(dir)
+		return err != nil
+	})
+}
+
+// endpoint is what the command was told of it.
+const tellEndpoint = `echo "$AWS_CONFIG_FILE"; echo "$AWS_CONTAINER_CREDENTIALS_FULL_URI"; echo "$AWS_CONTAINER_AUTHORIZATION_TOKEN"; read -r _; exit 0`
+
+func (w *world) asksEndpoint(url, token string) {
+	w.t.Helper()
+	r, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", token)
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		w.t.Errorf("the endpoint answers %s", resp.Status)
+	}
+}
+
+// TestVanished: what systemd does to a user's files in /dev/shm when their last
+// session ends is told of, once, and mended while the command goes on.
+func TestVanished(t *testing.T) {
+	t.Parallel()
+	alice, _ := neighbours(t)
+	w := alice.world(time.Hour)
+	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", tellEndpoint)
+	eventually(t, time.Minute, "the command's lines", func() bool { return len(p.stdout.lines()) == 3 })
+	dir := filepath.Dir(p.stdout.lines()[0])
+	before := strings.Join(w.tree(dir), " ")
+	if out, err := alice.sh(`rm -rf "$1" /dev/shm/brs-exec-"$(id -u)"`, dir); err != nil || w.tree(dir) != nil {
+		t.Fatalf("%v %s, left %v", err, out, w.tree(dir))
+	}
+	eventually(t, 2*time.Minute, "the files", func() bool {
+		out, err := alice.sh(`"$1" credentials --run-dir "$2" && cat "$2/config" "$2/credentials"`, brsExec(t), dir)
+		return err == nil && strings.Contains(out, "Expiration") && strings.Contains(out, "credential_process")
+	})
+	for _, name := range strings.Fields(before) {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			t.Errorf("not made again: %v", err)
+		}
+	}
+	w.asksEndpoint(p.stdout.lines()[1], p.stdout.lines()[2])
+	// Another run takes it for one that lives.
+	if code := w.brsExec("--role-arn", roleARN, "--", "true").exit(); code != 0 {
+		t.Errorf("another run: exit code %d", code)
+	}
+	if out, err := alice.sh(`"$1" status`, brsExec(t)); err != nil || !strings.Contains(out, strconv.Itoa(p.cmd.Process.Pid)) {
+		t.Errorf("status: %v, %s", err, out)
+	}
+	w.finishPlain(p, 0)
+	if n := strings.Count(p.stderr.String(), "was made again"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, p.stderr.String())
+	}
+	if left := w.tree(filepath.Dir(dir)); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+// TestVanishedAndTaken: another user has made a directory of that name, with links
+// to files that are alice's alone, or files that all can read.
+func TestVanishedAndTaken(t *testing.T) {
+	slow(t)
+	for name, trap := range map[string]string{
+		"links": `ln -s "$2/authorized_keys" "$1/state"; ln -s "$2/thesis" "$1/credentials"; ln -s "$2/thesis" "$1/config"; ln -s "$2/thesis" "$1/status"`,
+		"files": `: >"$1/state"; : >"$1/credentials"; : >"$1/status"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			alice, mallory := neighbours(t)
+			w := alice.world(8 * time.Second)
+			alice.write("authorized_keys", "ssh-ed25519 mine", 0o600)
+			alice.write("thesis", "years of work", 0o644)
+			p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", tellEndpoint)
+			eventually(t, time.Minute, "the command's lines", func() bool { return len(p.stdout.lines()) == 3 })
+			dir := filepath.Dir(p.stdout.lines()[0])
+			if out, err := alice.sh(`rm -rf "$1" /dev/shm/brs-exec-"$(id -u)"`, dir); err != nil {
+				t.Fatalf("%v %s", err, out)
+			}
+			if out, err := mallory.sh(`umask 0; mkdir -p "$1"; `+trap, dir, alice.home); err != nil {
+				t.Fatalf("%v %s", err, out)
+			}
+			w.awaitRefreshes(2)
+			eventually(t, 2*time.Minute, "word of it", func() bool { return strings.Contains(p.stderr.String(), "cannot be made again") })
+			for file, want := range map[string]string{"authorized_keys": "ssh-ed25519 mine", "thesis": "years of work"} {
+				if got := w.read(file); got != want {
+					t.Errorf("%s holds %q", file, got)
+				}
+			}
+			out, _ := mallory.sh(`cat "$1"/*`, dir)
+			if s := leaked(out, w.server.Secrets()); s != "" {
+				t.Errorf("mallory reads a secret: %s…", s[:4])
+			}
+			if out, err := alice.sh(`"$1" credentials --run-dir "$2"`, brsExec(t), dir); err == nil || !strings.Contains(out, "is owned by uid "+strconv.Itoa(mallory.uid)) {
+				t.Errorf("credentials of her directory: %v, %s", err, out)
+			}
+			w.asksEndpoint(p.stdout.lines()[1], p.stdout.lines()[2])
+
+			// When she lets go of it, the job's files are back.
+			if out, err := mallory.sh(`rm -rf "$(dirname "$1")"`, dir); err != nil {
+				t.Fatalf("%v %s", err, out)
+			}
+			eventually(t, 2*time.Minute, "the files", func() bool {
+				out, err := alice.sh(`"$1" credentials --run-dir "$2"`, brsExec(t), dir)
+				return err == nil && strings.Contains(out, "Expiration")
+			})
+			w.finishPlain(p, 0)
+		})
+	}
+}
+
+// TestSquatted: another user has the name of the directory of alice's own already.
+func TestSquatted(t *testing.T) {
+	t.Parallel()
+	alice, mallory := neighbours(t)
+	squat := "/dev/shm/brs-exec-" + strconv.Itoa(alice.uid)
+	if out, err := mallory.sh(`umask 0; mkdir "$1"`, squat); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	w := alice.world(time.Hour)
+	var dirs []string
+	for range 2 {
+		p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `echo "${AWS_CONFIG_FILE%/*}"; read -r _; exit 0`)
+		eventually(t, time.Minute, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+		eventually(t, time.Minute, "both in the list", func() bool {
+			out, err := alice.sh(`"$1" status`, brsExec(t))
+			return err == nil && strings.Contains(out, strconv.Itoa(p.cmd.Process.Pid))
+		})
+		defer w.finishPlain(p, 0)
+		dirs = append(dirs, p.stdout.lines()[0])
+	}
+	in := filepath.Dir(dirs[0])
+	if !strings.HasPrefix(in, squat+"-") || filepath.Dir(dirs[1]) != in {
+		t.Errorf("run directories %q, want both below one of %s-…", dirs, squat)
+	}
+	if out, err := mallory.sh(`ls "$1"`, in); err == nil {
+		t.Errorf("mallory sees %q", out)
+	}
+	if left := w.tree(squat); len(left) > 0 {
+		t.Errorf("in hers: %q", left)
+	}
+}

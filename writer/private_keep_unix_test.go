@@ -1,0 +1,230 @@
+//go:build unix
+
+package writer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/writer/process"
+)
+
+// kept is a Private in a directory that others can write to, and what it told.
+func kept(t *testing.T) (p *Private, told *[]string) {
+	t.Helper()
+	b, _ := inSticky(t)
+	told = new([]string)
+	p, err := newPrivate(t, userConfig, userCredentials, Options{Executable: "/usr/bin/odd name", Dirs: []string{b.path}, Notify: func(note string, err error) {
+		if err != nil {
+			note = "FAILED: " + err.Error()
+		}
+		*told = append(*told, note)
+	}})
+	if err == nil {
+		put(t, filepath.Join(p.Dir(), "token"), "x", 0o600)
+		err = errors.Join(deliver(p, numbered(1)), p.WriteStatus([]byte("{}\n")), p.Adopt("token"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, told
+}
+
+// contents are the files in a directory; of links, where they lead.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, name := range names(t, dir) {
+		path := filepath.Join(dir, name)
+		if to, err := os.Readlink(path); err == nil {
+			all[name] = to
+			continue
+		}
+		all[name] = read(t, path)
+	}
+	return all
+}
+
+func TestKeep(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		remove func(dir string) error
+	}{
+		{"the directory", os.RemoveAll},
+		{"the directory with the user's own above it", func(dir string) error { return os.RemoveAll(filepath.Dir(dir)) }},
+		{"the directory moved away", func(dir string) error { return os.Rename(dir, dir+"x") }},
+		{"all that is in it", func(dir string) error {
+			entries, err := os.ReadDir(dir)
+			for _, e := range entries {
+				if e.Name() != programLink {
+					err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+				}
+			}
+			return err
+		}},
+		{"the config file", func(dir string) error { return os.Remove(filepath.Join(dir, configFile)) }},
+		{"the state", func(dir string) error { return os.Remove(filepath.Join(dir, process.StateFile)) }},
+		{"the lock", func(dir string) error { return os.Remove(filepath.Join(dir, lockedFile)) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, told := kept(t)
+			want := contents(t, p.Dir())
+			if err := tt.remove(p.Dir()); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				p.look()
+			}
+			if diff := cmp.Diff(want, contents(t, p.Dir())); diff != "" {
+				t.Errorf("made again (-was +is):\n%s", diff)
+			}
+			wantMode(t, p.Dir(), 0o700)
+			wantMode(t, filepath.Dir(p.Dir()), 0o700)
+			if len(*told) != 1 || !strings.Contains((*told)[0], "was made again") {
+				t.Errorf("told %q, want once", *told)
+			}
+			// Nobody takes it for one that was left behind.
+			in := place{path: filepath.Dir(p.Dir()), shared: true}
+			sweep(in)
+			if runs := runsIn([]base{{path: filepath.Dir(in.path)}}); len(runs) != 1 || string(runs[0].Status) != "{}\n" {
+				t.Errorf("runs: %+v", runs)
+			}
+			if err := deliver(p, numbered(2)); err != nil {
+				t.Error(err)
+			}
+			if !readersAgree(t, p) {
+				t.Error("after the next set")
+			}
+		})
+	}
+}
+
+// TestKeepLooks: it is noticed in time, and also by the next set.
+func TestKeepLooks(t *testing.T) {
+	p, told := kept(t)
+	synctest.Test(t, func(t *testing.T) {
+		go p.Keep(t.Context())
+		time.Sleep(time.Minute)
+		if err := os.RemoveAll(p.Dir()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if _, err := os.Stat(filepath.Join(p.Dir(), configFile)); err != nil || len(*told) != 1 {
+			t.Errorf("half a minute later: %v, told %q", err, *told)
+		}
+	})
+	if err := os.RemoveAll(p.Dir()); err != nil {
+		t.Fatal(err)
+	}
+	if err := deliver(p, numbered(5)); err != nil || !readersAgree(t, p) {
+		t.Errorf("the next set: %v", err)
+	}
+}
+
+// TestKeepTaken: somebody else has taken the name. Nothing of ours goes there, no
+// link is followed, and it is said once until the name is free.
+func TestKeepTaken(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		take func(dir, victim string) error
+	}{
+		{"by a directory with links", func(dir, victim string) error {
+			err := os.Mkdir(dir, 0o777)
+			for _, name := range []string{configFile, process.StateFile, credentialsFile, statusFile, lockedFile} {
+				err = errors.Join(err, os.Symlink(victim, filepath.Join(dir, name)))
+			}
+			return err
+		}},
+		{"by a directory with files", func(dir, victim string) error {
+			err := os.Mkdir(dir, 0o777)
+			for _, name := range []string{process.StateFile, credentialsFile} {
+				err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), nil, 0o666))
+			}
+			return err
+		}},
+		{"by a link to a directory", func(dir, victim string) error { return os.Symlink(filepath.Dir(victim), dir) }},
+		{"by a file", func(dir, victim string) error { return os.WriteFile(dir, nil, 0o666) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, told := kept(t)
+			victim := filepath.Join(openBase(t), "authorized_keys")
+			put(t, victim, "mine", 0o644)
+			if err := errors.Join(os.RemoveAll(p.Dir()), tt.take(p.Dir(), victim)); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				p.look()
+				if err := deliver(p, numbered(2+i)); err == nil {
+					t.Error("Deliver: no error")
+				}
+				if err := p.WriteStatus([]byte("{}\n")); err == nil {
+					t.Error("WriteStatus: no error")
+				}
+			}
+			holds(t, filepath.Dir(victim), map[string]string{filepath.Base(victim): "mine"})
+			filepath.WalkDir(p.Dir(), func(path string, d os.DirEntry, err error) error {
+				if data, err := os.ReadFile(path); err == nil && strings.Contains(string(data), "SECRET") {
+					t.Errorf("%s has the keys", path)
+				}
+				return nil
+			})
+			if len(*told) != 1 || !strings.HasPrefix((*told)[0], "FAILED: ") {
+				t.Errorf("told %q, want a failure, once", *told)
+			}
+			if err := os.RemoveAll(p.Dir()); err != nil {
+				t.Fatal(err)
+			}
+			p.look()
+			if err := deliver(p, numbered(9)); err != nil || !readersAgree(t, p) || len(*told) != 2 {
+				t.Errorf("when the name is free: %v, told %q", err, *told)
+			}
+		})
+	}
+}
+
+// The command may change its configuration.
+func TestKeepLeavesChanges(t *testing.T) {
+	p, told := kept(t)
+	config := filepath.Join(p.Dir(), configFile)
+	put(t, config, "[default]\nregion = xx\n", 0o600)
+	p.look()
+	if err := deliver(p, numbered(2)); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, config); got != "[default]\nregion = xx\n" || len(*told) > 0 {
+		t.Errorf("config = %q, told %q", got, *told)
+	}
+}
+
+// A run directory that has vanished is not missed at the end, and one that is
+// somebody else's now is left alone.
+func TestCloseOfWhatIsNotOurs(t *testing.T) {
+	p, _ := kept(t)
+	other := func() error {
+		if err := os.Rename(p.Dir(), p.Dir()+"-gone"); err != nil {
+			return err
+		}
+		return os.Mkdir(p.Dir(), 0o700)
+	}
+	if err := other(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := fmt.Sprint(names(t, filepath.Dir(p.Dir()))); got != fmt.Sprintf("[%s %[1]s-gone]", filepath.Base(p.Dir())) {
+		t.Errorf("left: %v", got)
+	}
+	if got := names(t, p.Dir()+"-gone"); len(got) > 0 {
+		t.Errorf("in what was ours: %v", got)
+	}
+}

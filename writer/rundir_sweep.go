@@ -1,0 +1,96 @@
+package writer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"brs-exec/writer/process"
+)
+
+// Sweep removes what brs-exec processes of this user that were killed have left.
+// It is not urgent, and takes time for each of those that run: it belongs behind
+// the start of the command.
+func (p *Private) Sweep() {
+	for _, in := range allPlaces(basesFor(p.opt.Dirs)) {
+		sweep(in)
+	}
+}
+
+// sweep removes the stale run directories of a place. What cannot be removed
+// stays for the next time.
+func sweep(in place) {
+	root, err := os.OpenRoot(in.path)
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	names, _ := namesIn(root)
+	for _, name := range names {
+		if !isRunName(strings.TrimPrefix(name, ".")) {
+			continue
+		}
+		info, err := root.Lstat(name)
+		if err != nil || !info.IsDir() || !ours(info) {
+			continue
+		}
+		if name[0] == '.' && time.Since(info.ModTime()) < makingTimeout {
+			continue
+		}
+		sweepOne(root, name, in)
+	}
+}
+
+func sweepOne(root *os.Root, name string, in place) {
+	dir, err := root.OpenRoot(name)
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	path := filepath.Join(in.path, name)
+	_, lives, err := owner(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// Only its name is still needed, or its removal was cut short at the very
+		// end; else it is not empty and stays.
+	case err != nil || lives:
+		return
+	default:
+		if _, err := process.Output(path, time.Now()); err == nil && inUse(path) {
+			return // until the set ends, or the last who has it
+		}
+		emptyDir(dir)
+	}
+	if !in.shared || !inUse(path) {
+		root.Remove(name)
+	}
+}
+
+// owner returns the process that a run directory belongs to, and whether it
+// lives. One that has not said who it is does not.
+func owner(dir *os.Root) (pid int, lives bool, err error) {
+	lock, err := process.OpenOwn(dir, lockedFile, os.O_RDWR)
+	if err != nil {
+		return 0, false, err
+	}
+	defer lock.Close()
+	err = tryLock(lock)
+	held := errors.Is(err, errLocked)
+	if err != nil && !held && !errors.Is(err, errNoLocks) {
+		return 0, false, err
+	}
+	text, err := io.ReadAll(io.LimitReader(lock, 100))
+	if err != nil {
+		return 0, false, err
+	}
+	var start int
+	if n, _ := fmt.Sscanf(string(text), "%d %d\n", &pid, &start); n != 2 {
+		return 0, held, nil
+	}
+	return pid, held || alive(pid, start), nil
+}
