@@ -452,6 +452,7 @@ func TestDiskFullAtFirst(t *testing.T) {
 			p := w.hidden(inMounts(t, readOnly+`mount -t tmpfs -o size=64k none /mnt
 				head -c $((65536 - `+room+`)) /dev/zero >/mnt/full
 				"$@"; code=$?
+				rmdir /mnt/brs-exec-* # which stays, and must be empty
 				ls -A /mnt >left; exit $code`), "--role-arn", roleARN, "--start-timeout", "3s", "--", "touch", "started")
 			if code := p.exit(); code != 125 {
 				t.Errorf("exit code %d, want 125", code)

@@ -46,19 +46,13 @@ func (p *Private) mend() error {
 	if p.dir.root == nil { // closed
 		return fs.ErrClosed
 	}
-	held, missing := p.dir.held(), p.missing()
-	if held && len(missing) == 0 {
+	if p.dir.held() && len(p.missing()) == 0 {
 		p.lost = false
 		return nil
 	}
-	var err error
-	if !held {
-		err = p.dir.again(p.fill)
-	}
-	for _, name := range missing {
-		if held && err == nil {
-			err = p.putBack(name)
-		}
+	err := p.restore()
+	if errors.Is(err, fs.ErrNotExist) { // something is about to remove it
+		err = p.restore()
 	}
 	switch {
 	case err != nil:
@@ -71,6 +65,18 @@ func (p *Private) mend() error {
 	}
 	p.lost = err != nil
 	return err
+}
+
+func (p *Private) restore() error {
+	if !p.dir.held() {
+		return p.dir.again(p.fill)
+	}
+	for _, name := range p.missing() {
+		if err := p.putBack(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *Private) tell(note string, err error) {

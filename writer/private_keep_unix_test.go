@@ -112,7 +112,7 @@ func TestKeepLooks(t *testing.T) {
 	p, told := kept(t)
 	synctest.Test(t, func(t *testing.T) {
 		go p.Keep(t.Context())
-		time.Sleep(time.Minute)
+		time.Sleep(50 * time.Second) // between two looks
 		if err := os.RemoveAll(p.Dir()); err != nil {
 			t.Fatal(err)
 		}

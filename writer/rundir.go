@@ -82,14 +82,14 @@ func makeRunDir(in place, name string, fill func(d *runDir, final string) error)
 			d.remove()
 		}
 	}()
+	if d.info, err = d.root.Stat("."); err != nil {
+		return nil, err
+	}
 	// The umask may have taken from it, a set-group-id parent added to it.
 	if err := d.root.Chmod(".", 0o700); err != nil {
 		return nil, err
 	}
 	if err := d.takeLock(); err != nil {
-		return nil, err
-	}
-	if d.info, err = d.root.Stat("."); err != nil {
 		return nil, err
 	}
 	if err := fill(d, final); err != nil {
@@ -190,7 +190,7 @@ func (d *runDir) remove() error {
 		return nil
 	}
 	err := emptyDir(d.root)
-	held := d.info != nil && d.held()
+	held := d.held()
 	d.lock.Close()
 	d.root.Close()
 	d.root = nil
