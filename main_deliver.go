@@ -59,20 +59,8 @@ func processProgram(asked writer.Mode) (path string, mode writer.Mode, err error
 // the engine and its deliveries.
 const setName = "command"
 
-// sharedFiles are the user's own, found as the SDKs find them.
-func sharedFiles() (config, credentials string) {
-	home, _ := os.UserHomeDir()
-	find := func(variable, name string) string {
-		switch path := os.Getenv(variable); {
-		case path != "":
-			return path
-		case home != "":
-			return filepath.Join(home, ".aws", name)
-		}
-		return ""
-	}
-	return find("AWS_CONFIG_FILE", "config"), find("AWS_SHARED_CREDENTIALS_FILE", "credentials")
-}
+// sharedFiles are the user's own.
+func sharedFiles() (config, credentials string) { return source.SharedFiles() }
 
 // deliver opens the channels beside the files, and supervises.
 func (s *session) deliver(ctx context.Context, src *source.Source, files *writer.Private) (supervisor.Exit, error) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"brs-exec/refresh/source"
 	"brs-exec/writer/reader"
 )
 
@@ -291,9 +291,5 @@ func (d *doctor) selects(about string, t reader.Trap) {
 
 // hasProfile tells whether the configuration has a profile of that name.
 func (d *doctor) hasProfile(name string) bool {
-	if d.source == nil { // the configuration may not be readable
-		return false
-	}
-	_, err := sharedProfile(context.Background(), name)
-	return err == nil
+	return d.source != nil && source.HasProfile(name) // else the configuration may not be readable
 }

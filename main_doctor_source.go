@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -12,9 +11,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/source"
@@ -45,8 +41,8 @@ func (d *doctor) examineSource(ask bool) {
 		d.ok("source", "%s (not asked: --ask gets a set and says whose it is)", src.Describe())
 	}
 	d.examineEnd()
-	d.examineKeys(ctx)
-	d.examineMFA(ctx)
+	d.examineKeys()
+	d.examineMFA()
 	if argv := d.plan.Source.Command; len(argv) > 0 {
 		d.examineProgram("--credential-command", argv[0])
 	}
@@ -74,7 +70,7 @@ func strangeRegion(name string) bool {
 	}, parts[len(parts)-2])
 }
 
-// chained tells whether the SDK's own chain is the base.
+// chained tells whether the default chain is the base.
 func (d *doctor) chained() bool {
 	s := d.plan.Source
 	w := s.WebIdentity
@@ -82,7 +78,7 @@ func (d *doctor) chained() bool {
 		w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub
 }
 
-// unconfigured tells whether the SDK's chain comes to its end without anything.
+// unconfigured tells whether the default chain comes to its end without anything.
 func (d *doctor) unconfigured() bool {
 	if !d.chained() || d.plan.Source.Profile != "" || d.source.Profile() != "" {
 		return false
@@ -131,13 +127,9 @@ func (d *doctor) examineEnd() {
 
 // examineMFA says who is going to be asked for a code. That there is no one,
 // the source has found out itself.
-func (d *doctor) examineMFA(ctx context.Context) {
+func (d *doctor) examineMFA() {
 	m := d.plan.Source.MFA
-	if m.Serial == "" && d.source.Profile() != "" {
-		if shared, err := sharedProfile(ctx, d.source.Profile()); err == nil {
-			m.Serial = shared.MFASerial
-		}
-	}
+	m.Serial = d.source.MFADevice()
 	switch {
 	case m.Serial == "":
 	case len(m.Command) > 0:
@@ -147,52 +139,21 @@ func (d *doctor) examineMFA(ctx context.Context) {
 	}
 }
 
-// examineKeys is about keys that win over the rest of their profile, and keys
+// examineKeys is about what comes before the rest of its profile, and keys
 // that no newer ones follow.
-func (d *doctor) examineKeys(ctx context.Context) {
+func (d *doctor) examineKeys() {
 	if !d.chained() {
 		return
 	}
-	if d.source.Profile() == "" {
-		if d.plan.Source.Profile == "" && os.Getenv("AWS_ACCESS_KEY_ID") != "" {
-			d.keys("the keys in the environment", os.Getenv("AWS_SESSION_TOKEN") != "")
-		}
-		return
+	for _, line := range d.source.Overlooked() {
+		d.note("source", "take out of the profile what is old", "%s", line)
 	}
-	shared, err := sharedProfile(ctx, d.source.Profile())
-	if err != nil { // source.New has read it, so that it is no more than a race
-		return
+	if keys, ok := d.source.Keys(); ok {
+		d.keys(keys.Whose, keys.Session)
 	}
-	name := fmt.Sprintf("profile %q", d.source.Profile())
-	base := &shared
-	for base.Source != nil {
-		base = base.Source
+	if name := d.source.Program(); name != "" {
+		d.examineProgram("credential_process", name)
 	}
-	static := shared.Credentials.HasKeys()
-	switch {
-	case static && shared.RoleARN != "" && shared.Source != nil && shared.SourceProfileName != shared.Profile:
-		d.note("source", "", "%s has keys as well as role_arn: the role is assumed with those of its source_profile, and these are not used", name)
-	case static && shared.CredentialProcess != "":
-		d.note("source", "take aws_access_key_id and aws_secret_access_key out of "+name, "%s has keys as well as credential_process: the keys win, and the process is never run", name)
-	case static && (shared.SSOSessionName != "" || shared.SSOStartURL != ""):
-		d.note("source", "take aws_access_key_id and aws_secret_access_key out of "+name, "%s has keys as well as a login (sso_…): the keys win", name)
-	}
-	switch {
-	case base.Credentials.HasKeys():
-		d.keys(fmt.Sprintf("the keys of profile %q", base.Profile), base.Credentials.SessionToken != "")
-	case base.CredentialProcess != "":
-		if word, _, _ := strings.Cut(base.CredentialProcess, " "); !strings.ContainsAny(word, "\"'$`\\~;|&()") {
-			d.examineProgram("credential_process", word)
-		}
-	}
-}
-
-// sharedProfile reads one profile of the user's files.
-func sharedProfile(ctx context.Context, name string) (config.SharedConfig, error) {
-	return config.LoadSharedConfigProfile(ctx, name, func(o *config.LoadSharedConfigOptions) {
-		configFile, credentialsFile := sharedFiles()
-		o.ConfigFiles, o.CredentialsFiles = []string{configFile}, []string{credentialsFile}
-	})
 }
 
 // keys says of keys that nothing renews what follows from that.
@@ -223,19 +184,9 @@ func (d *doctor) ask(ctx context.Context) {
 	if line, err := writer.FormatProcess(creds, time.Now()); err == nil {
 		d.size = len(line)
 	}
-	whose := ""
-	cfg, err := config.LoadDefaultConfig(ctx,
-		config.WithRegion(cmp.Or(d.source.Region(), "us-east-1")),
-		config.WithSharedConfigProfile(d.source.Profile()),
-		config.WithCredentialsProvider(credentials.StaticCredentialsProvider{Value: creds}))
-	if err == nil {
-		var id *sts.GetCallerIdentityOutput
-		if id, err = sts.NewFromConfig(cfg).GetCallerIdentity(ctx, nil); err == nil {
-			whose = *id.Arn
-		}
-	}
+	whose, err := d.source.CallerIdentity(ctx, creds)
 	if err != nil {
-		d.note("identity", "", "STS does not say whose the set is: %v", err)
+		d.note("identity", hintOf(err), "STS does not say whose the set is: %v", err)
 	}
 	d.ok("source", "%s", strings.TrimSuffix(d.source.Describe()+": "+whose, ": "))
 	if skew := d.source.Skew(); skew.Abs() > time.Minute {

@@ -67,7 +67,7 @@ func TestDoctor(t *testing.T) {
 		"home/.aws/credentials": "[base]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = s3kr1t\n",
 	}
 	process := map[string]string{
-		"home/.aws/config":      "[default]\ncredential_process = ROOT/bin/gone --secret=s3kr1t\nregion = eu-west-1\n[profile both]\ncredential_process = true\naws_access_key_id = AKIA\naws_secret_access_key = s3kr1t\n",
+		"home/.aws/config":      "[default]\ncredential_process = ROOT/bin/gone --secret=s3kr1t\nregion = eu-west-1\n[profile both]\ncredential_process = ROOT/bin/env\naws_access_key_id = AKIA\naws_secret_access_key = s3kr1t\n",
 		"home/.aws/credentials": "", "bin/rclone": native, "bin/env": native, "home/.config/rclone/rclone.conf": "[mine]\ntype = s3\nprovider = AWS\n[yours]\ntype = s3\nenv_auth = true\n",
 		"bin/job": native + "/aws-config-1.5/", "bin/sudo": native, "bin/ruby": native, "lib/ruby/gems/3.1.0/specifications/aws-sdk-core-3.100.0.gemspec": "",
 	}

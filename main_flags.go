@@ -65,7 +65,7 @@ func truth(about, name, usage string) cli.Flag {
 
 func sourceFlags() []cli.Flag {
 	return []cli.Flag{
-		text(aboutSource, "profile", "", "`NAME` of a profile in the AWS configuration; without any source, the SDK's default chain is asked"),
+		text(aboutSource, "profile", "", "`NAME` of a profile in the AWS configuration; without any source, the AWS CLI's default chain is asked"),
 		text(aboutSource, "region", "", "AWS `REGION` for the source and the command"),
 		text(aboutSource, "credential-command", "", "`COMMAND` that prints credentials (no shell): credential_process JSON, an STS response, or KEY=VALUE lines"),
 		text(aboutSource, "web-identity-token-file", "", "`FILE` with a token that the first --role-arn is assumed with; read anew each time"),

@@ -196,6 +196,9 @@ func (s *session) run() (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	for _, line := range src.Overlooked() {
+		s.log.Info(line)
+	}
 	// What may need a person is done while the terminal is ours.
 	if err := s.signals.Before(ctx, src.Begin); err != nil {
 		return 0, err

@@ -133,7 +133,7 @@ func TestContainer(t *testing.T) {
 		}, "/line: holds a line break\nbrs-exec: hint: AWS's SDKs take a token alone"},
 		{"a host elsewhere", func(*world, *agent) map[string]string {
 			return map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/v1/credentials"}
-		}, `AWS configuration: invalid endpoint host, "192.0.2.1"`},
+		}, `AWS_CONTAINER_CREDENTIALS_FULL_URI: leads to 192.0.2.1 without TLS`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

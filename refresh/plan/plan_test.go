@@ -49,7 +49,7 @@ func TestNew(t *testing.T) {
 			"duration": {"1h"}, "policy": {"@" + policyFile}, "policy-arn": {"arn:aws:iam::aws:policy/ReadOnlyAccess"},
 			"tag": {"team=data", "path=a=b"}, "transitive-tag": {"team"}, "source-identity": {"ci"},
 			"provided-context": {"arn:aws:iam::aws:contextProvider/IdentityCenter=/run/a=b"},
-		}, Plan{Source: source.Spec{Roles: []source.Role{
+		}, Plan{Source: source.Spec{SessionName: "{user}", Roles: []source.Role{
 			{
 				ARN: "arn:aws:iam:::role/hop", SessionName: "{user}", SourceIdentity: "ci",
 				Tags: map[string]string{"team": "data"}, TransitiveTags: []string{"team"},
@@ -107,6 +107,10 @@ func TestNew(t *testing.T) {
 			Profile: "a", MFA: source.MFA{Serial: "arn:aws:iam::1:mfa/a", Command: []string{"ykman", "oath", "accounts", "code", "-s", "aws"}, Session: 36 * time.Hour},
 		}}},
 		{"MFA of a profile", values{"profile": {"a"}, "mfa-totp-file": {"/f"}}, Plan{Source: source.Spec{Profile: "a", MFA: source.MFA{TOTPFile: "/f"}}}},
+		{"a name for the role of a profile", values{"profile": {"a"}, "role-session-name": {"{host}"}}, Plan{Source: source.Spec{Profile: "a", SessionName: "{host}"}}},
+		{"a name for roles that the configuration may have", values{"source": {"iot,chain"}, "iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "role-session-name": {"x"}}, Plan{Source: source.Spec{
+			IoT: &source.IoT{X509: source.X509{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"}, Else: []source.Spec{{SessionName: "x"}},
+		}}},
 		{"a file", values{"from-file": {"/f"}, "from-profile": {"saml"}}, Plan{Source: source.Spec{File: "/f", FileProfile: "saml"}}},
 		{"an order", values{
 			"source": {"iot, profile:backup,chain"}, "iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "mfa-serial": {"m"},

@@ -53,6 +53,9 @@ func (p *Plan) source(v Values) (err error) {
 }
 
 func (p *Plan) roles(v Values) error {
+	if p.chained() {
+		p.Source.SessionName = v.String("role-session-name")
+	}
 	arns := v.StringSlice("role-arn")
 	if len(arns) == 0 {
 		return p.roleless(v)
@@ -74,11 +77,21 @@ func (p *Plan) roleless(v Values) error {
 		if flag == "duration" && p.Source.IoT != nil {
 			continue // IoT's own session
 		}
+		if flag == "role-session-name" && (p.chained() || v.String("source") != "") {
+			continue // the profile, or variables, may name a role
+		}
 		if slices.Contains(needRole, flag) && v.String(flag) != "" || slices.Contains(needRoles, flag) && len(v.StringSlice(flag)) > 0 {
 			return wrong(flag, "name the role: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
 		}
 	}
 	return nil
+}
+
+// chained tells whether the source is what the configuration of this machine says.
+func (p *Plan) chained() bool {
+	s := p.Source
+	w := s.WebIdentity
+	return s.IoT == nil && s.RolesAnywhere == nil && len(s.Command) == 0 && s.File == "" && w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub
 }
 
 // session reads the settings of the session that the command gets in the end.

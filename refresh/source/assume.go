@@ -192,19 +192,6 @@ func (s *Source) assumeOnce(ctx context.Context, f *found, creds aws.Credentials
 	return got, nil
 }
 
-// tokenClient is the STS client of the SDK's web identity provider. It exists
-// before the configuration that the real one is made from.
-type tokenClient struct{ sts *sts.Client }
-
-func (c *tokenClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, opts ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
-	arn := aws.ToString(in.RoleArn)
-	out, err := c.sts.AssumeRoleWithWebIdentity(ctx, in, append(opts, regionFor(arn))...)
-	if err != nil {
-		return out, &roleError{arn: arn, err: err, hide: []string{aws.ToString(in.WebIdentityToken)}}
-	}
-	return out, nil
-}
-
 // regionFor picks the region that STS is called in if none is configured. Each
 // partition has an STS of its own, and roles are only known to that.
 func regionFor(arn string) func(*sts.Options) {
@@ -223,6 +210,10 @@ func regionFor(arn string) func(*sts.Options) {
 				o.Region = "us-iso-east-1"
 			case "aws-iso-b":
 				o.Region = "us-isob-east-1"
+			case "aws-iso-e":
+				o.Region = "eu-isoe-west-1"
+			case "aws-iso-f":
+				o.Region = "us-isof-south-1"
 			case "aws-eusc":
 				o.Region = "eusc-de-east-1"
 			}

@@ -5,10 +5,40 @@ package source
 import (
 	"os"
 	"os/exec"
+	"strings"
 )
 
-// shell is how the SDKs run credential_process.
-func shell(command string) []string { return []string{"cmd.exe", "/C", command} }
+// processArgv is how a credential_process is run, as by the AWS CLI: in words, of which
+// double quotes make one, and backslashes are part. What a shell would see more in goes to one.
+func processArgv(line string) ([]string, error) {
+	var words []string
+	var word strings.Builder
+	inWord, quoted := false, false
+	for _, r := range line {
+		switch {
+		case r == '"':
+			inWord, quoted = true, !quoted
+		case !quoted && strings.ContainsRune(" \t\r\n", r):
+			if inWord {
+				words = append(words, word.String())
+				word.Reset()
+			}
+			inWord = false
+		case !quoted && strings.ContainsRune("|&<>^%", r):
+			return []string{"cmd.exe", "/C", line}, nil
+		default:
+			inWord = true
+			word.WriteRune(r)
+		}
+	}
+	if inWord {
+		words = append(words, word.String())
+	}
+	if quoted {
+		return nil, errOpenQuote
+	}
+	return words, nil
+}
 
 // alone does nothing: only the command itself is killed when its context ends,
 // and what it started lives on.

@@ -7,8 +7,16 @@ import (
 	"syscall"
 )
 
-// shell is how the SDKs run credential_process.
-func shell(command string) []string { return []string{"sh", "-c", command} }
+// processArgv is how a credential_process is run: without a shell, as by the AWS CLI. What a
+// shell would see more in goes to one, as in most SDKs; the AWS CLI gives it to the
+// program as it stands.
+func processArgv(line string) ([]string, error) {
+	words, shell, err := scanWords(line)
+	if shell {
+		return []string{"sh", "-c", line}, nil
+	}
+	return words, err
+}
 
 // alone gives c a session of its own: one without a terminal, so that a program that
 // asks there fails at once, rather than to be stopped in the background while a person

@@ -2,10 +2,8 @@ package source
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -258,40 +256,7 @@ func judgeCommand(err error) verdict {
 }
 
 func judgeConfig(err error) verdict {
-	var (
-		missing  config.SharedConfigProfileNotExistError
-		source   config.SharedConfigAssumeRoleError
-		needsARN config.CredentialRequiresARNError
-		load     config.SharedConfigLoadError
-		file     *fileError
-	)
-	v := verdict{permanent: true}
-	switch {
-	case errors.As(err, &file):
-		v.text = file.text
-	case errors.As(err, &source) && errors.As(err, &missing):
-		v.text = fmt.Sprintf("source_profile %q: there is no such profile", source.Profile)
-		v.hint = suggest(source.Profile)
-	case errors.As(err, &source):
-		v.text = fmt.Sprintf("source_profile %q: holds no credentials", source.Profile)
-		if hasLogin(source.Profile) {
-			v.text = fmt.Sprintf("source_profile %q: has a login_session, which the AWS SDK for Go does not take from there", source.Profile)
-			v.hint = "--profile " + source.Profile + " --role-arn " + source.RoleARN
-		}
-	case errors.As(err, &missing):
-		v.text = fmt.Sprintf("profile %q: there is no such profile", missing.Profile)
-		v.hint = suggest(missing.Profile)
-	case errors.As(err, &needsARN):
-		v.text = fmt.Sprintf("profile %q: has %s, but no role_arn", needsARN.Profile, needsARN.Type)
-	case errors.As(err, &load):
-		v.text = fmt.Sprintf("%s: %v", load.Filename, deepest(load.Err))
-	default:
-		v.text = "AWS configuration: " + foreign(err.Error())
-		if strings.Contains(v.text, "CA bundle") {
-			v.hint = cmp.Or(caHint(), "look at ca_bundle in the AWS configuration")
-		}
-	}
-	return v
+	return verdict{text: "AWS configuration: " + foreign(err.Error()), permanent: true}
 }
 
 func caHint() string {

@@ -234,6 +234,9 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 // judgeMetadata is for the instance metadata service, the last resort of the SDK's
 // chain: on most machines there is none, which then says that nothing else was found.
 func (s *Source) judgeMetadata(f *found, err error) (verdict, bool) {
+	if f != nil && f.lacks != "" && !s.answered && !s.web.heard() {
+		return verdict{f.lacks, true, "add what is missing; in between the instance's role was looked for, and there is none"}, true
+	}
 	if f.chainEnd() && !s.answered && !s.web.heard() {
 		why := "no instance metadata service answers"
 		if strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true") {

@@ -99,10 +99,25 @@ func TestProfileErrors(t *testing.T) {
 		{"many", "[profile a1]\n[profile a2]\n[profile a3]\n[profile a4]\n[profile a5]\n[profile a6]\n[profile a7]\n[profile a8]\n[profile a9]\n[profile a0]\n", "staging", "", "a7 and 2 more"},
 		{"source", "[profile app]\nrole_arn = " + roleA + "\nsource_profile = bas\n[profile base]\naws_access_key_id = A\naws_secret_access_key = " + baseSecret + "\n", "app",
 			`source_profile "bas": there is no such profile`, `did you mean "base"?`},
-		{"login of a source_profile", "[profile app]\nrole_arn = " + roleA + "\nsource_profile = base\n[profile base]\nlogin_session = arn:aws:iam::123456789012:user/ann\n", "app",
-			`source_profile "base": has a login_session, which the AWS SDK for Go does not take from there`, "--profile base --role-arn " + roleA},
-		{"sso session", "[profile app]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n", "app", "failed to find SSO session section, corp", ""},
-		{"credential_source", "[profile app]\nrole_arn = " + roleA + "\ncredential_source = Nowhere\n", "app", "credential_source values must be", ""},
+		{"no keys in a source_profile", "[profile app]\nrole_arn = " + roleA + "\nsource_profile = base\n[profile base]\nregion = r-1\n", "app", `source_profile "base": holds no credentials`, ""},
+		{"circle", "[profile a]\nrole_arn = " + roleA + "\nsource_profile = b\n[profile b]\nrole_arn = " + roleA + "\nsource_profile = c\n[profile c]\nrole_arn = " + roleA + "\nsource_profile = a\n", "a",
+			`profile "c": source_profile goes round in a circle: a → b → c → a`, "credentials of its own"},
+		{"its own source", "[profile a]\nrole_arn = " + roleA + "\nsource_profile = a\n", "a", `source_profile "a": holds no credentials`, ""},
+		{"half a pair", "[profile a]\naws_access_key_id = A\n", "a", `profile "a": has aws_access_key_id, but no aws_secret_access_key`, "both, or none"},
+		{"credential_source Environment", "[profile app]\nrole_arn = " + roleA + "\ncredential_source = Environment\n", "app", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set", "source_profile"},
+		{"credential_source EcsContainer", "[profile app]\nrole_arn = " + roleA + "\ncredential_source = EcsContainer\n", "app", "AWS_CONTAINER_CREDENTIALS_FULL_URI is set", ""},
+		{"two sources", "[profile app]\nrole_arn = " + roleA + "\ncredential_source = Environment\nsource_profile = base\n", "app", `profile "app": has source_profile as well as credential_source`, "leave one"},
+		{"web identity without a role", "[profile app]\nweb_identity_token_file = /t\n", "app", `profile "app": has web_identity_token_file, but no role_arn`, ""},
+		{"sso without a role name", "[profile app]\nsso_session = corp\nsso_account_id = 1\n[sso-session corp]\nsso_start_url = https://x.awsapps.com/start\nsso_region = eu-west-1\n", "app",
+			`profile "app": is one of SSO, but has no sso_role_name`, "aws configure sso"},
+		{"sso with two regions", "[profile app]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\nsso_region = eu-west-2\n[sso-session corp]\nsso_start_url = https://x.awsapps.com/start\nsso_region = eu-west-1\n", "app",
+			`profile "app": sso_region is another one in its sso_session "corp"`, "leave it out"},
+		{"process without a program", "[profile app]\ncredential_process = \"\"\n", "app", "credential_process: names no program", ""},
+		{"process with an open quote", "[profile app]\ncredential_process = helper \"a b\n", "app", "credential_process: a quote is not closed", ""},
+		{"UTF-16", "\xff\xfe[\x00d\x00", "app", "CONFIG: is UTF-16", "UTF-8"},
+		{"byte order mark", "\xef\xbb\xbf[profile prod]\n", "prdo", "there is no such profile", `did you mean "prod"?`},
+		{"sso session", "[profile app]\nsso_session = corp\nsso_account_id = 1\nsso_role_name = r\n", "app", `sso_session "corp": there is no such section`, ""},
+		{"credential_source", "[profile app]\nrole_arn = " + roleA + "\ncredential_source = Nowhere\n", "app", `credential_source "Nowhere": there is no such source`, "Ec2InstanceMetadata"},
 		{"mfa", "[profile app]\nrole_arn = " + roleA + "\nmfa_serial = arn:aws:iam::1:mfa/ann\nsource_profile = base\n[profile base]\naws_access_key_id = A\naws_secret_access_key = " + baseSecret + "\n", "app",
 			"an MFA code of arn:aws:iam::1:mfa/ann is needed, and there is no terminal to ask for it", "--mfa-command"},
 	}
@@ -111,7 +126,7 @@ func TestProfileErrors(t *testing.T) {
 			conf, _ := isolate(t)
 			write(t, conf, tt.config)
 			_, err := New(t.Context(), Spec{Profile: tt.profile})
-			if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), tt.want) || !strings.Contains(e.Hint, tt.hint) {
+			if e := failure(t, err); !e.Permanent || !strings.Contains(strings.Replace(e.Error(), conf, "CONFIG", 1), tt.want) || !strings.Contains(e.Hint, tt.hint) {
 				t.Errorf("error %q, permanent %v, hint %q; want %q, %q", e, e.Permanent, e.Hint, tt.want, tt.hint)
 			}
 		})

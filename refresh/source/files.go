@@ -19,7 +19,7 @@ func (s *Source) reread(ctx context.Context) *found {
 	if old.stamp == s.stamp() {
 		return old
 	}
-	f, err := s.find(ctx)
+	f, err := s.find()
 	if err != nil {
 		// Half written, or gone: what was read before may well still work.
 		s.note("the AWS configuration has changed and cannot be read (%v): keeping to what was read before", s.explain(ctx, old, err))
@@ -44,10 +44,33 @@ func (s *Source) stamp() string {
 	return b.String()
 }
 
-// sharedFiles are the paths of the config and the credentials file.
+// sharedFiles are the paths of the config and the credentials file. In the variables ~ and
+// other variables count, as for the AWS CLI: nothing else has filled them in where
+// they are set in a Dockerfile or a unit.
 func sharedFiles() []string {
 	return []string{
-		cmp.Or(os.Getenv("AWS_CONFIG_FILE"), config.DefaultSharedConfigFilename()),
-		cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), config.DefaultSharedCredentialsFilename()),
+		cmp.Or(expandPath(os.Getenv("AWS_CONFIG_FILE")), config.DefaultSharedConfigFilename()),
+		cmp.Or(expandPath(os.Getenv("AWS_SHARED_CREDENTIALS_FILE")), config.DefaultSharedCredentialsFilename()),
 	}
+}
+
+// SharedFiles are the paths of the user's own config and credentials file.
+func SharedFiles() (config, credentials string) {
+	files := sharedFiles()
+	return files[0], files[1]
+}
+
+func expandPath(path string) string {
+	path = os.Expand(path, func(name string) string {
+		if v, ok := os.LookupEnv(name); ok {
+			return v
+		}
+		return "$" + name
+	})
+	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || os.IsPathSeparator(rest[0])) {
+		if home, err := os.UserHomeDir(); err == nil {
+			path = home + rest
+		}
+	}
+	return path
 }

@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
 
 	"brs-exec/refresh"
@@ -71,7 +69,7 @@ func (l Login) Run(ctx context.Context) (LoggedIn, error) {
 }
 
 func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
-	session, err := l.find(ctx, s, f)
+	session, err := l.find(s, f)
 	if err != nil {
 		return LoggedIn{}, err
 	}
@@ -111,27 +109,30 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 }
 
 // find reads what the profile says about the login.
-func (l Login) find(ctx context.Context, s *Source, f *found) (session ssoSession, err error) {
-	env, err := config.NewEnvConfig()
+func (l Login) find(s *Source, f *found) (session ssoSession, err error) {
+	c, err := s.configuration()
 	if err != nil {
-		return session, &configError{err}
+		return session, err
 	}
-	shared, err := s.shared(ctx, env)
-	if err != nil {
-		return session, &configError{err}
+	if _, known := c.profile(); !known && (l.Profile != "" || c.by != "") {
+		return session, c.missing()
 	}
-	profile, session := sessionOf(&shared)
-	f.inProfile(cmp.Or(l.Profile, env.SharedConfigProfile, config.DefaultSharedConfigProfile), aws.CredentialSourceSSO)
-	f.login = profile
+	p := c.loginProfile()
+	if session, err = c.files.ssoSession(p); err != nil {
+		return session, err
+	}
+	f.inProfile(c.name, aws.CredentialSourceSSO)
+	f.login = p.name
 	switch {
 	case session.startURL != "" && session.region != "":
-	case shared.LoginSession != "":
+	case p.get(loginKey) != "":
 		return session, permanently(f.again("aws login"), "its login_session is none of SSO")
 	default:
 		return session, permanently("`aws configure sso` writes them, or name another --profile",
 			"has no SSO settings: sso_session, or sso_start_url and sso_region")
 	}
-	f.cfg, err = s.load(ctx, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	err = c.network()
+	f.cfg = c.f.cfg
 	return session, err
 }
 
@@ -154,20 +155,12 @@ func (l Login) register(ctx context.Context, client *ssooidc.Client, in *ssooidc
 // errNoSense is an answer without what is needed.
 var errNoSense = &judged{verdict{text: errUnreadable.Error(), permanent: true}}
 
-// scopes are those of the session's section in the config file, which the SDK does
-// not read.
+// scopes are those of the session's section in the config file.
 func (s ssoSession) scopes() []string {
 	var scopes []string
-	text, _ := os.ReadFile(sharedFiles()[0]) // the SDK has read it before
-	for _, section := range parseINI(text) {
-		name, ok := strings.CutPrefix(section.name, "sso-session")
-		if !ok || s.name == "" || unquote(strings.TrimSpace(name)) != s.name {
-			continue
-		}
-		for _, scope := range strings.Split(section.values["sso_registration_scopes"], ",") {
-			if scope = strings.TrimSpace(scope); scope != "" {
-				scopes = append(scopes, scope)
-			}
+	for scope := range strings.SplitSeq(s.scope, ",") {
+		if scope = strings.TrimSpace(scope); scope != "" {
+			scopes = append(scopes, scope)
 		}
 	}
 	if len(scopes) == 0 && s.name != "" {

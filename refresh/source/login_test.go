@@ -92,8 +92,13 @@ func TestLoginScopes(t *testing.T) {
 		"sso_registration_scopes = a:b, c:d ,": "a:b c:d",
 	} {
 		write(t, conf, "[sso-session other]\nsso_registration_scopes = x:y\n[sso-session 'the corp']\n"+text+"\n")
-		if got := strings.Join((ssoSession{name: "the corp"}).scopes(), " "); got != want {
-			t.Errorf("scopes of %q = %q, want %q", text, got, want)
+		sh, err := readShared()
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := sh.ssoSession(&profile{settings: settings{values: map[string]string{"sso_session": "the corp"}}})
+		if got := strings.Join(session.scopes(), " "); err != nil || got != want {
+			t.Errorf("scopes of %q = %q, %v, want %q", text, got, err, want)
 		}
 	}
 	if got := (ssoSession{}).scopes(); got != nil {

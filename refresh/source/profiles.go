@@ -1,49 +1,226 @@
 package source
 
 import (
-	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 )
 
-// profileNames lists the profiles of the shared files, for hints only: what cannot
-// be read is left out.
-func profileNames() []string {
-	var names []string
-	for i, path := range sharedFiles() {
-		file, err := os.Open(path)
-		if err != nil {
-			continue
-		}
-		lines := bufio.NewScanner(file)
-		for lines.Scan() {
-			section, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "[")
-			section, _, closed := strings.Cut(section, "]")
-			if !ok || !closed {
-				continue
-			}
-			section = strings.TrimSpace(section)
-			name, isProfile := strings.CutPrefix(section, "profile ")
-			name = strings.TrimSpace(name)
-			// Only the config file has sections of other kinds.
-			if i == 0 && !isProfile && name != "default" || name == "" || slices.Contains(names, name) {
-				continue
-			}
-			names = append(names, name)
-		}
-		file.Close()
-	}
-	slices.Sort(names)
-	return names
+// profile is what the config and the credentials file say of one profile.
+type profile struct {
+	name string
+	settings
+	inConfig, inCredentials settings // of which file each is
 }
 
+// settings are those of a section, by lower-case key; nested are the indented ones
+// below a key without a value.
+type settings struct {
+	values map[string]string
+	nested map[string]map[string]string
+}
+
+func (s settings) get(key string) string { return s.values[key] }
+
+// shared is the text of the config and the credentials file, taken apart.
+type shared struct {
+	paths    [2]string // of the config and the credentials file
+	profiles map[string]*profile
+	sessions map[string]settings // sso-session
+	services map[string]settings
+	notes    []string // on what could not be read
+}
+
+// sharedLimit is far above any such file, so that a wrong one is not read whole.
+const sharedLimit = 16 << 20
+
+// readShared reads both files. As in the AWS CLI, one that is not there, is no file, or
+// cannot be read is empty, and what the credentials file says of a profile comes before
+// what the config file says.
+func readShared() (*shared, error) {
+	files := sharedFiles()
+	sh := &shared{
+		paths: [2]string{files[0], files[1]}, profiles: map[string]*profile{},
+		sessions: map[string]settings{}, services: map[string]settings{},
+	}
+	config, err := sh.read(sh.paths[0])
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := sh.read(sh.paths[1])
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range config {
+		// Of two that come to one name, [default] and [profile default], say, the later counts.
+		switch kind, name := s.name(); {
+		case kind == "" && name == "default", kind == "profile" && name != "":
+			sh.profiles[name] = &profile{name: name, inConfig: s.settings}
+		case kind == "sso-session" && name != "":
+			sh.sessions[name] = s.settings
+		case kind == "services" && name != "":
+			sh.services[name] = s.settings
+		}
+	}
+	for _, s := range credentials {
+		p := sh.profiles[s.header]
+		if p == nil {
+			p = &profile{name: s.header}
+			sh.profiles[s.header] = p
+		}
+		p.inCredentials = s.settings
+	}
+	for _, p := range sh.profiles {
+		p.settings = merge(p.inConfig, p.inCredentials)
+	}
+	return sh, nil
+}
+
+func merge(below, above settings) settings {
+	m := settings{map[string]string{}, map[string]map[string]string{}}
+	for _, s := range []settings{below, above} {
+		maps.Copy(m.values, s.values)
+		maps.Copy(m.nested, s.nested)
+	}
+	return m
+}
+
+func (sh *shared) read(path string) ([]*iniSection, error) {
+	// Not opened before that is known: to open a pipe is to wait for its other end.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() || errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		sh.notes = append(sh.notes, fmt.Sprintf("the AWS configuration cannot be read, and counts as empty: %v", err))
+		return nil, nil
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, sharedLimit))
+	if err != nil {
+		return nil, permanently("", "AWS configuration: %v", err)
+	}
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return nil, permanently("save it as UTF-8", "%s: is UTF-16, which no AWS SDK reads", path)
+	}
+	return sections(string(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))), nil
+}
+
+// iniSection is a section of a file, header what stands between its brackets.
+type iniSection struct {
+	header string
+	settings
+}
+
+// processKey is the setting whose text is taken as it stands, and split as a shell
+// splits it later: quotes and # are its own.
+const processKey = "credential_process"
+
+// sections reads what the AWS CLI reads, Python's configparser, and where that refuses the
+// whole file, what the SDK for Go reads: keys that are given twice, comments behind a
+// value, quotes around it, lines that mean nothing, indented keys.
+func sections(text string) []*iniSection {
+	var all []*iniSection
+	var in *iniSection // nil: a section without a name, and all that is in it, is skipped
+	last := ""         // key that an indented line may belong to
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \t\r\n")
+		trimmed := strings.TrimLeft(line, " \t")
+		indented := len(trimmed) < len(line)
+		switch {
+		case trimmed == "", trimmed[0] == '#', trimmed[0] == ';':
+		case trimmed[0] == '[':
+			in, last = nil, ""
+			if header, _, closed := strings.Cut(trimmed[1:], "]"); closed {
+				header = strings.TrimSpace(header)
+				i := slices.IndexFunc(all, func(s *iniSection) bool { return s.header == header })
+				if i < 0 {
+					i = len(all)
+					all = append(all, &iniSection{header, settings{map[string]string{}, map[string]map[string]string{}}})
+				}
+				in = all[i]
+			}
+		case in == nil:
+		default:
+			last = in.line(trimmed, last, indented)
+		}
+	}
+	return all
+}
+
+// line takes one of a section, and returns the key that indented lines below it belong to.
+func (s *iniSection) line(text, last string, indented bool) string {
+	i := strings.IndexAny(text, "=:")
+	if indented && last != "" && (i < 0 || last == processKey) && s.values[last] != "" {
+		s.values[last] += "\n" + text
+		return last
+	}
+	if i < 0 {
+		return last
+	}
+	key, value := strings.ToLower(strings.TrimSpace(text[:i])), strings.TrimSpace(text[i+1:])
+	if key != processKey {
+		value = unwrapped(withoutComment(value))
+	}
+	if indented && last != "" && s.values[last] == "" {
+		if s.nested[last] == nil {
+			s.nested[last] = map[string]string{}
+		}
+		s.nested[last][key] = value
+		return last
+	}
+	s.values[key] = value
+	return key
+}
+
+// unwrapped takes off the quotes around a value, as the SDK for Go does.
+func unwrapped(v string) string {
+	if len(v) >= 2 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
+		return v[1 : len(v)-1]
+	}
+	return v
+}
+
+// name takes the header of a section in the config file apart. `aws configure` writes names
+// with blanks in quotes: [profile 'my prod'].
+func (s *iniSection) name() (kind, name string) {
+	i := strings.IndexAny(s.header, " \t")
+	if i < 0 {
+		return "", s.header
+	}
+	kind, name = s.header[:i], strings.TrimSpace(s.header[i:])
+	if words, err := splitWords(name); err == nil && len(words) == 1 && strings.ContainsAny(name, `"'`) {
+		name = words[0]
+	}
+	return kind, name
+}
+
+// names are those of all profiles.
+func (sh *shared) names() []string { return slices.Sorted(maps.Keys(sh.profiles)) }
+
+// profileNames lists the profiles of the shared files, for hints only.
+func profileNames() []string {
+	sh, err := readShared()
+	if err != nil {
+		return nil
+	}
+	return sh.names()
+}
+
+// HasProfile says whether the user's files have a profile of that name.
+func HasProfile(name string) bool { return slices.Contains(profileNames(), name) }
+
 // suggest is a hint for a profile that does not exist.
-func suggest(wrong string) string {
-	names := profileNames()
+func (sh *shared) suggest(wrong string) string {
+	names := sh.names()
 	if len(names) == 0 {
-		return "there are no profiles: looked in " + strings.Join(sharedFiles(), " and ")
+		return "there are no profiles: looked in " + strings.Join(sh.paths[:], " and ")
 	}
 	best, distance := "", len(wrong)/2+1
 	for _, n := range names {

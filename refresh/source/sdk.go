@@ -3,93 +3,87 @@ package source
 import (
 	"cmp"
 	"context"
-	"errors"
+	"crypto/x509"
 	"fmt"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
-	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 )
 
-// find reads the configuration and decides on the base and the roles.
-//
-// The environment and the shared files are read first by themselves, because
-// keys that stand in them, and commands, need none of the rest: a client, and
-// above all AWS_CA_BUNDLE, whose certificates take longer to parse than
-// everything else at start-up together. All other kinds are left to the SDK.
-func (s *Source) find(ctx context.Context) (*found, error) {
+// find reads the configuration and decides on the base and the roles. The clients of AWS's
+// services are made only if they are needed: the certificates of AWS_CA_BUNDLE take longer
+// to parse than everything else at start-up together.
+func (s *Source) find() (*found, error) {
 	stamp := s.stamp()
-	env, err := config.NewEnvConfig()
+	c, err := s.configuration()
 	if err != nil {
-		return nil, &configError{err}
+		return nil, err
 	}
-	shared, err := s.shared(ctx, env)
-	if err != nil {
-		return nil, &configError{err}
+	f := c.f
+	f.stamp, f.mfa = stamp, s.spec.MFA.Serial
+	if !s.given(f) {
+		err = c.find()
+	} else if c.by != "" {
+		f.overlooked = append(f.overlooked, fmt.Sprintf("%s=%s does not say whose credentials are used: the source is %s", c.by, c.name, f.what))
 	}
-	f := &found{
-		stamp:  stamp,
-		mfa:    s.spec.MFA.Serial,
-		region: cmp.Or(s.spec.Region, env.Region, shared.Region),
-		hidden: []string{env.Credentials.SecretAccessKey, env.Credentials.SessionToken, env.ContainerAuthorizationToken},
-	}
-	for c := &shared; c != nil; c = c.Source {
-		f.hidden = append(f.hidden, c.Credentials.SecretAccessKey, c.Credentials.SessionToken)
-	}
-	if !s.local(f, env, shared) {
-		err = s.chain(ctx, f, env, shared)
-	} else if len(s.spec.Roles) > 0 || f.mfa != "" {
-		// Anonymous: the SDK is not to look for a base of its own.
-		f.cfg, err = s.load(ctx, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	if err == nil && (len(s.spec.Roles) > 0 || len(f.roles) > 0 || f.mfa != "") {
+		err = c.network()
 	}
 	if err != nil {
 		return nil, err
 	}
-	if f.tokenRole == "" {
-		f.roles = append(f.roles, s.spec.Roles...)
-	} else {
+	if s.spec.WebIdentity.given() {
 		f.roles = append(f.roles, s.spec.Roles[1:]...)
-	}
-	if f.cfg.HTTPClient != nil {
-		f.client = sts.NewFromConfig(f.cfg)
+	} else {
+		f.roles = append(f.roles, s.spec.Roles...)
 	}
 	s.capDuration(f)
+	if len(f.roles) == 0 && f.tokenRole == "" && s.spec.SessionName != "" {
+		s.note("no role is assumed here, so that the session name %q goes to none", s.spec.SessionName)
+	}
 	return f, nil
 }
 
-// shared reads the profile that the SDK would use. That the default profile is
-// missing is no error, and nor is it, as in the SDK, for AWS_DEFAULT_PROFILE.
-func (s *Source) shared(ctx context.Context, env config.EnvConfig) (config.SharedConfig, error) {
-	name := cmp.Or(s.spec.Profile, env.SharedConfigProfile, config.DefaultSharedConfigProfile)
-	var c config.SharedConfig
-	err := loading(func() (err error) {
-		c, err = config.LoadSharedConfigProfile(ctx, name, func(o *config.LoadSharedConfigOptions) {
-			if env.SharedConfigFile != "" {
-				o.ConfigFiles = []string{env.SharedConfigFile}
-			}
-			if env.SharedCredentialsFile != "" {
-				o.CredentialsFiles = []string{env.SharedCredentialsFile}
-			}
-		})
-		return err
-	})
-	var missing config.SharedConfigProfileNotExistError
-	if errors.As(err, &missing) && s.spec.Profile == "" && os.Getenv("AWS_PROFILE") == "" {
-		return config.SharedConfig{}, nil
+// configuration reads the environment and the shared files.
+func (s *Source) configuration() (*chain, error) {
+	env, err := config.NewEnvConfig()
+	if err != nil {
+		return nil, &configError{err}
 	}
-	return c, err
+	files, err := readShared()
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range files.notes {
+		s.note("%s", note)
+	}
+	c := &chain{Source: s, env: env, files: files}
+	c.name, c.by = s.profileName()
+	if other := os.Getenv("AWS_PROFILE"); c.by == "AWS_DEFAULT_PROFILE" && other != "" && other != c.name {
+		s.note("AWS_PROFILE=%s does not count: AWS_DEFAULT_PROFILE=%s comes first, as for the AWS CLI", other, c.name)
+	}
+	p, _ := c.profile()
+	c.f = &found{
+		region: cmp.Or(s.spec.Region, env.Region, p.get("region")),
+		hidden: []string{env.Credentials.SecretAccessKey, env.Credentials.SessionToken, env.ContainerAuthorizationToken},
+	}
+	return c, nil
 }
 
-// local sets f's base if it is one that needs no network, in the SDK's own order
-// of precedence, and says whether it did.
-func (s *Source) local(f *found, env config.EnvConfig, shared config.SharedConfig) bool {
+// given sets f's base if the kind of source was asked for, and says whether it did.
+func (s *Source) given(f *found) bool {
 	switch {
 	case s.spec.IoT != nil:
 		f.what, f.base, f.byRole, f.ends = s.spec.IoT.describe(), s.iot, true, s.certificateEnds
@@ -102,31 +96,14 @@ func (s *Source) local(f *found, env config.EnvConfig, shared config.SharedConfi
 		s.file(f)
 	case s.spec.WebIdentity.given():
 		s.webIdentity(f)
-	case s.spec.Profile == "" && env.Credentials.HasKeys():
-		f.what, f.origin = "environment variables", []aws.CredentialSource{aws.CredentialSourceEnvVars}
-		keys := s.envExpiry(env.Credentials)
-		f.base, f.ends = fixed(keys), keysEnd(keys)
-	case s.spec.Profile == "" && env.WebIdentityTokenFilePath != "", shared.Source != nil, shared.RoleARN != "":
-		return false
-	case shared.Credentials.HasKeys():
-		f.inProfile(shared.Profile, aws.CredentialSourceProfile)
-		f.base = fixed(shared.Credentials)
-	case shared.CredentialSource != "", shared.WebIdentityTokenFile != "", hasSSO(shared), shared.LoginSession != "",
-		shared.CredentialProcess == "":
-		return false
 	default:
-		f.inProfile(shared.Profile, aws.CredentialSourceProfileProcess, aws.CredentialSourceProcess)
-		f.base = s.command(shell(shared.CredentialProcess), "credential_process: ")
+		return false
 	}
 	return true
 }
 
 func (f *found) inProfile(name string, origin ...aws.CredentialSource) {
 	f.profile, f.what, f.origin = name, fmt.Sprintf("profile %q", name), origin
-}
-
-func hasSSO(c config.SharedConfig) bool {
-	return cmp.Or(c.SSOSessionName, c.SSORegion, c.SSOAccountID, c.SSOStartURL, c.SSORoleName) != ""
 }
 
 func fixed(c aws.Credentials) func(context.Context) (aws.Credentials, error) {
@@ -150,163 +127,175 @@ func (s *Source) envExpiry(c aws.Credentials) aws.Credentials {
 	return c
 }
 
-// errNoCode would be the SDK's, if it asked.
-var errNoCode = errors.New("internal error: the AWS SDK asks for an MFA code")
-
-// chain sets f's base and the profile's own roles from what the SDK resolves.
-//
-// The SDK's provider for a role is taken apart again: it would answer from the
-// caches between its links, run a credential_process on our standard input,
-// which is the child's, and miss AWS_ENDPOINT_URL, which the SDK reads only
-// after it has built it.
-func (s *Source) chain(ctx context.Context, f *found, env config.EnvConfig, shared config.SharedConfig) error {
-	var inner aws.CredentialsProvider // what the innermost role is assumed with
-	f.metadata = &metadata{}
-	token := &tokenClient{}
-	cfg, err := s.load(ctx,
-		config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = f.metadata }),
-		config.WithEndpointCredentialOptions(func(o *endpointcreds.Options) { o.HTTPClient = s.web.client }),
-		config.WithWebIdentityRoleCredentialOptions(func(o *stscreds.WebIdentityRoleOptions) {
-			o.Client = token
-			o.RoleSessionName = cmp.Or(o.RoleSessionName, s.sessionName(""))
-		}),
-		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
-			// Never called: the code is for a session that the roles are assumed from.
-			o.TokenProvider = func() (string, error) { return "", errNoCode }
-			c, ok := o.Client.(*sts.Client)
-			if !ok {
-				return // the SDK only looks whether that is set
-			}
-			f.mfa = cmp.Or(f.mfa, aws.ToString(o.SerialNumber))
-			if inner == nil {
-				inner = c.Options().Credentials
-			}
-			f.roles = append(f.roles, Role{
-				ARN: o.RoleARN, SessionName: o.RoleSessionName, ExternalID: aws.ToString(o.ExternalID),
-				Duration: profileDuration(shared, o.RoleARN),
-			})
-		}))
+// network makes what clients are made of, once. It is the SDK's LoadDefaultConfig with our
+// limits, and without the files and the chain of credentials, which are read here.
+func (c *chain) network() error {
+	if c.f.client != nil {
+		return nil
+	}
+	shared, err := c.clientSettings()
 	if err != nil {
 		return err
 	}
-	f.cfg = cfg
-	token.sts = sts.NewFromConfig(cfg)
-	f.metadata.client = imds.NewFromConfig(cfg, func(o *imds.Options) { o.HTTPClient = s.web.forMetadata() })
-	if c, ok := cfg.Credentials.(aws.CredentialProviderSource); ok {
-		f.origin = c.ProviderSources()
+	client, err := c.believing(shared.CustomCABundle)
+	if err != nil {
+		return err
 	}
-	f.name(env, shared)
-	if inner == nil {
-		inner = cfg.Credentials
+	cfg := aws.Config{
+		Region: c.f.region, HTTPClient: client, Retryer: retryer,
+		APIOptions: append(c.web.options(), awsmiddleware.AddUserAgentKey(agent)),
+		// The SDK's own would write to our standard error, without our name.
+		Logger: logging.Nop{},
+		// The SDK reads from these what is of one service.
+		ConfigSources: []any{c.env, shared},
+		AppID:         cmp.Or(c.env.AppID, shared.AppID),
 	}
-	f.base = f.ask(inner)
-	if f.from(aws.CredentialSourceProcess) {
-		for c := &shared; c != nil; c = c.Source {
-			if c.Source == nil {
-				f.base = s.command(shell(c.CredentialProcess), "credential_process: ")
-			}
+	ignored := c.env.IgnoreConfiguredEndpoints
+	if ignored == nil {
+		ignored = shared.IgnoreConfiguredEndpoints
+	}
+	if url := cmp.Or(c.env.BaseEndpoint, shared.BaseEndpoint); url != "" && !aws.ToBool(ignored) {
+		cfg.BaseEndpoint = &url
+	}
+	c.f.cfg, c.f.client = cfg, sts.NewFromConfig(cfg)
+	return nil
+}
+
+// agent is what servers know us by.
+const agent = "brs-exec"
+
+// clientSettings are what the profile in force says of clients.
+func (c *chain) clientSettings() (config.SharedConfig, error) {
+	sh := config.SharedConfig{Profile: c.name}
+	p, _ := c.profile()
+	sh.Services.ServiceValues = c.files.services[p.get("services")].nested
+	sh.BaseEndpoint, sh.CustomCABundle, sh.AppID = p.get("endpoint_url"), p.get("ca_bundle"), p.get("sdk_ua_app_id")
+	sh.EC2IMDSEndpoint = p.get("ec2_metadata_service_endpoint")
+	sh.IgnoreConfiguredEndpoints = truth(p.get("ignore_configured_endpoint_urls"))
+	sh.EC2IMDSv1Disabled = truth(p.get("ec2_metadata_v1_disabled"))
+	if b := truth(p.get("use_fips_endpoint")); b != nil {
+		sh.UseFIPSEndpoint = aws.FIPSEndpointStateDisabled
+		if *b {
+			sh.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
 		}
 	}
-	if f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
-		s.portal(f, &shared)
+	if b := truth(p.get("use_dualstack_endpoint")); b != nil {
+		sh.UseDualStackEndpoint = aws.DualStackEndpointStateDisabled
+		if *b {
+			sh.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
+		}
 	}
-	if !f.from(aws.CredentialSourceIMDS) {
-		f.metadata = nil
+	switch mode := p.get("ec2_metadata_service_endpoint_mode"); {
+	case strings.EqualFold(mode, "IPv6"):
+		sh.EC2IMDSEndpointMode = imds.EndpointModeStateIPv6
+	case strings.EqualFold(mode, "IPv4"):
+		sh.EC2IMDSEndpointMode = imds.EndpointModeStateIPv4
 	}
-	f.byRole = f.from(aws.CredentialSourceIMDS, aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy,
-		aws.CredentialSourceProfileSTSWebIDToken, aws.CredentialSourceEnvVarsSTSWebIDToken)
-	if f.from(aws.CredentialSourceLogin) {
-		s.console(f, env, shared)
+	return sh, c.checkEndpoints(sh)
+}
+
+// truth is nil where nothing is said.
+func truth(v string) *bool {
+	switch strings.ToLower(v) {
+	case "true":
+		return aws.Bool(true)
+	case "":
+		return nil
+	}
+	return aws.Bool(false)
+}
+
+// checkEndpoints looks for addresses that no request can be made to. The SDK would only say
+// so, without a name, at each of them.
+func (c *chain) checkEndpoints(sh config.SharedConfig) error {
+	check := func(where, address string) error {
+		u, err := url.Parse(address)
+		if address == "" || err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+			return nil
+		}
+		return permanently("write it with its scheme, as in https://sts.example.com", "%s: %q is not the address of a server", where, address)
+	}
+	for _, service := range []string{"", "_STS", "_SSO", "_SSO_OIDC", "_SIGNIN"} {
+		name := "AWS_ENDPOINT_URL" + service
+		if err := check(name, os.Getenv(name)); err != nil {
+			return err
+		}
+	}
+	if err := check(fmt.Sprintf("profile %q: endpoint_url", c.name), sh.BaseEndpoint); err != nil {
+		return err
+	}
+	for service, values := range sh.Services.ServiceValues {
+		if err := check(fmt.Sprintf("endpoint_url of %s, in the services of profile %q", service, c.name), values["endpoint_url"]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// load is the SDK's LoadDefaultConfig with our limits.
-func (s *Source) load(ctx context.Context, more ...func(*config.LoadOptions) error) (aws.Config, error) {
-	opts := []func(*config.LoadOptions) error{
-		config.WithHTTPClient(s.web.client),
-		config.WithAPIOptions(s.web.options()),
-		config.WithRetryer(retryer),
-		// The SDK says that a container's credentials end five minutes before they do:
-		// when a set is due is for others to decide, who know its whole life.
-		config.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = 0 }),
-		// The SDK's own would write to our standard error, without our name.
-		config.WithLogger(logging.Nop{}),
-		// "auto" would ask the metadata service while the configuration is loaded,
-		// to choose time limits that are set here anyway.
-		config.WithDefaultsMode(aws.DefaultsModeLegacy),
+// believing is the client with the certificates of AWS_CA_BUNDLE, or of ca_bundle in the profile.
+func (c *chain) believing(setting string) (*awshttp.BuildableClient, error) {
+	where, path := "AWS_CA_BUNDLE", c.env.CustomCABundle
+	if path == "" {
+		where, path = fmt.Sprintf("ca_bundle in profile %q", c.name), setting
 	}
-	if s.spec.Profile != "" {
-		opts = append(opts, config.WithSharedConfigProfile(s.spec.Profile))
+	if path == "" {
+		return c.web.client, nil
 	}
-	if s.spec.Region != "" {
-		opts = append(opts, config.WithRegion(s.spec.Region))
-	}
-	var cfg aws.Config
-	err := loading(func() (err error) {
-		cfg, err = config.LoadDefaultConfig(ctx, append(opts, more...)...)
-		return err
-	})
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return cfg, &configError{err}
+		return nil, permanently("it must be a file of certificates (PEM)", "%s: %v", where, err)
 	}
-	return cfg, nil
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, permanently("it must be a file of certificates (PEM)", "%s: %s: holds no certificate", where, path)
+	}
+	return c.web.client.WithTransportOptions(func(t *http.Transport) {
+		t.TLSClientConfig = t.TLSClientConfig.Clone()
+		t.TLSClientConfig.RootCAs = pool
+	}), nil
 }
 
-// name says what the SDK's choice is.
-func (f *found) name(env config.EnvConfig, shared config.SharedConfig) {
-	switch {
-	case f.from(aws.CredentialSourceEnvVarsSTSWebIDToken):
-		f.tokenFile = env.WebIdentityTokenFilePath
-		f.what = "web identity token"
-	case f.chainEnd():
-		f.what = "EC2 instance role"
-	case len(f.origin) == 1 && f.from(aws.CredentialSourceHTTP):
-		f.what = "container credentials endpoint"
-	default:
-		f.inProfile(shared.Profile, f.origin...)
-		for c := &shared; c != nil; c = c.Source {
-			f.tokenFile = c.WebIdentityTokenFile
-		}
-	}
-	if f.from(aws.CredentialSourceHTTP) {
-		f.tokenFile = os.Getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-	}
-}
-
-// chainEnd says whether the SDK came to the metadata service only because
+// chainEnd says whether the chain came to the metadata service only because
 // nothing else was configured.
 func (f *found) chainEnd() bool {
 	return f != nil && len(f.origin) == 1 && f.origin[0] == aws.CredentialSourceIMDS
 }
 
-// profileDuration is duration_seconds of the profile with that role. The SDK's
-// option has a quarter of an hour where there is none, and STS a whole one.
-func profileDuration(c config.SharedConfig, arn string) time.Duration {
-	for p := &c; p != nil; p = p.Source {
-		if p.RoleARN == arn && p.RoleDurationSeconds != nil {
-			return *p.RoleDurationSeconds
-		}
+// seconds is duration_seconds of a profile, 0 where it is none.
+func seconds(v string) time.Duration {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > maxSeconds {
+		return 0
 	}
-	return 0
+	return time.Duration(n) * time.Second
 }
 
-// ask asks a provider of the SDK, past its cache. A set that the cache has is
-// dropped first; without one it cannot take a failure for a reason to extend
-// what it has, as it does for the metadata service.
-func (f *found) ask(p aws.CredentialsProvider) func(context.Context) (aws.Credentials, error) {
-	return func(ctx context.Context) (aws.Credentials, error) {
-		live := context.WithValue(ctx, liveKey{}, ctx)
-		if c, ok := p.(*aws.CredentialsCache); ok {
-			c.Invalidate()
-			// The cache returns at once when its context ends, and leaves the
-			// request running. endWithLive ends that, so this waits for it.
-			live = context.WithoutCancel(live)
-		}
-		creds, err := p.Retrieve(live)
-		if err == nil && creds.Source == ec2rolecreds.ProviderName && f.metadata != nil && !f.metadata.expires.IsZero() {
-			creds.Expires = f.metadata.expires
-		}
-		return creds, err
+// containerAddress refuses what the SDKs refuse: without TLS a container's token goes to this
+// machine and to the agents of ECS and EKS alone.
+func containerAddress(address string) error {
+	const name = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return permanently("", "%s: is not the address of a server", name)
 	}
+	if u.Scheme == "https" || agentHost(u.Hostname()) {
+		return nil
+	}
+	return permanently("only this machine and the agents of ECS and EKS are asked without TLS", "%s: leads to %s without TLS", name, u.Hostname())
+}
+
+func agentHost(host string) bool {
+	if isLoopback(host) {
+		return true
+	}
+	ips := []net.IP{net.ParseIP(host)}
+	if ips[0] == nil {
+		ips, _ = net.LookupIP(host)
+	}
+	for _, ip := range ips {
+		if !ip.IsLoopback() && !ip.Equal(net.IPv4(169, 254, 170, 2)) && !ip.Equal(net.IPv4(169, 254, 170, 23)) && !ip.Equal(net.ParseIP("fd00:ec2::23")) {
+			return false
+		}
+	}
+	return len(ips) > 0
 }

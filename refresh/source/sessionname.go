@@ -18,9 +18,10 @@ var errPlaceholder = errors.New("no such placeholder")
 func (s *Source) sessionName(template string) string {
 	n := s.spec.Names
 	if n.Profile == "" {
-		n.Profile = cmp.Or(s.spec.Profile, "default")
+		n.Profile, _ = s.profileName()
 	}
-	name, err := expand(cmp.Or(template, defaultSessionName), n)
+	template = cmp.Or(s.spec.SessionName, template, defaultSessionName)
+	name, err := expand(template, n)
 	if err != nil {
 		name = template // a profile's role_session_name: braces have no meaning there
 	}

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/logincreds"
 	"github.com/aws/aws-sdk-go-v2/service/signin"
 	"github.com/aws/aws-sdk-go-v2/service/signin/types"
@@ -55,30 +54,20 @@ type console struct {
 	over string // access key of a set that was given all the same when it was not renewed any more
 }
 
-// console asks for the credentials of the profile c.
-func (s *Source) console(f *found, env config.EnvConfig, c config.SharedConfig) {
-	p := &console{f: f, profile: c.Profile, session: c.LoginSession}
+// console asks for the credentials of a profile that has a session of `aws login`, which may have
+// begun in any of regions; "" is none.
+func (s *Source) console(f *found, profile, session string, regions ...string) {
+	p := &console{f: f, profile: profile, session: session}
 	p.keeper = keeper[*signinToken]{
-		src: s, kind: "login", what: "the login session", gives: "login session", hint: "aws login" + ofProfile(c.Profile), parse: parseSignin,
+		src: s, kind: "login", what: "the login session", gives: "login session", hint: "aws login" + ofProfile(profile), parse: parseSignin,
 	}
-	// Those that `aws login` looks at, in its order. --region is the last, as it is for the command.
-	for _, region := range []string{env.Region, c.Region, f.region} {
+	for _, region := range regions {
 		if region != "" && !slices.Contains(p.regions, region) {
 			p.regions = append(p.regions, region)
 		}
 	}
 	f.base, f.ends = p.credentials, p.ends
 	f.byRole = strings.Contains(p.session, ":assumed-role/")
-}
-
-// hasLogin says whether a profile has a login_session. The SDK takes that of the profile
-// that is chosen, and not of a source_profile.
-func hasLogin(profile string) bool {
-	files := sharedFiles()
-	c, err := config.LoadSharedConfigProfile(context.Background(), profile, func(o *config.LoadSharedConfigOptions) {
-		o.ConfigFiles, o.CredentialsFiles = files[:1], files[1:]
-	})
-	return err == nil && c.LoginSession != ""
 }
 
 // signinPath is where the entry of a session is.

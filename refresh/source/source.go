@@ -1,8 +1,8 @@
 // Package source says from where credentials come: each Source is one
 // aws.CredentialsProvider built from what was asked for on the command line.
 //
-// The base is what the AWS SDK's own chain finds (environment, profiles, SSO, web
-// identity, containers, instance roles; sdk.go), a command (command.go), a file
+// The base is what the AWS CLI's chain finds (environment, profiles, SSO, web
+// identity, containers, instance roles; chain.go), a command (command.go), a file
 // (file.go), a token of an identity provider (webidentity.go) or a certificate
 // (iot.go, rolesanywhere.go). With a user's keys an MFA session can be begun (mfa.go).
 // On top of that, any number of roles is assumed (assume.go). Several such ways can
@@ -76,7 +76,7 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 	}
 	src := &Source{spec: s, web: newWeb(s.limits), said: map[string]bool{}, trouble: make(chan struct{}, 1), fell: make(chan struct{}, 1)}
 	src.dir, _ = os.Getwd() // one that is gone has no relative paths in it
-	f, err := src.find(ctx)
+	f, err := src.find()
 	if err != nil {
 		return nil, src.explain(ctx, nil, err)
 	}
@@ -275,19 +275,23 @@ func (s *Source) note(format string, args ...any) {
 // found is what a reading of the configuration came to.
 type found struct {
 	// base asks for the credentials that the roles are assumed from.
-	base      func(context.Context) (aws.Credentials, error)
-	what      string                 // what base is, for people: `environment variables`
-	origin    []aws.CredentialSource // how the SDK came to it; nil for a command
-	byRole    bool                   // base is itself a role, so that further ones are chained
-	profile   string
-	region    string
-	roles     []Role                // the profile's own, then those of the Spec
-	mfa       string                // device that base's keys are used with, "" for none
-	tokenFile string                // of a web identity
-	tokenRole string                // ARN of the role that base assumes by a token of Spec.WebIdentity
-	metadata  *metadata             // set if base asks the instance metadata service
-	login     string                // profile whose SSO session base needs
-	ends      func() (Ending, bool) // see Source.Ends; nil: there is none
+	base       func(context.Context) (aws.Credentials, error)
+	what       string                 // what base is, for people: `environment variables`
+	origin     []aws.CredentialSource // how the SDK came to it; nil for a command
+	byRole     bool                   // base is itself a role, so that further ones are chained
+	profile    string
+	region     string
+	roles      []Role                // the profile's own, then those of the Spec
+	mfa        string                // device that base's keys are used with, "" for none
+	tokenFile  string                // of a web identity
+	tokenRole  string                // ARN of the role that base assumes by a token of Spec.WebIdentity
+	metadata   *metadata             // set if base asks the instance metadata service
+	login      string                // profile whose SSO session base needs
+	keys       *Keys                 // that the base is, if they are at hand
+	program    string                // of a credential_process
+	lacks      string                // what a profile must have, unless an instance's role answers
+	overlooked []string              // see Source.Overlooked
+	ends       func() (Ending, bool) // see Source.Ends; nil: there is none
 
 	cfg    aws.Config // for clients; only set if the network may be used
 	client *sts.Client

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Spec says what was asked for. The zero value is the SDK's default chain.
+// Spec says what was asked for. The zero value is the AWS CLI's default chain.
 type Spec struct {
-	Profile string // profile of the shared files; "" is the SDK's choice (AWS_PROFILE, else default)
-	Region  string // AWS region; "" is the SDK's choice
+	Profile string // profile of the shared files; "" is that of AWS_DEFAULT_PROFILE or AWS_PROFILE, else default
+	Region  string // AWS region; "" is the configuration's
 
 	// Roles are assumed one from the other, in order, on top of the base. Each is
 	// used as it is; [Chain] spreads one set of options over several.
 	Roles []Role
 
-	// Command is run for the base in place of the SDK's chain: argv, no shell. It
+	// Command is run for the base in place of the default chain: argv, no shell. It
 	// excludes Profile. See [Source.Retrieve] for what it may print.
 	Command        []string
 	CommandTimeout time.Duration // limit of one run; 0 is one minute
@@ -46,6 +46,10 @@ type Spec struct {
 	// AssumeLifetime is how long credentials are taken to live whose source
 	// does not say. 0 leaves them without an expiry.
 	AssumeLifetime time.Duration
+
+	// SessionName is the template for all roles, also those of a profile or of variables,
+	// which may have a name of their own; see [Role.SessionName]. "" leaves each its own.
+	SessionName string
 
 	Names Names // for session name templates
 
@@ -110,6 +114,9 @@ func (s *Spec) validate() error {
 	}
 	if s.AssumeLifetime < 0 {
 		return fmt.Errorf("assumed lifetime %s: must not be negative", s.AssumeLifetime)
+	}
+	if _, err := expand(s.SessionName, s.Names); err != nil {
+		return fmt.Errorf("session name %q: %w", s.SessionName, err)
 	}
 	for _, r := range s.Roles {
 		if err := r.validate(s.Names); err != nil {

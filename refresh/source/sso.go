@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/service/sso"
 	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
@@ -49,18 +48,58 @@ type ssoSession struct {
 	region   string
 	account  string
 	role     string
+	scope    string // sso_registration_scopes
 }
 
-// sessionOf is that of the profile that c takes its credentials from.
-func sessionOf(c *config.SharedConfig) (profile string, s ssoSession) {
-	for c.Source != nil {
-		c = c.Source
+// ssoSession is what a profile says about its login.
+func (sh *shared) ssoSession(p *profile) (ssoSession, error) {
+	s := ssoSession{
+		startURL: p.get("sso_start_url"), region: p.get("sso_region"),
+		account: p.get("sso_account_id"), role: p.get("sso_role_name"),
 	}
-	s = ssoSession{startURL: c.SSOStartURL, region: c.SSORegion, account: c.SSOAccountID, role: c.SSORoleName}
-	if c.SSOSession != nil {
-		s.name, s.startURL, s.region = c.SSOSession.Name, c.SSOSession.SSOStartURL, c.SSOSession.SSORegion
+	if s.name = p.get(sessionKey); s.name == "" {
+		return s, nil
 	}
-	return c.Profile, s
+	section, ok := sh.sessions[s.name]
+	if !ok {
+		return s, permanently("", "profile %q: sso_session %q: there is no such section", p.name, s.name)
+	}
+	for key, value := range map[string]*string{"sso_start_url": &s.startURL, "sso_region": &s.region} {
+		if theirs := section.get(key); theirs != "" {
+			if *value != "" && *value != theirs {
+				return s, permanently("leave it out of one of the two", "profile %q: %s is another one in its sso_session %q", p.name, key, s.name)
+			}
+			*value = theirs
+		}
+	}
+	s.scope = section.get("sso_registration_scopes")
+	return s, nil
+}
+
+// complete says what a profile lacks of what a role is asked for with.
+func (s ssoSession) complete(p *profile) error {
+	for _, f := range []struct{ key, value string }{
+		{"sso_account_id", s.account}, {"sso_role_name", s.role}, {"sso_start_url", s.startURL}, {"sso_region", s.region},
+	} {
+		if f.value == "" {
+			return permanently("`aws configure sso` writes it", "profile %q: is one of SSO, but has no %s", p.name, f.key)
+		}
+	}
+	return nil
+}
+
+// loginProfile is the profile that a person logs in for: the one in force, or the one at the end
+// of its source_profile.
+func (c *chain) loginProfile() *profile {
+	p, _ := c.profile()
+	for range len(c.files.profiles) {
+		next := c.files.profiles[p.get("source_profile")]
+		if next == nil || next == p {
+			break
+		}
+		p = next
+	}
+	return p
 }
 
 // key is what the entry in the cache is named after.
@@ -71,9 +110,8 @@ func (s ssoSession) key() string {
 	return s.startURL
 }
 
-// portal asks for the credentials of the profile that c ends at.
-func (s *Source) portal(f *found, c *config.SharedConfig) {
-	profile, session := sessionOf(c)
+// portal asks for the credentials of a profile.
+func (s *Source) portal(f *found, profile string, session ssoSession) {
 	p := &portal{profile: profile, session: session, cfg: session.config(f.cfg)}
 	p.keeper = keeper[*ssoToken]{
 		src: s, kind: "sso", what: "the SSO session", gives: "SSO token", hint: loginHint(profile), parse: parseToken,

@@ -61,7 +61,6 @@ func newWeb(l limits) *web {
 		l.body = 1 << 20
 	}
 	w := &web{body: l.body, dial: l.dial, near: [2]time.Duration{cmp.Or(l.metadata, metadataConnect), cmp.Or(l.metadata, metadataAnswer)}}
-	// It must be the SDK's own type: only that lets the SDK put in AWS_CA_BUNDLE.
 	w.client = awshttp.NewBuildableClient().WithTimeout(l.whole).
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = l.connect }).
 		WithTransportOptions(func(t *http.Transport) {
@@ -132,32 +131,12 @@ func retryer() aws.Retryer {
 	})
 }
 
-// liveKey holds the context that a retrieval really runs under: the SDK's cache
-// hides its end from what it calls, but not its values.
-type liveKey struct{}
-
 // options put w's watching into every operation of every client.
 func (w *web) options() []func(*middleware.Stack) error {
 	return []func(*middleware.Stack) error{
-		func(st *middleware.Stack) error { return st.Initialize.Add(endWithLive{}, middleware.Before) },
 		// After all others is next to the wire: before anything was parsed.
 		func(st *middleware.Stack) error { return st.Deserialize.Add(watch{w}, middleware.After) },
 	}
-}
-
-// endWithLive ends an operation when the retrieval that it serves is cancelled.
-type endWithLive struct{}
-
-func (endWithLive) ID() string { return "EndWithLive" }
-
-func (endWithLive) HandleInitialize(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
-	if live, ok := ctx.Value(liveKey{}).(context.Context); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(live, cancel)()
-	}
-	return next.HandleInitialize(ctx, in)
 }
 
 // watch takes down the server's clock and name, and bounds its answer.

@@ -299,7 +299,7 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// AWS_CA_BUNDLE is the SDK's to read, and must reach the client that is ours.
+// AWS_CA_BUNDLE must reach the client.
 func TestCABundle(t *testing.T) {
 	isolate(t)
 	baseEnv(t)
@@ -313,8 +313,8 @@ func TestCABundle(t *testing.T) {
 
 	write(t, bundle, "no certificate")
 	_, err := New(t.Context(), Spec{Roles: []Role{{ARN: roleA}}})
-	if e := failure(t, err); !e.Permanent || !strings.Contains(e.Hint, "AWS_CA_BUNDLE, "+bundle) {
-		t.Errorf("error %q, permanent %v, hint %q; want a hint on AWS_CA_BUNDLE", e, e.Permanent, e.Hint)
+	if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), "AWS_CA_BUNDLE: "+bundle+": holds no certificate") {
+		t.Errorf("error %q, permanent %v, want AWS_CA_BUNDLE named", e, e.Permanent)
 	}
 	// Keys that are there need no certificate.
 	mustRetrieve(t, mustNew(t, Spec{}))

@@ -95,7 +95,12 @@ func (s *Source) webIdentity(f *found) {
 		f.what, f.tokenFile = "web identity token of "+w.TokenFile, w.TokenFile
 		token = func(context.Context) (string, error) { return fileToken(w.TokenFile) }
 	}
-	f.base = func(ctx context.Context) (aws.Credentials, error) {
+	f.base = s.byToken(f, r, token)
+}
+
+// byToken assumes a role with a new token each time.
+func (s *Source) byToken(f *found, r Role, token func(context.Context) (string, error)) func(context.Context) (aws.Credentials, error) {
+	return func(ctx context.Context) (aws.Credentials, error) {
 		t, err := token(ctx)
 		if err != nil {
 			return aws.Credentials{}, err
