@@ -35,7 +35,7 @@ func prompt() source.Prompt {
 }
 
 func ask(ctx context.Context, in io.Reader, out io.Writer, label string) (string, error) {
-	if _, err := fmt.Fprint(out, "brs-exec: "+label); err != nil {
+	if _, err := fmt.Fprint(printable{out}, "brs-exec: "+label); err != nil { // it may have a name of a configuration in it
 		return "", err
 	}
 	const longest = 1 << 10 // nobody types that

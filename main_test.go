@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -286,6 +287,7 @@ func TestPrintable(t *testing.T) {
 				"an error in JSON":  func() { (&program{stderr: p.stderr, asJSON: true}).complain(errors.New(bad), 1) },
 				"a verification":    func() { p.showLogin("gopher://x/"+bad, "CODE-"+bad, true) },
 				"the name of login": func() { p.say("logged in: %s", bad) },
+				"a question":        func() { ask(context.Background(), strings.NewReader("1\n"), &b, "MFA code of "+bad+": ") },
 				"a record": func() {
 					tabulate(printable{&b}, []record{{PID: 1, Command: bad, Key: bad, Source: bad, Failed: 1, Err: bad}, {PID: 2, Err: bad}}, time.Now())
 				},
