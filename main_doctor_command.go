@@ -66,10 +66,26 @@ func (d *doctor) report(r *reader.Report, about string) {
 	case len(beside) > 0:
 		d.note(about, d.trial(), "names no AWS client, so that its own is not known; installed beside it: %s", strings.Join(beside, ", "))
 	case len(vague) > 0:
-		d.note(about, d.trial(), "has an AWS client that is not known here; it has the words %s", strings.Join(vague, ", "))
+		d.vague(about, vague)
 	case len(r.Clients) == 0 && len(r.Inner) == 0 && r.Err == nil && !cut:
 		d.note(about, d.trial(),
 			"no AWS client that is known here was found; looked at %s", strings.Join(append(r.Looked, "its name"), "; "))
+	}
+}
+
+// vague is about a client that is not known but for the names that it has in it.
+func (d *doctor) vague(about string, names []string) {
+	const text = "has an AWS client that is not known here; it has the words %s"
+	has := func(name string) bool { return slices.Contains(names, name) }
+	switch {
+	case has("credential_process") || has("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+		d.note(about, d.trial(), text, strings.Join(names, ", "))
+	case has("AWS_SHARED_CREDENTIALS_FILE") && d.deliver != "file":
+		d.note(about, d.with("--deliver file"), text+", and of nothing that refreshes by itself", strings.Join(names, ", "))
+	case !has("AWS_SHARED_CREDENTIALS_FILE") && d.deliver != "env":
+		d.note(about, d.with("--deliver env --on-refresh restart"), text+" alone, which only --deliver env sets", strings.Join(names, ", "))
+	default:
+		d.note(about, d.trial(), text, strings.Join(names, ", "))
 	}
 }
 

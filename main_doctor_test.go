@@ -152,6 +152,23 @@ func listing(t *testing.T, root string) string {
 	return b.String()
 }
 
+// TestDoctorVague: what is advised for a program that only its words tell of.
+func TestDoctorVague(t *testing.T) {
+	for _, test := range []struct{ words, deliver, hint string }{
+		{"AWS_ACCESS_KEY_ID", "auto", "brs-exec --deliver env --on-refresh restart -- job"},
+		{"AWS_SHARED_CREDENTIALS_FILE AWS_ACCESS_KEY_ID", "auto", "brs-exec --deliver file -- job"},
+		{"AWS_SHARED_CREDENTIALS_FILE AWS_ACCESS_KEY_ID", "file", "try it on credentials that live 20 seconds: brs-exec demo -- job"},
+		{"AWS_ACCESS_KEY_ID", "env", "try it on credentials that live 20 seconds: brs-exec demo -- job"},
+		{"credential_process AWS_SHARED_CREDENTIALS_FILE", "auto", "try it on credentials that live 20 seconds: brs-exec demo -- job"},
+	} {
+		d := &doctor{plan: &plan.Plan{Argv: []string{"job"}}, deliver: test.deliver}
+		d.vague("command", strings.Fields(test.words))
+		if f := d.findings[0]; f.Level != "note" || f.Hint != test.hint {
+			t.Errorf("%s under %s: %+v, want the hint %q", test.words, test.deliver, f, test.hint)
+		}
+	}
+}
+
 func TestDoctorJSON(t *testing.T) {
 	doctorWorld(t, map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-1"}, nil)
 	stdout, stderr, code := runQuietly("doctor", "--json", "--", "gone")
