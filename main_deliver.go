@@ -2,15 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
@@ -67,7 +70,7 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 	deliveries, region := []refresh.Delivery{files}, src.Region()
 	var more []string
 	if s.plan.Deliver.Endpoint {
-		o := endpoint.Options{Profile: setName}
+		o := endpoint.Options{Profile: setName, Notify: s.socketEvent}
 		if s.plan.Deliver.Files == writer.Auto {
 			// Rust's object_store knows only the file. By itself the endpoint is for commands that cannot
 			// read it (another user, another root), and most SDKs prefer it to the token, and fail.
@@ -86,7 +89,10 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		s.serve("the endpoint", server.Run)
 	}
 	if s.plan.Deliver.IMDS {
-		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: region, AllowV1: s.plan.Deliver.V1})
+		server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: setName, Region: region, AllowV1: s.plan.Deliver.V1, Notify: s.socketEvent})
+		if errors.Is(err, endpoint.ErrNobody) {
+			err = &plan.Error{Flag: "deliver", Text: "imds: " + err.Error(), Hint: "--deliver endpoint asks for a token; or map this user to a number of its own"}
+		}
 		if err != nil {
 			return supervisor.Exit{}, err
 		}
@@ -127,6 +133,18 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 	s.keepFiles(files)
 	deliveries = append(deliveries, s.watchReaders(files, deliveries)...)
 	return s.supervise(ctx, src, deliveries)
+}
+
+// socketEvent tells of a socket that the command asks for credentials.
+func (s *session) socketEvent(err error) {
+	switch {
+	case err == nil:
+		s.log.Warn("the command's credentials are answered for again")
+	case errors.Is(err, syscall.EADDRINUSE):
+		s.log.Error("another program has the port that the command asks for credentials: do not trust what it is told there; trying to get it back", "err", err)
+	default:
+		s.log.Error("the command's requests for credentials are not answered; trying again", "err", err)
+	}
 }
 
 // shared opens the file of --credentials-file.

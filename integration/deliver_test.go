@@ -3,10 +3,13 @@
 package integration
 
 import (
+	"bufio"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -143,5 +146,72 @@ func TestNoShell(t *testing.T) {
 				t.Errorf("said %d times that there is no profile, want once:\n%s", said, p.stderr.String())
 			}
 		})
+	}
+}
+
+// TestMetadataForNobody: in a user namespace that does not know all users of the
+// machine, those look like its user 65534, and anyone could ask for the keys.
+func TestMetadataForNobody(t *testing.T) {
+	t.Parallel()
+	const as = "--map-user=65534"
+	if out, err := exec.Command("unshare", "--user", as, "true").CombinedOutput(); err != nil {
+		t.Skipf("needs user namespaces: %v\n%s", err, out)
+	}
+	w := newWorld(t, time.Hour)
+	p := w.start("unshare", "--user", as, brsExec(t), "--role-arn", roleARN, "--deliver", "imds", "--", "touch", "started")
+	if code := p.exit(); code != 125 {
+		t.Errorf("exit code %d, want 125", code)
+	}
+	w.checkComplaint(p)
+	w.checkNothingHappened(nil)
+	if !strings.Contains(p.stderr.String(), "hint: --deliver endpoint") {
+		t.Errorf("no way out is named:\n%s", p.stderr.String())
+	}
+}
+
+// TestMetadataForRoot: a daemon of root's may fetch what another user asks it to.
+func TestMetadataForRoot(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to be another user")
+	}
+	w := newWorld(t, time.Hour)
+	w.unset("HOME", "XDG_RUNTIME_DIR", "TMPDIR", "GOCOVERDIR", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+	cmd := exec.Command(brsExec(t), "--role-arn", roleARN, "--deliver", "imds", "--", "sh", "-c", `echo "$AWS_EC2_METADATA_SERVICE_ENDPOINT"; read -r _; exit 0`)
+	cmd.Env, cmd.Dir = w.environ(), "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54322, Gid: 54322}}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	}()
+	address, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask, err := http.NewRequest(http.MethodPut, strings.TrimSpace(address)+"latest/api/token", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.Header.Set("X-aws-ec2-metadata-token-ttl-seconds", "60")
+	answer, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusForbidden {
+		t.Errorf("root got %s, want 403", answer.Status)
 	}
 }

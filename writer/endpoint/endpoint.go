@@ -8,7 +8,8 @@
 // Both answer from memory alone. Deliver puts a new set in place and never waits for a reader; a request never waits for a
 // refresh, because SDKs give these addresses one or two seconds and call them while they hold a lock.
 //
-// The caveat: when this process is gone the port is free, and a child that outlives it may find another program there.
+// The caveat: when this process is gone the port is free, and a child that outlives it may find another program there,
+// possibly of another user.
 package endpoint
 
 import (
@@ -36,6 +37,8 @@ type Options struct {
 	// TokenFile, if not "", is created by Listen with mode 0600 and holds the token without a newline, which every SDK
 	// would send and then be refused for. It must not exist yet. Run removes it.
 	TokenFile string
+	// Notify, if not nil, is told that the socket does not work and, with nil, that it does again. It must not wait.
+	Notify func(err error)
 }
 
 // Server is a container credentials endpoint. Its methods may be called from several goroutines.
@@ -63,7 +66,7 @@ func Listen(o Options) (*Server, error) {
 		}
 		s.file = o.TokenFile
 	}
-	socket, err := listen(o.Address, http.HandlerFunc(s.answer))
+	socket, err := listen(o.Address, http.HandlerFunc(s.answer), o.Notify)
 	if err != nil {
 		s.removeToken()
 		return nil, err
@@ -73,7 +76,7 @@ func Listen(o Options) (*Server, error) {
 }
 
 // Run answers requests until ctx ends, then closes the socket, lets answers under way finish and returns nil. It leaves no
-// goroutine, connection or token file. An error means that the socket broke.
+// goroutine, connection or token file. A socket that breaks is opened again.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.removeToken()
 	return s.socket.run(ctx)
@@ -110,7 +113,7 @@ func (s *Server) Env() []string {
 
 // answer is the whole protocol. The token comes before the path, so that probing paths tells a stranger nothing.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
-	if !admit(w, r) || !allow(w, r, http.MethodGet) {
+	if !allow(w, r, http.MethodGet) {
 		return
 	}
 	sent := r.Header["Authorization"]

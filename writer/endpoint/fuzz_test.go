@@ -24,12 +24,15 @@ func FuzzAnswers(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
+	at := &socket{listener: &limited{}}
 	session := m.tokens.issue(time.Now().Add(time.Hour))
 	for _, seed := range []string{
 		"GET /base HTTP/1.1\nHost: 127.0.0.1:1\nAuthorization: TOKEN\n\n",
 		"GET /base/q%2Fr HTTP/1.1\nHost: [::1]\nAuthorization: TOKEN\n\n",
 		"GET http://localhost/base/p HTTP/1.1\nHost: x\nAuthorization: TOKEN\n\n",
 		"POST /base HTTP/1.1\nHost: evil\nX-Forwarded-For: 1\nAuthorization: TOKEN\nAuthorization: x\n\n",
+		"GET http://127.0.0.1/base HTTP/1.1\nHost: evil\nAuthorization: TOKEN\n\n",
+		"GET /base HTTP/1.1\nHost: localhost\nOrigin: http://evil\nAuthorization: TOKEN\n\n",
 		"PUT /latest/api/token HTTP/1.1\nHost: localhost\nX-aws-ec2-metadata-token-ttl-seconds: 60\n\n",
 		"GET /latest/meta-data/iam/security-credentials/role HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token: SESSION\n\n",
 		"GET //latest/./dynamic/instance-identity/document/ HTTP/1.0\nHost: ::1\nX-aws-ec2-metadata-token: SESSION\n\n",
@@ -46,7 +49,7 @@ func FuzzAnswers(f *testing.F) {
 		r.RemoteAddr = "127.0.0.1:9"
 		check := func(name string, answer http.HandlerFunc, permitted bool) {
 			var w recorder
-			answer(&w, r)
+			at.guard(answer).ServeHTTP(&w, r)
 			if w.status == 0 || w.header.Get("Cache-Control") != "no-store" {
 				t.Errorf("%s: status %d, header %v", name, w.status, w.header)
 			}
@@ -55,7 +58,8 @@ func FuzzAnswers(f *testing.F) {
 			}
 		}
 		_, forwarded := r.Header["X-Forwarded-For"]
-		local := r.Method == "GET" && !forwarded && isLoopback(r.Host)
+		_, page := r.Header["Origin"]
+		local := r.Method == "GET" && !forwarded && !page && !strings.Contains(r.RequestURI, "://") && isLoopback(r.Host)
 		check("endpoint", s.answer, local && strings.Join(r.Header["Authorization"], ",") == s.token)
 		check("imds", m.answer, local && strings.Join(r.Header[sessionHeader], ",") == session)
 	})

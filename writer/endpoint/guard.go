@@ -5,24 +5,47 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 )
 
-// admit refuses what no SDK on this machine sends: a request that came through a proxy, and one whose Host is a name. A web
-// page whose name was rebound to 127.0.0.1 still sends its own name. The port of Host is not looked at, since the CRT leaves
-// it out and nothing depends on it.
+// foreign are headers that a proxy or a browser adds, and no SDK.
+var foreign = []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via", "Origin"}
+
+// admit refuses what no SDK on this machine sends: a request that came through a proxy or from a web page, one that was meant
+// for a proxy, and one whose Host is a name. A web page whose name was rebound to 127.0.0.1 still sends its own name. The port
+// of Host is not looked at, since the CRT leaves it out and nothing depends on it.
 func admit(w http.ResponseWriter, r *http.Request) bool {
+	if r.URL.Host != "" { // net/http has put this into r.Host, and thrown the header away
+		refuse(w, http.StatusForbidden, "Forbidden", "this is no proxy")
+		return false
+	}
 	if !loopbackHost(r.Host) {
 		refuse(w, http.StatusForbidden, "Forbidden", "the Host header must be a loopback address or localhost")
 		return false
 	}
-	for _, name := range []string{"X-Forwarded-For", "Forwarded"} {
+	for _, name := range foreign {
 		if _, ok := r.Header[name]; ok {
-			refuse(w, http.StatusForbidden, "Forbidden", "forwarded requests are refused")
+			refuse(w, http.StatusForbidden, "Forbidden", "a request with the header "+name+" is refused")
 			return false
 		}
 	}
 	return true
+}
+
+// ownPeer tells whether the client is a process of our own user, as far as can be known.
+func ownPeer(r *http.Request) bool {
+	client, err := netip.ParseAddrPort(r.RemoteAddr)
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if err != nil || !ok {
+		return false
+	}
+	server, err := netip.ParseAddrPort(local.String())
+	if err != nil {
+		return false
+	}
+	uid, err := peerUID(client, server)
+	return err == nil && uid == os.Geteuid()
 }
 
 // allow refuses every method but one.

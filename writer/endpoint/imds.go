@@ -2,11 +2,9 @@ package endpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
-	"os"
 	"path"
 	"strings"
 	"time"
@@ -30,10 +28,15 @@ type IMDSOptions struct {
 	Address string
 	// AllowV1 also answers requests without a session token.
 	AllowV1 bool
-	// AnyUser drops the check, made on Linux only, that a session token goes to our own user or root: for a child that runs as
+	// AnyUser drops the check, made on Linux only, that a session token goes to our own user: for a child that runs as
 	// somebody else.
 	AnyUser bool
+	// Notify, if not nil, is told that the socket does not work and, with nil, that it does again. It must not wait.
+	Notify func(err error)
 }
+
+// ErrNobody says that our own user cannot be told from others, which the kernel shows to a user namespace as one.
+var ErrNobody = errors.New("in this user namespace other users of the machine have the same number as this one")
 
 // IMDS is an emulator of the EC2 instance metadata service as far as SDKs ask it. There is no secret in its address, since
 // clients have nowhere to put one: on Linux the kernel is asked whose socket a session token goes to, elsewhere every local
@@ -47,7 +50,7 @@ type IMDS struct {
 	since  time.Time
 }
 
-// ListenIMDS binds the socket. Requests wait in the kernel until [IMDS.Run] is called, which is also what gives it up.
+// ListenIMDS binds the socket. It fails with ErrNobody where other users would be taken for ours. Requests wait in the kernel until [IMDS.Run] is called, which is also what gives it up.
 func ListenIMDS(o IMDSOptions) (*IMDS, error) {
 	if o.Role == "" {
 		o.Role = defaultRole
@@ -55,8 +58,11 @@ func ListenIMDS(o IMDSOptions) (*IMDS, error) {
 	if strings.ContainsFunc(o.Role, func(r rune) bool { return !plain(r) }) {
 		return nil, fmt.Errorf("metadata role %q: want letters, digits and +=,.@_- only", o.Role)
 	}
+	if !o.AnyUser && anonymous() {
+		return nil, ErrNobody
+	}
 	m := &IMDS{board: newBoard(metadataHead), tokens: newSessions(), o: o, tree: metadataTree(o), since: time.Now()}
-	socket, err := listen(o.Address, http.HandlerFunc(m.answer))
+	socket, err := listen(o.Address, http.HandlerFunc(m.answer), o.Notify)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +76,7 @@ func plain(r rune) bool {
 }
 
 // Run answers requests until ctx ends, then closes the socket, lets answers under way finish and returns nil. It leaves no
-// goroutine or connection. An error means that the socket broke.
+// goroutine or connection. A socket that breaks is opened again.
 func (m *IMDS) Run(ctx context.Context) error { return m.socket.run(ctx) }
 
 // Deliver puts new sets in place; sets that are not named stay. It touches memory only. A set without keys is an error, and
@@ -91,9 +97,6 @@ func (m *IMDS) Env() []string {
 }
 
 func (m *IMDS) answer(w http.ResponseWriter, r *http.Request) {
-	if !admit(w, r) {
-		return
-	}
 	p := path.Clean("/" + r.URL.Path) // clients differ in final slashes, and in double ones after the address
 	if p == "/latest/api/token" {
 		if allow(w, r, http.MethodPut) && m.known(w, r) {
@@ -120,21 +123,12 @@ func (m *IMDS) authorized(w http.ResponseWriter, r *http.Request) bool {
 	return false
 }
 
-// known refuses other users of this machine. Only those who have no token yet are checked, so the look-up, which reads a
+// known refuses other users of this machine, and root among them: a daemon of root's that fetches what its users ask for
+// would be their way to the credentials. Only those who have no token yet are checked, so the look-up, which reads a
 // table of all connections, happens once in the hours that a session lasts.
 func (m *IMDS) known(w http.ResponseWriter, r *http.Request) bool {
-	if m.o.AnyUser || !peersKnown {
+	if m.o.AnyUser || !peersKnown || ownPeer(r) {
 		return true
-	}
-	client, err := netip.ParseAddrPort(r.RemoteAddr)
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && err == nil {
-		var server netip.AddrPort
-		if server, err = netip.ParseAddrPort(local.String()); err == nil {
-			uid, err := peerUID(client, server)
-			if err == nil && (uid == os.Geteuid() || uid == 0) {
-				return true
-			}
-		}
 	}
 	refuse(w, http.StatusForbidden, "Forbidden", "this metadata service answers only the user that started it")
 	return false

@@ -128,6 +128,7 @@ func TestIMDSToken(t *testing.T) {
 		{"zero", "PUT", []string{ttlHeader + ": 0"}, 400},
 		{"negative", "PUT", []string{ttlHeader + ": -1"}, 400},
 		{"too long", "PUT", []string{ttlHeader + ": 21601"}, 400},
+		{"sign", "PUT", []string{ttlHeader + ": +60"}, 400},
 		{"overflow", "PUT", []string{ttlHeader + ": 99999999999999999999"}, 400},
 		{"no number", "PUT", []string{ttlHeader + ": 1h"}, 400},
 		{"two", "PUT", []string{ttlHeader + ": 60", ttlHeader + ": 60"}, 400},

@@ -2,8 +2,11 @@ package endpoint
 
 import (
 	"container/list"
+	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -13,19 +16,32 @@ const (
 	// dawdleTime is when a connection counts as one that only sits there. An answer takes well under a millisecond, but this
 	// process may be kept from running for much longer on a busy machine.
 	dawdleTime = 250 * time.Millisecond
+	// A socket that is broken is opened again at once, then after a while that doubles each time.
+	firstRetry, lastRetry = 10 * time.Millisecond, time.Second
 )
 
 // limited is a listener with a bounded number of open connections. When it is full it does not shut new clients out, which
 // would let any local user lock the child out with idle connections: a burst waits in the kernel's queue, and a connection
 // that dawdles is closed to make room.
+//
+// Nothing but Close ends it. The child knows one address, so if the socket breaks (shut down from outside, say) it is opened
+// again there and nowhere else.
 type limited struct {
-	*net.TCPListener
+	addr   net.Addr
+	bind   func(address string) (*net.TCPListener, error)
+	notify func(err error) // nil says that it works again
+	told   string          // of Accept's goroutine: the last error that notify was given
 	max    int
 	dawdle time.Duration
 	freed  chan struct{} // 1: a note that a connection was closed since Accept looked last
+	closed chan struct{}
+	// taken is set once another program has had the address: it may know by now what clients send there.
+	taken atomic.Bool
 
-	mu   sync.Mutex
-	open *list.List // of *limitedConn, oldest first
+	mu      sync.Mutex
+	socket  *net.TCPListener
+	open    *list.List // of *limitedConn, oldest first
+	evicted int        // of dawdling connections in a row
 }
 
 // limitedConn embeds the TCP connection itself, because net/http half-closes it after an early refusal so that the client
@@ -38,12 +54,31 @@ type limitedConn struct {
 }
 
 func newLimited(l *net.TCPListener, limit int, dawdle time.Duration) *limited {
-	return &limited{TCPListener: l, max: limit, dawdle: dawdle, freed: make(chan struct{}, 1), open: list.New()}
+	return &limited{
+		addr: l.Addr(), bind: bind, notify: func(error) {}, max: limit, dawdle: dawdle,
+		freed: make(chan struct{}, 1), closed: make(chan struct{}), socket: l, open: list.New(),
+	}
 }
 
-// Accept returns the next connection once there is room for it.
+// Addr implements net.Listener.
+func (l *limited) Addr() net.Addr { return l.addr }
+
+// Close implements net.Listener.
+func (l *limited) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.closed:
+		return nil
+	default:
+	}
+	close(l.closed)
+	return l.socket.Close()
+}
+
+// Accept returns the next connection once there is room for it. Its only error is that of a closed listener.
 func (l *limited) Accept() (net.Conn, error) {
-	tcp, err := l.AcceptTCP()
+	tcp, err := l.accept()
 	if err != nil {
 		return nil, err
 	}
@@ -64,17 +99,94 @@ func (l *limited) Accept() (net.Conn, error) {
 	return c, nil
 }
 
+// accept waits for a connection, and mends the socket as often as it takes.
+func (l *limited) accept() (*net.TCPConn, error) {
+	for wait := time.Duration(0); ; wait = min(max(2*wait, firstRetry), lastRetry) {
+		select {
+		case <-l.closed:
+			return nil, net.ErrClosed
+		case <-time.After(wait):
+		}
+		tcp, err := l.current().AcceptTCP()
+		if err == nil {
+			l.tell(nil)
+			return tcp, nil
+		}
+		switch again := l.mend(err); {
+		case again != nil:
+			l.tell(again)
+		default:
+			if l.told == "" {
+				l.tell(err)
+			}
+			l.tell(nil)
+		}
+	}
+}
+
+func (l *limited) current() *net.TCPListener {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.socket
+}
+
+// tell says what is wrong, and that it is over, once each.
+func (l *limited) tell(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != l.told {
+		l.told = text
+		l.notify(err)
+	}
+}
+
+// mend opens the socket again if that is what err asks for, and returns what is still wrong.
+func (l *limited) mend(err error) error {
+	for _, scarce := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, scarce) {
+			return err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.closed:
+		return nil
+	default:
+	}
+	l.socket.Close()
+	socket, err := l.bind(l.addr.String())
+	if err != nil {
+		l.taken.Store(true)
+		return err
+	}
+	l.socket = socket
+	return nil
+}
+
+// patience is how long a connection may dawdle where there is no room: less and less while all of them do, or a user of
+// this machine who opens thousands would keep the child waiting for minutes.
+func (l *limited) patience() time.Duration { return l.dawdle >> min(l.evicted/l.max, 6) }
+
 // makeRoom returns when one more connection fits; it takes dawdle at most, since then the oldest one is closed.
 func (l *limited) makeRoom() {
 	for {
 		l.mu.Lock()
+		if l.open.Len() < l.max/2 {
+			l.evicted = 0
+		}
 		if l.open.Len() < l.max {
 			l.mu.Unlock()
 			return
 		}
 		oldest := l.open.Front().Value.(*limitedConn)
+		left := l.patience() - time.Since(oldest.since)
+		if left <= 0 {
+			l.evicted++
+		}
 		l.mu.Unlock()
-		left := l.dawdle - time.Since(oldest.since)
 		if left <= 0 {
 			oldest.Close()
 			continue

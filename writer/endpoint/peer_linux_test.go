@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -65,12 +66,44 @@ func TestPeerUID(t *testing.T) {
 	}
 }
 
-// TestIMDSOtherUser comes as nobody. On Linux one thread can change its user alone.
-func TestIMDSOtherUser(t *testing.T) {
-	t.Parallel()
+// asNobody sends a request as another user, and checks the status, if this test may. On Linux one thread can change its user
+// alone.
+func asNobody(t *testing.T, address string, lines []string, want int) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root can come as somebody else")
 	}
+	got := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		const nobody, unchanged = 65534, ^uintptr(0)
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, nobody, unchanged); errno != 0 {
+			got <- errno
+			return
+		}
+		// The first thread of a process does not end, and whoever looks at the process sees its user.
+		defer syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, 0, unchanged)
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			got <- err
+			return
+		}
+		defer c.Close()
+		fmt.Fprint(c, strings.Join(lines, "\r\n")+"\r\n\r\n")
+		var status int
+		_, err = fmt.Fscanf(c, "HTTP/1.1 %d", &status)
+		if err == nil && status != want {
+			err = fmt.Errorf("status %d, want %d", status, want)
+		}
+		got <- err
+	}()
+	if err := <-got; err != nil {
+		t.Errorf("%s: %v", lines[0], err)
+	}
+}
+
+func TestIMDSOtherUser(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		any    bool
 		v1     bool
@@ -84,32 +117,24 @@ func TestIMDSOtherUser(t *testing.T) {
 		{true, true, "GET", credentialsPath + "/", 200},
 	} {
 		m := startIMDS(t, IMDSOptions{AnyUser: tt.any, AllowV1: tt.v1}, nil)
-		got := make(chan error, 1)
-		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-			const nobody, unchanged = 65534, ^uintptr(0)
-			if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, nobody, unchanged); errno != 0 {
-				got <- errno
-				return
-			}
-			// The first thread of a process does not end, and whoever looks at the process sees its user.
-			defer syscall.RawSyscall(syscall.SYS_SETRESUID, unchanged, 0, unchanged)
-			c, err := net.Dial("tcp", m.socket.listener.Addr().String())
-			if err != nil {
-				got <- err
-				return
-			}
-			defer c.Close()
-			fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s: 60\r\n\r\n", tt.method, tt.path, ttlHeader)
-			var status int
-			_, err = fmt.Fscanf(c, "HTTP/1.1 %d", &status)
-			if err == nil && status != tt.want {
-				err = fmt.Errorf("status %d, want %d", status, tt.want)
-			}
-			got <- err
-		}()
-		if err := <-got; err != nil {
-			t.Errorf("%+v: %v", tt, err)
+		asNobody(t, m.socket.listener.Addr().String(), []string{tt.method + " " + tt.path + " HTTP/1.1", "Host: 127.0.0.1", ttlHeader + ": 60"}, tt.want)
+	}
+}
+
+func TestCoversAll(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		users string
+		want  bool
+	}{
+		{"         0          0 4294967295\n", true},
+		{"     65534          0          1\n", false},
+		{"         0       1000          1\n         1     100000      65536\n", false},
+		{"         0          0       1000\n      1000       1000 4294966295\n", true},
+		{"", false},
+	} {
+		if got := coversAll([]byte(tt.users)); got != tt.want {
+			t.Errorf("%q: %v, want %v", tt.users, got, tt.want)
 		}
 	}
 }

@@ -124,7 +124,7 @@ func TestGoIMDSClient(t *testing.T) {
 	set := testSet("ASIAONE", 30*time.Minute)
 	set.AccountID = "123456789012"
 	m := startIMDS(t, IMDSOptions{Profile: "p", Region: "eu-west-3"}, map[string]aws.Credentials{"p": set})
-	client := imds.New(imds.Options{Endpoint: m.socket.url(), EnableFallback: aws.FalseTernary})
+	client := imds.New(imds.Options{Endpoint: m.socket.url(), ClientEnableState: imds.ClientEnabled, EnableFallback: aws.FalseTernary})
 
 	got, err := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = client }).Retrieve(t.Context())
 	if err != nil {

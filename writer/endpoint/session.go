@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -34,7 +35,7 @@ func newSessions() *sessions {
 func (s *sessions) answer(w http.ResponseWriter, r *http.Request) {
 	sent := r.Header[ttlHeader]
 	ttl := 0
-	if len(sent) == 1 {
+	if len(sent) == 1 && !strings.HasPrefix(sent[0], "+") {
 		ttl, _ = strconv.Atoi(sent[0]) // what is no number is out of range as well
 	}
 	if ttl < 1 || ttl > maxTTL {

@@ -30,8 +30,9 @@ type socket struct {
 	conns    sync.WaitGroup // connections that have a goroutine
 }
 
-// listen binds address, which must be a loopback literal with a port.
-func listen(address string, h http.Handler) (*socket, error) {
+// listen binds address, which must be a loopback literal with a port. notify, if not nil, is told when the socket breaks
+// and, with nil, when it has been opened again.
+func listen(address string, h http.Handler, notify func(error)) (*socket, error) {
 	l, err := bind(address)
 	if err != nil {
 		return nil, err
@@ -39,8 +40,11 @@ func listen(address string, h http.Handler) (*socket, error) {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s := &socket{listener: newLimited(l, maxConns, dawdleTime)}
+	if notify != nil {
+		s.listener.notify = notify
+	}
 	s.http = &http.Server{
-		Handler:                      h,
+		Handler:                      s.guard(h),
 		Protocols:                    &protocols,
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is one more method to refuse
 		ReadHeaderTimeout:            headerTime,
@@ -62,6 +66,21 @@ func listen(address string, h http.Handler) (*socket, error) {
 	// has just decided to use it again.
 	s.http.SetKeepAlivesEnabled(false)
 	return s, nil
+}
+
+// guard refuses what no SDK of this machine sends. Once another program has had the address, it may have been sent the
+// secrets of all clients, so from then on they do not suffice.
+func (s *socket) guard(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !admit(w, r) {
+			return
+		}
+		if s.listener.taken.Load() && !ownPeer(r) {
+			refuse(w, http.StatusForbidden, "Forbidden", "another program had this port for a while; now only the user that started this one is answered")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // bind falls back to ::1 only if nothing was asked for: a URL with 127.0.0.1 is the one that every SDK accepts.

@@ -152,14 +152,14 @@ func TestRunWaitsForHandlers(t *testing.T) {
 	s, err := listen("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(entered)
 		<-release
-	}))
+	}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.run(ctx) }()
-	io.WriteString(dial(t, s), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(dial(t, s), "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 	<-entered
 	cancel()
 	select {
@@ -227,14 +227,103 @@ func leftGoroutines() string {
 	return strings.Join(left, "\n\n")
 }
 
-func TestRunTellsOfABrokenSocket(t *testing.T) {
+// broken has what Notify is given.
+type broken chan error
+
+func (b broken) next(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-b:
+		return err
+	case <-time.After(time.Minute):
+		t.Fatal("nothing is said")
+		return nil
+	}
+}
+
+// TestListensAgain breaks the socket underneath: the child's address has to stay.
+func TestListensAgain(t *testing.T) {
+	t.Parallel()
+	said := make(broken, 10)
+	s := startServer(t, Options{Notify: func(err error) { said <- err }}, map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)})
+	for range 3 {
+		s.socket.listener.current().Close()
+		if err := said.next(t); err == nil {
+			t.Error("it is not said that the socket broke")
+		}
+		if err := said.next(t); err != nil {
+			t.Errorf("then %v is said, want that it works", err)
+		}
+		if got := get(t, s.URL(""), s.token); got.status != 200 {
+			t.Errorf("status %d, want 200", got.status)
+		}
+	}
+}
+
+// TestPortTaken has another program at the address for a while. It may know the token from then on.
+func TestPortTaken(t *testing.T) {
+	t.Parallel()
+	said := make(broken, 10)
+	s, err := Listen(Options{Notify: func(err error) { said <- err }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Deliver(t.Context(), map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	l, stranger := s.socket.listener, make(chan net.Listener, 1)
+	l.bind = func(address string) (*net.TCPListener, error) {
+		l.bind = bind
+		other, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Error(err)
+		}
+		stranger <- other
+		return bind(address)
+	}
+	start(t, s.Run)
+	l.current().Close()
+	if err := said.next(t); err == nil || !strings.Contains(err.Error(), "bind") {
+		t.Errorf("said %v, want that the port is taken", err)
+	}
+	(<-stranger).Close()
+	if err := said.next(t); err != nil {
+		t.Errorf("then %v is said, want that it works", err)
+	}
+	want := 200
+	if !peersKnown {
+		want = 403
+	}
+	if got := get(t, s.URL(""), s.token); got.status != want {
+		t.Errorf("status %d for our own user, want %d", got.status, want)
+	}
+	address, request := lines(s.URL(""), s.token)
+	asNobody(t, address, request, 403)
+}
+
+// TestFloodDrains holds so many idle connections that a child would wait for minutes if each was borne with for as long as one.
+func TestFloodDrains(t *testing.T) {
 	t.Parallel()
 	s, err := Listen(Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.socket.listener.Close()
-	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "serve 127.0.0.1:") {
-		t.Errorf("Run on a closed socket: %v, want an error with the address", err)
+	if err := s.Deliver(t.Context(), map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	l := s.socket.listener
+	l.max, l.dawdle = 4, time.Second
+	s.socket.http.ReadHeaderTimeout, s.socket.http.ReadTimeout = time.Hour, time.Hour // which end a connection, too
+	var flood []net.Conn
+	for range 600 {
+		flood = append(flood, dial(t, s.socket))
+	}
+	start(t, s.Run)
+	deadline := time.Now().Add(time.Minute) // it would take 600/4 seconds
+	for i, c := range flood[:len(flood)-4] {
+		c.SetReadDeadline(deadline)
+		if _, err := c.Read(make([]byte, 1)); isTimeout(err) {
+			t.Fatalf("connection %d is still open", i)
+		}
 	}
 }
