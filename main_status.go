@@ -142,7 +142,7 @@ func tabulate(w io.Writer, records []record, now time.Time) error {
 			fmt.Fprintf(&more, "%d: failed %d times: %s\n", r.PID, r.Failed, cell(r.Err))
 		}
 		if !r.Ends.IsZero() {
-			fmt.Fprintf(&more, "%d: %s ends %s\n", r.PID, cell(r.Lives), r.Ends.Format(time.RFC3339))
+			fmt.Fprintf(&more, "%d: %s ends %s\n", r.PID, cell(r.Lives), onClock(r.Ends))
 		}
 	}
 	_, err := io.WriteString(w, more.String())

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 		helper(os.Args[2], os.Args[3:])
 		return
 	}
+	time.Local = time.UTC // what is compared with texts is written so
 	os.Exit(m.Run())
 }
 

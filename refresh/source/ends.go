@@ -35,6 +35,9 @@ func (s *Source) Ends() (Ending, bool) {
 	return Ending{}, false
 }
 
+// onClock is a time as a person reads it.
+func onClock(t time.Time) string { return t.Local().Format(time.RFC3339) }
+
 // here is the moment t of the server's clock on ours.
 func (s *Source) here(t time.Time) time.Time { return t.Add(s.web.skew()) }
 

@@ -119,7 +119,7 @@ func (s *Source) inTime(ctx context.Context, left int) (aws.Credentials, error) 
 	}
 	c, err := s.one(ctx)
 	if err == nil && c.CanExpire && !c.Expires.After(s.serverTime()) {
-		return aws.Credentials{}, &refresh.Error{Err: fmt.Errorf("%s: gives credentials that ended at %s", s.describe(), s.here(c.Expires).Local().Format(time.RFC3339))}
+		return aws.Credentials{}, &refresh.Error{Err: fmt.Errorf("%s: gives credentials that ended at %s", s.describe(), onClock(s.here(c.Expires)))}
 	}
 	return c, err
 }

@@ -105,6 +105,21 @@ func TestFallbackErrors(t *testing.T) {
 	}
 }
 
+// Times in messages are in the zone of who reads them.
+func TestLocalTimes(t *testing.T) {
+	isolate(t)
+	was := time.Local
+	time.Local = time.FixedZone("EST", -5*60*60)
+	defer func() { time.Local = was }()
+	path := filepath.Join(t.TempDir(), "keys")
+	aged(t, path, keysINI("a", "ASIA1", "expiration = 2020-01-01T00:00:00Z"))
+	src := mustNew(t, Spec{File: path, Else: []Spec{{Command: printing("ASIA2")}}})
+	mustRetrieve(t, src)
+	if notes := strings.Join(src.Notes(), " "); !strings.Contains(notes, "that ended at 2019-12-31T19:00:00-05:00") {
+		t.Errorf("Notes = %q", notes)
+	}
+}
+
 // A program gets the time to be given up on for itself before the start is.
 func TestStartTimeout(t *testing.T) {
 	config, _ := isolate(t)

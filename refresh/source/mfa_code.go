@@ -41,7 +41,7 @@ func (s *Source) code(ctx context.Context, f *found, used *used) (string, error)
 func (s *Source) nobody(f *found) error {
 	const hint = "start again; --mfa-command and --mfa-totp-file give codes without a person, --mfa-session 36h makes one last"
 	if end := s.mfa.session.Expires; !end.IsZero() {
-		return permanently(hint, "the MFA session with %s ends at %s, and nobody can be asked for a code while the command runs", f.mfa, end.Format(time.RFC3339))
+		return permanently(hint, "the MFA session with %s ends at %s, and nobody can be asked for a code while the command runs", f.mfa, onClock(end))
 	}
 	return permanently(hint, "an MFA code of %s is needed, and nobody can be asked for it while the command runs", f.mfa)
 }

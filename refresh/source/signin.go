@@ -146,7 +146,7 @@ func (p *console) refused(_ *signinToken, err error, a reply) error {
 // is said to be invalid (github.com/aws/aws-cli/issues/10613).
 func (p *console) create(ctx context.Context, t *signinToken) (newer *signinToken, err error) {
 	if !t.renewable() {
-		return nil, permanently(p.hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", t.Ends.UTC().Format(time.RFC3339))
+		return nil, permanently(p.hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", onClock(t.Ends))
 	}
 	key, err := t.dpopKey()
 	if err != nil {

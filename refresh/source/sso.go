@@ -219,9 +219,9 @@ func (p *portal) window() time.Duration {
 // ended is for a session that only a person can begin again.
 func (p *portal) ended(t *ssoToken, why string) error {
 	if why == "" {
-		why = "its token was valid until " + t.Ends.UTC().Format(time.RFC3339)
+		why = "its token was valid until " + onClock(t.Ends)
 		if t.Refresh != "" && !t.Registered.IsZero() && !now().Before(t.Registered) {
-			why = "the client that it was begun with was registered until " + t.Registered.UTC().Format(time.RFC3339)
+			why = "the client that it was begun with was registered until " + onClock(t.Registered)
 		}
 	}
 	return permanently(p.hint, "the SSO session has ended: %s", why)

@@ -170,11 +170,11 @@ func (id *identity) valid(path string, now time.Time) error {
 	switch c := id.leaf; {
 	case now.After(c.NotAfter):
 		return permanently("renew it: the new one is read at the next try, without a restart",
-			"certificate %s has expired: it was valid until %s", path, c.NotAfter.UTC().Format(time.RFC3339))
+			"certificate %s has expired: it was valid until %s", path, onClock(c.NotAfter))
 	case now.Before(c.NotBefore):
 		return &judged{verdict{
-			text: fmt.Sprintf("certificate %s is not valid before %s", path, c.NotBefore.UTC().Format(time.RFC3339)),
-			hint: fmt.Sprintf("is this machine's clock right? It says %s", time.Now().UTC().Format(time.RFC3339)),
+			text: fmt.Sprintf("certificate %s is not valid before %s", path, onClock(c.NotBefore)),
+			hint: fmt.Sprintf("is this machine's clock right? It says %s", onClock(time.Now())),
 		}}
 	}
 	return nil
@@ -204,7 +204,7 @@ func (s *Source) noteEnd(c *x509.Certificate, now time.Time) {
 	}
 	s.pair.told[print] = reached
 	s.note("certificate %s ends in %s, on %s: renew it (the new one is used without a restart)",
-		s.pair.files.Certificate, roughly(left), c.NotAfter.UTC().Format(time.RFC3339))
+		s.pair.files.Certificate, roughly(left), onClock(c.NotAfter))
 }
 
 // roughly is a length of time as people say it.
