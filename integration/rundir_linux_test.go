@@ -249,3 +249,45 @@ func TestSquatted(t *testing.T) {
 		t.Errorf("in hers: %q", left)
 	}
 }
+
+// TestMemoryFirst: root's files are in memory also where /run is on a disk.
+func TestMemoryFirst(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("NOT TESTED: needs root, whose directory is in /run")
+	}
+	w := newWorld(t, time.Hour)
+	var st syscall.Statfs_t
+	const tmpfs = 0x01021994
+	if err := syscall.Statfs(w.dir, &st); err != nil || st.Type == tmpfs {
+		t.Skipf("NOT TESTED: needs a directory on a disk: %v", err)
+	}
+	w.unset("XDG_RUNTIME_DIR")
+	for _, tt := range []struct{ mount, want string }{
+		{"mount --bind . /run", "/dev/shm/brs-exec-0"}, {"mount -t tmpfs none /run", "/run/brs-exec"},
+	} {
+		p := w.hidden(inMounts(t, tt.mount+` && exec "$@"`), "--role-arn", roleARN, "--", "sh", "-c", `dirname "$(dirname "$AWS_CONFIG_FILE")"`)
+		if code := p.exit(); code != 0 || p.stdout.String() != tt.want+"\n" {
+			t.Errorf("%s: exit code %d, made in %q, want %s\n%s", tt.mount, code, p.stdout.String(), tt.want, p.stderr.String())
+		}
+	}
+}
+
+// TestNoInotify: the instances of which a user has 128 are the command's.
+func TestNoInotify(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	w := newWorld(t, 6*time.Second)
+	p := w.startChild()
+	w.awaitRefreshes(3)
+	fds, err := filepath.Glob("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/fd/*")
+	if err != nil || len(fds) == 0 {
+		t.Fatalf("%v %v", fds, err)
+	}
+	for _, fd := range fds {
+		if to, _ := os.Readlink(fd); strings.Contains(to, "inotify") {
+			t.Errorf("%s is %s", fd, to)
+		}
+	}
+	w.finish(p)
+}

@@ -72,3 +72,38 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 		})
 	}
 }
+
+// TestCloseKeepsTheNameInUse: where others could make a directory of that name, an
+// empty one stays as long as a process was told to look there.
+func TestCloseKeepsTheNameInUse(t *testing.T) {
+	for _, used := range []bool{true, false} {
+		p, _ := kept(t)
+		command := exec.Command("cat") // lives until its input ends
+		if used {
+			command.Env = []string{"AWS_CONFIG_FILE=" + filepath.Join(p.Dir(), configFile)}
+		}
+		input, err := command.StdinPipe()
+		if err == nil {
+			err = command.Start()
+		}
+		if err == nil {
+			err = p.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		left, err := os.ReadDir(p.Dir())
+		if stays := err == nil; stays != used || len(left) > 0 {
+			t.Errorf("used: %v; it stays: %v, with %v", used, stays, left)
+		}
+		if used {
+			wantMode(t, p.Dir(), 0o700)
+		}
+		input.Close()
+		command.Wait()
+		p.Sweep()
+		if left := names(t, filepath.Dir(p.Dir())); len(left) > 0 {
+			t.Errorf("used by nobody: %v stays", left)
+		}
+	}
+}

@@ -43,6 +43,9 @@ func (p *Private) LastReads() Reads {
 // noteReads remembers who has read, before that is lost with a file, and makes
 // the next reading show. It opens no file, as only readers do.
 func (p *Private) noteReads() {
+	if p.dir.root == nil { // closed
+		return
+	}
 	for _, name := range [...]string{configFile, process.StateFile, credentialsFile} {
 		info, err := p.dir.root.Lstat(name)
 		if err != nil {

@@ -141,6 +141,9 @@ func (d *runDir) again(fill func(d *runDir, final string) error) error {
 // the old one by a time that every client can tell, and shows whether it was read
 // (see readAt).
 func (d *runDir) write(name string, content []byte) (err error) {
+	if d.root == nil { // removed
+		return fs.ErrClosed
+	}
 	temp := "." + name + "-" + randomName() + tempSuffix
 	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {

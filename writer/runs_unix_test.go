@@ -3,11 +3,13 @@
 package writer
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func TestRuns(t *testing.T) {
@@ -37,6 +39,30 @@ func TestRuns(t *testing.T) {
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the status file: %v, %v", info, err)
 		}
+	}
+
+	// A status that cannot be read costs no more than itself.
+	other, err := newRunDir(bases, noFill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status := filepath.Join(other.path, statusFile)
+	for name, spoil := range map[string]func() error{
+		"a pipe":      func() error { return unix.Mkfifo(status, 0o600) },
+		"too large":   func() error { return errors.Join(os.WriteFile(status, nil, 0o600), os.Truncate(status, 1<<40)) },
+		"a directory": func() error { return os.Mkdir(status, 0o700) },
+		"a link out":  func() error { return os.Symlink("/dev/zero", status) },
+	} {
+		if err := errors.Join(os.RemoveAll(status), spoil()); err != nil {
+			t.Fatal(err)
+		}
+		got := runsIn(bases)
+		if len(got) != 2 || string(got[0].Status)+string(got[1].Status) != "another\n" {
+			t.Errorf("with %s: %+v", name, got)
+		}
+	}
+	if err := other.remove(); err != nil {
+		t.Fatal(err)
 	}
 
 	// What only looks like one, or was left behind.
