@@ -357,7 +357,7 @@ func TestOrderOfObservers(t *testing.T) {
 	for _, reverse := range []bool{false, true} {
 		t.Run(fmt.Sprint("reverse=", reverse), func(t *testing.T) {
 			told := listenNotify(t)
-			r := newFakeRun(t, plan.Plan{OnRefresh: plan.Reaction{Act: plan.Signal, Signal: syscall.SIGUSR1}})
+			r := newFakeRun(t, plan.Plan{OnRefresh: plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}})
 			t.Setenv("NOTIFY_SOCKET", told.path)
 			var err error
 			if r.systemd, err = r.newSystemd(); err != nil {
