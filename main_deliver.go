@@ -101,18 +101,13 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 		more = append(server.Env(), "AWS_EC2_METADATA_DISABLED=false")
 	}
 	if s.plan.Shared.Path != "" {
-		shared, err := s.shared(src)
+		shared, err := s.openShared(ctx, src)
 		if err != nil {
 			return supervisor.Exit{}, err
 		}
 		deliveries = append(deliveries, shared)
 		s.serve("the watch of the credentials file", shared.Run)
-		s.signals.AtEnd(func() { shared.Close() })
-		defer func() {
-			if err := shared.Close(); err != nil {
-				s.log.Warn("the credentials file is not as it should be left", "err", err)
-			}
-		}()
+		defer s.closeShared(shared)
 	}
 	var keys variables
 	if s.plan.Deliver.Env {
@@ -145,28 +140,6 @@ func (s *session) socketEvent(err error) {
 	default:
 		s.log.Error("the command's requests for credentials are not answered; trying again", "err", err)
 	}
-}
-
-// shared opens the file of --credentials-file.
-func (s *session) shared(src *source.Source) (*writer.Shared, error) {
-	o := writer.SharedOptions{
-		Path: s.plan.Shared.Path, Sections: map[string]string{setName: s.plan.Shared.Section},
-		AtExit: s.plan.Shared.AtExit, Perm: s.plan.Shared.Perm, Owner: s.plan.Shared.Owner,
-		Notify: func(note string) { s.log.Warn(note) },
-	}
-	config, credentials := sharedFiles()
-	o.ConfigFile = config
-	if src.Profile() != "" { // else nothing is read from these, and nothing can go round in a circle
-		o.SourceFiles, o.SourceProfile = []string{config, credentials}, src.Profile()
-	}
-	shared, err := writer.NewShared(o)
-	if err != nil {
-		return nil, err
-	}
-	for _, note := range shared.Notes() {
-		s.log.Warn(note)
-	}
-	return shared, nil
 }
 
 // variables is a delivery to the environment of the next start.

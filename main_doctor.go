@@ -149,11 +149,7 @@ func (d *doctor) examineFiles() {
 		return
 	}
 	d.profile = v.Profile
-	if file := d.plan.Shared.Path; file != "" {
-		if _, err := writer.NewPreview(writer.Options{CredentialsFile: file}, nil); err != nil {
-			d.problem("--credentials-file", "correct that line; brs-exec changes no file that it cannot read", "%v", err)
-		}
-	}
+	d.examineShared()
 	for _, note := range v.Notes {
 		d.note("configuration", "", "%s", note)
 	}

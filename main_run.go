@@ -199,6 +199,9 @@ func (s *session) run() (int, error) {
 	for _, line := range src.Overlooked() {
 		s.log.Info(line)
 	}
+	if _, err := checkShared(s.plan, src); err != nil { // before a person is asked for anything
+		return 0, err
+	}
 	// What may need a person is done while the terminal is ours.
 	if err := s.signals.Before(ctx, src.Begin); err != nil {
 		return 0, err

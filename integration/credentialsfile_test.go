@@ -3,6 +3,8 @@
 package integration
 
 import (
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -22,4 +24,62 @@ func TestCredentialsFileExpiry(t *testing.T) {
 	}
 	p.stdin.Close()
 	p.exit()
+}
+
+// TestCredentialsFileMissingDirectory: it is said before the source is asked, with
+// the flag.
+func TestCredentialsFileMissingDirectory(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	w.write("ask", "#!/bin/sh\ntouch asked\n")
+	if err := os.Chmod(w.path("ask"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := w.path("no/such/file")
+	for _, args := range [][]string{
+		{"--credential-command", w.path("ask"), "--credentials-file", path, "--", "true"},
+		{"doctor", "--credentials-file", path, "--", "true"},
+	} {
+		p := w.brsExec(args...)
+		if code := p.exit(); code == 0 {
+			t.Errorf("%q: exit code 0", args)
+		}
+		text := p.stderr.String() + p.stdout.String()
+		if !strings.Contains(text, "--credentials-file") || !strings.Contains(text, path) || !strings.Contains(text, "mkdir -p "+w.path("no/such")) {
+			t.Errorf("%q said:\n%s", args, text)
+		}
+	}
+	if _, err := os.Stat(w.path("asked")); err == nil {
+		t.Error("the source was asked first")
+	}
+}
+
+// TestCredentialsFileReadable: that others can read the file is said, as it will
+// hold keys.
+func TestCredentialsFileReadable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	path := w.write("shared", "[other]\n")
+	for _, tt := range []struct {
+		mode os.FileMode
+		args []string
+		want bool
+	}{
+		{0o600, nil, false},
+		{0o640, nil, true},
+		{0o644, nil, true},
+		{0o640, []string{"--file-mode", "0640"}, false}, // as it was asked for
+	} {
+		if err := os.Chmod(path, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		for _, sub := range [][]string{nil, {"doctor"}} {
+			args := append(append(sub, "--role-arn", roleARN, "--credentials-file", path), tt.args...)
+			p := w.brsExec(append(args, "--", "true")...)
+			p.exit()
+			if got := strings.Contains(p.stderr.String()+p.stdout.String(), "chmod 600 "+path); got != tt.want {
+				t.Errorf("mode %o, %q: said it: %v, want %v\n%s%s", tt.mode, args, got, tt.want, p.stdout.String(), p.stderr.String())
+			}
+		}
+	}
 }

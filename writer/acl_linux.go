@@ -7,20 +7,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepACL copies the POSIX ACL of the file at path, which on Linux is an
-// extended attribute; most files have none.
-func keepACL(temp *os.File, path string) error {
-	const attribute = "system.posix_acl_access"
-	size, err := unix.Lgetxattr(path, attribute, nil)
+const aclAttribute = "system.posix_acl_access"
+
+// aclOf returns the POSIX ACL of a file, which on Linux is an extended
+// attribute; most files have none.
+func aclOf(f *os.File) ([]byte, error) {
+	size, err := unix.Fgetxattr(int(f.Fd()), aclAttribute, nil)
 	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) || err == nil && size == 0 {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	acl := make([]byte, size)
-	if size, err = unix.Lgetxattr(path, attribute, acl); err != nil {
-		return err
+	if size, err = unix.Fgetxattr(int(f.Fd()), aclAttribute, acl); err != nil {
+		return nil, err
 	}
-	return unix.Fsetxattr(int(temp.Fd()), attribute, acl[:size], 0)
+	return acl[:size], nil
+}
+
+func setACL(f *os.File, acl []byte) error {
+	if acl == nil {
+		return nil
+	}
+	return unix.Fsetxattr(int(f.Fd()), aclAttribute, acl, 0)
 }

@@ -2,9 +2,9 @@ package writer
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 )
@@ -17,15 +17,15 @@ import (
 // the disk has room while the old content is whole; then everything is written
 // by one call, a shorter content filled up by blank lines; then the file is
 // cut. If that fails the old content is put back.
-func overwrite(path string, old, content []byte, backupDir string) (err error) {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+func (p *location) overwrite(ctx context.Context, old, content []byte) (err error) {
+	f, _, err := openRegular(p.dir, p.name, os.O_RDWR)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	// The inode stays, so here the file itself can be locked: of a file that is
 	// mounted into several containers it is all that they have in common.
-	unlock, err := lockFile(f)
+	unlock, err := lockFile(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -37,22 +37,22 @@ func overwrite(path string, old, content []byte, backupDir string) (err error) {
 	if !bytes.Equal(now, old) {
 		return errRaced
 	}
-	backup := newBackup(path, backupDir)
-	defer os.Remove(nextOf(backup)) // after the backup: without it a backup is left to people
-	if err := writeNew(nextOf(backup), nextFile(old, content)); err != nil {
+	dir, backup := p.beside(), p.newBackup()
+	defer dir.Remove(nextOf(backup)) // after the backup: without it a backup is left to people
+	if err := writeNew(dir, nextOf(backup), nextFile(old, content)); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	if err := writeNew(backup, old); err != nil {
+	if err := writeNew(dir, backup, old); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	if err := fill(f, old, content); err != nil {
 		if rerr := restore(f, old); rerr != nil {
-			return fmt.Errorf("%w, and putting the old content back failed too: %w; it is in %s", err, rerr, backup)
+			return fmt.Errorf("%w, and putting the old content back failed too: %w; it is in %s", err, rerr, filepath.Join(dir.Name(), backup))
 		}
-		os.Remove(backup)
+		dir.Remove(backup)
 		return err
 	}
-	return os.Remove(backup)
+	return dir.Remove(backup)
 }
 
 func fill(f *os.File, old, content []byte) error {
@@ -97,31 +97,19 @@ func restore(f *os.File, old []byte) error {
 	return f.Sync()
 }
 
-func readAll(f *os.File) ([]byte, error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	return io.ReadAll(f)
-}
-
-// newBackup returns the name for a new backup of the file at path.
-func newBackup(path, dir string) string {
-	if dir == "" {
-		dir = filepath.Dir(path)
-	}
-	return filepath.Join(dir, backupPrefix(path)+randomName()+backupSuffix)
-}
+// newBackup returns the name for a new backup of the file.
+func (p *location) newBackup() string { return p.backupPrefix() + randomName() + backupSuffix }
 
 // writeNew writes content to a new file that only its owner can read.
-func writeNew(name string, content []byte) (err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func writeNew(dir *os.Root, name string, content []byte) (err error) {
+	f, err := createOwn(dir, name)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(name)
+			dir.Remove(name)
 		}
 	}()
 	if _, err := f.Write(content); err != nil {

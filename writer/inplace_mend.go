@@ -2,9 +2,12 @@ package writer
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,9 +23,9 @@ const (
 
 // backupPrefix begins the names of a file's backups; it tells files of the same
 // name apart, as a directory for backups may be that of several.
-func backupPrefix(path string) string {
-	sum := sha256.Sum256([]byte(path))
-	return besidePrefix(path) + hex.EncodeToString(sum[:4])
+func (p *location) backupPrefix() string {
+	sum := sha256.Sum256([]byte(p.path))
+	return besidePrefix(p.name) + hex.EncodeToString(sum[:4])
 }
 
 // nextFile is the content of the second file: a hash of the old content, by
@@ -34,42 +37,43 @@ func nextFile(old, content []byte) []byte {
 
 func nextOf(backup string) string { return strings.TrimSuffix(backup, backupSuffix) + nextSuffix }
 
-// mendInPlace puts the old content back where a writer was killed in the middle
+// recoverInPlace puts the old content back where a writer was killed in the middle
 // of writing the file in place. The caller holds the lock. A file that someone
-// has changed since is left alone, and so is its backup.
-func mendInPlace(path, backupDir string) error {
-	dir := backupDir
-	if dir == "" {
-		dir = filepath.Dir(path)
-	}
-	names, _ := readNames(dir)
-	for _, name := range names {
-		if !strings.HasPrefix(name, backupPrefix(path)) || !strings.HasSuffix(name, nextSuffix) {
+// has changed since is left alone, and so is its backup. Of files that another
+// user could have made nothing is believed.
+func (p *location) recoverInPlace(ctx context.Context) error {
+	dir := p.beside()
+	names, _ := namesIn(dir)
+	for _, next := range names {
+		if !strings.HasPrefix(next, p.backupPrefix()) || !strings.HasSuffix(next, nextSuffix) {
 			continue
 		}
-		next := filepath.Join(dir, name)
 		backup := strings.TrimSuffix(next, nextSuffix) + backupSuffix
-		keep, err := mendFrom(path, backup, next)
-		if err != nil {
-			return fmt.Errorf("mend from %s: %w", backup, err)
+		keep, err := p.recoverFrom(ctx, backup, next)
+		var foreign *notOwnError
+		switch {
+		case errors.As(err, &foreign), errors.Is(err, errRaced):
+			continue
+		case err != nil:
+			return fmt.Errorf("recover from %s: %w", filepath.Join(dir.Name(), backup), err)
 		}
 		if !keep {
-			os.Remove(backup)
+			dir.Remove(backup)
 		}
-		os.Remove(next)
+		dir.Remove(next)
 	}
 	return nil
 }
 
-func mendFrom(path, backup, next string) (keep bool, err error) {
-	old, err := os.ReadFile(backup)
-	if os.IsNotExist(err) { // it was done, but for the removal
+func (p *location) recoverFrom(ctx context.Context, backup, next string) (keep bool, err error) {
+	old, err := p.readOwn(backup)
+	if errors.Is(err, fs.ErrNotExist) { // it was done, but for the removal
 		return false, nil
 	}
 	if err != nil {
 		return true, err
 	}
-	content, err := os.ReadFile(next)
+	content, err := p.readOwn(next)
 	if err != nil {
 		return true, err
 	}
@@ -77,12 +81,12 @@ func mendFrom(path, backup, next string) (keep bool, err error) {
 	if !ok { // killed before it began
 		return false, nil
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, _, err := openRegular(p.dir, p.name, os.O_RDWR)
 	if err != nil {
 		return true, err
 	}
 	defer f.Close()
-	unlock, err := lockFile(f)
+	unlock, err := lockFile(ctx, f)
 	if err != nil {
 		return true, err
 	}
@@ -97,6 +101,16 @@ func mendFrom(path, backup, next string) (keep bool, err error) {
 		return true, nil
 	}
 	return false, restore(f, old)
+}
+
+// readOwn reads a file beside ours.
+func (p *location) readOwn(name string) ([]byte, error) {
+	f, err := openOwn(p.beside(), name, os.O_RDONLY, p.uid)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f)
 }
 
 // isMixture tells whether fill, or the restore after it, can have left now on

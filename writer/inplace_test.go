@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -29,26 +30,27 @@ func TestReplaceMendsInPlace(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir, backups := t.TempDir(), t.TempDir()
 			path := filepath.Join(dir, "f")
-			real, err := resolve(path)
+			w, err := walk(path)
 			if err != nil {
 				t.Fatal(err)
 			}
+			real, other := &location{path: w.path, name: "f"}, &location{path: w.path + "x", name: "f"}
 			put(t, path, tt.now, 0o600)
-			backup := backupPrefix(real) + "0123456789abcdef" + backupSuffix
+			backup := real.backupPrefix() + "0123456789abcdef" + backupSuffix
 			old, partial := strings.CutSuffix(tt.old, "-")
 			if old != "" {
 				put(t, filepath.Join(backups, backup), old, 0o600)
 			}
 			put(t, filepath.Join(backups, nextOf(backup)), string(nextFile([]byte(tt.old), []byte(tt.next))), 0o600)
-			other := backupPrefix(real+"x") + nextSuffix
-			put(t, filepath.Join(backups, other), "x", 0o600)
+			others := other.backupPrefix() + nextSuffix
+			put(t, filepath.Join(backups, others), "x", 0o600)
 			var saw string
-			_, err = Target{Path: path, BackupDir: backups}.Replace(func(old []byte) ([]byte, error) { saw = string(old); return old, nil })
+			_, err = Target{Path: path, BackupDir: backups}.Replace(context.Background(), func(old []byte) ([]byte, error) { saw = string(old); return old, nil })
 			if err != nil || saw != tt.want {
 				t.Fatalf("Replace found %q, %v, want %q", saw, err, tt.want)
 			}
 			holds(t, dir, map[string]string{"f": tt.want})
-			want := map[string]string{other: "x"}
+			want := map[string]string{others: "x"}
 			if !partial && tt.want == tt.now && tt.now != tt.old && tt.now != tt.next {
 				want[backup] = tt.old
 			}
@@ -61,7 +63,7 @@ func TestReplaceMendsInPlace(t *testing.T) {
 func helpInPlace(args []string) error {
 	target := Target{Path: args[0], rename: func(string, string) error { return errCannotRename }}
 	for i := 0; ; i++ {
-		res, err := target.Replace(to(string(setOf(i%7*700 + 1))))
+		res, err := target.Replace(context.Background(), to(string(setOf(i%7*700+1))))
 		if err != nil {
 			return err
 		}

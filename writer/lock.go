@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,10 +22,15 @@ var (
 	errNoLocks = errors.New("no locks on this file system")
 )
 
-// lockFile takes the exclusive lock of an open file, waiting for it. On a file
-// system without locks it does nothing.
-func lockFile(f *os.File) (unlock func(), err error) {
-	deadline := time.Now().Add(lockTimeout)
+func boundWait(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, lockTimeout, fmt.Errorf("waited %s", lockTimeout))
+}
+
+// lockFile takes the exclusive lock of an open file, waiting for it until ctx
+// ends. On a file system without locks it does nothing.
+func lockFile(ctx context.Context, f *os.File) (unlock func(), err error) {
+	ctx, cancel := boundWait(ctx)
+	defer cancel()
 	for wait := time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
 		err := tryLock(f)
 		switch {
@@ -34,54 +40,74 @@ func lockFile(f *os.File) (unlock func(), err error) {
 			return func() {}, nil
 		case !errors.Is(err, errLocked):
 			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		case time.Now().After(deadline):
-			return nil, fmt.Errorf("lock %s: another process holds it for more than %s", f.Name(), lockTimeout)
 		}
-		time.Sleep(wait)
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, fmt.Errorf("lock %s: another process holds it (%w)", f.Name(), context.Cause(ctx))
+		}
 	}
 }
 
-// lockBeside takes the lock that all writers of the file at path take: that of
-// a sentinel beside it, which exists only as long. Where none can be made (the
-// directory is read-only, so that nobody renames in it) it is that of the
-// directory.
-func lockBeside(path string) (unlock func(), err error) {
-	sentinel := filepath.Join(filepath.Dir(path), besidePrefix(path)+"lock")
-	for {
-		f, err := os.OpenFile(sentinel, os.O_RDWR|os.O_CREATE|noFollow, 0o644)
-		if errors.Is(err, fs.ErrPermission) { // perhaps another user's, at this moment
-			f, err = os.OpenFile(sentinel, os.O_RDONLY|noFollow, 0)
-			if err != nil {
-				return lockDir(filepath.Dir(path), fs.ErrPermission)
-			}
+// lock takes the lock that all writers of the file take: that of a sentinel
+// beside it, which exists only as long. Where none can be made (the directory is
+// read-only, so that nobody renames in it) it is that of the directory. The
+// sentinel may be another user's, who writes to the file as well.
+func (p *location) lock(ctx context.Context) (unlock func(), err error) {
+	name := besidePrefix(p.name) + "lock"
+	ctx, cancel := boundWait(ctx)
+	defer cancel()
+	for ctx.Err() == nil {
+		f, err := p.sentinel(name)
+		switch {
+		case errors.Is(err, errRaced):
+			continue
+		case err != nil:
+			return p.lockDir(ctx, err)
 		}
-		if err != nil {
-			return lockDir(filepath.Dir(path), err)
-		}
-		unlock, err := lockFile(f)
+		unlock, err := lockFile(ctx, f)
 		if err != nil {
 			f.Close()
 			return nil, err
 		}
 		// The one before us may have removed it after we opened it: then what
 		// we have locked is not what the next one locks.
-		if stillThere(f, sentinel) {
-			return func() { removeSentinel(sentinel); unlock(); f.Close() }, nil
+		if stillThere(f, p.dir, name) {
+			return func() { removeSentinel(p.dir, name); unlock(); f.Close() }, nil
 		}
 		unlock()
 		f.Close()
 	}
+	return nil, fmt.Errorf("lock %s: %w", filepath.Join(p.dir.Name(), name), context.Cause(ctx))
 }
 
-func lockDir(dir string, cause error) (unlock func(), err error) {
-	if !errors.Is(cause, fs.ErrPermission) && !cannotRename(cause) {
+// sentinel makes the file, or opens the one that is there.
+func (p *location) sentinel(name string) (*os.File, error) {
+	f, err := p.dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if !errors.Is(err, fs.ErrExist) {
+		return f, err
+	}
+	f, _, err = openRegular(p.dir, name, os.O_RDWR)
+	if errors.Is(err, fs.ErrPermission) { // another user's
+		f, _, err = openRegular(p.dir, name, os.O_RDONLY)
+	}
+	if errors.Is(err, fs.ErrNotExist) { // removed since
+		err = errRaced
+	}
+	return f, err
+}
+
+func (p *location) lockDir(ctx context.Context, cause error) (unlock func(), err error) {
+	if !errors.Is(cause, fs.ErrPermission) && !errors.Is(cause, errNotRegular) && !cannotRename(cause) {
 		return nil, fmt.Errorf("lock: %w", cause)
 	}
-	f, err := os.Open(dir)
-	if err != nil { // a directory that can only be passed through
-		return func() {}, nil
+	f, err := p.dir.Open(".")
+	if err != nil {
+		return nil, err
 	}
-	release, err := lockFile(f)
+	release, err := lockFile(ctx, f)
 	if err != nil {
 		f.Close()
 		return nil, err
@@ -89,11 +115,11 @@ func lockDir(dir string, cause error) (unlock func(), err error) {
 	return func() { release(); f.Close() }, nil
 }
 
-func stillThere(f *os.File, name string) bool {
+func stillThere(f *os.File, dir *os.Root, name string) bool {
 	held, err := f.Stat()
 	if err != nil {
 		return false
 	}
-	named, err := os.Lstat(name)
+	named, err := dir.Lstat(name)
 	return err == nil && os.SameFile(held, named)
 }

@@ -30,4 +30,4 @@ func tryLock(f *os.File) error {
 func unlockFile(f *os.File) { unix.Flock(int(f.Fd()), unix.LOCK_UN) }
 
 // removeSentinel removes the sentinel while its lock is held.
-func removeSentinel(name string) { os.Remove(name) }
+func removeSentinel(dir *os.Root, name string) { dir.Remove(name) }

@@ -30,4 +30,4 @@ func lockRange() *windows.Overlapped { return &windows.Overlapped{OffsetHigh: 0x
 
 // removeSentinel leaves the sentinel: a file that others have open cannot be
 // removed here.
-func removeSentinel(string) {}
+func removeSentinel(*os.Root, string) {}

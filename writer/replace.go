@@ -2,6 +2,7 @@ package writer
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -13,12 +14,6 @@ import (
 	"strings"
 	"time"
 )
-
-// Replace changes the file at path to what edit makes of its content, in one
-// step for readers; it is Target{Path: path, Perm: perm}.Replace(edit).
-func Replace(path string, perm fs.FileMode, edit func(old []byte) ([]byte, error)) (Result, error) {
-	return Target{Path: path, Perm: perm}.Replace(edit)
-}
 
 // Target is a file to be replaced.
 type Target struct {
@@ -34,13 +29,7 @@ type Target struct {
 	// written in place. "" is the file's own directory.
 	BackupDir string
 
-	// private is for files in a directory that only this process writes to, and
-	// that nobody wants back after a crash of the machine: no lock, no search
-	// for strays, no sync. The old file is not opened either, so that whoever
-	// opens one is a reader; edit gets nil, and what it returns is written also
-	// if it is the same again.
-	private bool
-
+	in     *int                        // whose directory it was at the start; another's is refused
 	rename func(from, to string) error // nil is the system's; tests have it fail
 }
 
@@ -82,106 +71,83 @@ const maxRaces = 10
 // It may be called again if the file
 // was changed meanwhile by a program that does not lock. The new file's
 // modification time is always later than the old one's, as some readers
-// compare only that.
+// compare only that. ctx bounds the wait for another writer's lock.
 //
 // If a rename is impossible the file is overwritten, after a backup. On any
 // error, also a full disk, the file is as it was, and no temporary file stays;
 // a backup stays only if the file could not be put right again, and the error
 // then names it. Other hard links to the file keep the old content.
-func (t Target) Replace(edit func(old []byte) ([]byte, error)) (res Result, err error) {
-	path, err := resolve(t.Path)
-	if err != nil {
-		return Result{}, fmt.Errorf("replace %s: %w", t.Path, err)
-	}
-	res.Path = path
-	defer func() {
+func (t Target) Replace(ctx context.Context, edit func(old []byte) ([]byte, error)) (res Result, err error) {
+	res.Path = t.Path
+	err = t.at(func(p *location) error {
+		res.Path = p.path
+		unlock, err := p.lockTidy(ctx)
 		if err != nil {
-			err = fmt.Errorf("replace %s: %w", path, err)
-		}
-	}()
-	if !t.private {
-		unlock, lerr := t.lockTidy(path)
-		if lerr != nil {
-			return res, lerr
+			return err
 		}
 		defer unlock()
-	}
-	for range maxRaces {
-		res.Way, res.Cause, err = t.once(path, edit)
-		if !errors.Is(err, errRaced) {
-			return res, err
+		for range maxRaces {
+			res.Way, res.Cause, err = t.once(ctx, p, edit)
+			if !errors.Is(err, errRaced) {
+				return err
+			}
 		}
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("replace %s: %w", res.Path, err)
 	}
 	return res, err
 }
 
 // lockTidy locks the sentinel and tidies up after writers that were killed.
-func (t Target) lockTidy(path string) (unlock func(), err error) {
-	if unlock, err = lockBeside(path); err != nil {
+func (p *location) lockTidy(ctx context.Context) (unlock func(), err error) {
+	if unlock, err = p.lock(ctx); err != nil {
 		return nil, err
 	}
-	removeStrays(path)
-	if err := mendInPlace(path, t.BackupDir); err != nil {
+	p.removeStrays()
+	if err := p.recoverInPlace(ctx); err != nil {
 		unlock()
 		return nil, err
 	}
 	return unlock, nil
 }
 
-// tidy tidies up after writers that were killed.
-func (t Target) tidy(path string) error {
-	unlock, err := t.lockTidy(path)
-	if err == nil {
-		unlock()
-	}
-	return err
-}
-
 var errRaced = errors.New("other programs keep changing it")
 
-func (t Target) once(path string, edit func(old []byte) ([]byte, error)) (Way, error, error) {
-	read := readRegular
-	if t.private {
-		read = func(path string) ([]byte, fs.FileInfo, error) {
-			info, err := statRegular(path)
-			return nil, info, err
-		}
-	}
-	old, info, err := read(path)
+func (t Target) once(ctx context.Context, p *location, edit func(old []byte) ([]byte, error)) (Way, error, error) {
+	was, err := p.read()
 	if err != nil {
 		return Unchanged, nil, err
+	}
+	var old []byte
+	if was != nil {
+		old = was.data
 	}
 	content, err := edit(old)
 	if err != nil {
 		return Unchanged, nil, err
 	}
-	if !t.private && bytes.Equal(old, content) && (info != nil || content == nil) {
+	if bytes.Equal(old, content) && (was != nil || content == nil) {
 		return Unchanged, nil, nil
 	}
-	cause := t.renameNew(path, content, old, info)
-	switch {
-	case cause == nil && t.private:
-		return Renamed, nil, nil
-	case cause == nil:
-		return Renamed, nil, syncDir(filepath.Dir(path))
+	cause := t.renameNew(p, content, was)
+	if cause == nil {
+		return Renamed, nil, syncDir(p.dir)
 	}
-	if info == nil || !mustWriteInPlace(cause) {
+	if was == nil || !mustWriteInPlace(cause) {
 		return Unchanged, nil, cause
 	}
-	if t.private {
-		if old, _, err = readRegular(path); err != nil {
-			return Unchanged, nil, err
-		}
-	}
-	if err := overwrite(path, old, content, t.BackupDir); err != nil {
+	if err := p.overwrite(ctx, old, content); err != nil {
 		return Unchanged, nil, fmt.Errorf("in place, as %w: %w", cause, err)
 	}
 	return InPlace, cause, nil
 }
 
-// renameNew writes content to a temporary file and gives it the name of path.
-func (t Target) renameNew(path string, content, old []byte, info fs.FileInfo) (err error) {
-	temp, err := createTemp(path)
+// renameNew writes content to a temporary file and gives it the file's name.
+func (t Target) renameNew(p *location, content []byte, was *found) (err error) {
+	name := besidePrefix(p.name) + randomName() + tempSuffix
+	temp, err := createOwn(p.dir, name)
 	if err != nil {
 		return err
 	}
@@ -189,39 +155,35 @@ func (t Target) renameNew(path string, content, old []byte, info fs.FileInfo) (e
 	defer func() {
 		if !renamed {
 			temp.Close()
-			os.Remove(temp.Name())
+			p.dir.Remove(name)
 		}
 	}()
 	if _, err := temp.Write(content); err != nil {
 		return err
 	}
-	if err := t.dress(temp, path, info); err != nil {
+	if err := t.dress(p, temp, name, was); err != nil {
 		return err
 	}
-	if !t.private {
-		// Without it a crash of the machine can leave an empty file under the
-		// new name: file systems write names before they write content.
-		if err := temp.Sync(); err != nil {
-			return fmt.Errorf("sync: %w", err)
-		}
+	// Without it a crash of the machine can leave an empty file under the new
+	// name: file systems write names before they write content.
+	if err := temp.Sync(); err != nil {
+		return fmt.Errorf("sync: %w", err)
 	}
 	if err := temp.Close(); err != nil { // NFS says only here that the disk is full
 		return err
 	}
-	if !t.private {
-		if err := unchanged(path, old, info); err != nil {
-			return err
-		}
+	if err := p.unchanged(was); err != nil {
+		return err
 	}
-	move := renameOver
 	if t.rename != nil {
-		move = t.rename
+		err = t.rename(filepath.Join(filepath.Dir(p.path), name), p.path)
+	} else {
+		err = renameOver(p.dir, name, p.name)
 	}
-	err = move(temp.Name(), path)
 	// An NFS server may have done it and its answer been lost: asked again, it
 	// does not find the file.
 	if errors.Is(err, fs.ErrNotExist) {
-		if now, _, rerr := readRegular(path); rerr == nil && now != nil && bytes.Equal(now, content) {
+		if now, rerr := p.read(); rerr == nil && now != nil && bytes.Equal(now.data, content) {
 			err = nil
 		}
 	}
@@ -230,12 +192,12 @@ func (t Target) renameNew(path string, content, old []byte, info fs.FileInfo) (e
 }
 
 // unchanged returns errRaced if the file is not what it was when it was read.
-func unchanged(path string, old []byte, info fs.FileInfo) error {
-	now, nowInfo, err := readRegular(path)
+func (p *location) unchanged(was *found) error {
+	now, err := p.read()
 	if err != nil {
 		return err
 	}
-	if (info == nil) != (nowInfo == nil) || !bytes.Equal(now, old) {
+	if (was == nil) != (now == nil) || was != nil && !bytes.Equal(now.data, was.data) {
 		return errRaced
 	}
 	return nil
@@ -243,8 +205,12 @@ func unchanged(path string, old []byte, info fs.FileInfo) error {
 
 // dress gives the new file the mode, owner, ACL and a later time than the one
 // it replaces.
-func (t Target) dress(temp *os.File, path string, info fs.FileInfo) error {
-	if info == nil {
+func (t Target) dress(p *location, temp *os.File, name string, was *found) error {
+	made, err := temp.Stat()
+	if err != nil {
+		return err
+	}
+	if was == nil {
 		if t.Owner != nil && runtime.GOOS != "windows" {
 			if err := temp.Chown(t.Owner.UID, t.Owner.GID); err != nil {
 				return err
@@ -252,20 +218,16 @@ func (t Target) dress(temp *os.File, path string, info fs.FileInfo) error {
 		}
 		return temp.Chmod(t.Perm)
 	}
-	if err := keepOwner(temp, path, info); err != nil {
+	if err := keepOwner(temp, made, was); err != nil {
 		return &ownerError{err}
 	}
 	// After the owner: changing that clears the set-id bits.
-	if err := temp.Chmod(info.Mode()); err != nil {
+	if err := temp.Chmod(was.info.Mode()); err != nil {
 		return err
 	}
-	made, err := temp.Stat()
-	if err != nil {
-		return err
-	}
-	if last := info.ModTime(); !made.ModTime().After(last) {
+	if last := was.info.ModTime(); !made.ModTime().After(last) {
 		// A second that Java and others with a coarse clock can tell apart.
-		return os.Chtimes(temp.Name(), time.Time{}, last.Truncate(time.Second).Add(time.Second))
+		return p.dir.Chtimes(name, time.Time{}, last.Truncate(time.Second).Add(time.Second))
 	}
 	return nil
 }
@@ -284,14 +246,9 @@ func mustWriteInPlace(err error) bool {
 }
 
 // Names of our own beside a file, for strays to be told from others' files.
-func besidePrefix(path string) string { return "." + filepath.Base(path) + ".brs-exec-" }
+func besidePrefix(name string) string { return "." + name + ".brs-exec-" }
 
 const tempSuffix = ".tmp"
-
-func createTemp(path string) (*os.File, error) {
-	return os.OpenFile(filepath.Join(filepath.Dir(path), besidePrefix(path)+randomName()+tempSuffix),
-		os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-}
 
 func randomName() string {
 	var b [8]byte
@@ -301,19 +258,11 @@ func randomName() string {
 
 // removeStrays removes the temporary files of writers that were killed. The
 // caller holds the lock, so there are no others.
-func removeStrays(path string) {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return
-	}
+func (p *location) removeStrays() {
+	names, _ := namesIn(p.dir)
 	for _, name := range names {
-		if strings.HasPrefix(name, besidePrefix(path)) && strings.HasSuffix(name, tempSuffix) {
-			os.Remove(filepath.Join(filepath.Dir(path), name)) // the next one tries again
+		if strings.HasPrefix(name, besidePrefix(p.name)) && strings.HasSuffix(name, tempSuffix) {
+			p.dir.Remove(name) // the next one tries again
 		}
 	}
 }

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -131,7 +132,7 @@ func TestReplaceSingleFileMountDiskFull(t *testing.T) {
 	// No room for the backup: nothing is begun.
 	backups := tmpfs(t, "8k")
 	target := Target{Path: path, BackupDir: backups}
-	if _, err := target.Replace(to("short")); !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "backup") {
+	if _, err := target.Replace(context.Background(), to("short")); !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "backup") {
 		t.Errorf("Replace without room for a backup = %v, want ENOSPC", err)
 	}
 	holds(t, backups, map[string]string{})
@@ -159,7 +160,7 @@ func TestReplaceReadOnlyDirectory(t *testing.T) {
 		t.Errorf("Replace without a place for the backup = %v, want EROFS", err)
 	}
 	holds(t, outside, map[string]string{"source": "old"})
-	res, err := Target{Path: path, BackupDir: backups}.Replace(to("new"))
+	res, err := Target{Path: path, BackupDir: backups}.Replace(context.Background(), to("new"))
 	if err != nil || res.Way != InPlace || !errors.Is(res.Cause, unix.EROFS) {
 		t.Errorf("Replace = %+v, %v, want in place", res, err)
 	}

@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -12,6 +13,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// Replace is Target.Replace for the tests that want nothing else of it.
+func Replace(path string, perm os.FileMode, edit func(old []byte) ([]byte, error)) (Result, error) {
+	return Target{Path: path, Perm: perm}.Replace(context.Background(), edit)
+}
 
 func to(content string) func([]byte) ([]byte, error) {
 	return func([]byte) ([]byte, error) { return []byte(content), nil }

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func renameOver(from, to string) error { return os.Rename(from, to) }
+func renameOver(dir *os.Root, from, to string) error { return dir.Rename(from, to) }
 
 // cannotRename tells errors that a rename, or the making of a file to rename,
 // gives however often it is tried: a mount point (EBUSY, EXDEV), a directory
@@ -25,29 +25,23 @@ func cannotRename(err error) bool {
 	return false
 }
 
-// keepOwner gives temp the owner, the group and the ACL of the file at path.
-func keepOwner(temp *os.File, path string, info fs.FileInfo) error {
-	made, err := temp.Stat()
-	if err != nil {
-		return err
-	}
-	was, ok1 := info.Sys().(*syscall.Stat_t)
+// keepOwner gives temp, a new file, the owner, the group and the ACL of the file
+// that it replaces.
+func keepOwner(temp *os.File, made fs.FileInfo, old *found) error {
+	was, ok1 := old.info.Sys().(*syscall.Stat_t)
 	is, ok2 := made.Sys().(*syscall.Stat_t)
 	if ok1 && ok2 && (was.Uid != is.Uid || was.Gid != is.Gid) {
 		if err := temp.Chown(int(was.Uid), int(was.Gid)); err != nil {
 			return err
 		}
 	}
-	return keepACL(temp, path)
+	return setACL(temp, old.acl)
 }
 
 // syncDir makes the new name survive a crash of the machine. Not every file
-// system can, and a directory that we may not list can still be written to.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if errors.Is(err, fs.ErrPermission) {
-		return nil
-	}
+// system can.
+func syncDir(dir *os.Root) error {
+	f, err := dir.Open(".")
 	if err != nil {
 		return err
 	}

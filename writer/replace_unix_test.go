@@ -3,6 +3,7 @@
 package writer
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -104,9 +105,12 @@ func helpDrop(args []string) error {
 	if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
 		return err
 	}
-	res, err := Target{Path: args[0], Perm: 0o600, BackupDir: args[2]}.Replace(to(args[1]))
+	res, err := Target{Path: args[0], Perm: 0o600, BackupDir: args[2]}.Replace(context.Background(), to(args[1]))
 	if err != nil {
 		return err
+	}
+	if len(args) > 3 && args[3] == "renamed" && res.Way == Renamed {
+		return nil
 	}
 	if res.Way != InPlace || res.Cause == nil {
 		return errors.New("way " + strconv.Itoa(int(res.Way)))

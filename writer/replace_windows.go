@@ -11,10 +11,10 @@ import (
 
 // renameOver waits a little for readers: a file that someone has open cannot
 // be replaced here.
-func renameOver(from, to string) error {
+func renameOver(dir *os.Root, from, to string) error {
 	deadline := time.Now().Add(2 * time.Second)
 	for {
-		err := os.Rename(from, to)
+		err := dir.Rename(from, to)
 		if err == nil || !cannotRename(err) || time.Now().After(deadline) {
 			return err
 		}
@@ -29,7 +29,7 @@ func cannotRename(err error) bool {
 
 // keepOwner does nothing: a new file gets the owner and ACL that its directory
 // gives.
-func keepOwner(*os.File, string, fs.FileInfo) error { return nil }
+func keepOwner(*os.File, fs.FileInfo, *found) error { return nil }
 
 // syncDir does nothing: directories cannot be synced here.
-func syncDir(string) error { return nil }
+func syncDir(*os.Root) error { return nil }

@@ -22,9 +22,6 @@ func (d *runDir) moveTo(final string) error {
 	return nil
 }
 
-// maxLinks is the kernel's own limit.
-const maxLinks = 40
-
 // resolveDir returns path without links, and what it is. It fails if on the way
 // there is a link that another user can turn, or a directory in which one can
 // rename the next.

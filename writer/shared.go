@@ -70,7 +70,8 @@ type Shared struct {
 	opt      SharedOptions
 	target   Target
 	profiles []*sharedProfile // by name
-	spare    string           // "" if all that goes beside the file can be there
+	claims   *claims
+	spare    string // "" if all that goes beside the file can be there
 	notes    []string
 
 	moved chan struct{} // has one when the file is to be watched in another way
@@ -153,7 +154,7 @@ func (s *Shared) write(ctx context.Context) error {
 	until := time.Now().Add(s.opt.settle)
 	for {
 		last := !time.Now().Before(until)
-		res, err := s.target.Replace(func(old []byte) ([]byte, error) { return s.edit(old, last) })
+		res, err := s.target.Replace(ctx, func(old []byte) ([]byte, error) { return s.edit(old, last) })
 		if err == nil {
 			return s.written(res)
 		}
@@ -221,14 +222,15 @@ func (s *Shared) written(res Result) error {
 }
 
 // Close does with the keys what AtExit says, and gives the sections up. Run must
-// have returned. If it fails the keys are left as they are, and the next
-// NewShared for the section knows what stood there before.
-func (s *Shared) Close() error {
+// have returned. If it fails, as it does when ctx ends while another process has
+// the file locked, the keys are left as they are, and the next NewShared for the
+// section knows what stood there before.
+func (s *Shared) Close(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var err error
 	if s.opt.AtExit != Leave {
-		if err = s.takeOut(); err != nil {
+		if err = s.takeOut(ctx); err != nil {
 			err = fmt.Errorf("take the keys out of %s: %w", s.opt.Path, err)
 		}
 	}
@@ -237,15 +239,23 @@ func (s *Shared) Close() error {
 
 // release gives the claims up. With keep those stay that know what to put back.
 func (s *Shared) release(keep bool) error {
-	var errs []error
-	for _, p := range s.profiles {
-		if p.claim != nil {
-			errs = append(errs, p.claim.release(keep && p.claim.before != nil))
-			p.claim = nil
-		}
+	if s.claims == nil {
+		return nil
 	}
+	err := s.claims.as(func() error {
+		var errs []error
+		for _, p := range s.profiles {
+			if p.claim != nil {
+				errs = append(errs, p.claim.release(keep && p.claim.before != nil))
+				p.claim = nil
+			}
+		}
+		return errors.Join(errs...)
+	})
+	s.claims.dir.Close()
+	s.claims = nil
 	if s.spare != "" && s.opt.BackupDir == "" {
 		os.Remove(s.spare) // if nothing is in it
 	}
-	return errors.Join(errs...)
+	return err
 }

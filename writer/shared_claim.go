@@ -1,11 +1,14 @@
 package writer
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -24,6 +27,8 @@ import (
 // written, and the process. What follows is a before, written once.
 type claim struct {
 	file      *os.File
+	dir       *os.Root // and the name in it
+	name      string
 	prints    [2]string
 	before    *before
 	inherited bool // before is that of a process that was killed
@@ -50,56 +55,66 @@ func (e *heldError) Error() string {
 	return fmt.Sprintf("another brs-exec keeps it: process %d", e.pid)
 }
 
+// claims are where claims are made.
+type claims struct {
+	dir    *os.Root
+	prefix string // of their names, without the section's part
+	uid    int
+	as     func(func() error) error // calls with the rights to change what is there
+}
+
 // claimName returns the name of the claim on a section of the file at path.
 func claimName(path, section string) string {
 	sum := sha256.Sum256([]byte(path + "\x00" + section))
-	return besidePrefix(path) + "claim-" + hex.EncodeToString(sum[:8])
+	return besidePrefix(filepath.Base(path)) + "claim-" + hex.EncodeToString(sum[:8])
 }
 
-// takeClaim takes the claim of this name; it does not wait. A *heldError says
-// that another process has it.
-func takeClaim(name string) (*claim, error) {
-	for {
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|noFollow, 0o600)
+// take takes the claim of this name. A *heldError says that another process has
+// it.
+func (cs *claims) take(ctx context.Context, name string) (*claim, error) {
+	for range maxRaces {
+		f, err := createOwn(cs.dir, name)
+		made := err == nil
+		if errors.Is(err, fs.ErrExist) {
+			f, err = openOwn(cs.dir, name, os.O_RDWR, cs.uid)
+		}
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errRaced) { // removed since
+			continue
+		}
+		var foreign *notOwnError
+		if errors.As(err, &foreign) {
+			return nil, fmt.Errorf("%w; remove it if no brs-exec of that user runs", err)
+		}
 		if err != nil {
-			if info, serr := os.Lstat(name); serr == nil && !(info.Mode().IsRegular() && ours(info)) {
-				return nil, fmt.Errorf("%s is another user's; remove it if none of their brs-exec runs", name)
-			}
 			return nil, err
 		}
-		c := &claim{file: f}
-		if err := c.lock(); err != nil {
+		c := &claim{file: f, dir: cs.dir, name: name}
+		if err := c.lock(ctx); err != nil {
 			f.Close()
 			return nil, err
 		}
 		// The one before us may have removed it after we opened it.
-		if !stillThere(f, name) {
+		if !stillThere(f, cs.dir, name) {
 			f.Close()
 			continue
 		}
 		if err := c.begin(); err != nil {
-			f.Close()
-			return nil, fmt.Errorf("%s: %w", name, err)
+			c.release(!made)
+			return nil, fmt.Errorf("%s: %w", filepath.Join(cs.dir.Name(), name), err)
 		}
 		return c, nil
 	}
+	return nil, fmt.Errorf("%s: %w", filepath.Join(cs.dir.Name(), name), errRaced)
 }
 
-func (c *claim) lock() error {
-	info, err := c.file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() || !ours(info) {
-		return fmt.Errorf("%s is not ours", c.file.Name())
-	}
-	for until := time.Now().Add(claimPatience); ; time.Sleep(10 * time.Millisecond) {
+func (c *claim) lock(ctx context.Context) error {
+	for until := time.Now().Add(claimPatience); ; {
 		err := tryLock(c.file)
 		switch {
 		case err == nil:
 			return nil
 		case !errors.Is(err, errLocked) && !errors.Is(err, errNoLocks):
-			return fmt.Errorf("lock %s: %w", c.file.Name(), err)
+			return fmt.Errorf("lock %s: %w", filepath.Join(c.dir.Name(), c.name), err)
 		}
 		head := make([]byte, claimHead)
 		n, _ := c.file.ReadAt(head, 0)
@@ -116,6 +131,13 @@ func (c *claim) lock() error {
 		case time.Now().After(until):
 			return &heldError{}
 		}
+		timer := time.NewTimer(10 * time.Millisecond)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		}
 	}
 }
 
@@ -125,8 +147,11 @@ func (c *claim) begin() error {
 	if err != nil {
 		return err
 	}
-	c.prints = [2]string{strings.Repeat("-", printLine-1), strings.Repeat("-", printLine-1)}
-	if len(data) >= claimHead {
+	c.prints = [2]string{noPrint, noPrint}
+	if len(data) > 0 {
+		if !isClaim(data) {
+			return errors.New("is not a claim of brs-exec: remove it")
+		}
 		c.prints = [2]string{string(data[:printLine-1]), string(data[printLine : 2*printLine-1])}
 		var b before
 		if json.Unmarshal(data[claimHead:], &b) == nil {
@@ -137,6 +162,18 @@ func (c *claim) begin() error {
 	head := c.prints[0] + "\n" + c.prints[1] + "\n" + fmt.Sprintf("%-*s\n", processLine-1, fmt.Sprintf("%d %d", pid, startTime(pid)))
 	_, err = c.file.WriteAt([]byte(head), 0)
 	return err
+}
+
+var noPrint = strings.Repeat("-", printLine-1)
+
+// isClaim tells whether a file that bears the name of a claim is one.
+func isClaim(data []byte) bool {
+	return len(data) >= claimHead && data[printLine-1] == '\n' && data[2*printLine-1] == '\n' && data[claimHead-1] == '\n' &&
+		isPrint(data[:printLine-1]) && isPrint(data[printLine:2*printLine-1])
+}
+
+func isPrint(text []byte) bool {
+	return string(text) == noPrint || len(bytes.Trim(text, "0123456789abcdef")) == 0
 }
 
 // ours tells whether a set is one that this process wrote or the one before it.
@@ -184,29 +221,29 @@ func (c *claim) release(keep bool) error {
 	if keep {
 		return c.file.Close()
 	}
-	removeSentinel(c.file.Name()) // while it is locked
+	removeSentinel(c.dir, c.name) // while it is locked
 	err := c.file.Close()
 	if runtime.GOOS == "windows" { // not while it is open; and then not if another one has it open
-		os.Remove(c.file.Name())
+		c.dir.Remove(c.name)
 	}
 	return err
 }
 
-// sweepClaims removes the claims of processes that were killed and left nothing
-// to put back.
-func sweepClaims(path, dir string) {
-	names, _ := readNames(dir)
+// sweep removes the claims of processes that were killed and left nothing to put
+// back.
+func (cs *claims) sweep() {
+	names, _ := namesIn(cs.dir)
 	for _, name := range names {
-		if !strings.HasPrefix(name, besidePrefix(path)+"claim-") {
+		if !strings.HasPrefix(name, cs.prefix) {
 			continue
 		}
-		name = filepath.Join(dir, name)
-		f, err := os.OpenFile(name, os.O_RDWR|noFollow, 0)
+		f, err := openOwn(cs.dir, name, os.O_RDWR, cs.uid)
 		if err != nil {
 			continue
 		}
-		if info, err := f.Stat(); err == nil && info.Size() == claimHead && tryLock(f) == nil && stillThere(f, name) {
-			removeSentinel(name)
+		head := make([]byte, claimHead+1)
+		if n, _ := f.ReadAt(head, 0); n == claimHead && isClaim(head[:n]) && tryLock(f) == nil && stillThere(f, cs.dir, name) {
+			removeSentinel(cs.dir, name)
 		}
 		f.Close()
 	}

@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ func helpShared(args []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := NewShared(SharedOptions{Path: args[0], Sections: map[string]string{"x": args[1]}, AtExit: AtExit(exit)})
+	s, err := NewShared(context.Background(), SharedOptions{Path: args[0], Sections: map[string]string{"x": args[1]}, AtExit: AtExit(exit)})
 	if err != nil {
 		fmt.Println(err)
 		return nil
@@ -35,16 +36,16 @@ func helpShared(args []string) error {
 	go func() { io.Copy(io.Discard, os.Stdin); close(ended) }()
 	for i := 1; i < count; i++ {
 		if err := give(s, numbered(i)); err != nil {
-			return errors.Join(err, s.Close())
+			return errors.Join(err, s.Close(context.Background()))
 		}
 		select {
 		case <-ended:
-			return s.Close()
+			return s.Close(context.Background())
 		default:
 		}
 	}
 	<-ended
-	return s.Close()
+	return s.Close(context.Background())
 }
 
 func TestSharedClaims(t *testing.T) {
@@ -77,7 +78,7 @@ func TestSharedClaims(t *testing.T) {
 	if _, err := newShared(t, path, "app", SharedOptions{}); !errors.As(err, new(*heldError)) {
 		t.Errorf("a second NewShared in the same process = %v", err)
 	}
-	if err := errors.Join(again.Close(), other.Close()); err != nil {
+	if err := errors.Join(again.Close(context.Background()), other.Close(context.Background())); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, dir, map[string]string{"credentials": ""})
@@ -119,7 +120,7 @@ func TestSharedKilledThenRestored(t *testing.T) {
 			if err := give(s, numbered(5)); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Close(); err != nil {
+			if err := s.Close(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			want := map[string]string{"credentials": tt.want}
@@ -153,7 +154,7 @@ func TestSharedSweepsClaims(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	mustShared(t, path, "app", SharedOptions{})

@@ -2,6 +2,7 @@ package writer
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -186,7 +187,7 @@ func TestSharedProcesses(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, dir, map[string]string{"credentials": userSection})
@@ -250,7 +251,7 @@ func TestSharedKilled(t *testing.T) {
 	if err != nil || len(names) != 1 || !strings.Contains(names[0], "-claim-") {
 		t.Errorf("beside the file there are %q, %v, want our claim", names, err)
 	}
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, dir, map[string]string{"credentials": original})

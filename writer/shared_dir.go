@@ -16,7 +16,7 @@ func spareDir(getenv func(string) string) (string, error) {
 	var dirs []string
 	if state := getenv("XDG_STATE_HOME"); state != "" {
 		dirs = append(dirs, filepath.Join(state, "brs-exec"))
-	} else if home := getenv("HOME"); home != "" {
+	} else if home := getenv("HOME"); home != "" && exists(home) { // what is not there is not made
 		dirs = append(dirs, filepath.Join(home, ".local", "state", "brs-exec"))
 	}
 	for _, b := range defaultBases(getenv) {

@@ -1,16 +1,17 @@
 package writer
 
 import (
+	"context"
 	"fmt"
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // takeOut removes the keys or restores what was there, as configured.
-func (s *Shared) takeOut() error {
+func (s *Shared) takeOut(ctx context.Context) error {
 	var left []string
-	res, err := s.target.Replace(func(old []byte) ([]byte, error) {
+	_, err := s.target.Replace(ctx, func(old []byte) ([]byte, error) {
 		if old == nil {
 			return s.takeOutOfNothing(&left)
 		}
@@ -25,7 +26,7 @@ func (s *Shared) takeOut() error {
 		return err
 	}
 	if slices.ContainsFunc(s.profiles, func(p *sharedProfile) bool { return p.claim.before != nil && p.claim.before.NoFile }) {
-		if err := s.target.removeEmpty(res.Path); err != nil {
+		if err := s.target.removeEmpty(ctx); err != nil {
 			return err
 		}
 	}
@@ -78,18 +79,19 @@ func (s *Shared) takeOutOfNothing(left *[]string) ([]byte, error) {
 
 // saveBefore keeps what could not be put back where others' keys are now.
 func (s *Shared) saveBefore(names []string) error {
-	path, err := resolve(s.opt.Path)
-	if err != nil {
-		return err
-	}
 	var text []byte
 	for _, p := range s.profiles {
 		if slices.Contains(names, p.name) {
 			text = slices.Concat(text, slices.Concat(p.claim.before.Sections...))
 		}
 	}
-	backup := newBackup(path, s.target.BackupDir)
-	if err := writeNew(backup, text); err != nil {
+	var backup string
+	err := s.target.at(func(p *location) error {
+		name := p.newBackup()
+		backup = filepath.Join(p.beside().Name(), name)
+		return writeNew(p.beside(), name, text)
+	})
+	if err != nil {
 		return fmt.Errorf("save what stood in [%s] before: %w", strings.Join(names, "], ["), err)
 	}
 	s.notify("[%s] of %s holds the keys of another program now and is left alone; what stood there before is in %s",
@@ -97,19 +99,21 @@ func (s *Shared) saveBefore(names []string) error {
 	return nil
 }
 
-// removeEmpty removes the file at path if nothing is in it.
-func (t Target) removeEmpty(path string) error {
-	unlock, err := lockBeside(path)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	data, info, err := readRegular(path)
-	if err != nil || info == nil || len(data) > 0 {
-		return err
-	}
-	if err := os.Remove(path); err != nil && !cannotRename(err) { // a mount point stays
-		return err
-	}
-	return nil
+// removeEmpty removes the file if nothing is in it.
+func (t Target) removeEmpty(ctx context.Context) error {
+	return t.at(func(p *location) error {
+		unlock, err := p.lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		now, err := p.read()
+		if err != nil || now == nil || len(now.data) > 0 {
+			return err
+		}
+		if err := p.dir.Remove(p.name); err != nil && !cannotRename(err) { // a mount point stays
+			return err
+		}
+		return nil
+	})
 }

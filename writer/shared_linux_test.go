@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -39,7 +40,7 @@ func TestSharedSingleFileMount(t *testing.T) {
 	eventually(t, "it has seen its own change", func() bool { return s.looks() > before })
 	put(t, source, "[b]\nx = 2", 0o640)
 	eventually(t, "put back", has(source, "[b]\nx = 2\n\n[app]\n"+newSet))
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, outside, map[string]string{"source": "[b]\nx = 2"})
@@ -64,7 +65,7 @@ func TestSharedReadOnlyDirectory(t *testing.T) {
 	if err := give(s, numbered(7)); !errors.Is(err, unix.EROFS) {
 		t.Errorf("Deliver to a read-only file = %v, want EROFS", err)
 	}
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	mount(t, source, path, "", unix.MS_BIND, "")
@@ -79,7 +80,7 @@ func TestSharedReadOnlyDirectory(t *testing.T) {
 	if _, err := newShared(t, path, "app", SharedOptions{}); !errors.As(err, new(*heldError)) {
 		t.Errorf("a second one = %v", err)
 	}
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, outside, map[string]string{"source": "[app]\n" + oldSet})
@@ -117,7 +118,7 @@ func TestSharedRenameFails(t *testing.T) {
 				t.Error("the file is not as it should be")
 			}
 			s.target.rename = nil
-			if err := errors.Join(give(s, numbered(7)), s.Close()); err != nil {
+			if err := errors.Join(give(s, numbered(7)), s.Close(context.Background())); err != nil {
 				t.Fatal(err)
 			}
 			holds(t, dir, map[string]string{"credentials": "[b]\n"})
@@ -130,7 +131,7 @@ func TestSharedOwner(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "credentials")
 	for range 2 { // a file that is there keeps its owner
 		s := mustShared(t, path, "app", SharedOptions{Owner: &Owner{UID: 1234, GID: 4321}, Perm: 0o640})
-		if err := errors.Join(give(s, numbered(7)), s.Close()); err != nil {
+		if err := errors.Join(give(s, numbered(7)), s.Close(context.Background())); err != nil {
 			t.Fatal(err)
 		}
 		wantOwner(t, path, 1234, 4321)

@@ -1,8 +1,11 @@
 package writer
 
 import (
+	"errors"
 	"fmt"
-	"os"
+	"io/fs"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -12,7 +15,7 @@ import (
 var elsewhere = []string{"credential_process", "role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "credential_source", "login_session"}
 
 // noteSettings notes what will keep readers of the file from using the keys.
-func (s *Shared) noteSettings(path string, f *iniFile, there bool) {
+func (s *Shared) noteSettings(path string, f *iniFile, was *found) {
 	note := func(format string, args ...any) { s.notes = append(s.notes, fmt.Sprintf(format, args...)) }
 	if len(f.lines) > 0 && strings.HasPrefix(f.lines[0].text, bom) {
 		note("%s begins with a byte order mark: boto3 and the AWS CLI cannot read it, others miss its first section", s.opt.Path)
@@ -22,7 +25,7 @@ func (s *Shared) noteSettings(path string, f *iniFile, there bool) {
 	}
 	config := &iniFile{}
 	if s.opt.ConfigFile != "" && !sameFile(path, s.opt.ConfigFile) {
-		if data, err := os.ReadFile(s.opt.ConfigFile); err == nil {
+		if data, err := readUserFile(s.opt.ConfigFile); err == nil {
 			if parsed, err := parseINI(s.opt.ConfigFile, data); err == nil {
 				config = parsed
 			}
@@ -45,7 +48,12 @@ func (s *Shared) noteSettings(path string, f *iniFile, there bool) {
 			}
 		}
 	}
-	if there && s.spare != "" {
+	if was != nil && runtime.GOOS != "windows" {
+		if mode := was.info.Mode().Perm(); mode&0o044&^s.opt.Perm != 0 {
+			note("%s can be read by others (mode %04o), and so can the keys in it: chmod 600 %s", s.opt.Path, mode, s.opt.Path)
+		}
+	}
+	if was != nil && s.spare != "" {
 		note("nothing can be made beside %s: backups go to %s", s.opt.Path, s.spare)
 	}
 }
@@ -78,7 +86,7 @@ func (s *Shared) checkSource(path string) error {
 func (s *Shared) sourceProfiles() []string {
 	var files []*iniFile
 	for _, path := range s.opt.SourceFiles {
-		if data, err := os.ReadFile(path); err == nil {
+		if data, err := readUserFile(path); err == nil {
 			if f, err := parseINI(path, data); err == nil {
 				files = append(files, f)
 			}
@@ -100,4 +108,23 @@ func (s *Shared) sourceProfiles() []string {
 		name = next
 	}
 	return chain
+}
+
+// SharedHint says what a person can do about an error of NewShared for the file at
+// path; "" is nothing that the error does not say itself.
+func SharedHint(path string, err error) string {
+	var acting *actingError
+	var link *linkError
+	var parse *parseError
+	switch {
+	case errors.As(err, &acting):
+		return fmt.Sprintf("run brs-exec as user %d, or with CAP_SETUID and CAP_SETGID", acting.uid)
+	case errors.As(err, &link):
+		return "name the file that it leads to, or make the link anew as its owner or root"
+	case errors.As(err, &parse):
+		return "correct that line; brs-exec changes no file that it cannot read"
+	case errors.Is(err, fs.ErrNotExist):
+		return "mkdir -p " + filepath.Dir(path)
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package writer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,11 +14,68 @@ import (
 )
 
 // NewShared looks at the file and makes sure that no other brs-exec keeps the
-// same section of it; it does not wait for one. It changes nothing, but for
-// what a writer that was killed left half-way. It fails if the file cannot be parsed, with the file and the line, and if keys
-// would be lost that nobody can make again. The caller must Close it.
-func NewShared(opt SharedOptions) (*Shared, error) {
-	s := &Shared{opt: opt, moved: make(chan struct{}, 1)}
+// same section of it. It changes nothing, but for what a writer that was killed
+// left half-way, and makes the file's directory if that is missing, as the AWS CLI
+// does it. It fails if the file cannot be parsed, with the file and the line, and
+// if keys would be lost that nobody can make again. ctx bounds the wait for the
+// locks of other processes. The caller must Close it.
+func NewShared(ctx context.Context, opt SharedOptions) (*Shared, error) {
+	s, path, err := prepareShared(opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.makeDir(); err != nil {
+		return nil, err
+	}
+	var f *iniFile
+	var was *found
+	err = s.target.at(func(p *location) (err error) {
+		f, was, err = s.begin(ctx, p)
+		return err
+	})
+	if err != nil {
+		s.release(true)
+		return nil, err
+	}
+	s.noteSettings(path, f, was)
+	return s, nil
+}
+
+// PreviewShared finds out what NewShared would say of the file, and changes and
+// locks nothing. The notes are those of [Shared.Notes].
+func PreviewShared(opt SharedOptions) (notes []string, err error) {
+	s, path, err := prepareShared(opt)
+	if err != nil {
+		return nil, err
+	}
+	if !exists(filepath.Dir(opt.Path)) {
+		return nil, nil // it will be made
+	}
+	var f *iniFile
+	var was *found
+	err = s.target.at(func(p *location) error {
+		was, err = p.read()
+		if err == nil {
+			f, err = s.look(was)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range s.profiles {
+		p.claim = &claim{}
+		if err := s.guard(p, f, process.Set{}); err != nil {
+			return nil, err
+		}
+	}
+	s.noteSettings(path, f, was)
+	return s.notes, nil
+}
+
+// prepareShared is what needs no look into the file. path is where it leads to.
+func prepareShared(opt SharedOptions) (s *Shared, path string, err error) {
+	s = &Shared{opt: opt, moved: make(chan struct{}, 1)}
 	if s.opt.Perm == 0 {
 		s.opt.Perm = fileMode
 	}
@@ -25,67 +83,67 @@ func NewShared(opt SharedOptions) (*Shared, error) {
 		s.opt.settle, s.opt.every = settleTime, pollEvery
 	}
 	s.target = Target{Path: opt.Path, Perm: s.opt.Perm, Owner: opt.Owner, BackupDir: opt.BackupDir, rename: opt.rename}
-	path, err := s.find()
-	if err != nil {
-		return nil, fmt.Errorf("shared file: %w", err)
+	switch w, err := walk(opt.Path); {
+	case err == nil:
+		path, s.target.in = w.path, &w.owner
+	case exists(filepath.Dir(opt.Path)):
+		return nil, "", err
+	default: // the directory has still to be made
+		if w, err = walk(filepath.Dir(opt.Path)); err != nil {
+			return nil, "", err
+		}
+		path = filepath.Join(w.path, filepath.Base(opt.Path))
 	}
 	if err := s.addProfiles(path); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if err := s.checkSource(path); err != nil {
-		return nil, err
-	}
-	if err := s.begin(path); err != nil {
-		s.release(true)
-		return nil, err
-	}
-	return s, nil
+	return s, path, s.checkSource(path)
 }
 
-// find returns where the path leads. The directory is made if it is missing, as
-// the AWS CLI does it.
-func (s *Shared) find() (path string, err error) {
-	if dir := filepath.Dir(s.opt.Path); !exists(dir) {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			return "", err
-		}
+// makeDir makes the directory of the file if it is missing.
+func (s *Shared) makeDir() error {
+	dir := filepath.Dir(s.opt.Path)
+	if exists(dir) {
+		return nil
 	}
-	if path, err = resolve(s.opt.Path); err != nil {
-		return "", err
-	}
-	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
-		return "", fmt.Errorf("%s: not a regular file (%s)", path, info.Mode().Type())
-	}
-	return path, nil
+	return Target{Path: dir}.at(func(p *location) error { return p.dir.Mkdir(p.name, 0o700) })
 }
 
 // begin takes the claims, tidies up after writers that were killed, and looks
 // at the file.
-func (s *Shared) begin(path string) error {
-	if err := s.claimAll(path); err != nil {
-		return err
+func (s *Shared) begin(ctx context.Context, p *location) (*iniFile, *found, error) {
+	if err := s.claimAll(ctx, p); err != nil {
+		return nil, nil, err
 	}
-	if err := s.target.tidy(path); err != nil {
-		return fmt.Errorf("shared file %s: %w", path, err)
-	}
-	data, info, err := readRegular(path)
+	unlock, err := p.lockTidy(ctx)
 	if err != nil {
-		return fmt.Errorf("shared file: %w", err)
+		return nil, nil, err
 	}
-	f, err := parseINI(s.opt.Path, data)
+	unlock()
+	was, err := p.read()
 	if err != nil {
-		return fmt.Errorf("shared file: %w", err)
+		return nil, nil, err
+	}
+	f, err := s.look(was)
+	if err != nil {
+		return nil, nil, err
 	}
 	for _, p := range s.profiles {
 		if err := p.inherit(f); err != nil {
-			return err
+			return nil, nil, err
 		}
 		if err := s.guard(p, f, process.Set{}); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
-	s.noteSettings(path, f, info != nil)
-	return nil
+	return f, was, nil
+}
+
+func (s *Shared) look(was *found) (*iniFile, error) {
+	if was == nil {
+		return parseINI(s.opt.Path, nil)
+	}
+	return parseINI(s.opt.Path, was.data)
 }
 
 func exists(path string) bool {
@@ -112,9 +170,9 @@ func (s *Shared) addProfiles(path string) error {
 }
 
 func sameFile(a, b string) bool {
-	ra, err1 := resolve(a)
-	rb, err2 := resolve(b)
-	if err1 == nil && err2 == nil && ra == rb {
+	wa, err1 := walk(a)
+	wb, err2 := walk(b)
+	if err1 == nil && err2 == nil && wa.path == wb.path {
 		return true
 	}
 	ia, err1 := os.Stat(a)
@@ -124,24 +182,48 @@ func sameFile(a, b string) bool {
 
 // claimAll takes the claims, in a directory of ours if none can be made beside
 // the file.
-func (s *Shared) claimAll(path string) error {
-	dir := filepath.Dir(path)
-	for _, p := range s.profiles {
-		c, err := takeClaim(filepath.Join(dir, claimName(path, p.name)))
-		if err != nil && (errors.Is(err, fs.ErrPermission) || cannotRename(err)) && s.spare == "" {
-			if s.spare, err = s.spareDir(); err != nil {
-				return fmt.Errorf("claim section [%s] of %s: %w", p.name, s.opt.Path, err)
+func (s *Shared) claimAll(ctx context.Context, p *location) error {
+	if err := s.claimIn(p, p.beside()); err != nil {
+		return err
+	}
+	for _, section := range s.profiles {
+		c, err := s.claims.take(ctx, claimName(p.path, section.name))
+		if err != nil && (errors.Is(err, fs.ErrPermission) || cannotRename(err)) && p.spare == nil && p.uid == os.Geteuid() {
+			if err := s.useSpare(p); err != nil {
+				return fmt.Errorf("claim section [%s] of %s: %w", section.name, s.opt.Path, err)
 			}
-			s.target.BackupDir, dir = s.spare, s.spare
-			c, err = takeClaim(filepath.Join(dir, claimName(path, p.name)))
+			c, err = s.claims.take(ctx, claimName(p.path, section.name))
 		}
 		if err != nil {
-			return fmt.Errorf("section [%s] of %s: %w", p.name, s.opt.Path, err)
+			return fmt.Errorf("section [%s] of %s: %w", section.name, s.opt.Path, err)
 		}
-		p.claim = c
+		section.claim = c
 	}
-	sweepClaims(path, dir)
+	s.claims.sweep()
 	return nil
+}
+
+// claimIn has claims made in the directory, with the rights that we have now.
+func (s *Shared) claimIn(p *location, dir *os.Root) error {
+	own, err := dir.OpenRoot(".")
+	if err != nil {
+		return err
+	}
+	s.claims = &claims{dir: own, prefix: besidePrefix(p.name) + "claim-", uid: p.uid, as: p.as}
+	return nil
+}
+
+// useSpare has all that goes beside the file be in a directory of ours.
+func (s *Shared) useSpare(p *location) (err error) {
+	if s.spare, err = s.spareDir(); err != nil {
+		return err
+	}
+	if p.spare, err = os.OpenRoot(s.spare); err != nil {
+		return err
+	}
+	s.target.BackupDir = s.spare
+	s.claims.dir.Close()
+	return s.claimIn(p, p.spare)
 }
 
 func (s *Shared) spareDir() (string, error) {

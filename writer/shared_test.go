@@ -38,7 +38,7 @@ func newShared(t testing.TB, path, section string, opt SharedOptions) (*Shared, 
 	if opt.settle == 0 {
 		opt.settle, opt.every = 50*time.Millisecond, 20*time.Millisecond
 	}
-	s, err := NewShared(opt)
+	s, err := NewShared(context.Background(), opt)
 	if err == nil {
 		t.Cleanup(func() { s.release(false) })
 	}
@@ -129,7 +129,7 @@ func TestSharedKeepsAllElse(t *testing.T) {
 				if got, err := os.ReadFile(path); err != nil || string(got) != tt.want {
 					t.Fatalf("delivered: %v (-want +got):\n%s", err, cmp.Diff(tt.want, string(got)))
 				}
-				if err := s.Close(); err != nil {
+				if err := s.Close(context.Background()); err != nil {
 					t.Fatal(err)
 				}
 				end := map[AtExit]string{Leave: tt.want, Remove: tt.remove, Restore: tt.in}[exit]
@@ -169,7 +169,7 @@ func TestSharedRestoresAmongOthersEdits(t *testing.T) {
 				t.Fatalf("%q has no %q, %v", now, tt.from, err)
 			}
 			put(t, path, strings.Replace(string(now), tt.from, tt.to, 1), 0o600)
-			if err := s.Close(); err != nil {
+			if err := s.Close(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			holds(t, dir, map[string]string{"credentials": tt.want})
@@ -190,7 +190,7 @@ func TestSharedSavesWhatItCannotRestore(t *testing.T) {
 	}
 	theirs := "[app]\naws_access_key_id = T\naws_secret_access_key = U\n"
 	put(t, path, theirs, 0o600)
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	backups, err := filepath.Glob(filepath.Join(dir, ".credentials.brs-exec-*.backup"))
@@ -220,7 +220,7 @@ func TestSharedSections(t *testing.T) {
 		}
 		sets = map[string]aws.Credentials{"one": numbered(1)}
 	}
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, dir, map[string]string{"credentials": "# top"})
@@ -313,7 +313,7 @@ func TestSharedRestoresLongTermKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, dir, map[string]string{"credentials": in})
@@ -343,7 +343,7 @@ func TestSharedSeesOthersEdits(t *testing.T) {
 	put(t, path, "[b]\nx = 1\n", 0o600)
 	s := mustShared(t, path, "app", SharedOptions{})
 	s.profiles[0].set = toSet(numbered(7), time.Time{})
-	_, err := s.target.Replace(func(old []byte) ([]byte, error) {
+	_, err := s.target.Replace(context.Background(), func(old []byte) ([]byte, error) {
 		if !strings.Contains(string(old), "y = 2") {
 			put(t, path, string(old)+"y = 2\n", 0o600)
 		}
@@ -392,16 +392,16 @@ func TestSharedMendsAtStart(t *testing.T) {
 		t.Fatalf("%q parses", mixture)
 	}
 	put(t, path, mixture, 0o600)
-	real, err := resolve(path)
+	w, err := walk(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	backup := newBackup(real, "")
+	backup := filepath.Join(dir, (&location{path: w.path, name: "credentials"}).newBackup())
 	put(t, backup, old, 0o600)
 	put(t, nextOf(backup), string(nextFile([]byte(old), []byte(next))), 0o600)
-	put(t, filepath.Join(dir, besidePrefix(path)+"0123456789abcdef"+tempSuffix), "x", 0o600)
+	put(t, filepath.Join(dir, besidePrefix("credentials")+"0123456789abcdef"+tempSuffix), "x", 0o600)
 	s := mustShared(t, path, "app", SharedOptions{})
-	if err := s.Close(); err != nil {
+	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, dir, map[string]string{"credentials": old})
@@ -439,7 +439,7 @@ func TestSharedRestoresWithoutSets(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	if s := mustShared(t, path, "app", SharedOptions{AtExit: Restore}); s.Close() != nil {
+	if s := mustShared(t, path, "app", SharedOptions{AtExit: Restore}); s.Close(context.Background()) != nil {
 		t.Error("Close failed")
 	}
 	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet + "a = 1"})
@@ -455,14 +455,14 @@ func TestSharedCloseFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, path, "broken\n[app]\n"+newSet, 0o600)
-	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "take the keys out of "+path) || !strings.Contains(err.Error(), path+":1: ") {
+	if err := s.Close(context.Background()); err == nil || !strings.Contains(err.Error(), "take the keys out of "+path) || !strings.Contains(err.Error(), path+":1: ") {
 		t.Errorf("Close = %v", err)
 	}
 	if _, err := newShared(t, path, "app", SharedOptions{AtExit: Restore}); err == nil {
 		t.Error("NewShared of a broken file")
 	}
 	put(t, path, "[app]\n"+newSet, 0o600)
-	if err := mustShared(t, path, "app", SharedOptions{AtExit: Restore}).Close(); err != nil {
+	if err := mustShared(t, path, "app", SharedOptions{AtExit: Restore}).Close(context.Background()); err != nil {
 		t.Error(err)
 	}
 	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet})

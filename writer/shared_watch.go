@@ -94,18 +94,15 @@ func (s *Shared) mend(ctx context.Context) {
 
 // intact tells whether writing the sets would change nothing.
 func (s *Shared) intact() (bool, error) {
-	path, err := resolve(s.opt.Path)
+	var now *found
+	err := s.target.at(func(p *location) (err error) { now, err = p.read(); return err })
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	if err != nil {
+	if err != nil || now == nil {
 		return false, err
 	}
-	data, info, err := readRegular(path)
-	if err != nil || info == nil {
-		return false, err
-	}
-	f, err := parseINI(s.opt.Path, data)
+	f, err := parseINI(s.opt.Path, now.data)
 	if err != nil {
 		return false, err
 	}
@@ -114,7 +111,7 @@ func (s *Shared) intact() (bool, error) {
 			p.apply(f, p.set)
 		}
 	}
-	return string(f.bytes()) == string(data), nil
+	return string(f.bytes()) == string(now.data), nil
 }
 
 // sharedWatch watches the directories that lead to a file, not the file: that
@@ -221,7 +218,7 @@ func (w *sharedWatch) concerns(e fsnotify.Event) bool {
 // leads returns the directories in which a change of a name can make path
 // another file, and these names.
 func leads(path string) (dirs, names []string) {
-	for range maxSymlinks {
+	for range maxLinks {
 		dir, name := filepath.Split(path)
 		if dir == "" {
 			dir = "."

@@ -210,10 +210,6 @@ func regionFor(arn string) func(*sts.Options) {
 				o.Region = "us-iso-east-1"
 			case "aws-iso-b":
 				o.Region = "us-isob-east-1"
-			case "aws-iso-e":
-				o.Region = "eu-isoe-west-1"
-			case "aws-iso-f":
-				o.Region = "us-isof-south-1"
 			case "aws-eusc":
 				o.Region = "eusc-de-east-1"
 			}
