@@ -375,7 +375,7 @@ func TestOrderOfObservers(t *testing.T) {
 			if got := r.record.r; got.Refreshed != 1 || got.Failed != 1 {
 				t.Errorf("the record has %d refreshes and %d failures, want 1 and 1", got.Refreshed, got.Failed)
 			}
-			if diff := cmp.Diff([]string{"signal 10 false"}, r.child.seen()); diff != "" {
+			if diff := cmp.Diff([]string{"signal 1 false"}, r.child.seen()); diff != "" {
 				t.Errorf("the command (-want +got):\n%s", diff)
 			}
 			want := []string{"STATUS", "RELOADING", "READY", "STATUS", "STATUS"}
