@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -101,6 +102,9 @@ func (r Role) validate(n Names) error {
 	if r.Duration < 0 || r.Duration > 0 && r.Duration < time.Second {
 		return fmt.Errorf("session duration %s: must be a second or more", r.Duration)
 	}
+	if err := fits(r.Duration); err != nil {
+		return fmt.Errorf("session duration %w", err)
+	}
 	for _, k := range r.TransitiveTags {
 		if _, ok := r.Tags[k]; !ok {
 			return fmt.Errorf("transitive tag %q: is none of the tags", k)
@@ -110,6 +114,14 @@ func (r Role) validate(n Names) error {
 		if err := c.validate(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// fits says whether a duration is one that a request can say, in seconds of 32 bits.
+func fits(d time.Duration) error {
+	if d > math.MaxInt32*time.Second {
+		return fmt.Errorf("%s: is longer than any session", d)
 	}
 	return nil
 }
@@ -210,6 +222,10 @@ func regionFor(arn string) func(*sts.Options) {
 				o.Region = "us-iso-east-1"
 			case "aws-iso-b":
 				o.Region = "us-isob-east-1"
+			case "aws-iso-e":
+				o.Region = "eu-isoe-west-1"
+			case "aws-iso-f":
+				o.Region = "us-isof-south-1"
 			case "aws-eusc":
 				o.Region = "eusc-de-east-1"
 			}

@@ -169,7 +169,7 @@ func (s *Source) judge(f *found, role *roleError, err error) verdict {
 		err = broken
 	} else if replied && !errors.Is(err, errElsewhere) {
 		// Whatever the SDK says now is about the answer, and likely to quote it.
-		return verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + endpointHint()}
+		return verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + s.endpointHint()}
 	}
 	if v, ok := s.judgeNetwork(err); ok {
 		return v

@@ -80,7 +80,7 @@ func (s *Source) judgeAnswer(f *found, role *roleError, service string, a reply)
 	case strings.Contains(a.message, "DurationSeconds"):
 		return verdict{text, true, "ask for a shorter session (--duration, or duration_seconds in the profile), or raise the role's maximum"}
 	case a.status == http.StatusNotFound, a.status >= 300 && a.status < 400:
-		return verdict{text, true, "is that the right endpoint?" + endpointHint()}
+		return verdict{text, true, "is that the right endpoint?" + s.endpointHint()}
 	case a.status == http.StatusRequestTimeout, a.status == 0:
 		return verdict{text: text}
 	}
@@ -100,7 +100,7 @@ func (s *Source) byCode(f *found, service, code string) (verdict, bool) {
 	case "ExpiredToken", "ExpiredTokenException":
 		return s.expired(f), true
 	case "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "InvalidToken", "AuthFailure":
-		return verdict{permanent: true, hint: "these keys are not known" + strings.Replace(s.byServer(), "from", "to", 1) + ": deleted, mistyped, or of another endpoint or partition" + endpointHint()}, true
+		return verdict{permanent: true, hint: "these keys are not known" + strings.Replace(s.byServer(), "from", "to", 1) + ": deleted, mistyped, or of another endpoint or partition" + s.endpointHint()}, true
 	case "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired", "IncompleteSignature":
 		if h := skewHint(s.web.skew()); h != "" {
 			return verdict{hint: h}, true // a clock is often set soon after a start or a resume
@@ -171,11 +171,21 @@ func skewHint(skew time.Duration) string {
 	return ""
 }
 
-// endpointHint names the variable that decides about STS's address, if one does.
-func endpointHint() string {
-	for _, name := range []string{"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"} {
-		if os.Getenv(name) != "" {
-			return " (" + name + " is set)"
+// endpointHint names the variable that decides about the address of the service that
+// was asked last, if one does.
+func (s *Source) endpointHint() string {
+	if name := endpointVariable(s.web.service()); name != "" {
+		return " (" + name + " is set)"
+	}
+	return ""
+}
+
+// endpointVariable is the variable that has the address of a service, by its id in the
+// SDK; "" if none is set.
+func endpointVariable(service string) string {
+	for _, name := range []string{"AWS_ENDPOINT_URL_" + strings.ToUpper(strings.ReplaceAll(service, " ", "_")), "AWS_ENDPOINT_URL"} {
+		if service != "" && os.Getenv(name) != "" {
+			return name
 		}
 	}
 	return ""
@@ -197,13 +207,13 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 		return verdict{proxy.Error(), proxy.status == http.StatusProxyAuthRequired || proxy.status == http.StatusForbidden, proxyHint}, true
 	case errors.Is(err, errElsewhere):
 		_, status, _ := strings.Cut(err.Error(), errElsewhere.Error()+": ")
-		return verdict{status + s.byServer(), true, "is that the right endpoint?" + endpointHint()}, true
+		return verdict{status + s.byServer(), true, "is that the right endpoint?" + s.endpointHint()}, true
 	case errors.Is(err, errTooLong):
 		return verdict{text: errTooLong.Error() + s.byServer()}, true
 	case errors.As(err, &dns):
 		v := verdict{text: "cannot resolve " + dns.Name}
 		if dns.IsNotFound {
-			v.hint = "check the network, the region, and any endpoint URL" + endpointHint()
+			v.hint = "check the network, the region, and any endpoint URL" + s.endpointHint()
 		}
 		return v, true
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:

@@ -7,6 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/refresh"
 )
 
 // answering is a server that gives the same answer to everything.
@@ -131,6 +137,178 @@ func TestNoTime(t *testing.T) {
 			}
 			if e := failure(t, err); !strings.Contains(e.Error(), tt.want) {
 				t.Errorf("error %q, want %q", e, tt.want)
+			}
+		})
+	}
+}
+
+// What something else keeps may have ended when we start, and the next set be on its way:
+// a login of the morning, a sidecar that starts as we do, a machine that was asleep.
+func TestEndedAtTheStart(t *testing.T) {
+	sts := func(w http.ResponseWriter, r *http.Request) {
+		r.ParseForm()
+		stsAnswer(w, r.Form.Get("Action"), time.Hour)
+	}
+	for _, roles := range [][]Role{nil, {{ARN: roleA}}} {
+		for _, kind := range []string{"file", "container", "instance"} {
+			t.Run(fmt.Sprint(kind, " ", len(roles)), func(t *testing.T) {
+				isolate(t)
+				path := filepath.Join(t.TempDir(), "set")
+				setenv(t, "AWS_ENDPOINT_URL=http://sts.test", "AWS_REGION=eu-west-1")
+				spec := Spec{Roles: roles, limits: limits{pollOnly: true}}
+				switch kind {
+				case "file":
+					spec.File = path
+				case "container":
+					setenv(t, "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1/creds")
+				case "instance":
+					setenv(t, "AWS_EC2_METADATA_DISABLED=false", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1")
+				}
+				synctest.Test(t, func(t *testing.T) {
+					began := time.Now()
+					set := func() string {
+						n, end := 1, began.Add(-time.Hour)
+						if time.Since(began) > 10*time.Second {
+							n, end = 2, began.Add(time.Hour)
+						}
+						return fmt.Sprintf(`{"Code":"Success","AccessKeyId":"ASIA0%d","SecretAccessKey":%q,"Token":%q,"SessionToken":%[3]q,"Expiration":%q}`, n, roleSecret, roleToken, end.UTC().Format(time.RFC3339))
+					}
+					write(t, path, set())
+					n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						switch {
+						case r.Host == "sts.test":
+							sts(w, r)
+						case r.Method == http.MethodPut:
+							w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+							fmt.Fprint(w, "metadata-token")
+						case strings.HasSuffix(r.URL.Path, "security-credentials/"):
+							fmt.Fprint(w, "instance-role")
+						default:
+							fmt.Fprint(w, set())
+						}
+					}))
+					spec := spec
+					spec.limits.dial = n.dial
+					failures := 0
+					d := engine(t, mustNew(t, spec), func(e refresh.Event) {
+						if e.Kind == refresh.Failed {
+							failures++
+							if !strings.Contains(e.Err.Error(), "gives credentials that ended at") || e.Permanent {
+								t.Errorf("error %v, permanent %v", e.Err, e.Permanent)
+							}
+						}
+					})
+					time.Sleep(11 * time.Second)
+					write(t, path, set())
+					time.Sleep(10 * time.Second)
+					synctest.Wait()
+					want := "ASIA02"
+					if roles != nil {
+						want = "ASIA"
+					}
+					if c, sets := d.get(); !strings.HasPrefix(c.AccessKeyID, want) || sets != 1 || failures == 0 {
+						t.Errorf("%d sets, the last %s, after %d failures; want %s", sets, c.AccessKeyID, failures, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A Date header that no session agrees with is not believed; a clock of ours that is as
+// wrong is.
+func TestDate(t *testing.T) {
+	const day = 24 * time.Hour
+	tests := []struct {
+		name      string
+		date, end time.Duration // of the server, from now
+		duration  time.Duration
+		want      time.Duration // skew
+		noted     bool
+	}{
+		{"right", 0, time.Hour, 0, 0, false},
+		{"behind", -40 * day, time.Hour, 0, 0, true},
+		{"ahead", 40 * day, time.Hour, 0, 0, true},
+		{"our clock is behind", 40 * day, 40*day + time.Hour, 0, -40 * day, false},
+		{"our clock is years behind", 20 * 365 * day, 20*365*day + time.Hour, 0, -20 * 365 * day, false},
+		{"our clock is ahead", -40 * day, -40*day + time.Hour, 0, 40 * day, false},
+		{"a little", -day, time.Hour, 0, day, false},
+		{"long sessions", -5 * day, 2 * day, 7 * day, 5 * day, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			isolate(t)
+			baseEnv(t)
+			setenv(t, "AWS_ENDPOINT_URL=http://127.0.0.1", "AWS_SESSION_TOKEN=")
+			synctest.Test(t, func(t *testing.T) {
+				n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					r.ParseForm()
+					w.Header().Set("Date", time.Now().Add(tt.date).UTC().Format(http.TimeFormat))
+					stsAnswer(w, r.Form.Get("Action"), tt.end)
+				}))
+				src := mustNew(t, Spec{Roles: []Role{{ARN: roleA, Duration: tt.duration}}, limits: limits{dial: n.dial}})
+				mustRetrieve(t, src)
+				notes := src.Notes()
+				if got := src.Skew(); (got-tt.want).Abs() > time.Minute || (len(notes) > 0) != tt.noted {
+					t.Errorf("skew %s, notes %q; want %s, %v", got, notes, tt.want, tt.noted)
+				}
+			})
+		})
+	}
+}
+
+// Whoever can read the network can use a token or a code that is sent without TLS: that
+// is said once, with the variable that has it so.
+func TestPlaintextNotes(t *testing.T) {
+	tests := []struct {
+		name string
+		spec func(t *testing.T) Spec
+		want []string
+	}{
+		{"web identity", func(t *testing.T) Spec {
+			path := filepath.Join(t.TempDir(), "token")
+			write(t, path, jwt)
+			setenv(t, "AWS_ENDPOINT_URL_STS=http://sts.test:8080")
+			return Spec{WebIdentity: WebIdentity{TokenFile: path}, Roles: []Role{{ARN: roleA}}}
+		}, []string{"the web identity token goes to http://sts.test:8080 without encryption (AWS_ENDPOINT_URL_STS)"}},
+		{"MFA code", func(t *testing.T) Spec {
+			mfaEnv(t)
+			setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+			return Spec{MFA: MFA{Serial: device, Command: []string{"echo", "123456"}}}
+		}, []string{"the MFA code goes to http://sts.test without encryption (AWS_ENDPOINT_URL)"}},
+		{"SSO", func(t *testing.T) Spec {
+			ssoConfig(t)
+			return Spec{Profile: "app"}
+		}, []string{"the SSO token goes to http://sso.test without encryption (AWS_ENDPOINT_URL_SSO)", "the SSO refresh token goes to http://sso.test without encryption (AWS_ENDPOINT_URL_SSO_OIDC)"}},
+		{"loopback", func(t *testing.T) Spec {
+			mfaEnv(t)
+			setenv(t, "AWS_ENDPOINT_URL=http://[::1]:4566")
+			return Spec{MFA: MFA{Serial: device, Command: []string{"echo", "123456"}}}
+		}, nil},
+		{"keys sign, and are not sent", func(t *testing.T) Spec {
+			baseEnv(t)
+			setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+			return Spec{Roles: []Role{{ARN: roleA}}}
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			isolate(t)
+			spec, n := tt.spec(t), newPipeNet()
+			n.down.Store(true)
+			spec.limits.dial = n.dial
+			src := mustNew(t, spec)
+			src.Retrieve(t.Context()) // in vain
+			var want []string
+			for _, line := range tt.want {
+				want = append(want, line+": who can read the network can use it")
+			}
+			if diff := cmp.Diff(want, src.Notes()); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+			src.Retrieve(t.Context())
+			if again := src.Notes(); len(again) > 0 {
+				t.Errorf("said again: %q", again)
 			}
 		})
 	}

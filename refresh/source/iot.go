@@ -48,6 +48,9 @@ func (i *IoT) validate() error {
 	if i.Duration < 0 || i.Duration%time.Second != 0 {
 		return fmt.Errorf("session duration %s: must be whole seconds", i.Duration)
 	}
+	if err := fits(i.Duration); err != nil {
+		return fmt.Errorf("session duration %w", err)
+	}
 	return i.X509.validate()
 }
 

@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,7 +37,7 @@ func lockShared(ctx context.Context, name string) (*os.File, error) {
 
 func openShared(name string) *os.File {
 	for _, dir := range sharedDirs() {
-		if os.MkdirAll(dir, 0o700) != nil {
+		if makeDir(dir) != nil {
 			continue
 		}
 		if file, err := os.OpenFile(filepath.Join(dir, name), os.O_RDWR|os.O_CREATE, 0o600); err == nil {
@@ -43,6 +45,19 @@ func openShared(name string) *os.File {
 		}
 	}
 	return nil
+}
+
+// makeDir makes a directory with those above it, but no home: one that is not there
+// (Debian's /nonexistent) is not meant to be.
+func makeDir(dir string) error {
+	if home, err := os.UserHomeDir(); err == nil {
+		if _, err := os.Stat(home); err != nil {
+			if below, err := filepath.Rel(home, dir); err == nil && filepath.IsLocal(below) {
+				return fmt.Errorf("there is no home %s: %w", home, fs.ErrNotExist)
+			}
+		}
+	}
+	return os.MkdirAll(dir, 0o700)
 }
 
 // sharedDirs are where the file may be, first the one that a login and cron have in

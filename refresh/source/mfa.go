@@ -57,6 +57,9 @@ func (m MFA) validate() error {
 	case m.Session < 0 || m.Session%time.Second != 0:
 		return fmt.Errorf("MFA session %s: must be whole seconds", m.Session)
 	}
+	if err := fits(m.Session); err != nil {
+		return fmt.Errorf("MFA session %w", err)
+	}
 	return nil
 }
 
@@ -113,6 +116,7 @@ func (s *Source) beginOne(ctx context.Context) error {
 	if f.mfa == "" {
 		return s.beginProgram(ctx, f)
 	}
+	s.warn(f)
 	said := ""
 	for try := 1; ; try++ {
 		s.web.asked("")

@@ -403,6 +403,22 @@ func TestMFANoHome(t *testing.T) {
 	mustRetrieve(t, mustNew(t, Spec{MFA: MFA{Serial: device, Command: []string{"echo", "123456"}}}))
 }
 
+// A home that is not there is not made: /nonexistent is meant to be so.
+func TestNoHomeIsMade(t *testing.T) {
+	mfaEnv(t)
+	home := filepath.Join(t.TempDir(), "nobody")
+	setenv(t, "HOME="+home, "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=")
+	sts := newSTS(t)
+	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
+	mustRetrieve(t, mustNew(t, Spec{MFA: MFA{Serial: device, Command: []string{"echo", "123456"}}}))
+	if err := writeEntry(filepath.Join(home, ".aws", "sso", "cache", "x.json"), []byte("{}")); err == nil {
+		t.Error("writeEntry = nil, want that there is no home")
+	}
+	if _, err := os.Stat(home); err == nil {
+		t.Errorf("%s was made", home)
+	}
+}
+
 // Two weeks of a role on sessions of twelve hours, with codes that nobody types.
 func TestMFASoak(t *testing.T) {
 	dir := mfaEnv(t)

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 
@@ -12,33 +13,45 @@ import (
 // encryption: whoever can read the network can use it, as with keys. Keys
 // themselves only sign a request. It asks nobody.
 func (s *Source) Plaintext() []string {
-	s.mu.Lock()
-	f := s.found
-	s.mu.Unlock()
+	lines := s.current().plaintext(s.spec.WebIdentity)
+	for _, other := range s.others {
+		lines = append(lines, other.Plaintext()...)
+	}
+	return lines
+}
+
+// warn notes the same of this source alone, once.
+func (s *Source) warn(f *found) {
+	if s.answered {
+		return
+	}
+	for _, line := range f.plaintext(s.spec.WebIdentity) {
+		s.note("%s: who can read the network can use it", line)
+	}
+}
+
+func (f *found) plaintext(w WebIdentity) []string {
 	var lines []string
-	exposes := func(what string, endpoint *string) {
+	exposes := func(what, service string, endpoint *string) {
 		if endpoint == nil {
 			return
 		}
 		if u, err := url.Parse(*endpoint); err == nil && plaintext(u) {
-			lines = append(lines, fmt.Sprintf("%s goes to %s://%s without encryption", what, u.Scheme, u.Host))
+			lines = append(lines, fmt.Sprintf("%s goes to %s://%s without encryption (%s)", what, u.Scheme, u.Host, cmp.Or(endpointVariable(service), "endpoint_url")))
 		}
 	}
 	if f != nil && f.client != nil {
-		w, to := s.spec.WebIdentity, f.client.Options().BaseEndpoint
+		to := f.client.Options().BaseEndpoint
 		if f.tokenFile != "" || len(w.Command) > 0 || w.GitHub {
-			exposes("the web identity token", to)
+			exposes("the web identity token", "STS", to)
 		}
 		if f.mfa != "" {
-			exposes("the MFA code", to)
+			exposes("the MFA code", "STS", to)
 		}
 	}
 	if f != nil && f.login != "" {
-		exposes("the SSO token", sso.NewFromConfig(f.cfg).Options().BaseEndpoint)
-		exposes("the SSO refresh token", ssooidc.NewFromConfig(f.cfg).Options().BaseEndpoint)
-	}
-	for _, other := range s.others {
-		lines = append(lines, other.Plaintext()...)
+		exposes("the SSO token", "SSO", sso.NewFromConfig(f.cfg).Options().BaseEndpoint)
+		exposes("the SSO refresh token", "SSO OIDC", ssooidc.NewFromConfig(f.cfg).Options().BaseEndpoint)
 	}
 	return lines
 }

@@ -65,6 +65,9 @@ func (r *RolesAnywhere) validate(n Names) error {
 	if r.Duration < 0 || r.Duration%time.Second != 0 {
 		return fmt.Errorf("session duration %s: must be whole seconds", r.Duration)
 	}
+	if err := fits(r.Duration); err != nil {
+		return fmt.Errorf("session duration %w", err)
+	}
 	return r.X509.validate()
 }
 

@@ -15,6 +15,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,6 +119,7 @@ func (s *Source) one(ctx context.Context) (_ aws.Credentials, err error) {
 	defer func() { s.outcome(err) }()
 	s.web.asked("")
 	f := s.reread(ctx)
+	s.warn(f)
 	creds, err := s.retrieve(ctx, f)
 	if err != nil {
 		return aws.Credentials{}, s.explain(ctx, f, err)
@@ -129,6 +131,10 @@ func (s *Source) one(ctx context.Context) (_ aws.Credentials, err error) {
 		creds.CanExpire = false
 	}
 	if err := f.fit(creds); err != nil {
+		return aws.Credentials{}, s.explain(ctx, f, err)
+	}
+	s.doubt(f, creds)
+	if err := s.over(f, creds); err != nil && !s.answered {
 		return aws.Credentials{}, s.explain(ctx, f, err)
 	}
 	s.answered = true
@@ -159,13 +165,45 @@ func (f *found) fit(c aws.Credentials) error {
 	return nil
 }
 
+// over is for a set that something else keeps and that has ended: the next one may be
+// on its way. At the start that is no reason to give up; later the engine knows what
+// it is to the set that it has.
+func (s *Source) over(f *found, c aws.Credentials) error {
+	if !c.CanExpire || c.Expires.After(s.serverTime()) || s.spec.File == "" && !f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP) {
+		return nil
+	}
+	return &judged{verdict{
+		text: "gives credentials that ended at " + c.Expires.UTC().Format(time.RFC3339),
+		hint: "see whether what keeps them still runs, and whether this machine's clock is right",
+	}}
+}
+
+// longestSession is the longest that AWS gives: GetSessionToken.
+const longestSession = 36 * time.Hour
+
+// doubt forgets a Date header that cannot be right: with it the set would live longer
+// than any does, or have ended, and without it the set is as sets are. A machine whose
+// own clock is that far off has it the other way round.
+func (s *Source) doubt(f *found, c aws.Credentials) {
+	limit := longestSession
+	for i := range f.roles {
+		limit = max(limit, 2*f.roles[i].Duration)
+	}
+	skew := s.web.skew()
+	lives := func(d time.Duration) bool { return d > 0 && d <= limit }
+	if left := c.Expires.Sub(time.Now().Round(0)); c.CanExpire && skew.Abs() > limit && lives(left) && !lives(left+skew) {
+		s.note("the Date%s is %s off, which no session lasts: this machine's clock counts", s.byServer(), skew.Abs().Round(time.Hour))
+		s.web.disbelieve()
+	}
+}
+
 func (s *Source) retrieve(ctx context.Context, f *found) (aws.Credentials, error) {
 	creds, err := s.base(ctx, f)
 	if err != nil {
 		return creds, err
 	}
 	if len(f.roles) > 0 || f.mfa != "" {
-		if err := f.fit(creds); err != nil {
+		if err := cmp.Or(f.fit(creds), s.over(f, creds)); err != nil {
 			return creds, err
 		}
 	}

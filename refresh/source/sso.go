@@ -174,7 +174,7 @@ func (p *portal) ask(ctx context.Context, t *ssoToken) (aws.Credentials, error) 
 
 // noSense is for an answer that parses, and has nothing in it that is needed.
 func (s *Source) noSense() error {
-	return &judged{verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + endpointHint()}}
+	return &judged{verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + s.endpointHint()}}
 }
 
 // now is a time to compare with those of files.

@@ -111,8 +111,8 @@ func (s *Source) traces() string {
 	var b strings.Builder
 	b.WriteString(s.stamp())
 	b.WriteString(s.trace(f.tokenFile))
-	for _, r := range f.roles {
-		for _, c := range r.ProvidedContexts {
+	for i := range f.roles { // not a copy: a retrieval may be cutting a duration
+		for _, c := range f.roles[i].ProvidedContexts {
 			b.WriteString(s.trace(c.File))
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -19,6 +20,9 @@ type notifier struct {
 	w    *fsnotify.Watcher // nil: none
 	out  chan struct{}     // room for one
 	done chan struct{}     // its goroutine has ended
+
+	mu    sync.Mutex
+	names map[string]bool // whose events count: what is on the way to the file, and the directories of that
 }
 
 func (s *Source) notifier() *notifier {
@@ -39,14 +43,18 @@ func (s *Source) notifier() *notifier {
 // events has something to receive once something may have changed.
 func (n *notifier) events() <-chan struct{} { return n.out }
 
-// forward takes everything that the watcher says, lest it block.
+// forward takes everything that the watcher says, lest it block, and passes on what is
+// about the file: others may be busy in its directory.
 func (n *notifier) forward() {
 	defer close(n.done)
 	for {
 		select {
-		case _, ok := <-n.w.Events:
+		case e, ok := <-n.w.Events:
 			if !ok {
 				return
+			}
+			if !n.about(e.Name) {
+				continue
 			}
 		case _, ok := <-n.w.Errors: // an overflow: look, too
 			if !ok {
@@ -60,15 +68,26 @@ func (n *notifier) forward() {
 	}
 }
 
+func (n *notifier) about(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.names[filepath.Clean(name)]
+}
+
 // arm watches what is on the way to the file now.
 func (n *notifier) arm() {
 	if n.w == nil {
 		return
 	}
 	var dirs []string
+	names := map[string]bool{}
 	for _, e := range way(n.path) {
 		dirs = append(dirs, filepath.Dir(e))
+		names[e], names[filepath.Dir(e)] = true, true
 	}
+	n.mu.Lock()
+	n.names = names
+	n.mu.Unlock()
 	for _, old := range n.w.WatchList() {
 		if !slices.Contains(dirs, old) {
 			n.w.Remove(old)

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -230,6 +231,57 @@ func TestWatchRelative(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("not told")
 	}
+}
+
+// Who else is busy in the file's directory does not wake anyone.
+func TestWatchNames(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
+	if err := os.MkdirAll(in("..2026"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, in("..2026/creds"), "x")
+	for link, to := range map[string]string{"..data": "..2026", "creds": "..data/creds"} {
+		if err := os.Symlink(to, in(link)); err != nil {
+			t.Skip(err)
+		}
+	}
+	for path, counts := range map[string]map[string]bool{
+		"creds":        {"creds": true, "..data": true, "..2026/creds": true, "": true, "other": false, "..2026/other": false, "creds.tmp": false},
+		"none/of/this": {"none": true, "": true, "none2": false, "creds": false},
+	} {
+		n := (&Source{spec: Spec{File: in(path)}}).notifier()
+		if n.w == nil {
+			t.Skip("no watches to be had")
+		}
+		for name, want := range counts {
+			if got := n.about(in(name)); got != want {
+				t.Errorf("%s: an event of %q counts: %v, want %v", path, name, got, want)
+			}
+		}
+		n.close()
+	}
+}
+
+// What Watch looks at is not what a retrieval changes at the same time.
+func TestWatchWhileDurationIsCut(t *testing.T) {
+	isolate(t)
+	baseEnv(t)
+	sts := newSTS(t)
+	sts.answer = func(w http.ResponseWriter, c call) bool {
+		return c.Get("DurationSeconds") != "3600" && refuse(w, 400, "ValidationError", "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining")
+	}
+	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
+	src := mustNew(t, Spec{Roles: []Role{{ARN: roleA, Duration: 2 * time.Hour}}})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 1000 {
+			src.traces()
+		}
+	}()
+	mustRetrieve(t, src)
+	<-done
 }
 
 func TestWatchNothing(t *testing.T) {

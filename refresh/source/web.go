@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go/middleware"
@@ -45,6 +46,7 @@ type web struct {
 	mu      sync.Mutex
 	ahead   time.Duration // local clock minus server's at the last response
 	host    string        // last one asked
+	id      string        // its service, in the SDK's words; "" if it is none of the SDK's
 	replied bool          // it has answered
 	anyone  bool          // anyone has answered in this retrieval
 	broken  error         // what kept its answer from being read to the end
@@ -147,6 +149,7 @@ func (watch) ID() string { return "WatchServer" }
 func (m watch) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 	if req, ok := in.Request.(*smithyhttp.Request); ok {
 		m.w.asked(req.URL.Host)
+		m.w.by(awsmiddleware.GetServiceID(ctx))
 	}
 	out, md, err := next.HandleDeserialize(ctx, in)
 	// Where there was no answer the SDK makes one up, with no status.
@@ -163,8 +166,27 @@ func (m watch) HandleDeserialize(ctx context.Context, in middleware.DeserializeI
 func (w *web) asked(host string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.host, w.replied, w.broken = host, false, nil
+	w.host, w.id, w.replied, w.broken = host, "", false, nil
 	w.anyone = w.anyone && host != ""
+}
+
+func (w *web) by(service string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.id = service
+}
+
+func (w *web) service() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.id
+}
+
+// disbelieve forgets what the last Date header said.
+func (w *web) disbelieve() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead = 0
 }
 
 // heard says whether anyone has answered in this retrieval, whatever it was.
