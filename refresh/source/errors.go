@@ -259,6 +259,14 @@ func judgeConfig(err error) verdict {
 	return verdict{text: "AWS configuration: " + foreign(err.Error()), permanent: true}
 }
 
+// caFileHint is for a server that is believed by a file of its own.
+func (s *Source) caFileHint() string {
+	if i := s.spec.IoT; i != nil && i.CAFile != "" {
+		return "look at the file of --ca-file, " + i.CAFile + ": it must hold the authority that signs for this server"
+	}
+	return ""
+}
+
 func caHint() string {
 	if b := os.Getenv("AWS_CA_BUNDLE"); b != "" {
 		return "look at the file of AWS_CA_BUNDLE, " + b

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -46,6 +47,26 @@ func answerOf(err error) (reply, bool) {
 	return a, a.status >= 300
 }
 
+func (a reply) aboutDuration() bool {
+	return strings.Contains(strings.ToLower(a.message), "durationseconds")
+}
+
+// durationHint is for a duration that is out of range; with is what it is asked for with.
+func (a reply) durationHint(with, limit string) string {
+	if message := strings.ToLower(a.message); strings.Contains(message, "greater than or equal") || strings.Contains(message, "minimum") {
+		return "ask for a longer session (" + with + "): AWS gives none of less than 15m"
+	}
+	return "ask for a shorter session (" + with + "), or raise " + limit
+}
+
+// agentHint is about the role that a container's agent gives.
+func agentHint() string {
+	if strings.Contains(os.Getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"), "eks-pod-identity") {
+		return "the pod's service account needs an association, with a role whose trust policy allows pods.eks.amazonaws.com to sts:AssumeRole and sts:TagSession"
+	}
+	return "the task's role must be there, and its trust policy must allow ecs-tasks.amazonaws.com to sts:AssumeRole"
+}
+
 func (a reply) String() string {
 	head := foreign(a.code)
 	if head == "" {
@@ -77,8 +98,10 @@ func (s *Source) judgeAnswer(f *found, role *roleError, service string, a reply)
 		return verdict{text, true, f.deniedHint(role, service)}
 	case strings.Contains(a.message, "role chaining"):
 		return verdict{text, true, "--duration 1h: AWS allows no more to a role that is assumed with the credentials of another"}
-	case strings.Contains(a.message, "DurationSeconds"):
-		return verdict{text, true, "ask for a shorter session (--duration, or duration_seconds in the profile), or raise the role's maximum"}
+	case a.aboutDuration():
+		return verdict{text, true, a.durationHint("--duration, or duration_seconds in the profile", "the role's maximum")}
+	case f.from(aws.CredentialSourceHTTP) && role == nil && (a.status == http.StatusBadRequest):
+		return verdict{text, true, agentHint()}
 	case a.status == http.StatusNotFound, a.status >= 300 && a.status < 400:
 		return verdict{text, true, "is that the right endpoint?" + s.endpointHint()}
 	case a.status == http.StatusRequestTimeout, a.status == 0:
@@ -145,6 +168,8 @@ func (f *found) deniedHint(role *roleError, service string) string {
 	switch {
 	case strings.HasPrefix(service, "SSO"):
 		return "this SSO user is not assigned that role in that account (or no longer)"
+	case role == nil && f.from(aws.CredentialSourceHTTP):
+		return agentHint()
 	case role == nil, role.step != "":
 		return ""
 	case len(f.roles) == 0, role.arn == f.tokenRole: // by web identity
@@ -201,6 +226,7 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 		timeout net.Error
 		proxy   *proxyError
 	)
+	var record tls.RecordHeaderError
 	const proxyHint = "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 	switch {
 	case errors.As(err, &proxy):
@@ -219,11 +245,10 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return verdict{text: "TLS certificate" + s.byServer() + ": has expired or is not yet valid", hint: "is this machine's clock right?"}, true
 	case errors.As(err, &cert):
-		hint := caHint()
-		if hint == "" {
-			hint = "set AWS_CA_BUNDLE to the certificates of the authority that signs for this server or proxy"
-		}
+		hint := cmp.Or(s.caFileHint(), caHint(), "set AWS_CA_BUNDLE to the certificates of the authority that signs for this server or proxy")
 		return verdict{fmt.Sprintf("TLS certificate%s: %v", s.byServer(), deepest(cert.Err)), true, hint}, true
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
+		return verdict{text: "no TLS" + s.byServer(), hint: "is it an http:// address, or another port?" + s.endpointHint()}, true
 	case errors.Is(err, net.ErrClosed), errors.As(err, &timeout) && timeout.Timeout():
 		// Closed is what is seen of the client's time limit if it strikes in a read.
 		return verdict{text: "no answer in time" + s.byServer()}, true

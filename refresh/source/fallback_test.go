@@ -146,7 +146,7 @@ func TestStartTimeout(t *testing.T) {
 func TestFallbackHang(t *testing.T) {
 	isolate(t)
 	baseEnv(t)
-	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+	setenv(t, "AWS_ENDPOINT_URL=http://127.0.0.1")
 	path := filepath.Join(t.TempDir(), "token")
 	write(t, path, jwt)
 	synctest.Test(t, func(t *testing.T) {
@@ -193,7 +193,7 @@ func TestFallbackReturns(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			isolate(t)
 			baseEnv(t)
-			setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+			setenv(t, "AWS_ENDPOINT_URL=http://127.0.0.1")
 			path := filepath.Join(t.TempDir(), "token")
 			write(t, path, jwt)
 			synctest.Test(t, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestFallbackReturns(t *testing.T) {
 func TestFallbackDay(t *testing.T) {
 	isolate(t)
 	baseEnv(t)
-	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+	setenv(t, "AWS_ENDPOINT_URL=http://127.0.0.1")
 	path := filepath.Join(t.TempDir(), "token")
 	write(t, path, jwt)
 	synctest.Test(t, func(t *testing.T) {

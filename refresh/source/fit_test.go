@@ -189,6 +189,7 @@ func TestEndedAtTheStart(t *testing.T) {
 					}))
 					spec := spec
 					spec.limits.dial = n.dial
+					time.AfterFunc(11*time.Second, func() { write(t, path, set()) })
 					failures := 0
 					d := engine(t, mustNew(t, spec), func(e refresh.Event) {
 						if e.Kind == refresh.Failed {
@@ -198,10 +199,6 @@ func TestEndedAtTheStart(t *testing.T) {
 							}
 						}
 					})
-					time.Sleep(11 * time.Second)
-					write(t, path, set())
-					time.Sleep(10 * time.Second)
-					synctest.Wait()
 					want := "ASIA02"
 					if roles != nil {
 						want = "ASIA"

@@ -262,3 +262,14 @@ const patient = time.Minute
 func pemOf(der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
+
+// greeting says something before it is asked, as a server of mail does.
+type greeting struct{ net.Listener }
+
+func (g greeting) Accept() (net.Conn, error) {
+	c, err := g.Listener.Accept()
+	if err == nil {
+		fmt.Fprint(c, "220 ready\r\n")
+	}
+	return c, err
+}

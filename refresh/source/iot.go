@@ -118,8 +118,8 @@ func (i *IoT) judge(a reply, byServer string) verdict {
 		v.hint = "`aws iot list-role-aliases` prints those of an account and region: are they the endpoint's?"
 	case says("unable to assume the role"):
 		v.hint = "the trust policy of the alias's role must allow credentials.iot.amazonaws.com to sts:AssumeRole"
-	case says("credentialdurationseconds"), says("durationseconds"):
-		v.hint = "ask for a shorter session (--duration), or raise the role's maximum or the alias's duration"
+	case a.aboutDuration():
+		v.hint = a.durationHint("--duration", "the role's maximum or the alias's duration")
 	case a.status == http.StatusForbidden:
 		v.hint = fmt.Sprintf("an IoT policy attached to the certificate must allow iot:AssumeRoleWithCertificate on the role alias %q (its conditions may ask for --iot-thing-name)", i.RoleAlias)
 	case a.status == http.StatusNotFound, a.status < 400:

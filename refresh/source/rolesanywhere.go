@@ -85,27 +85,43 @@ func rolesAnywhereARN(what, kind, arn string) (arnParts, error) {
 // suffixes are the domains of the partitions.
 var suffixes = map[string]string{
 	"aws": "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu",
+	"aws-iso": "c2s.ic.gov", "aws-iso-b": "sc2s.sgov.gov", "aws-iso-e": "cloud.adc-e.uk", "aws-iso-f": "csp.hci.ic.gov",
 }
 
-// endpoint is the address of the trust anchor's region.
+// dualStack are their domains of addresses that IPv6 reaches as well.
+var dualStack = map[string]string{
+	"aws": "api.aws", "aws-us-gov": "api.aws", "aws-cn": "api.amazonwebservices.com.cn", "aws-eusc": "api.amazonwebservices.eu",
+	"aws-iso": "api.aws.ic.gov", "aws-iso-b": "api.aws.scloud", "aws-iso-e": "api.cloud-aws.adc-e.uk", "aws-iso-f": "api.aws.hci.ic.gov",
+}
+
+// endpoint is the address that was named, by flag or as for all of AWS's services, or
+// else that of the trust anchor's region.
 func (r *RolesAnywhere) endpoint() (*url.URL, error) {
 	if r.Endpoint != "" {
 		return endpointURL("Roles Anywhere endpoint", r.Endpoint, true)
+	}
+	if name := endpointVariable("RolesAnywhere"); name != "" && !isTrue("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+		return endpointURL(name, os.Getenv(name), true)
 	}
 	anchor, err := rolesAnywhereARN("trust anchor", "trust-anchor", r.TrustAnchorARN)
 	if err != nil {
 		return nil, err
 	}
 	domain := suffixes[anchor.partition]
+	if isTrue("AWS_USE_DUALSTACK_ENDPOINT") {
+		domain = dualStack[anchor.partition]
+	}
 	if domain == "" {
 		return nil, fmt.Errorf("partition %q: its Roles Anywhere endpoint is not known: name it", anchor.partition)
 	}
 	service := "rolesanywhere"
-	if strings.EqualFold(os.Getenv("AWS_USE_FIPS_ENDPOINT"), "true") {
+	if isTrue("AWS_USE_FIPS_ENDPOINT") {
 		service += "-fips"
 	}
 	return endpointURL("Roles Anywhere endpoint", service+"."+anchor.region+"."+domain, false)
 }
+
+func isTrue(name string) bool { return strings.EqualFold(os.Getenv(name), "true") }
 
 func (r *RolesAnywhere) describe() string { return "IAM Roles Anywhere → " + r.RoleARN }
 
@@ -237,8 +253,8 @@ func (r *RolesAnywhere) judge(a reply, byServer string, skew time.Duration) verd
 		v.hint = "AWS makes tags of the certificate's names, and takes only letters, digits, spaces and _.:/=+-@ in them: change the names, or the profile's attribute mappings"
 	case says("unable to assume role"):
 		v.hint = "the role's trust policy must allow rolesanywhere.amazonaws.com to sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity, and the profile must list the role"
-	case says("durationseconds"):
-		v.hint = "ask for a shorter session (--duration), or raise the profile's or the role's maximum"
+	case a.aboutDuration():
+		v.hint = a.durationHint("--duration", "the profile's or the role's maximum")
 	case says("signature"), says("x-amz-date"):
 		if v.hint = skewHint(skew); v.hint != "" {
 			v.permanent = false // the next request goes by the server's clock

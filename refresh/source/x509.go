@@ -256,5 +256,5 @@ func signer(key any) (crypto.Signer, error) {
 	case *ecdsa.PrivateKey:
 		return k, nil
 	}
-	return nil, errors.New("is neither an RSA nor an EC key")
+	return nil, errAlgorithm
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"os"
@@ -12,7 +14,10 @@ import (
 )
 
 // errPassphrase is a passphrase that does not open a key, as far as one can tell.
-var errPassphrase = errors.New("the passphrase is wrong")
+var (
+	errPassphrase = errors.New("the passphrase is wrong")
+	errAlgorithm  = errors.New("is neither an RSA nor an EC key")
+)
 
 const convertHint = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEWKEY writes it in a form that can be read"
 
@@ -43,6 +48,9 @@ func (x X509) readKey(public crypto.PublicKey) (crypto.Signer, error) {
 			return nil, err
 		case errors.Is(err, errPassphrase):
 			return nil, permanently("look at the first line of "+x.Passphrase, "private key %s: %v", x.PrivateKey, err)
+		case errors.Is(err, errAlgorithm):
+			return nil, permanently("make one: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY, and have a certificate issued for it",
+				"private key %s: %v", x.PrivateKey, err)
 		case err != nil:
 			return nil, permanently(convertHint, "private key %s: %v", x.PrivateKey, err)
 		}
@@ -80,6 +88,9 @@ func (x X509) decodeKey(block *pem.Block) (crypto.Signer, error) {
 		return nil, err
 	}
 	key, err := parseKey(strings.TrimPrefix(block.Type, "ENCRYPTED "), der)
+	if errors.Is(err, errAlgorithm) {
+		return nil, err
+	}
 	if err != nil {
 		// The padding of a wrong decryption is right by chance once in 256 times.
 		return nil, errPassphrase
@@ -102,11 +113,28 @@ func parseKey(kind string, der []byte) (crypto.Signer, error) {
 	default:
 		return nil, errors.New("a " + kind + " is of no kind that can be read")
 	}
+	if err != nil && kind == "PRIVATE KEY" && otherAlgorithm(der) {
+		return nil, errAlgorithm
+	}
 	if err != nil {
 		// What the parser says of a secret file stays out of what is shown.
 		return nil, errors.New("cannot be parsed as a " + kind)
 	}
 	return signer(key)
+}
+
+// otherAlgorithm says whether a PKCS#8 key is of an algorithm that the parser does not
+// know, as ML-DSA (RFC 9881) is.
+func otherAlgorithm(der []byte) bool {
+	var key struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+		Rest      asn1.RawValue `asn1:"optional"`
+	}
+	_, err := asn1.Unmarshal(der, &key)
+	return err == nil && !key.Algorithm.Algorithm.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}) && // RSA: RFC 8017
+		!key.Algorithm.Algorithm.Equal(asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}) // EC: RFC 5480
 }
 
 // passphrase reads the first line of the passphrase file.
