@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"brs-exec/supervisor/siginfo"
 )
 
 // What happens between the states that are easy to think of: a part of ours is
@@ -284,6 +286,61 @@ func TestCommandOfAnotherUser(t *testing.T) {
 	if got := p.status(); got != "exit 7" {
 		t.Errorf("status = %s, want exit 7", got)
 	}
+}
+
+// What was taken out of the command's environment is still in ours, and in our
+// stage's: the command is not to find it there.
+func TestCommandCannotReadUs(t *testing.T) {
+	t.Parallel()
+	script := `read _ _ _ above _ </proc/$PPID/stat
+		for pid in $PPID $above; do if cat /proc/$pid/environ >/dev/null 2>&1; then echo reads; else echo shut; fi; done
+		cat /proc/self/environ >/dev/null && echo itself | cat /proc/self/fd/0
+		ulimit -c`
+	cmd := asNobody(t, append([]string{"/bin/sh", "-c", `ulimit -Sc 1234 && exec "$@"`, "sh"}, wrapped(t, "/bin/sh", "-c", script)...)...)
+	cmd.Env = append(cmd.Env, wrapOptions{Subreap: true}.env(t))
+	p := start(t, cmd)
+	p.stdin.Close()
+	for _, line := range []string{"shut", "shut", "itself", "1234"} {
+		p.expect(line)
+	}
+	p.status()
+}
+
+// A crash of ours leaves no core, which would hold credentials.
+func TestNoCore(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("a crash with GOTRACEBACK=crash takes ten seconds")
+	}
+	cmd := command(t, append([]string{"/bin/sh", "-c", `ulimit -c unlimited && exec "$@"`, "sh"}, wrapped(t, helper(t, "report", "eof")...)...)...)
+	cmd.Env = append(cmd.Env, "GOTRACEBACK=crash")
+	p := start(t, cmd)
+	p.ready()
+	p.signal(unix.SIGSEGV)
+	if got := p.status(); got != "signal ABRT" {
+		t.Errorf("status = %s, want signal ABRT", got)
+	}
+	if files, err := os.ReadDir(cmd.Dir); err != nil || len(files) > 0 {
+		t.Errorf("left behind: %v, %v", files, err)
+	}
+	p.stdin.Close()
+}
+
+func init() {
+	// undying dies of a signal that nobody dies of, and says whether a core would
+	// be left.
+	register("undying", func([]string) {
+		siginfo.Die(unix.SIGWINCH)
+		n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+		fmt.Println("dumpable:", n, err)
+	})
+}
+
+// Where cores go to a program, the kernel does not heed their limit.
+func TestDeathLeavesNoCore(t *testing.T) {
+	t.Parallel()
+	p := start(t, command(t, helper(t, "undying")...))
+	p.expect("dumpable: 0 <nil>")
 }
 
 func init() {

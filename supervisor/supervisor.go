@@ -14,6 +14,9 @@
 // there is one, except those that ask for the end: while there is no child, TERM,
 // INT, HUP and QUIT end Run.
 //
+// From the first start on, other processes of the same user can't read our memory and
+// environment (Linux): what was kept from the child is not to be found there.
+//
 // The child is a state machine with one method per event; an event that is
 // impossible in a state is an error:
 //

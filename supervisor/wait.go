@@ -45,6 +45,7 @@ const (
 
 // startJob is how a child is started; tests have another one.
 func startJob(spec job.Spec) (subprocess, error) {
+	job.Hide() // before a child can look
 	j, err := job.Start(spec)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,11 @@ import (
 
 func setPdeathsig(sys *syscall.SysProcAttr, sig syscall.Signal) { sys.Pdeathsig = sig }
 
+// Hide keeps other processes of our user from our memory and environment, and those
+// who crash us from a core file. A program that we start is what it would be
+// without this. What of ours is read by root or by ourselves still can be.
+func Hide() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
+
 // blockTTOU blocks SIGTTOU on this thread and returns what undoes it.
 func blockTTOU() (restore func()) {
 	var block, old unix.Sigset_t

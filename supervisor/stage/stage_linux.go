@@ -58,6 +58,7 @@ func run(pending []string) {
 	if err != nil {
 		fail(err.Error())
 	}
+	job.Hide()
 	j, err := startWorker(stream)
 	if err != nil {
 		fail("start the worker: " + err.Error())

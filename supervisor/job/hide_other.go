@@ -1,0 +1,6 @@
+//go:build !linux
+
+package job
+
+// Hide does nothing here.
+func Hide() {}
