@@ -96,6 +96,8 @@ func TestPathIsSearchedAsExecvpDoes(t *testing.T) {
 		filepath.Join(cwd, "tool"):     "#!/bin/sh\necho here\n",
 		filepath.Join(second, "tool"):  "#!/bin/sh\necho second\n",
 		filepath.Join(second, "tool2"): "#!/bin/sh\necho second2\n",
+		filepath.Join(first, "tool3"):  "#!/etc/passwd\n", // looks executable; execve says EACCES
+		filepath.Join(second, "tool3"): "#!/bin/sh\necho second3\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
 			t.Fatal(err)
@@ -111,6 +113,8 @@ func TestPathIsSearchedAsExecvpDoes(t *testing.T) {
 		{"passes over what is not executable", first + ":" + second, "tool", "second", "exit 0"},
 		{"passes over a directory", first + ":" + second, "tool2", "second2", "exit 0"},
 		{"remembers what is not executable", first + ":/bin", "tool", "", "exit 126"},
+		{"passes over what execve refuses", first + ":" + second, "tool3", "second3", "exit 0"},
+		{"remembers what execve refuses", first + ":/bin", "tool3", "", "exit 126"},
 		{"passes over a file as directory", "/etc/passwd:" + second, "tool", "second", "exit 0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

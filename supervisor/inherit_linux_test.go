@@ -93,7 +93,7 @@ func TestInheritance(t *testing.T) {
 					cmd := command(t, append(tt.prepare[:len(tt.prepare):len(tt.prepare)], argv...)...)
 					cmd.Dir = dir
 					out, err := cmd.CombinedOutput()
-					return fmt.Sprintf("%s%v", strings.ReplaceAll(string(out), dir, "DIR"), err)
+					return fmt.Sprintf("%s%v", strings.ReplaceAll(uncovered(out), dir, "DIR"), err)
 				}
 				bare, wrapped := run(probe), run(wrapped(t, probe...))
 				if probe[0] == "sh" { // pipes have numbers
@@ -210,7 +210,7 @@ func TestArgumentsAndEnvironmentAreBytes(t *testing.T) {
 	// none at all
 	cmd := exec.Command(self(t), append([]string{"wrap"}, "/usr/bin/env")...)
 	cmd.Env = []string{helperEnv + "=1"}
-	if out, err := cmd.CombinedOutput(); err != nil || string(out) != helperEnv+"=1\n" {
+	if out, err := cmd.CombinedOutput(); err != nil || uncovered(out) != helperEnv+"=1\n" {
 		t.Errorf("environment = %q, %v", out, err)
 	}
 }

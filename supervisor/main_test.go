@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -31,8 +32,8 @@ import (
 const (
 	helperEnv  = "SUPERVISOR_TEST_HELPER"
 	optionsEnv = "SUPERVISOR_TEST_OPTIONS"
-	helperLife = 20 * time.Second
-	patience   = 15 * time.Second // for what should take milliseconds
+	helperLife = 3 * time.Minute
+	patience   = 2 * time.Minute // for what should take milliseconds, and may be starved by other tests
 )
 
 var helpers = map[string]func(args []string){}
@@ -46,6 +47,7 @@ func register(name string, f func(args []string)) { helpers[name] = f }
 
 func TestMain(m *testing.M) {
 	if os.Getenv(helperEnv) == "" {
+		heedAll()
 		used.names = map[string]bool{}
 		code := m.Run()
 		if code == 0 && allTestsRan() {
@@ -80,6 +82,27 @@ func allTestsRan() bool {
 		}
 	}
 	return os.Getuid() == 0 // others skip some
+}
+
+// uncovered takes out what a helper with coverage complains about at its end.
+func uncovered(out []byte) string {
+	var b strings.Builder
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasPrefix(line, "warning: GOCOVERDIR not set") && !strings.HasPrefix(line, "error: coverage ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// heedAll makes the commands that tests start begin with the default action of each
+// signal, whatever the tests are started with: nohup's HUP, a background job's INT.
+func heedAll() {
+	for _, sig := range forwarded() {
+		if siginfo.IgnoredAtStart(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 }
 
 func self(t testing.TB) string {

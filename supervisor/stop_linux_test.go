@@ -315,6 +315,22 @@ func TestOrphansAreStopped(t *testing.T) {
 		}
 		eventually(t, "the orphan is gone", func() bool { return pid != 0 && gonePid(pid) })
 	})
+	t.Run("stopped", func(t *testing.T) {
+		t.Parallel()
+		p, _ := withOptions(t, wrapOptions{Subreap: true, Options: Options{StopOrphans: time.Hour}}, "/bin/sh", "-c",
+			"sh -c \"trap 'echo term; exit' TERM; echo \\$\\$; while :; do sleep 0.01; done\" & read x; exit 3")
+		orphan, err := strconv.Atoi(p.line())
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Kill(orphan, unix.SIGSTOP)
+		eventually(t, "the orphan is stopped", func() bool { return stateOf(orphan) == 'T' })
+		p.stdin.Close()
+		p.expect("term")
+		if got := p.status(); got != "exit 3" {
+			t.Errorf("status = %s, want exit 3", got)
+		}
+	})
 	t.Run("init", func(t *testing.T) {
 		t.Parallel()
 		cmd := asInit(t, wrapped(t, "/bin/sh", "-c", script)...)

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
@@ -397,10 +398,9 @@ func TestBackgroundStart(t *testing.T) {
 	c.expect("out2\r\n")
 	c.run("echo shell$((1+1))", "shell2\r\n")
 	eventually(t, "the job is stopped by its read", func() bool {
-		c.mark = len(c.all())
 		c.typed("jobs\n")
-		c.expect("PROMPT> ")
-		return strings.Contains(c.all()[c.mark-200:], "Stopped")
+		c.expect("jobs\r\n")
+		return strings.Contains(c.expect("PROMPT> "), "Stopped")
 	})
 	c.typed("fg\n")
 	c.expect("\r\n")
@@ -429,6 +429,25 @@ func TestTerminalIsGivenBack(t *testing.T) {
 			c.typed("line\n")
 			c.expect("got line\r\n")
 		})
+	}
+}
+
+// A command that is started again reads from the terminal as its first run did.
+func TestRestartAtATerminal(t *testing.T) {
+	t.Parallel()
+	c := bash(t, wrapOptions{RestartOn: "VTALRM", Options: Options{StopTimeout: time.Hour}}.env(t))
+	c.typed("$W $R default:TERM\n")
+	for range 3 {
+		unix.Kill(parent(c.pid()), unix.SIGVTALRM)
+	}
+	child := c.pid()
+	c.typed("\x03")
+	c.expect("INT\r\n")
+	if got := c.fence(child); got != "" {
+		t.Errorf("after one INT the command saw also %s", got)
+	}
+	if f := statFields(child); len(f) < 6 || string(f[2]) != strconv.Itoa(child) || string(f[5]) != strconv.Itoa(child) {
+		t.Errorf("the command's group is %s, and the terminal's foreground %s; want %d for both", f[2], f[5], child)
 	}
 }
 
