@@ -291,3 +291,23 @@ func TestNoInotify(t *testing.T) {
 	}
 	w.finish(p)
 }
+
+// TestEarlyAnswer: a credential_process answers before the AWS SDK's tables, which
+// take longer than the answer, are initialised.
+func TestEarlyAnswer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `echo "${AWS_CONFIG_FILE%/*}"; read -r _; exit 0`)
+	eventually(t, time.Minute, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+	w.reveals, w.env["GODEBUG"] = true, "inittrace=1"
+	q := w.brsExec("credentials", "--run-dir", p.stdout.lines()[0])
+	if code := q.exit(); code != 0 || !strings.Contains(q.stderr.String(), "init os @") {
+		t.Errorf("exit code %d\n%s", code, q.stderr.String())
+	}
+	for _, name := range []string{"init github.com/aws/aws-sdk-go-v2/service/", "init brs-exec/"} {
+		if strings.Contains(q.stderr.String(), name) {
+			t.Errorf("it waited for %s…:\n%s", name, q.stderr.String())
+		}
+	}
+	w.finishPlain(p, 0)
+}

@@ -5,7 +5,6 @@ package process
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -29,10 +28,21 @@ func trusted(dir string, info os.FileInfo) error {
 	if owner == me {
 		return nil
 	}
-	parent, ok := strings.CutPrefix(filepath.Base(filepath.Dir(dir)), "brs-exec-")
+	// Not path/filepath, on which the package early would have to wait.
+	above, _ := cutLast(strings.TrimRight(dir, "/"))
+	_, parent := cutLast(strings.TrimRight(above, "/"))
+	parent, ok := strings.CutPrefix(parent, "brs-exec-")
 	meant, _, _ := strings.Cut(parent, "-")
 	if me == 0 && (!ok || meant == strconv.Itoa(owner)) {
 		return nil
 	}
 	return errors.New(dir + " is owned by uid " + strconv.Itoa(owner) + ", not by us (uid " + strconv.Itoa(me) + ")")
+}
+
+func cutLast(path string) (dir, base string) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return "", path
+	}
+	return path[:i], path[i+1:]
 }
