@@ -107,6 +107,40 @@ func logged(t *testing.T, level string, from source.Origin, do func(*reporter)) 
 	return out.String()
 }
 
+// TestSystemdStatus is what `systemctl status` shows.
+func TestSystemdStatus(t *testing.T) {
+	inNewYork(t)
+	told := listenNotify(t)
+	t.Setenv("NOTIFY_SOCKET", told.path)
+	n, err := supervisor.NewNotifier()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &systemd{Notifier: n}
+	at := time.Date(2126, 3, 1, 12, 30, 0, 0, time.UTC)
+	const fine = "STATUS=credentials end 2126-03-01 07:30:00 -05:00, next refresh 2126-03-01 07:30:00 -05:00"
+	for _, step := range []struct {
+		e    refresh.Event
+		want []string
+	}{
+		{refresh.Event{Kind: refresh.Refreshed, Expires: at, Next: at}, []string{"RELOADING=1", "READY=1", fine}},
+		{refresh.Event{Kind: refresh.Failed, Expires: at, Next: at, Attempt: 1, Err: errors.New("x")},
+			[]string{"STATUS=failed refreshes: 1, next 2126-03-01 07:30:00 -05:00; credentials end 2126-03-01 07:30:00 -05:00"}},
+		{refresh.Event{Kind: refresh.Unchanged, Expires: at, Next: at, Attempt: 1}, []string{fine}},
+		{refresh.Event{Kind: refresh.Unchanged, Expires: at, Next: at}, nil},
+		{refresh.Event{Kind: refresh.Expired, Expires: at}, []string{"STATUS=credentials have ended"}},
+		{refresh.Event{Kind: refresh.Unchanged, Expires: at.AddDate(-200, 0, 0), Attempt: 1}, nil},
+		{refresh.Event{Kind: refresh.Refreshed}, []string{"RELOADING=1", "READY=1", "STATUS=credentials end never, next refresh never"}},
+	} {
+		d.event(step.e, false)
+		for i, got := range told.read(t, len(step.want)) {
+			if line, _, _ := strings.Cut(got, "\n"); line != step.want[i] {
+				t.Errorf("%v: systemd is told %q, want %q", step.e, line, step.want[i])
+			}
+		}
+	}
+}
+
 // TestOneZone: whatever a person reads is in the local zone.
 func TestOneZone(t *testing.T) {
 	inNewYork(t)

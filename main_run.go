@@ -212,9 +212,11 @@ func (s *session) run() (int, error) {
 	}
 	s.signals.AtEnd(func() { files.Close() })
 	exit, err := s.deliver(ctx, src, files)
-	if closed := files.Close(); closed != nil {
-		s.log.Warn("the run directory stays behind", "err", closed)
-	}
+	s.guard.Do("the run directory", func() {
+		if err := files.Close(); err != nil {
+			s.log.Warn("the run directory stays behind", "err", err)
+		}
+	})
 	if s.after != nil && err == nil {
 		s.after(exit.Code)
 	}

@@ -772,8 +772,8 @@ func TestRun(t *testing.T) {
 		{"ends", []string{"--credential-command", command(prints), "--", "job"}, &fakeChild{life: 1, code: 5}, 5, nil, 1},
 		{"other deliveries", []string{"--deliver", "env", "--on-refresh", "restart", "--credential-command", command(prints), "--", "job"},
 			&fakeChild{life: 1}, 0, nil, 1},
-		{"refused", []string{"--credential-command", "sh -c 'exit 3'", "--start-timeout", "100ms", "--", "job"}, &fakeChild{}, exitFailed,
-			[]string{"brs-exec: error: ", "exit status 3"}, 0},
+		{"refused", []string{"--credential-command", "/nonexistent/command", "--", "job"}, &fakeChild{}, exitFailed,
+			[]string{"brs-exec: error: ", "no such file"}, 0},
 		{"no such hook", []string{"--on-refresh", "exec:/nonexistent/hook", "--", "job"}, &fakeChild{}, exitFailed, []string{`runs "/nonexistent/hook"`}, 0},
 		{"no such level", []string{"--log-level", "loud", "--", "job"}, &fakeChild{}, exitFailed, []string{"no such level"}, 0},
 	}

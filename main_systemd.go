@@ -32,12 +32,20 @@ func (d *systemd) event(e refresh.Event, first bool) {
 			d.say(d.Reloading())
 			d.say(d.Ready())
 		}
-		d.say(d.Status("credentials end " + clock(e.Expires) + ", next refresh " + clock(e.Next)))
+		d.fine(e)
+	case refresh.Unchanged:
+		if e.Attempt > 0 && e.Expires.After(time.Now()) {
+			d.fine(e)
+		}
 	case refresh.Failed:
-		d.say(d.Status(fmt.Sprintf("refresh failed %d times, next %s; credentials end %s", e.Attempt, clock(e.Next), clock(e.Expires))))
+		d.say(d.Status(fmt.Sprintf("failed refreshes: %d, next %s; credentials end %s", e.Attempt, clock(e.Next), clock(e.Expires))))
 	case refresh.Expired:
 		d.say(d.Status("credentials have ended"))
 	}
+}
+
+func (d *systemd) fine(e refresh.Event) {
+	d.say(d.Status("credentials end " + clock(e.Expires) + ", next refresh " + clock(e.Next)))
 }
 
 func clock(t time.Time) string {
