@@ -113,6 +113,8 @@ func (l *limited) accept() (*net.TCPConn, error) {
 			return tcp, nil
 		}
 		switch again := l.mend(err); {
+		case errors.Is(again, errEnded):
+			return nil, net.ErrClosed
 		case again != nil:
 			l.tell(again)
 		default:
@@ -142,6 +144,8 @@ func (l *limited) tell(err error) {
 	}
 }
 
+var errEnded = errors.New("the listener was closed")
+
 // mend opens the socket again if that is what err asks for, and returns what is still wrong.
 func (l *limited) mend(err error) error {
 	for _, scarce := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
@@ -153,7 +157,7 @@ func (l *limited) mend(err error) error {
 	defer l.mu.Unlock()
 	select {
 	case <-l.closed:
-		return nil
+		return errEnded
 	default:
 	}
 	l.socket.Close()

@@ -175,11 +175,12 @@ func TestRunWaitsForHandlers(t *testing.T) {
 
 // TestRunLeavesNothing is not parallel: it looks at all goroutines.
 func TestRunLeavesNothing(t *testing.T) {
-	s, err := Listen(Options{})
+	silent := func(err error) { t.Errorf("said %v", err) }
+	s, err := Listen(Options{Notify: silent})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := ListenIMDS(IMDSOptions{})
+	m, err := ListenIMDS(IMDSOptions{Notify: silent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,11 +274,11 @@ func TestPortTaken(t *testing.T) {
 	}
 	l, stranger := s.socket.listener, make(chan net.Listener, 1)
 	l.bind = func(address string) (*net.TCPListener, error) {
-		l.bind = bind
 		other, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Error(err)
+		if err != nil { // a client of some other test has the port for a moment
+			return nil, err
 		}
+		l.bind = bind
 		stranger <- other
 		return bind(address)
 	}
@@ -287,8 +288,7 @@ func TestPortTaken(t *testing.T) {
 		t.Errorf("said %v, want that the port is taken", err)
 	}
 	(<-stranger).Close()
-	if err := said.next(t); err != nil {
-		t.Errorf("then %v is said, want that it works", err)
+	for said.next(t) != nil {
 	}
 	want := 200
 	if !peersKnown {
