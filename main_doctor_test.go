@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"brs-exec/refresh/plan"
+	"brs-exec/supervisor"
 	"brs-exec/writer/reader"
 )
 
@@ -150,6 +151,71 @@ func listing(t *testing.T, root string) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// TestDoctorRefusals: what a run would refuse is a problem before, and doctor still
+// changes nothing.
+func TestDoctorRefusals(t *testing.T) {
+	files := map[string]string{
+		"home/.aws/config":      "[profile prod]\nrole_arn = arn:aws:iam::123456789012:role/App\nsource_profile = base\nregion = eu-west-1\n",
+		"home/.aws/credentials": "[base]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = s3kr1t\n[app]\naws_access_key_id = AKIAOTHER\naws_secret_access_key = s3kr1t\n",
+	}
+	const theirs = "home/.aws/credentials"
+	for _, test := range []struct {
+		name  string
+		flags []string
+		level string // "" if nothing is to be said
+		text  string
+	}{
+		{"a new file in a new directory", []string{"--credentials-file", "new/credentials"}, "", "--credentials-file"},
+		{"two directories to make", []string{"--credentials-file", "no/such/credentials"}, "problem", "no such file or directory"},
+		{"what the credentials are made from", []string{"--credentials-file", theirs, "--credentials-file-profile", "base"}, "problem", "is what the credentials are made from"},
+		{"the profile itself", []string{"--credentials-file", theirs, "--credentials-file-profile", "prod"}, "problem", "is what the credentials are made from"},
+		{"long-term keys that would be lost", []string{"--credentials-file", theirs, "--credentials-file-profile", "app", "--credentials-file-at-exit", "leave"}, "problem", "holds long-term keys, which would be lost"},
+		{"long-term keys that are put back", []string{"--credentials-file", theirs, "--credentials-file-profile", "app"}, "", "would be lost"},
+		{"a directory", []string{"--credentials-file", "home"}, "problem", "--credentials-file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := doctorWorld(t, nil, files)
+			before := listing(t, root)
+			stdout, stderr, _ := runQuietly(append([]string{"doctor", "--json", "--profile", "prod"}, test.flags...)...)
+			var findings []finding
+			if err := json.Unmarshal([]byte(stdout), &findings); err != nil || stderr != "" {
+				t.Fatalf("%v; standard error %q\n%s", err, stderr, stdout)
+			}
+			level := ""
+			if i := slices.IndexFunc(findings, func(f finding) bool { return strings.Contains(f.About+" "+f.Text, test.text) }); i >= 0 {
+				level = findings[i].Level
+			}
+			if level != test.level {
+				t.Errorf("findings %+v, want one with %q of the level %q", findings, test.text, test.level)
+			}
+			if after := listing(t, root); after != before {
+				t.Errorf("doctor has changed the files from\n%s\nto\n%s", before, after)
+			}
+		})
+	}
+}
+
+// TestDoctorLock: a lock that is held, and that doctor does not take.
+func TestDoctorLock(t *testing.T) {
+	if _, err := os.Stat("/proc/locks"); err != nil {
+		t.Skip("nothing tells of locks here: ", err)
+	}
+	doctorWorld(t, map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}, nil)
+	path := filepath.Join(t.TempDir(), "lock")
+	held, err := supervisor.Lock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "note     lock: " + path + " is held now: a run would end at once, with exit code 75\n"
+	if stdout, _, _ := runQuietly("doctor", "--lock", path); !strings.Contains(stdout, text) {
+		t.Errorf("doctor says\n%s\nwant %q in it", stdout, text)
+	}
+	held.Close()
+	if stdout, _, _ := runQuietly("doctor", "--lock", path); strings.Contains(stdout, "is held now") {
+		t.Errorf("doctor says of a lock that is free\n%s", stdout)
+	}
 }
 
 // TestDoctorVague: what is advised for a program that only its words tell of.
