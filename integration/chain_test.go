@@ -39,6 +39,15 @@ func TestSessionNames(t *testing.T) {
 			profile(w, "role_session_name = nightly\n")
 			return []string{"--profile", "app", "--", "true"}
 		}, []string{"^nightly$"}},
+		{"profile that names it, and a flag", func(w *world) []string {
+			profile(w, "role_session_name = nightly\n")
+			return []string{"--profile", "app", "--role-session-name", "{profile}-{command}", "--", "true"}
+		}, []string{"^app-true$"}},
+		{"web identity of the environment, and a flag", func(w *world) []string {
+			irsa(w)
+			w.env["AWS_ROLE_SESSION_NAME"] = "pod-7"
+			return []string{"--role-session-name", "x-{command}", "--", "true"}
+		}, []string{"^x-true$"}},
 		{"chain of profiles", func(w *world) []string {
 			profile(w, "[profile next]\nrole_arn = "+roleARN+"\nsource_profile = app\n")
 			return []string{"--profile", "next", "--", "true"}
