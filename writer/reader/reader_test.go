@@ -263,6 +263,14 @@ func TestLook(t *testing.T) {
 			"run ROOT/venv/bin/python → ROOT/own.py (Python 3.11)\n" + installed + "trap reads? AWS_ACCESS_KEY_ID in ROOT/own.py\ntrap file? AWS_SHARED_CREDENTIALS_FILE in ROOT/own.py\n",
 		},
 		{
+			"keys that are asked for first", merge(venv, tree{"own.py": "import os\nif 'AWS_ACCESS_KEY_ID' in os.environ:\n  k = os.environ['AWS_ACCESS_KEY_ID']\n"}), nil, []string{"venv/bin/python", "own.py"},
+			"run ROOT/venv/bin/python → ROOT/own.py (Python 3.11)\n" + installed + "trap reads? AWS_ACCESS_KEY_ID in ROOT/own.py\n",
+		},
+		{
+			"shell that asks for keys first", tree{"bin/sh*": native}, nil, []string{"sh", "-c", "if [ -n \"$AWS_ACCESS_KEY_ID\" ]; then :; fi"},
+			"run ROOT/bin/sh (sh)\ntrap reads? AWS_ACCESS_KEY_ID in the text of -c\n",
+		},
+		{
 			"keys that are only passed on", merge(venv, tree{"own.py": "def f(aws_access_key_id=None):\n  boto3.client('s3', aws_access_key_id=aws_access_key_id, aws_secret_access_key=x)\n"}), nil, []string{"venv/bin/python", "own.py"},
 			"run ROOT/venv/bin/python → ROOT/own.py (Python 3.11)\n" + installed + "trap keys? aws_access_key_id= in ROOT/own.py\n",
 		},

@@ -325,13 +325,15 @@ func (l *looker) reads(text, where string) {
 	if strings.Contains(text, "brs-static") || strings.Contains(text, "AWS_ACCESS_KEY_ID=") { // it knows, or has made some itself
 		return
 	}
+	asked := strings.Contains(text, `AWS_ACCESS_KEY_ID" in `) || strings.Contains(text, "AWS_ACCESS_KEY_ID' in ")
 	for line := range strings.Lines(text) {
 		code, _, _ := strings.Cut(line, "#")
 		for _, found := range readsKeys().FindAllString(code, -1) {
 			if strings.Contains(strings.TrimSuffix(found, "=="), "=") {
 				continue // sets it
 			}
-			must := strings.HasPrefix(found, "environ[") || strings.HasPrefix(found, "ENV.fetch(") || strings.HasPrefix(found, "$") && !strings.ContainsAny(found, "-+")
+			must := (strings.HasPrefix(found, "environ[") || strings.HasPrefix(found, "ENV.fetch(")) && !asked ||
+				strings.HasPrefix(found, "$") && !strings.ContainsAny(found, "-+") && !strings.Contains(code, "[ ") && !strings.Contains(code, "test ")
 			l.add(Trap{Kind: ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: where, Maybe: !must})
 		}
 		for _, name := range []string{"AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"} {
