@@ -421,6 +421,9 @@ func TestKilledIsSwept(t *testing.T) {
 		t.Fatalf("nothing to sweep: %v", err)
 	}
 	_, _, next := startHelper(t, "private", in)
+	if _, err := os.Stat(filepath.Join(dead, "config")); err != nil {
+		t.Errorf("the start of the next one was delayed by a sweep: %v", err)
+	}
 	sweep(place{path: in})
 	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the dead one's directory is still there: %v", err)
