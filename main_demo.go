@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,34 +26,51 @@ import (
 )
 
 const (
-	demoLife  = 20 * time.Second // of a set of credentials
-	demoPause = 2 * time.Second  // between two calls of the demo's own command
-	demoSets  = 5                // how many sets that command uses before it ends
-	demoLimit = 3 * time.Minute  // by when it must have
-	demoRole  = "arn:aws:iam::" + simulator.Account + ":role/demo"
+	demoLife   = 20 * time.Second // of a set of credentials
+	demoPause  = 2 * time.Second  // between two calls of the demo's own command
+	demoSets   = 5                // how many sets that command uses before it ends
+	demoLimit  = 9                // how many lives of a set it has for that
+	demoLonger = 2 * time.Minute  // enough of a set for opendal and rusoto, which want more than most
+	demoRole   = "arn:aws:iam::" + simulator.Account + ":role/demo"
 )
 
 // demoCommand runs a command, or a small client of its own, on credentials of
 // a simulated STS. Nothing else in brs-exec reaches the simulator.
 func (p *program) demoCommand() *cli.Command {
 	return &cli.Command{
-		Name:            "demo",
-		Usage:           "watch a command outlive its credentials; needs no AWS account",
-		UsageText:       "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
-		Description:     "A simulated STS on loopback gives credentials that live 20 seconds. COMMAND may be any\nAWS client, as in: brs-exec demo -- aws sts get-caller-identity",
-		Flags:           append(slices.Concat(deliveryFlags(), refreshFlags(), childFlags(), outputFlags("error")), &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
+		Name:        "demo",
+		Usage:       "watch a command outlive its credentials; needs no AWS account",
+		UsageText:   "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
+		Description: "A simulated STS on loopback gives credentials that live 20 seconds. COMMAND may be any\nAWS client, as in: brs-exec demo -- aws sts get-caller-identity\nSome clients want more than that of a set, and fail: --life 2m gives it.",
+		Flags: append(slices.Concat(deliveryFlags(), refreshFlags(), childFlags(), outputFlags("error")),
+			text(aboutSource, demoLifeFlag, demoLife.String(), "`DURATION` that a set of credentials lives"), &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.demo,
 	}
 }
 
-// demoClientFlag makes this program the command of its own demo.
-const demoClientFlag = "be-the-command"
+const (
+	demoLifeFlag   = "life"
+	demoClientFlag = "be-the-command" // makes this program the command of its own demo
+)
+
+// lifeOf is what --life says. In less than a few seconds no client gets anything done.
+func lifeOf(c *cli.Context) (time.Duration, error) {
+	life, err := time.ParseDuration(c.String(demoLifeFlag))
+	if err != nil || life < 5*time.Second || life > 12*time.Hour {
+		return 0, &plan.Error{Flag: demoLifeFlag, Text: fmt.Sprintf("%q: not a duration from 5s to 12h", c.String(demoLifeFlag)), Hint: "as in 20s, 90s or 5m"}
+	}
+	return life, nil
+}
 
 func (p *program) demo(c *cli.Context) error {
+	life, err := lifeOf(c)
+	if err != nil {
+		return err
+	}
 	if c.Bool(demoClientFlag) {
-		return demoClient(p.stdout)
+		return demoClient(p.stdout, life)
 	}
 	if c.Args().Present() {
 		return p.stray(c)
@@ -62,7 +81,7 @@ func (p *program) demo(c *cli.Context) error {
 		if err != nil {
 			return fmt.Errorf("find own program: %w", err)
 		}
-		p.argv = []string{self, "demo", "--" + demoClientFlag}
+		p.argv = []string{self, "demo", "--" + demoClientFlag, "--" + demoLifeFlag, life.String()}
 	} else if len(p.argv) == 0 {
 		return &plan.Error{Text: "no command to run", Hint: "brs-exec demo, or brs-exec demo -- COMMAND [ARG...]"}
 	}
@@ -70,8 +89,8 @@ func (p *program) demo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	show := narrator{w: p.stderr, calls: !own}
-	server, err := simulator.Listen(demoLife, show.call)
+	show := &narrator{w: p.stderr, calls: !own, life: life}
+	server, err := simulator.Listen(life, show.call)
 	if err != nil {
 		return err
 	}
@@ -79,10 +98,13 @@ func (p *program) demo(c *cli.Context) error {
 	s.plan.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: names(p.argv), Stderr: p.stderr}
 	s.observers = append(s.observers, observer{"the demo", func(e refresh.Event, _ bool) { show.event(e) }})
 	s.serve("the simulated STS", server.Run)
-	show.say("a simulated STS on %s gives credentials that live %v; it is no AWS", server.URL(), demoLife)
+	show.say("a simulated STS on %s gives credentials that live %v; it is no AWS", server.URL(), life)
 	s.after = func(code int) {
-		if own && code == 0 {
-			show.say("shown: the command went on through %d sets of credentials that live %v each, and no call of it was refused", demoSets, demoLife)
+		switch {
+		case own && code == 0:
+			show.say("shown: the command went on through %d sets of credentials that live %v each, and no call of it was refused", demoSets, life)
+		case !own && !show.called.Load():
+			show.say("the command made no call%s", show.longer())
 		}
 	}
 	p.code, err = s.run()
@@ -111,26 +133,45 @@ func pointAt(server *simulator.Server) {
 type narrator struct {
 	w     io.Writer
 	calls bool // tell each call of the command; the demo's own says so itself
+	life  time.Duration
+
+	called atomic.Bool // the command has made a call
+	ended  sync.Once   // and one with a set that had ended
 }
 
-func (n narrator) say(format string, args ...any) {
+// longer is for clients that fail here for want of life alone.
+func (n *narrator) longer() string {
+	if n.life >= demoLonger {
+		return ""
+	}
+	return fmt.Sprintf("; some clients want sets that live longer than %v: --life 2m tells", n.life)
+}
+
+func (n *narrator) say(format string, args ...any) {
 	fmt.Fprintf(n.w, "%s demo: %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
 }
 
-func (n narrator) event(e refresh.Event) {
+func (n *narrator) event(e refresh.Event) {
 	if e.Kind == refresh.Refreshed {
 		n.say("the files hold %s, which ends at %s; next refresh at %s", e.KeyID, e.Expires.Local().Format(time.TimeOnly), e.Next.Local().Format(time.TimeOnly))
 	}
 }
 
-func (n narrator) call(c simulator.Call) {
+func (n *narrator) call(c simulator.Call) {
 	switch {
 	case c.Issued > 0:
 		n.say("STS issues set %d", c.Issued)
 	case !n.calls:
 	case c.Refused != "":
+		n.called.Store(true)
 		n.say("%s %s with set %d: refused, %s", c.Service, c.Action, c.Set, c.Refused)
+		if strings.HasPrefix(c.Refused, "Expired") {
+			n.ended.Do(func() {
+				n.say("that set had ended: the command does not come back for newer ones in time%s", n.longer())
+			})
+		}
 	default:
+		n.called.Store(true)
 		n.say("%s %s with set %d: accepted", c.Service, c.Action, c.Set)
 	}
 }
@@ -138,8 +179,8 @@ func (n narrator) call(c simulator.Call) {
 // demoClient is a long-lived AWS client as anyone would write it: it makes one
 // client and calls. Beside it, it keeps the keys that it found at the start, as
 // a program does that got them exported.
-func demoClient(w io.Writer) error {
-	ctx, cancel := context.WithTimeout(context.Background(), demoLimit)
+func demoClient(w io.Writer, life time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), demoLimit*life)
 	defer cancel()
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {

@@ -173,7 +173,7 @@ func TestOneZone(t *testing.T) {
 		}},
 		{"demo", "ends at 07:30:00; next refresh at 07:30:00", func(*testing.T) string {
 			var b bytes.Buffer
-			narrator{w: &b}.event(set)
+			(&narrator{w: &b}).event(set)
 			return b.String()
 		}},
 		{"systemd", "STATUS=credentials end 2026-03-01 07:30:00 -05:00, next refresh 2026-03-01 07:30:00 -05:00", func(t *testing.T) string {

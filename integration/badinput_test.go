@@ -48,6 +48,7 @@ func badInputs() []bad {
 
 		{name: "variable with a bad value", args: run(), prepare: env("BRS_EXEC_DELIVER", "teleport")},
 		{name: "variable with a bad duration", args: run(), prepare: env("BRS_EXEC_START_TIMEOUT", "soon")},
+		{name: "demo that lives no time", args: []string{"demo", "--life", "1s", "--", mark}},
 		{name: "unknown deliver", args: run("--deliver", "teleport")},
 		{name: "unknown log level", args: run("--log-level", "chatty")},
 		{name: "unknown log format", args: run("--log-format", "xml")},

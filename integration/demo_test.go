@@ -81,3 +81,33 @@ func TestDemoOfACommand(t *testing.T) {
 		t.Errorf("another server than the simulator was called: %v", calls)
 	}
 }
+
+// TestDemoLife: sets live as long as they are asked to.
+func TestDemoLife(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	w.bare()
+	p := w.brsExec("demo", "--life", "90s", "--", "true")
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	said := p.stderr.String()
+	if !strings.Contains(said, "gives credentials that live 1m30s") || !strings.Contains(said, "the command made no call; some clients want sets that live longer than 1m30s: --life 2m tells") {
+		t.Errorf("said:\n%s", said)
+	}
+	ends := regexp.MustCompile(`(?m)^(\S+) demo: the files hold \S+, which ends at (\S+);`).FindStringSubmatch(said)
+	if ends == nil {
+		t.Fatalf("it is not said when the set ends:\n%s", said)
+	}
+	now, err := time.Parse(time.TimeOnly, ends[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	end, err := time.Parse(time.TimeOnly, ends[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if life := (end.Sub(now) + 24*time.Hour) % (24 * time.Hour); life < time.Minute || life > 2*time.Minute { // a busy machine says it late
+		t.Errorf("the set lives %v, want 90s", life)
+	}
+}
