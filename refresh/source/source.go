@@ -173,7 +173,7 @@ func (s *Source) over(f *found, c aws.Credentials) error {
 		return nil
 	}
 	return &judged{verdict{
-		text: "gives credentials that ended at " + c.Expires.UTC().Format(time.RFC3339),
+		text: "gives credentials that ended at " + onClock(s.here(c.Expires)),
 		hint: "see whether what keeps them still runs, and whether this machine's clock is right",
 	}}
 }
