@@ -35,7 +35,11 @@ _brs_exec() {
   fi
   compadd -- @COMMANDS @FLAGS --
 }
-compdef _brs_exec brs-exec
+if [[ $funcstack[1] == _brs-exec ]]; then # a file of that name in $fpath, which is run to complete
+  _brs_exec
+else
+  compdef _brs_exec brs-exec
+fi
 `,
 	"fish": `complete -c brs-exec -n 'not contains -- -- (commandline -opc)' -f -a '@COMMANDS @FLAGS --'
 complete -c brs-exec -n 'contains -- -- (commandline -opc)' -a '(__fish_complete_subcommand --fcs-skip=(contains -i -- -- (commandline -opc)))'
