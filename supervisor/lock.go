@@ -5,59 +5,116 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // ErrLocked is what [Lock] returns if another process holds the lock.
 var ErrLocked = errors.New("held by another process")
 
+// A Locked is a lock that this process holds until it is closed, or the process ends.
+// The command does not hold it.
+type Locked []*os.File
+
+// Close gives the lock up.
+func (l Locked) Close() error {
+	var errs []error
+	for _, f := range l {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
 // Lock takes the lock of that name, without waiting, so that runs of the same
-// job don't overlap. It is held until the file is closed or this process ends;
-// the command does not hold it.
+// job don't overlap.
 //
 // A name with a slash is the path of the lock file. Any other is one per user
 // and machine, wherever it is taken from (a login, cron): a file in a directory
-// of the user's in the first of /run/lock, /var/lock, /dev/shm, /tmp or the
-// system's temporary directory that is writable.
-func Lock(name string) (*os.File, error) {
-	path := name
+// of the user's in each of /run/lock, /var/lock, /dev/shm and /tmp that is writable, or
+// in the system's temporary directory. One would do, but in each of them another user can
+// have the directory's name for a time.
+func Lock(name string) (Locked, error) {
+	paths := []string{name}
 	if !strings.ContainsRune(name, filepath.Separator) {
 		if name == "" || name == "." || name == ".." {
 			return nil, fmt.Errorf("lock %q: not a name", name)
 		}
-		dir, err := lockDir()
+		dirs, err := lockDirs()
 		if err != nil {
 			return nil, fmt.Errorf("lock %s: %w", name, err)
 		}
-		path = filepath.Join(dir, name+".lock")
+		paths = nil
+		for _, dir := range dirs {
+			paths = append(paths, filepath.Join(dir, name+".lock"))
+		}
 	}
+	var held Locked
+	var first error
+	for _, path := range paths {
+		f, err := lockFile(path, held)
+		if errors.Is(err, ErrLocked) {
+			held.Close()
+			return nil, fmt.Errorf("lock %s: %w", name, err)
+		}
+		if err != nil && first == nil {
+			first = err
+		}
+		if f != nil {
+			held = append(held, f)
+		}
+	}
+	if len(held) == 0 {
+		return nil, fmt.Errorf("lock %s: %w", name, first)
+	}
+	return held, nil
+}
+
+// lockFile locks a file; it returns nil if that is one of those that are held
+// already, by another path.
+func lockFile(path string, held Locked) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", name, err)
+		return nil, err
 	}
-	if err := tryLock(f); err != nil {
+	info, err := f.Stat()
+	for _, other := range held {
+		if was, werr := other.Stat(); err == nil && werr == nil && os.SameFile(info, was) {
+			return nil, f.Close()
+		}
+	}
+	if err == nil {
+		err = tryLock(f)
+	}
+	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", name, err)
+		return nil, err
 	}
 	return f, nil
 }
 
-// lockDir makes the user's directory. The places do not depend on the
-// environment, which differs between a login and cron.
-func lockDir() (string, error) {
-	var first error
-	for _, parent := range append(lockParents, os.TempDir()) {
+// lockDirs makes the user's directories. The places do not depend on the
+// environment, which differs between a login and cron, but for the last: that is
+// for where there is no other.
+func lockDirs() (dirs []string, first error) {
+	for _, parent := range append(slices.Clone(lockParents), os.TempDir()) {
+		if len(dirs) > 0 && !slices.Contains(lockParents, parent) {
+			break
+		}
 		dir := filepath.Join(parent, fmt.Sprintf("brs-exec-%d", os.Getuid()))
 		err := os.Mkdir(dir, 0o700)
 		if errors.Is(err, os.ErrExist) {
 			err = private(dir)
 		}
 		if err == nil {
-			return dir, nil
+			dirs = append(dirs, dir)
+			continue
 		}
 		if first == nil && !errors.Is(err, os.ErrNotExist) {
 			first = err
 		}
 	}
-	return "", first
+	if len(dirs) > 0 {
+		first = nil
+	}
+	return dirs, first
 }

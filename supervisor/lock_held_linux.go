@@ -22,8 +22,8 @@ func Held(name string) bool {
 	}
 	for _, path := range paths {
 		var st unix.Stat_t
-		if unix.Stat(path, &st) == nil {
-			return flocked(fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino))
+		if unix.Stat(path, &st) == nil && flocked(fmt.Sprintf("%02x:%02x:%d", unix.Major(uint64(st.Dev)), unix.Minor(uint64(st.Dev)), st.Ino)) {
+			return true
 		}
 	}
 	return false

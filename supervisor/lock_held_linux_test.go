@@ -19,7 +19,9 @@ func TestHeld(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.Remove(f.Name())
+		for _, f := range f {
+			defer os.Remove(f.Name())
+		}
 		if !Held(name) {
 			t.Errorf("%s is not held", name)
 		}
