@@ -118,6 +118,14 @@ func TestActsAsOwner(t *testing.T) {
 	root := t.TempDir()
 	mkdirs(t, root, map[string]int{"alice": alice})
 	path := filepath.Join(root, "alice", "credentials")
+	made := filepath.Join(root, "alice", ".aws", "credentials") // in a directory that is missing
+	if err := mustShared(t, made, "app", SharedOptions{}).Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	wantOwner(t, filepath.Dir(made), alice, alice)
+	if err := os.Remove(filepath.Dir(made)); err != nil {
+		t.Fatal(err)
+	}
 	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)

@@ -24,8 +24,10 @@ func NewShared(ctx context.Context, opt SharedOptions) (*Shared, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.makeDir(); err != nil {
-		return nil, err
+	if s.target.in == nil {
+		if err := s.makeDir(); err != nil {
+			return nil, err
+		}
 	}
 	var f *iniFile
 	var was *found
@@ -48,8 +50,8 @@ func PreviewShared(opt SharedOptions) (notes []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if !exists(filepath.Dir(opt.Path)) {
-		return nil, nil // it will be made
+	if s.target.in == nil {
+		return nil, nil // its directory will be made
 	}
 	var f *iniFile
 	var was *found
@@ -100,13 +102,17 @@ func prepareShared(opt SharedOptions) (s *Shared, path string, err error) {
 	return s, path, s.checkSource(path)
 }
 
-// makeDir makes the directory of the file if it is missing.
+// makeDir makes the directory of the file.
 func (s *Shared) makeDir() error {
-	dir := filepath.Dir(s.opt.Path)
-	if exists(dir) {
-		return nil
+	err := Target{Path: filepath.Dir(s.opt.Path)}.at(func(p *location) error { return p.dir.Mkdir(p.name, 0o700) })
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	return Target{Path: dir}.at(func(p *location) error { return p.dir.Mkdir(p.name, 0o700) })
+	w, err := walk(s.opt.Path)
+	if err == nil {
+		s.target.in = &w.owner
+	}
+	return err
 }
 
 // begin takes the claims, tidies up after writers that were killed, and looks

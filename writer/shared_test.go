@@ -428,6 +428,52 @@ func TestSpareDir(t *testing.T) {
 	}
 }
 
+// A HOME that is not there is not made.
+func TestSpareDirWithoutHome(t *testing.T) {
+	home, run := filepath.Join(t.TempDir(), "missing"), t.TempDir()
+	env := map[string]string{"HOME": home, "XDG_RUNTIME_DIR": run}
+	got, err := spareDir(func(name string) string { return env[name] })
+	if err != nil || filepath.Dir(got) != run {
+		t.Errorf("spareDir = %q, %v, want one in %s", got, err, run)
+	}
+	if exists(home) {
+		t.Error("the home was made")
+	}
+}
+
+// Another process has the file locked: the wait for it ends with the context, the
+// keys stay, and the next one takes them out.
+func TestSharedLockedByAnother(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "credentials")
+	put(t, path, "[app]\n"+oldSet, 0o600)
+	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+	if err := give(s, numbered(7)); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := os.Create(filepath.Join(dir, besidePrefix("credentials")+"lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tryLock(lock); err != nil {
+		t.Skip(err)
+	}
+	interrupted := errors.New("interrupted")
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(interrupted)
+	if err := s.Close(ctx); !errors.Is(err, interrupted) {
+		t.Errorf("Close = %v, want %v", err, interrupted)
+	}
+	if _, err := NewShared(ctx, SharedOptions{Path: path, Sections: map[string]string{"x": "app"}, AtExit: Restore}); !errors.Is(err, interrupted) {
+		t.Errorf("NewShared = %v, want %v", err, interrupted)
+	}
+	lock.Close()
+	if err := mustShared(t, path, "app", SharedOptions{AtExit: Restore}).Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet})
+}
+
 // One that a killed process left to restore is restored even if no set came.
 func TestSharedRestoresWithoutSets(t *testing.T) {
 	dir := t.TempDir()
