@@ -144,6 +144,7 @@ func childFlags() []cli.Flag {
 		truth(aboutChild, "notify-child", "let the command talk to systemd, in place of brs-exec"),
 		text(aboutChild, "pdeathsig", "", "`SIGNAL` that the command gets if brs-exec is killed (default: none, it lives on)"),
 		truth(aboutChild, "subreaper", "adopt what the command leaves behind, as PID 1 does"),
+		truth(aboutChild, "wait-for-descendants", "stay, with fresh credentials, until what the command leaves behind has ended, too (includes --subreaper)"),
 		text(aboutChild, "stop-orphans", "", "end what the command leaves behind: TERM, and KILL after this `DURATION` (as PID 1, or with --subreaper)"),
 	}
 }

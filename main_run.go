@@ -46,6 +46,7 @@ type session struct {
 	started   atomic.Bool   // the command; it has been given our working directory
 	begun     chan struct{} // closed then
 	stopping  bool          // by us; of the supervisor's goroutine
+	firstPID  int           // of the command; of the supervisor's goroutine
 	dir       string        // where we were started
 	profile   string        // that the command finds the credentials under
 	readers   *stale.Watch  // nil: not watched
@@ -212,6 +213,7 @@ func (s *session) run() (int, error) {
 	}
 	s.signals.AtEnd(func() { files.Close() })
 	exit, err := s.deliver(ctx, src, files)
+	s.guard.Do("the look at what is left behind", func() { s.leftBehind(ctx, files.Users) })
 	s.guard.Do("the run directory", func() {
 		if err := files.Close(); err != nil {
 			s.log.Warn("the run directory stays behind", "err", err)
@@ -425,6 +427,7 @@ func (s *session) logChild(e supervisor.Event) {
 		s.log.Error("the command did not stop in time and may not be killed: waiting for its end", "pid", e.PID, "err", e.Err)
 	case e.Kind == supervisor.Started:
 		s.stopping = false
+		s.firstPID = cmp.Or(s.firstPID, e.PID)
 		if !s.started.Swap(true) {
 			close(s.begun)
 		}

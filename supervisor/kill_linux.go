@@ -7,9 +7,10 @@ import (
 )
 
 // descendants lists the children of pid, theirs, and so on, but for the process
-// except and what is below it; none without /proc.
+// except and what is below it, and for those that only wait to be reaped; none
+// without /proc.
 func descendants(pid, except int) []int {
-	children := map[int][]int{}
+	children, zombies := map[int][]int{}, map[int]bool{}
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		id, err := strconv.Atoi(e.Name())
@@ -27,11 +28,12 @@ func descendants(pid, except int) []int {
 		}
 		if parent, err := strconv.Atoi(string(fields[1])); err == nil {
 			children[parent] = append(children[parent], id)
+			zombies[id] = fields[0][0] == 'Z'
 		}
 	}
 	var found []int
 	for queue := children[pid]; len(queue) > 0; queue = queue[1:] {
-		if queue[0] != except {
+		if queue[0] != except && !zombies[queue[0]] {
 			found = append(found, queue[0])
 			queue = append(queue, children[queue[0]]...)
 		}

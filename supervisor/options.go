@@ -64,6 +64,11 @@ type Options struct {
 	// (as PID 1: to the kernel, which kills them).
 	StopOrphans time.Duration
 
+	// WaitOrphans has Run return only when what the child has left behind has ended
+	// as well, unless someone tells us to end. It needs a process that adopts orphans,
+	// as StopOrphans does. The exit is the child's.
+	WaitOrphans bool
+
 	// Notify, if not nil, is told what happens. It is called by Run, in order.
 	Notify func(Event)
 }

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -45,6 +46,42 @@ func stopOrphans(grace time.Duration) {
 			signal(unix.SIGKILL)
 			return
 		case <-look.C:
+		}
+	}
+}
+
+// waitOrphans returns when nothing is left of what our stage has adopted, now and
+// as long as any of it lives. It is idle in between.
+func waitOrphans() {
+	left := func() []int {
+		adopter := stage.Adopter()
+		if adopter == 0 {
+			return nil
+		}
+		return descendants(adopter, os.Getpid())
+	}
+	for list := left(); len(list) > 0; list = left() {
+		waitFor(list[0], func() bool { return slices.Contains(left(), list[0]) })
+	}
+}
+
+// waitFor waits for the end of a process that is no child of ours, if it still is
+// the one that is meant. Before Linux 5.3 it looks once in a second.
+func waitFor(pid int, still func() bool) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		if still() {
+			time.Sleep(time.Second)
+		}
+		return
+	}
+	defer unix.Close(fd)
+	if !still() {
+		return
+	}
+	for {
+		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != unix.EINTR {
+			return
 		}
 	}
 }

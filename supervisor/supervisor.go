@@ -79,7 +79,8 @@ type Supervisor struct {
 
 	launch  func(job.Spec) (subprocess, error)
 	wait    waiter
-	orphans func(grace time.Duration)
+	orphans func(grace time.Duration) // ends them
+	adopted func()                    // returns when all orphans have ended
 }
 
 // New returns a supervisor for the command in o. signals is what [Hold] returned.
@@ -101,7 +102,7 @@ func New(o Options, signals *Signals) (*Supervisor, error) {
 	}
 	o.StopTimeout = orDefault(o.StopTimeout, DefaultStopTimeout)
 	s := &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer(), shrink: time.AfterFunc(time.Hour, stage.Shrink), renew: make(chan struct{}, 1)}
-	s.launch, s.wait, s.orphans = startJob, newWaiter(), stopOrphans
+	s.launch, s.wait, s.orphans, s.adopted = startJob, newWaiter(), stopOrphans, waitOrphans
 	s.shrink.Stop()
 	s.child.restart = o.Restart
 	return s, nil
@@ -165,6 +166,9 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 		}
 		if exit != nil {
 			s.tell()
+			if s.opts.WaitOrphans && exit.Started && err == nil {
+				s.waitForOrphans(ctx, exit)
+			}
 			if s.opts.StopOrphans > 0 && exit.Started {
 				s.orphans(s.opts.StopOrphans)
 			}
@@ -172,6 +176,35 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 		}
 		if err != nil {
 			return Exit{Code: exitNotExecutable - 1}, err
+		}
+	}
+}
+
+// waitForOrphans waits for what the last child has left behind, until we are told to
+// end, by a signal or by the context. If the child was, so are we.
+func (s *Supervisor) waitForOrphans(ctx context.Context, exit *Exit) {
+	if s.child.final || s.cause != nil {
+		return
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		s.adopted()
+	}()
+	for {
+		select {
+		case <-gone:
+			return
+		case <-ctx.Done():
+			exit.Cause = context.Cause(ctx)
+			return
+		case <-s.signals.arrivals():
+			switch sig, ok := s.signals.take(); {
+			case ok && asksForEnd(sig.Signal):
+				return
+			case ok && sig.Signal == terminalStop:
+				s.signals.stop()
+			}
 		}
 	}
 }

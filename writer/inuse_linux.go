@@ -2,8 +2,10 @@ package writer
 
 import (
 	"bytes"
+	"iter"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -11,15 +13,33 @@ import (
 // directory in its environment: the command of a brs-exec that was killed
 // lives on, and so do the credentials that it was given.
 func inUse(dir string) bool {
-	names, _ := readNames("/proc")
-	needle := []byte("=" + filepath.Join(dir, configFile) + "\x00")
-	for _, name := range names {
-		if strings.Trim(name, "0123456789") != "" {
-			continue
-		}
-		if data, err := os.ReadFile("/proc/" + name + "/environ"); err == nil && bytes.Contains(data, needle) {
-			return true
-		}
+	for range users(dir, 0) {
+		return true
 	}
 	return false
+}
+
+// Users lists the processes with an id above the given one that were given the
+// run directory in their environment, as far as we may look: PID and name.
+func (p *Private) Users(above int) (found []string) {
+	for pid := range users(p.Dir(), above) {
+		name, _ := os.ReadFile("/proc/" + pid + "/comm")
+		found = append(found, pid+" ("+strings.TrimSuffix(string(name), "\n")+")")
+	}
+	return found
+}
+
+func users(dir string, above int) iter.Seq[string] {
+	needle := []byte("=" + filepath.Join(dir, configFile) + "\x00")
+	return func(yield func(string) bool) {
+		names, _ := readNames("/proc")
+		for _, name := range names {
+			if pid, err := strconv.Atoi(name); err != nil || pid <= above {
+				continue
+			}
+			if data, err := os.ReadFile("/proc/" + name + "/environ"); err == nil && bytes.Contains(data, needle) && !yield(name) {
+				return
+			}
+		}
+	}
 }

@@ -11,7 +11,8 @@ import (
 // child reads how the command is supervised.
 func (p *Plan) child(v Values) (err error) {
 	c := &p.Child
-	c.SignalGroup, p.Subreaper = v.Bool("signal-group"), v.Bool("subreaper")
+	c.SignalGroup, c.WaitOrphans = v.Bool("signal-group"), v.Bool("wait-for-descendants")
+	p.Subreaper = v.Bool("subreaper") || c.WaitOrphans
 	p.Lock, p.NotifyChild = v.String("lock"), v.Bool("notify-child")
 	if c.StopTimeout, err = duration(v, "stop-timeout"); err != nil {
 		return err

@@ -147,6 +147,7 @@ func TestNew(t *testing.T) {
 			Rewrite: map[syscall.Signal]syscall.Signal{syscall.SIGTERM: syscall.SIGQUIT, syscall.SIGHUP: 0, syscall.SIGINT: 0},
 			Restart: supervisor.Restart{Policy: supervisor.RestartOnFailure, Max: 3},
 		}}},
+		{"descendants", values{"wait-for-descendants": {"1"}}, Plan{Subreaper: true, Child: supervisor.Options{WaitOrphans: true, Once: true}}},
 		{"variables, and a restart for each set", values{"deliver": {"env"}, "on-refresh": {"restart"}, "on-expiry": {"restart"}}, Plan{
 			Deliver:   Delivery{Files: writer.Endpoint, Env: true},
 			OnRefresh: Reaction{Act: Restart}, OnExpiry: Reaction{Act: Restart},
