@@ -29,12 +29,12 @@ type chain struct {
 }
 
 const (
-	keyIDKey   = "aws_access_key_id"
-	secretKey  = "aws_secret_access_key"
-	roleKey    = "role_arn"
-	tokenKey   = "web_identity_token_file"
-	loginKey   = "login_session"
-	sessionKey = "sso_session"
+	keyIDKey     = "aws_access_key_id"
+	secretKey    = "aws_secret_access_key"
+	roleKey      = "role_arn"
+	tokenFileKey = "web_identity_token_file"
+	loginKey     = "login_session"
+	sessionKey   = "sso_session"
 )
 
 // profileName is the profile in force, and which variable names it. The AWS CLI looks at
@@ -63,7 +63,7 @@ func (c *chain) find() error {
 	case !known && c.by != "":
 		return c.missing()
 	}
-	if p.get(roleKey) != "" && p.get(tokenKey) == "" {
+	if p.get(roleKey) != "" && p.get(tokenFileKey) == "" {
 		return c.role(p, []string{p.name})
 	}
 	if done, err := c.provide(p, !given); done || err != nil {
@@ -142,7 +142,7 @@ func (c *chain) envKeys() (aws.Credentials, bool) {
 
 // passedOver says that the profile that a variable names is not what is used.
 func (c *chain) passedOver(p *profile, by string) {
-	if c.by == "" || p.has(roleKey, tokenKey, "sso_account_id", "sso_role_name", keyIDKey, loginKey, processKey) == "" {
+	if c.by == "" || p.has(roleKey, tokenFileKey, "sso_account_id", "sso_role_name", keyIDKey, loginKey, processKey) == "" {
 		return
 	}
 	c.note("%s=%s does not say whose credentials are used: %s is set, and comes first, as for the AWS CLI; --profile %s chooses the profile", c.by, p.name, by, p.name)
@@ -155,7 +155,7 @@ func (c *chain) provide(p *profile, variables bool) (bool, error) {
 		what string // for people, as long as the profile has it
 		take func(*profile) (bool, error)
 	}{
-		{p.has(tokenKey), func(p *profile) (bool, error) { return c.token(p, variables) }},
+		{p.has(tokenFileKey), func(p *profile) (bool, error) { return c.token(p, variables) }},
 		{p.has("sso_account_id", "sso_role_name"), c.sso},
 		{inFile(p.inCredentials, c.files.paths[1]), func(p *profile) (bool, error) { return c.fileKeys(p, p.inCredentials) }},
 		{p.has(loginKey), c.login},
@@ -226,7 +226,7 @@ func (c *chain) token(p *profile, variables bool) (bool, error) {
 		}
 		return p.get(key), false
 	}
-	file, byVariable := get("AWS_WEB_IDENTITY_TOKEN_FILE", tokenKey)
+	file, byVariable := get("AWS_WEB_IDENTITY_TOKEN_FILE", tokenFileKey)
 	if file == "" {
 		return false, nil
 	}
@@ -236,7 +236,7 @@ func (c *chain) token(p *profile, variables bool) (bool, error) {
 	case arn == "" && byVariable:
 		return false, permanently("set it, or take AWS_WEB_IDENTITY_TOKEN_FILE away", "AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN")
 	case arn == "":
-		return false, c.wrong(p, "", "has %s, but no role_arn", tokenKey)
+		return false, c.wrong(p, "", "has %s, but no role_arn", tokenFileKey)
 	}
 	if err := c.network(); err != nil {
 		return false, err
@@ -353,7 +353,7 @@ func (c *chain) sourceProfile(p *profile, name string, visited []string) error {
 		return permanently(c.files.suggest(name), "profile %q: source_profile %q: there is no such profile", p.name, name)
 	case name != p.name && slices.Contains(visited, name):
 		return c.wrong(p, "one of them must have credentials of its own", "source_profile goes round in a circle: %s", strings.Join(append(visited, name), " → "))
-	case name != p.name && src.get(roleKey) != "" && src.get(tokenKey) == "" && src.has(keyIDKey, secretKey) == "":
+	case name != p.name && src.get(roleKey) != "" && src.get(tokenFileKey) == "" && src.has(keyIDKey, secretKey) == "":
 		return c.role(src, append(visited, name))
 	}
 	done, err := c.provide(src, false)
