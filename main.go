@@ -34,6 +34,7 @@ import (
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 
 	_ "brs-exec/writer/process/early" // credentials --run-dir
@@ -188,7 +189,7 @@ func (p *program) stray(c *cli.Context) error {
 			}
 		}
 		wrong.Hint = "type two hyphens: " + typed(rest(words)...)
-	case len(command) > 0 && (first == "exec" || p.dashes && len(command) == 1) && isProfile(command[0]):
+	case len(command) > 0 && (first == "exec" || p.dashes && len(command) == 1) && source.HasProfile(command[0]):
 		words := slices.Concat(command[1:], p.argv)
 		if len(words) == 0 {
 			words = []string{"COMMAND"}
@@ -216,13 +217,6 @@ func plainDashes(word string) string {
 		return "--" + rest
 	}
 	return word
-}
-
-// isProfile tells whether one of the user's files has a profile of that name, going
-// by the lines alone: no more is needed for a hint.
-func isProfile(name string) bool {
-	config, credentials := sharedFiles()
-	return hasLine(config, "[profile "+name+"]") || hasLine(config, "["+name+"]") || hasLine(credentials, "["+name+"]")
 }
 
 // notRun adds to the reason why a command cannot be run what was probably meant.

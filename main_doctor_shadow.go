@@ -126,10 +126,6 @@ func hasKey(file, key string) bool {
 	})
 }
 
-func hasLine(file, text string) bool {
-	return anyLine(file, func(line string) bool { return line == text })
-}
-
 // anyLine looks for a line of a regular file: another kind may never end.
 func anyLine(file string, is func(line string) bool) bool {
 	info, err := os.Stat(file)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -207,10 +206,7 @@ func otherSTS() bool {
 			return true
 		}
 	}
-	file := os.Getenv("AWS_CONFIG_FILE")
-	if home, err := os.UserHomeDir(); err == nil && file == "" {
-		file = filepath.Join(home, ".aws", "config")
-	}
+	file, _ := source.SharedFiles()
 	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
 		return false
 	}

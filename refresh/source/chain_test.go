@@ -1,11 +1,14 @@
 package source
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
@@ -259,6 +262,10 @@ func TestClientSettings(t *testing.T) {
 			if e := failure(t, err); e.Error() != tt.want || !e.Permanent {
 				t.Errorf("error %q, permanent %v, want %q", e, e.Permanent, tt.want)
 			}
+			if strings.Contains(tt.want, "address") {
+				setenv(t, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true")
+				mustNew(t, Spec{Roles: []Role{{ARN: roleA}}})
+			}
 			mustRetrieve(t, mustNew(t, Spec{})) // keys that are there need none of it
 		})
 	}
@@ -292,6 +299,33 @@ func TestMissingProfile(t *testing.T) {
 		}
 		// A source of its own does not look at it.
 		mustNew(t, Spec{Command: []string{"true"}})
+	}
+}
+
+// CloudTrail shows who asked.
+func TestUserAgent(t *testing.T) {
+	isolate(t)
+	baseEnv(t)
+	var agents []string
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		agents = append(agents, r.UserAgent())
+		r.ParseForm()
+		stsAnswer(w, r.Form.Get("Action"), time.Hour)
+	}))
+	defer srv.Close()
+	setenv(t, "AWS_ENDPOINT_URL="+srv.URL)
+	src := mustNew(t, Spec{Roles: []Role{{ARN: roleA}}})
+	mustRetrieve(t, src)
+	// The way to IoT Core, IAM Roles Anywhere and GitHub.
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, srv.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := src.exchange(req, nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	if len(agents) != 2 || !strings.Contains(agents[0], " brs-exec") || agents[1] != "brs-exec" {
+		t.Errorf("User-Agent = %q, want brs-exec in both", agents)
 	}
 }
 

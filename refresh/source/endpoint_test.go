@@ -79,6 +79,8 @@ func TestAWSAddresses(t *testing.T) {
 		{"China", "", "", arn("aws-cn"), "sts.cn-north-1.amazonaws.com.cn:443"},
 		{"GovCloud", "", "", arn("aws-us-gov"), "sts.us-gov-west-1.amazonaws.com:443"},
 		{"sovereign cloud", "", "", arn("aws-eusc"), "sts.eusc-de-east-1.amazonaws.eu:443"},
+		{"isolated cloud E", "", "", arn("aws-iso-e"), "sts.eu-isoe-west-1.cloud.adc-e.uk:443"},
+		{"isolated cloud F", "", "", arn("aws-iso-f"), "sts.us-isof-south-1.csp.hci.ic.gov:443"},
 		{"FIPS", "", "AWS_REGION=us-east-2|AWS_USE_FIPS_ENDPOINT=true", arn("aws"), "sts-fips.us-east-2.amazonaws.com:443"},
 		{"FIPS without a region", "", "AWS_USE_FIPS_ENDPOINT=true", arn("aws"), "sts-fips.us-east-1.amazonaws.com:443"},
 		{"FIPS of the profile", fmt.Sprintf(role, "use_fips_endpoint = true\nregion = us-west-2"), "", Spec{Profile: "app"}, "sts-fips.us-west-2.amazonaws.com:443"},

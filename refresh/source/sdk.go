@@ -133,9 +133,15 @@ func (c *chain) network() error {
 	if c.f.client != nil {
 		return nil
 	}
-	shared, err := c.clientSettings()
-	if err != nil {
-		return err
+	shared := c.clientSettings()
+	ignored := c.env.IgnoreConfiguredEndpoints
+	if ignored == nil {
+		ignored = shared.IgnoreConfiguredEndpoints
+	}
+	if !aws.ToBool(ignored) {
+		if err := c.checkEndpoints(shared); err != nil {
+			return err
+		}
 	}
 	client, err := c.believing(shared.CustomCABundle)
 	if err != nil {
@@ -150,10 +156,6 @@ func (c *chain) network() error {
 		ConfigSources: []any{c.env, shared},
 		AppID:         cmp.Or(c.env.AppID, shared.AppID),
 	}
-	ignored := c.env.IgnoreConfiguredEndpoints
-	if ignored == nil {
-		ignored = shared.IgnoreConfiguredEndpoints
-	}
 	if url := cmp.Or(c.env.BaseEndpoint, shared.BaseEndpoint); url != "" && !aws.ToBool(ignored) {
 		cfg.BaseEndpoint = &url
 	}
@@ -165,7 +167,7 @@ func (c *chain) network() error {
 const agent = "brs-exec"
 
 // clientSettings are what the profile in force says of clients.
-func (c *chain) clientSettings() (config.SharedConfig, error) {
+func (c *chain) clientSettings() config.SharedConfig {
 	sh := config.SharedConfig{Profile: c.name}
 	p, _ := c.profile()
 	sh.Services.ServiceValues = c.files.services[p.get("services")].nested
@@ -191,7 +193,7 @@ func (c *chain) clientSettings() (config.SharedConfig, error) {
 	case strings.EqualFold(mode, "IPv4"):
 		sh.EC2IMDSEndpointMode = imds.EndpointModeStateIPv4
 	}
-	return sh, c.checkEndpoints(sh)
+	return sh
 }
 
 // truth is nil where nothing is said.

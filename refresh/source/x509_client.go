@@ -42,6 +42,7 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 	ctx, cancel := context.WithTimeout(req.Context(), s.web.client.GetTimeout())
 	defer cancel()
 	s.web.asked(req.URL.Host)
+	req.Header.Set("User-Agent", agent)
 	resp, err := client.Do(req.WithContext(ctx))
 	if err != nil {
 		return nil, nil, certificateRefused(req.URL.Host, err)
