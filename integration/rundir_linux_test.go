@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -310,4 +311,56 @@ func TestEarlyAnswer(t *testing.T) {
 		}
 	}
 	w.finishPlain(p, 0)
+}
+
+// TestStatusOfLoginShell: a shell without $XDG_RUNTIME_DIR sees the runs of one that
+// has it.
+func TestStatusOfLoginShell(t *testing.T) {
+	t.Parallel()
+	alice, _ := neighbours(t)
+	runtime := "/run/user/" + strconv.Itoa(alice.uid)
+	if err := errors.Join(os.MkdirAll(runtime, 0o755), os.Chown(runtime, alice.uid, alice.uid), os.Chmod(runtime, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(runtime) })
+	w := alice.world(time.Hour)
+	w.env["XDG_RUNTIME_DIR"] = runtime
+	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `echo "${AWS_CONFIG_FILE%/*}"; read -r _; exit 0`)
+	eventually(t, time.Minute, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+	if dir := p.stdout.lines()[0]; filepath.Dir(dir) != runtime {
+		t.Errorf("made %s, want it in %s", dir, runtime)
+	}
+	eventually(t, time.Minute, "it in the list", func() bool {
+		out, err := alice.sh(`"$1" status`, brsExec(t))
+		return err == nil && strings.Contains(out, strconv.Itoa(p.cmd.Process.Pid))
+	})
+	w.finishPlain(p, 0)
+}
+
+// TestForeignLink: a base that another user can turn into another one is none.
+func TestForeignLink(t *testing.T) {
+	t.Parallel()
+	alice, mallory := neighbours(t)
+	w := alice.world(time.Hour)
+	for name, script := range map[string]string{
+		"a link":         `ln -s /dev/shm "$1"`,
+		"a directory":    `umask 0; mkdir "$1"; chmod +t "$1"`,
+		"one above ours": `umask 0; mkdir "$1" && mkdir "$1/ours"`,
+	} {
+		base := filepath.Join(mallory.home, strings.ReplaceAll(name, " ", "-"))
+		if out, err := mallory.sh(script, base); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+		w.env["XDG_RUNTIME_DIR"] = base
+		if name == "one above ours" {
+			w.env["XDG_RUNTIME_DIR"] = base + "/ours"
+			if err := errors.Join(os.Chown(base+"/ours", alice.uid, alice.uid), os.Chmod(base+"/ours", 0o700)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `echo "$AWS_CONFIG_FILE"`)
+		if code := p.exit(); code != 0 || strings.HasPrefix(p.stdout.String(), mallory.home) {
+			t.Errorf("%s: exit code %d, made %s%s", name, code, p.stdout.String(), p.stderr.String())
+		}
+	}
 }
