@@ -98,6 +98,9 @@ func (p *program) once(pl *plan.Plan, log *slog.Logger) (aws.Credentials, error)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
+	for _, line := range src.Plaintext() {
+		log.Warn(line)
+	}
 	if err := src.Begin(ctx); err != nil {
 		return aws.Credentials{}, err
 	}

@@ -200,6 +200,9 @@ func (s *session) run() (int, error) {
 	for _, line := range src.Overlooked() {
 		s.log.Info(line)
 	}
+	for _, line := range src.Plaintext() {
+		s.log.Warn(line)
+	}
 	if _, err := checkShared(s.plan, src); err != nil { // before a person is asked for anything
 		return 0, err
 	}

@@ -361,6 +361,29 @@ func FuzzEscape(f *testing.F) {
 	})
 }
 
+// TestPlaintextIsSaid: the token itself is missing, so that nobody is asked.
+func TestPlaintextIsSaid(t *testing.T) {
+	withoutSettings(t)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	flags := []string{"--web-identity-token-file", filepath.Join(t.TempDir(), "gone"), "--role-arn", "arn:aws:iam::123456789012:role/App", "--region", "eu-west-1", "--start-timeout", "1s"}
+	for endpoint, want := range map[string]bool{"http://192.0.2.10:9000": true, "https://192.0.2.10:9000": false, "http://127.0.0.1:9000": false} {
+		t.Setenv("AWS_ENDPOINT_URL_STS", endpoint)
+		_, once, code := runQuietly(append([]string{"credentials"}, flags...)...)
+		if code != exitFailed {
+			t.Errorf("credentials: exit code %d", code)
+		}
+		run, code := inProcess(t, &fakeChild{}, append(flags, "--", "job")...)
+		if code != exitFailed {
+			t.Errorf("a run: exit code %d", code)
+		}
+		for name, said := range map[string]string{"credentials": once, "a run": run} {
+			if got := strings.Contains(said, "level=WARN msg=\"the web identity token goes to "+endpoint+" without encryption"); got != want {
+				t.Errorf("%s with STS at %s says\n%s\nthat the token can be read is said: %v, want %v", name, endpoint, said, got, want)
+			}
+		}
+	}
+}
+
 // TestVersion: the flag that everybody tries.
 func TestVersion(t *testing.T) {
 	want, _, _ := runQuietly("version")
