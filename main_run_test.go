@@ -49,7 +49,11 @@ func (f *fakeSource) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	n := f.calls
 	f.mu.Unlock()
 	if f.slow > 0 {
-		time.Sleep(f.slow)
+		select {
+		case <-ctx.Done():
+			return aws.Credentials{}, ctx.Err()
+		case <-time.After(f.slow):
+		}
 	}
 	if f.fail != nil {
 		if err := f.fail(n); err != nil {
