@@ -181,8 +181,10 @@ func foreign(uid int) bool { return uid != 0 && !nobodyIsRoot(uid) }
 // threads, and nothing else may ever run with them.
 func as(uid, gid int, do func() error) (err error) {
 	done := make(chan struct{})
+	var caught any // a panic is for the caller's goroutine, where it may be recovered
 	go func() {
 		defer close(done)
+		defer func() { caught = recover() }()
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() { // the main thread stays as it is: take another
 			defer runtime.UnlockOSThread()
@@ -194,6 +196,9 @@ func as(uid, gid int, do func() error) (err error) {
 		}
 	}()
 	<-done
+	if caught != nil {
+		panic(caught)
+	}
 	return err
 }
 
@@ -202,8 +207,12 @@ func become(uid, gid int) error {
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
 		return &actingError{uid, errno}
 	}
+	dumpable, derr := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	unix.SetfsgidRetGid(gid)
 	unix.SetfsuidRetUid(uid)
+	if derr == nil && dumpable == 0 { // for the whole process the kernel has made it fs.suid_dumpable
+		unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	}
 	// They give what was before, and no error.
 	isGID, _ := unix.SetfsgidRetGid(-1)
 	isUID, _ := unix.SetfsuidRetUid(-1)

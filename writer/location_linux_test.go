@@ -161,6 +161,22 @@ func TestActsAsOwner(t *testing.T) {
 	}
 }
 
+// TestActsAsOwnerPanics: what goes wrong in there is the caller's to recover from.
+func TestActsAsOwnerPanics(t *testing.T) {
+	needRoot(t)
+	root := t.TempDir()
+	mkdirs(t, root, map[string]int{"alice": alice})
+	var caught any
+	func() {
+		defer func() { caught = recover() }()
+		Replace(filepath.Join(root, "alice", "f"), 0o600, func([]byte) ([]byte, error) { panic("boom") })
+	}()
+	if caught != "boom" {
+		t.Errorf("caught %v", caught)
+	}
+	holds(t, filepath.Join(root, "alice"), map[string]string{})
+}
+
 // TestSharedDirectoryChangesHands: what was root's directory at the start is not
 // followed to another user's.
 func TestSharedDirectoryChangesHands(t *testing.T) {
