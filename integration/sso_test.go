@@ -240,7 +240,7 @@ func TestLoginRefused(t *testing.T) {
 			w.write("config", strings.ReplaceAll(w.read("config"), "//example.", "//elsewhere."))
 		}, false, "error: profile \"corp\": InvalidRequestException\nhint: look at sso_start_url and sso_region, or try again\n"},
 		{"garbage", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.SetFaults(fakesso.Fault{Kind: fakesso.Garbage}) }, false,
-			"error: profile \"corp\": unreadable answer from 127.0.0.1:PORT\nhint: is that the right endpoint, and nothing in between? (AWS_ENDPOINT_URL is set)\n"},
+			"error: profile \"corp\": unreadable answer from 127.0.0.1:PORT\nhint: is that the right endpoint, and nothing in between? (AWS_ENDPOINT_URL_SSO_OIDC is set)\n"},
 		{"empty", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.SetFaults(fakesso.Fault{Kind: fakesso.Empty}) }, false,
 			"error: profile \"corp\": unreadable answer\nhint: look at sso_start_url and sso_region, or try again\n"},
 		{"unavailable", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.SetFaults(fakesso.Fault{Kind: fakesso.Unavailable}) }, false,
