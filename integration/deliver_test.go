@@ -50,6 +50,27 @@ func TestEndpointWithoutFiles(t *testing.T) {
 	}
 }
 
+// TestEndpointOtherUser: the command may be another user, as under sudo -E.
+func TestEndpointOtherUser(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to be another user")
+	}
+	goV2, err := buildGoV2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, time.Hour)
+	w.unset("GOCOVERDIR") // which that user may not write to
+	p := w.brsExec("--role-arn", roleARN, "--deliver", "endpoint", "--", "setpriv", "--reuid=54323", "--regid=54323", "--clear-groups", goV2, "2")
+	if code := p.exitWithin(4 * patience); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, p.stderr.String())
+	}
+	if out := p.stdout.lines(); len(out) != 2 || !strings.HasPrefix(out[1], "ok ASIA") {
+		t.Errorf("the command printed %q, want two accepted calls", out)
+	}
+}
+
 // TestTokenFile: the endpoint's token is in a file only where Rust's object_store,
 // which knows nothing else, is to be served.
 func TestTokenFile(t *testing.T) {
