@@ -46,13 +46,13 @@ func (c *chatter) Write(p []byte) (int, error) {
 		text = text[size:]
 	}
 	c.rest = append([]byte(nil), text...)
-	if len(out) > c.left {
+	if len(out) > c.left && c.left >= 0 {
 		out = append(out[:c.left:c.left], " […]\n"...)
 	}
-	if c.left > 0 && len(out) > 0 {
+	if c.left >= 0 && len(out) > 0 {
 		c.to.Write(out)
+		c.left -= len(out) // below 0 once the end was told
 	}
-	c.left = max(0, c.left-len(out))
 	return len(p), nil
 }
 

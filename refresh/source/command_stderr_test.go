@@ -38,6 +38,20 @@ func TestChatter(t *testing.T) {
 	}
 }
 
+// However what is said comes in pieces, its end is shown.
+func TestChatterEnd(t *testing.T) {
+	for _, size := range []int{1, 4, 5, 100} {
+		var got bytes.Buffer
+		c := &chatter{to: &got, left: 8}
+		for range 100 / size {
+			c.Write(bytes.Repeat([]byte("x"), size))
+		}
+		if want := "xxxxxxxx […]\n"; got.String() != want {
+			t.Errorf("in pieces of %d: %q, want %q", size, got.String(), want)
+		}
+	}
+}
+
 // A program that does not stop talking does not fill the command's log, and does not
 // fail for it either.
 func TestChatterLimit(t *testing.T) {

@@ -83,7 +83,7 @@ func helper(what string, args []string) {
 
 // hang waits to be killed, but not for ever.
 func hang() {
-	<-time.After(20 * time.Second)
+	<-time.After(3 * patient)
 	fmt.Fprintln(os.Stderr, "BUG: helper was not killed")
 	os.Exit(9)
 }
@@ -219,7 +219,7 @@ func TestCommandTimeout(t *testing.T) {
 				defer time.AfterFunc(300*time.Millisecond, cancel).Stop()
 			}
 			src := mustNew(t, spec)
-			within(t, 5*time.Second, func() {
+			inTime(t, func() {
 				_, err := src.Retrieve(ctx)
 				e := failure(t, err)
 				if e.Permanent {
@@ -275,7 +275,7 @@ func TestProgramsAreLate(t *testing.T) {
 func TestCommandLeavesDaemon(t *testing.T) {
 	isolate(t)
 	pidFile := filepath.Join(t.TempDir(), "pid")
-	within(t, 5*time.Second, func() {
+	inTime(t, func() {
 		if c := mustRetrieve(t, mustNew(t, Spec{Command: helperCommand("daemon", pidFile)})); c.AccessKeyID != "AKIACMD" {
 			t.Errorf("credentials = %+v", c)
 		}

@@ -52,6 +52,7 @@ func TestFile(t *testing.T) {
 		{"seconds", keysINI("d", "ASIA1", fmt.Sprint("expires_at=", noon.Unix())), "", "ASIA1", noon, 0},
 		{"milliseconds", keysINI("d", "ASIA1", fmt.Sprint("expires_at=", noon.UnixMilli())), "", "ASIA1", noon, 0},
 		{"one left behind", keysINI("d", "ASIA1", "expiration = 2020-01-01T00:00:00Z\nx_security_token_expires = 2031-02-03T12:05:06Z"), "", "ASIA1", noon, 0},
+		{"another one left behind", keysINI("d", "ASIA1", "expiration = 2031-02-03T12:05:06Z\nx_security_token_expires = 2020-01-01T00:00:00Z"), "", "ASIA1", noon, 0},
 		{"no time", keysINI("d", "ASIA1", "expiration = soon"), "", "ASIA1", time.Time{}, 1},
 		{"CRLF, BOM, comments", "\xef\xbb\xbf# kept by x\r\n; y\r\n" + strings.ReplaceAll(keysINI("d", "ASIA1", "expiration=2031-02-03T12:05:06Z"), "\n", "\r\n"), "", "ASIA1", noon, 0},
 		{"JSON", fmt.Sprintf(`{"Version":1,"AccessKeyId":"ASIA1","SecretAccessKey":"%s","SessionToken":"%s","Expiration":"2031-02-03T12:05:06Z"}`, roleSecret, roleToken), "", "ASIA1", noon, 0},
@@ -134,26 +135,54 @@ func TestFileNotAllowed(t *testing.T) {
 func TestFileSettles(t *testing.T) {
 	isolate(t)
 	path := filepath.Join(t.TempDir(), "credentials")
-	write(t, path, "[default]\naws_access_key_id = AKIA1\naws_secret_access_key = "+roleSecret+"\n")
-	src := mustNew(t, Spec{File: path})
-	done := make(chan error, 1)
-	go func() {
-		c, err := src.Retrieve(t.Context())
-		if err == nil && c.SessionToken != roleToken {
-			err = fmt.Errorf("a set that was half written: %s", c.AccessKeyID)
+	const keys = "[default]\naws_access_key_id = AKIA1\naws_secret_access_key = " + roleSecret + "\n"
+	synctest.Test(t, func(t *testing.T) {
+		writing := func(text string) {
+			write(t, path, text)
+			if err := os.Chtimes(path, time.Now(), time.Now()); err != nil { // of this bubble
+				t.Fatal(err)
+			}
 		}
-		done <- err
-	}()
-	// In time, if the machine is not asleep for a seventh of a second.
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(f, "aws_session_token = %s\n", roleToken)
-	f.Close()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+		src := mustNew(t, Spec{File: path})
+		retrieve := func() (token string, took time.Duration) {
+			began := time.Now()
+			done := make(chan string)
+			go func() {
+				c, err := src.Retrieve(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				done <- c.SessionToken
+			}()
+			synctest.Wait() // the file has been read once
+			return <-done, time.Since(began)
+		}
+		writing(keys)
+		time.AfterFunc(settle/2, func() { writing(keys + "aws_session_token = " + roleToken + "\n") })
+		if token, took := retrieve(); token != roleToken || took != settle/2+settle {
+			t.Errorf("token %q after %s, want that of the whole file after %s", token, took, settle/2+settle)
+		}
+		if _, took := retrieve(); took != 0 {
+			t.Errorf("a file that nobody writes was read after %s", took)
+		}
+		// One that is written all the time is read in the end.
+		stop := make(chan struct{})
+		go func() {
+			for tick := time.NewTicker(settle / 3); ; {
+				select {
+				case <-tick.C:
+					writing(keys)
+				case <-stop:
+					tick.Stop()
+					return
+				}
+			}
+		}()
+		if _, took := retrieve(); took > settleTries*settle {
+			t.Errorf("a file that is always written was read after %s", took)
+		}
+		close(stop)
+	})
 }
 
 func FuzzParseFile(f *testing.F) {

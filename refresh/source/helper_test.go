@@ -230,20 +230,20 @@ func presentable(t testing.TB, text string) {
 	}
 }
 
-// within fails the test if f takes longer than d.
-func within(t testing.TB, d time.Duration, f func()) {
+// inTime fails the test if f takes so long that it must have waited for something.
+func inTime(t testing.TB, f func()) {
 	t.Helper()
 	start := time.Now()
 	f()
-	if took := time.Since(start); took > d {
-		t.Errorf("took %s, want less than %s", took, d)
+	if took := time.Since(start); took > patient {
+		t.Errorf("took %s, want less than %s", took, patient)
 	}
 }
 
 // eventually polls until ok, for events that no one signals.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -251,7 +251,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("not within 5 s: %s", what)
+			t.Fatalf("not within %s: %s", patient, what)
 		}
 	}
 }

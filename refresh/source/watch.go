@@ -65,7 +65,9 @@ func (s *Source) watchOne(ctx context.Context, changed func()) {
 		}
 		soon = false
 		failing := s.failing.Load()
-		if failing {
+		if s.spec.limits.noPoll {
+			timer.Stop()
+		} else if failing {
 			timer.Reset(anxiousPoll)
 		} else {
 			timer.Reset(calmPoll)

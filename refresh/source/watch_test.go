@@ -58,7 +58,7 @@ func TestWatchFile(t *testing.T) {
 	must(os.Symlink(filepath.Join("..data", "credentials"), in("secret", "credentials")))
 	must(os.Mkdir(in("home"), 0o700))
 	must(os.Symlink(filepath.Join("..", "secret", "credentials"), in("home", "credentials")))
-	told := watching(t, mustNew(t, Spec{File: in("home", "credentials")}))
+	told := watching(t, mustNew(t, Spec{File: in("home", "credentials"), limits: limits{noPoll: true}}))
 	version := 1
 	steps := []struct {
 		name string
@@ -89,7 +89,7 @@ func TestWatchFile(t *testing.T) {
 		step.do()
 		select {
 		case <-told:
-		case <-time.After(5 * time.Second): // the poll would take 30
+		case <-time.After(patient):
 			t.Fatalf("%s: not told", step.name)
 		}
 	}
@@ -222,13 +222,13 @@ func TestWatchRelative(t *testing.T) {
 	isolate(t)
 	dir := t.TempDir()
 	t.Chdir(dir)
-	src := mustNew(t, Spec{File: "credentials"})
+	src := mustNew(t, Spec{File: "credentials", limits: limits{noPoll: true}})
 	t.Chdir(t.TempDir())
 	told := watching(t, src)
 	write(t, filepath.Join(dir, "credentials"), "x")
 	select {
 	case <-told:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patient):
 		t.Error("not told")
 	}
 }
@@ -286,7 +286,7 @@ func TestWatchWhileDurationIsCut(t *testing.T) {
 
 func TestWatchNothing(t *testing.T) {
 	isolate(t)
-	within(t, 5*time.Second, func() {
+	inTime(t, func() {
 		mustNew(t, Spec{Command: []string{"true"}}).Watch(t.Context(), func() {})
 	})
 }

@@ -11,9 +11,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -113,7 +115,7 @@ func TestCancel(t *testing.T) {
 		"web identity": func(t *testing.T, url string) Spec {
 			conf, _ := isolate(t)
 			write(t, conf, jwt)
-			setenv(t, "AWS_WEB_IDENTITY_TOKEN_FILE="+conf, "AWS_ROLE_ARN="+roleA, "AWS_ENDPOINT_URL="+url, "AWS_CONFIG_FILE=/nonexistent")
+			setenv(t, "AWS_WEB_IDENTITY_TOKEN_FILE="+conf, "AWS_ROLE_ARN="+roleA, "AWS_ENDPOINT_URL="+url, "AWS_CONFIG_FILE="+filepath.Join(t.TempDir(), "none"))
 			return Spec{}
 		},
 	}
@@ -138,7 +140,7 @@ func TestCancel(t *testing.T) {
 			}()
 			<-asked
 			cancel()
-			within(t, time.Second, func() {
+			inTime(t, func() {
 				err := <-done
 				if e := failure(t, err); e.Permanent || !errors.Is(err, context.Canceled) || !strings.Contains(e.Error(), "stopped") {
 					t.Errorf("error %q, permanent %v; want a transient one that is context.Canceled", e, e.Permanent)
@@ -153,7 +155,7 @@ func TestCancel(t *testing.T) {
 // What a network can do instead of answering: each must end in time, be worth a
 // retry, and say what happened.
 func TestNetworkFaults(t *testing.T) {
-	short := limits{connect: 300 * time.Millisecond, whole: 600 * time.Millisecond, body: 4096}
+	over := make(chan struct{}) // holds up a fake server
 	ok := func(w http.ResponseWriter) { w.Header().Set("Content-Type", "text/xml") }
 	tests := []struct {
 		name      string
@@ -161,14 +163,19 @@ func TestNetworkFaults(t *testing.T) {
 		want      string
 		permanent bool
 	}{
-		{"no answer", func(http.ResponseWriter, call) bool { block(); return true }, "no answer in time from 127.0.0.1", false},
+		{"no answer", func(http.ResponseWriter, call) bool { <-over; return true }, "no answer in time from 127.0.0.1", false},
 		{"slow bytes", func(w http.ResponseWriter, _ call) bool {
-			for range 15 { // longer than whole
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			for {
+				select {
+				case <-tick.C:
+				case <-over:
+					return true
+				}
 				fmt.Fprint(w, " ")
 				w.(http.Flusher).Flush()
-				wait(50 * time.Millisecond)
 			}
-			return false
 		}, "no answer in time", false},
 		{"hang up", func(http.ResponseWriter, call) bool { panic(http.ErrAbortHandler) }, "connection closed without an answer", false},
 		{"reset", func(w http.ResponseWriter, _ call) bool {
@@ -231,8 +238,14 @@ func TestNetworkFaults(t *testing.T) {
 			sts := newSTS(t)
 			sts.answer = tt.answer
 			setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
-			src := mustNew(t, Spec{Roles: []Role{{ARN: roleA}}, limits: short})
-			within(t, 5*time.Second, func() {
+			over = make(chan struct{})
+			t.Cleanup(func() { close(over) }) // before the server is closed
+			limits := limits{connect: patient, whole: patient, body: 4096}
+			if strings.HasPrefix(tt.want, "no answer") {
+				limits.connect, limits.whole = 300*time.Millisecond, 600*time.Millisecond
+			}
+			src := mustNew(t, Spec{Roles: []Role{{ARN: roleA}}, limits: limits})
+			inTime(t, func() {
 				_, err := src.Retrieve(t.Context())
 				e := failure(t, err)
 				if !strings.Contains(e.Error(), "environment variables: assume role "+roleA+": "+tt.want) || e.Permanent != tt.permanent {
@@ -243,10 +256,6 @@ func TestNetworkFaults(t *testing.T) {
 		})
 	}
 }
-
-// block and wait hold up a fake server, not the test.
-func block()               { wait(700 * time.Millisecond) }
-func wait(d time.Duration) { <-time.After(d) }
 
 func TestUnreachable(t *testing.T) {
 	closed := httptest.NewServer(nil)
@@ -261,21 +270,30 @@ func TestUnreachable(t *testing.T) {
 	}
 	defer mute.Close()
 	tests := []struct {
-		name, url, proxy, want, hint string
-		permanent                    bool
+		name, url, want, hint string
+		permanent             bool
 	}{
-		{"refused", closed.URL, "", "connection refused", "", false},
-		{"no such host", "http://sts.invalid", "", "cannot resolve sts.invalid", "check the network", false},
-		{"unknown authority", tls.URL, "", "certificate signed by unknown authority", "AWS_CA_BUNDLE", true},
-		{"no TLS", "https://" + strings.TrimPrefix(closed.URL, "http://"), "", "connection refused", "", false},
-		{"mute TLS", "https://" + mute.Addr().String(), "", "no answer in time", "", false},
+		{"refused", closed.URL, "connection refused", "", false},
+		{"no such host", "http://sts.invalid", "cannot resolve sts.invalid", "check the network", false},
+		{"unknown authority", tls.URL, "certificate signed by unknown authority", "AWS_CA_BUNDLE", true},
+		{"no TLS", "https://" + strings.TrimPrefix(closed.URL, "http://"), "connection refused", "", false},
+		{"mute TLS", "https://" + mute.Addr().String(), "no answer in time", "", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			isolate(t)
 			baseEnv(t)
 			setenv(t, "AWS_ENDPOINT_URL="+tt.url)
-			src := mustNew(t, Spec{Roles: []Role{{ARN: roleA}}, limits: limits{connect: 300 * time.Millisecond}})
+			limits := limits{connect: patient, whole: patient}
+			switch {
+			case strings.HasPrefix(tt.want, "no answer"):
+				limits.connect = 300 * time.Millisecond
+			case strings.HasPrefix(tt.want, "cannot resolve"): // there may be no resolver here
+				limits.dial = func(context.Context, string, string) (net.Conn, error) {
+					return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "sts.invalid", IsNotFound: true}}
+				}
+			}
+			src := mustNew(t, Spec{Roles: []Role{{ARN: roleA}}, limits: limits})
 			_, err := src.Retrieve(t.Context())
 			if e := failure(t, err); !strings.Contains(e.Error(), tt.want) || e.Permanent != tt.permanent || !strings.Contains(e.Hint, tt.hint) {
 				t.Errorf("error %q, permanent %v, hint %q; want %q, %v, %q", e, e.Permanent, e.Hint, tt.want, tt.permanent, tt.hint)
@@ -287,16 +305,21 @@ func TestUnreachable(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	isolate(t)
 	baseEnv(t)
-	sts := newSTS(t)
-	sts.answer = func(http.ResponseWriter, call) bool { block(); return true }
-	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
-	src := mustNew(t, Spec{Roles: []Role{{ARN: roleA}}})
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err := src.Retrieve(ctx)
-	if e := failure(t, err); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(e.Error(), "no answer in time from 127.0.0.1") {
-		t.Errorf("error %q, want no answer in time", e)
-	}
+	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+	synctest.Test(t, func(t *testing.T) {
+		n := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+		src := mustNew(t, Spec{Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial}})
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := src.Retrieve(ctx)
+		if e := failure(t, err); !errors.Is(err, context.DeadlineExceeded) || !strings.HasSuffix(e.Error(), "no answer in time from sts.test") {
+			t.Errorf("error %q, want no answer in time", e)
+		}
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("took %s, want 3s", took)
+		}
+	})
 }
 
 // AWS_CA_BUNDLE must reach the client.

@@ -34,7 +34,7 @@ func certificateFaults(t *testing.T, spec Spec, prefix string, connections func(
 	redirect := func(status int) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, trap.URL+"/sessions", status) }
 	}
-	spec.limits.connect, spec.limits.whole, spec.limits.body = 300*time.Millisecond, 300*time.Millisecond, 64<<10
+	spec.limits.connect, spec.limits.whole, spec.limits.body = patient, patient, 64<<10
 	for _, tt := range []struct {
 		name      string
 		fault     func(http.ResponseWriter, *http.Request)
@@ -45,8 +45,8 @@ func certificateFaults(t *testing.T, spec Spec, prefix string, connections func(
 		{"slow bytes", func(w http.ResponseWriter, r *http.Request) {
 			tick := time.NewTicker(20 * time.Millisecond)
 			defer tick.Stop()
-			for i := range len(set) {
-				fmt.Fprint(w, set[i:i+1])
+			for i := 0; ; i++ {
+				fmt.Fprint(w, " ")
 				w.(http.Flusher).Flush()
 				select {
 				case <-r.Context().Done():
@@ -91,12 +91,16 @@ func certificateFaults(t *testing.T, spec Spec, prefix string, connections func(
 		{"another content type", text(status, "application/octet-stream", set), "", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			late, spec := strings.HasPrefix(tt.want, "no answer"), spec
+			if late {
+				spec.limits.connect, spec.limits.whole = 300*time.Millisecond, 300*time.Millisecond
+			}
 			s := mustNew(t, spec)
 			answerBy(func(w http.ResponseWriter, r *http.Request) bool {
 				tt.fault(w, r)
 				return true
 			})
-			within(t, 5*time.Second, func() {
+			inTime(t, func() {
 				_, err := s.Retrieve(t.Context())
 				if tt.want == "" {
 					if err != nil {
@@ -110,7 +114,9 @@ func certificateFaults(t *testing.T, spec Spec, prefix string, connections func(
 				}
 			})
 			answerBy(nil)
-			mustRetrieve(t, s)
+			if !late { // a good answer may take that long, too, on a busy machine
+				mustRetrieve(t, s)
+			}
 			eventually(t, "all connections are closed", func() bool { return connections() == 0 })
 		})
 	}
