@@ -83,6 +83,12 @@ func readShared() (*shared, error) {
 }
 
 func merge(below, above settings) settings {
+	switch {
+	case above.values == nil:
+		return below
+	case below.values == nil:
+		return above
+	}
 	m := settings{map[string]string{}, map[string]map[string]string{}}
 	for _, s := range []settings{below, above} {
 		maps.Copy(m.values, s.values)
@@ -127,6 +133,7 @@ const processKey = "credential_process"
 // value, quotes around it, lines that mean nothing, indented keys.
 func sections(text string) []*iniSection {
 	var all []*iniSection
+	byHeader := map[string]*iniSection{}
 	var in *iniSection // nil: a section without a name, and all that is in it, is skipped
 	last := ""         // key that an indented line may belong to
 	for line := range strings.Lines(text) {
@@ -139,12 +146,10 @@ func sections(text string) []*iniSection {
 			in, last = nil, ""
 			if header, _, closed := strings.Cut(trimmed[1:], "]"); closed {
 				header = strings.TrimSpace(header)
-				i := slices.IndexFunc(all, func(s *iniSection) bool { return s.header == header })
-				if i < 0 {
-					i = len(all)
-					all = append(all, &iniSection{header, settings{map[string]string{}, map[string]map[string]string{}}})
+				if in = byHeader[header]; in == nil {
+					in = &iniSection{header, settings{map[string]string{}, map[string]map[string]string{}}}
+					all, byHeader[header] = append(all, in), in
 				}
-				in = all[i]
 			}
 		case in == nil:
 		default:
