@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -28,6 +29,7 @@ type world struct {
 	t     *testing.T
 	bytes []byte   // decide everything
 	log   []string // what has happened
+	mu    sync.Mutex
 
 	s      *Supervisor
 	cancel context.CancelCauseFunc
@@ -71,6 +73,13 @@ func (w *world) pick(n int) int {
 	return int(b) % n
 }
 
+// order is for the race detector, to which time that passes orders nothing: what
+// the supervisor does when a timer fires comes after what was done before the sleep.
+func (w *world) order() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+}
+
 func (w *world) note(format string, args ...any) { w.log = append(w.log, fmt.Sprintf(format, args...)) }
 
 func (w *world) fail(format string, args ...any) {
@@ -110,7 +119,7 @@ func (c *modelChild) end(exit Exit) {
 func (c *modelChild) Pid() int       { return c.pid }
 func (c *modelChild) Own() bool      { return false }
 func (c *modelChild) Terminal() bool { return false }
-func (c *modelChild) Ended()         { c.reaped = true }
+func (c *modelChild) Ended()         { c.w.order(); c.reaped = true }
 
 func (c *modelChild) Suspended(syscall.Signal) error { return nil }
 
@@ -119,6 +128,7 @@ func (c *modelChild) SignalGroup(sig syscall.Signal) error { return c.Signal(sig
 func (c *modelChild) Forward(_ siginfo.Info, as syscall.Signal, _ bool) error { return c.Signal(as) }
 
 func (c *modelChild) Signal(sig syscall.Signal) error {
+	c.w.order()
 	c.w.note("pid %d is sent %s", c.pid, SignalName(sig))
 	switch {
 	case c.reaped:
@@ -146,6 +156,7 @@ func (c *modelChild) Signal(sig syscall.Signal) error {
 
 // launch, watch, tick and poll are what the kernel does.
 func (w *world) launch(job.Spec) (subprocess, error) {
+	w.order()
 	switch {
 	case w.fails:
 		w.failed = true
@@ -167,6 +178,7 @@ func (w *world) watch(subprocess) {}
 func (w *world) tick() <-chan struct{} { return nil }
 
 func (w *world) poll(p subprocess) (change, error) {
+	w.order()
 	c := p.(*modelChild)
 	if len(c.changes) == 0 {
 		return change{}, nil
@@ -198,7 +210,7 @@ func play(t *testing.T, bytes []byte) {
 		t.Fatal(err)
 	}
 	w.s.shrink = time.AfterFunc(time.Hour, func() {})
-	w.s.launch, w.s.wait, w.s.orphans = w.launch, w, func(time.Duration) { w.orphans++ }
+	w.s.launch, w.s.wait, w.s.orphans = w.launch, w, func(time.Duration) { w.order(); w.orphans++ }
 	ctx, cancel := context.WithCancelCause(context.Background())
 	w.cancel = cancel
 	go func() {
@@ -284,6 +296,7 @@ func (w *world) event(dropsTERM bool) {
 		pass := []time.Duration{time.Millisecond, time.Second, modelGrace + time.Second, time.Hour}[w.pick(4)]
 		w.note("%v pass", pass)
 		w.fails = w.pick(16) == 1
+		w.order()
 		time.Sleep(pass)
 	}
 }
@@ -332,6 +345,7 @@ func (w *world) finish() {
 	if !w.over() {
 		w.stop(errCancelled)
 		synctest.Wait()
+		w.order()
 		time.Sleep(modelGrace + time.Second)
 		synctest.Wait()
 		if c := w.alive(); c != nil && c.foreign {
