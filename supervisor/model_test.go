@@ -243,9 +243,6 @@ func (w *world) alive() *modelChild {
 	return w.child
 }
 
-// pause reports whether a child has ended and another one is to follow.
-func (w *world) pause() bool { return w.child != nil && w.child.reaped }
-
 func (w *world) event(dropsTERM bool) {
 	switch w.pick(12) {
 	case 0:

@@ -7,8 +7,6 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-const noFollow = 0
-
 func tryLock(f *os.File) error {
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, lockRange())
