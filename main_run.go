@@ -119,6 +119,7 @@ func (p *program) session(c *cli.Context) (*session, error) {
 	}
 	pl.Source.Names = names(p.argv)
 	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
+	p.signals.HoldPipe()
 	if pl.Subreaper {
 		if err := p.signals.Subreap(); err != nil {
 			return nil, err

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -74,6 +75,28 @@ func TestKillable(t *testing.T) {
 					t.Error("a stack was printed")
 				}
 			})
+		}
+	}
+}
+
+// TestClosedOutput: a subcommand whose output nobody reads ends as any program does.
+func TestClosedOutput(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	for _, args := range []string{"help", "doctor -- ls", "completion bash"} {
+		r, out, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		cmd := exec.Command(brsExec(t), strings.Fields(args)...)
+		var stderr strings.Builder
+		cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = w.environ(), w.dir, out, &stderr
+		cmd.Run()
+		out.Close()
+		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		if !status.Signaled() || status.Signal() != unix.SIGPIPE || stderr.String() != "" {
+			t.Errorf("%s: %v, want death by SIGPIPE: %s", args, cmd.ProcessState, stderr.String())
 		}
 	}
 }

@@ -269,10 +269,12 @@ func divert(s *Signals, sig syscall.Signal, f func()) {
 
 // hold is what main does: a signal before Run ends the process.
 func hold() *Signals {
-	return Hold(func(e Exit) {
+	signals := Hold(func(e Exit) {
 		e.Raise()
 		os.Exit(e.Code)
 	})
+	signals.HoldPipe()
+	return signals
 }
 
 // process is a started command whose standard output is read line by line.

@@ -39,8 +39,7 @@ type Signals struct {
 // done, and end is called, which must not return. The terminal's stop is obeyed.
 //
 // What was ignored when we were started (nohup's HUP) is found out first, and is
-// ignored in the child, too. SIGPIPE is caught so that a reader of standard
-// error that goes away can't end us.
+// ignored in the child, too.
 //
 // It is a process-wide act: call it once. A goroutine that waits for signals
 // stays as long as the process.
@@ -58,10 +57,13 @@ func Hold(end func(Exit)) *Signals {
 		}
 	}
 	s.respect()
-	holdPipe()
 	go s.watch()
 	return s
 }
+
+// HoldPipe keeps a standard error that nobody reads any more from ending this
+// process, once it has a command to care for.
+func (s *Signals) HoldPipe() { holdPipe() }
 
 // Subreap makes this process adopt the orphans of its descendants, so that
 // nothing the command leaves behind escapes or stays a zombie, as under PID 1
