@@ -258,7 +258,10 @@ func TestManners(t *testing.T) {
 		t.Errorf("read of descriptor 3: %d, %v, want the end", n, err)
 	}
 	pid := p.Process.Pid
-	if cwd, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/cwd"); err != nil || cwd != "/" {
+	cwd, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/cwd")
+	if os.Getuid() != 0 {
+		t.Log("NOT TESTED: our directory, which nobody but root can look at")
+	} else if err != nil || cwd != "/" {
 		t.Errorf("our directory = %s, %v, want /", cwd, err)
 	}
 	if n := statusField(t, pid, "Threads:"); n > 9 {
