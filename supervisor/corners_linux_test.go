@@ -292,15 +292,19 @@ func TestCommandOfAnotherUser(t *testing.T) {
 // stage's: the command is not to find it there.
 func TestCommandCannotReadUs(t *testing.T) {
 	t.Parallel()
+	// The stage has forgotten its environment, and so its standard error can be opened
+	// as that of any other process, which containers do with /proc/1/fd/2.
 	script := `read _ _ _ above _ </proc/$PPID/stat
-		for pid in $PPID $above; do if cat /proc/$pid/environ >/dev/null 2>&1; then echo reads; else echo shut; fi; done
+		if cat /proc/$PPID/environ >/dev/null 2>&1; then echo reads; else echo shut; fi
+		tr -d '\0' </proc/$above/environ | wc -c
+		readlink /proc/$above/fd/2 >/dev/null && echo open
 		cat /proc/self/environ >/dev/null && echo itself | cat /proc/self/fd/0
 		ulimit -c`
 	cmd := asNobody(t, append([]string{"/bin/sh", "-c", `ulimit -Sc 1234 && exec "$@"`, "sh"}, wrapped(t, "/bin/sh", "-c", script)...)...)
 	cmd.Env = append(cmd.Env, wrapOptions{Subreap: true}.env(t))
 	p := start(t, cmd)
 	p.stdin.Close()
-	for _, line := range []string{"shut", "shut", "itself", "1234"} {
+	for _, line := range []string{"shut", "0", "open", "itself", "1234"} {
 		p.expect(line)
 	}
 	p.status()

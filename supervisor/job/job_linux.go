@@ -17,6 +17,9 @@ func setPdeathsig(sys *syscall.SysProcAttr, sig syscall.Signal) { sys.Pdeathsig 
 // without this. What of ours is read by root or by ourselves still can be.
 func Hide() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
 
+// Show undoes Hide.
+func Show() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) }
+
 // blockTTOU blocks SIGTTOU on this thread and returns what undoes it.
 func blockTTOU() (restore func()) {
 	var block, old unix.Sigset_t

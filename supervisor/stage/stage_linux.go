@@ -58,10 +58,14 @@ func run(pending []string) {
 	if err != nil {
 		fail(err.Error())
 	}
-	job.Hide()
+	erased := eraseShown()
+	job.Hide() // before there is a command that could look
 	j, err := startWorker(stream)
 	if err != nil {
 		fail("start the worker: " + err.Error())
+	}
+	if forget(); erased == nil {
+		job.Show()
 	}
 	for _, sig := range ignored { // the worker ignores them, too, unless it changed its mind
 		if err := stream.Catch(sig); err != nil {
