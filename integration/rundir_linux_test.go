@@ -277,7 +277,7 @@ func TestMemoryFirst(t *testing.T) {
 // TestNoInotify: the instances of which a user has 128 are the command's.
 func TestNoInotify(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("NOT TESTED: nobody but root can look at the descriptors of a brs-exec that runs a command")
+		t.Skip("NOT TESTED: needs root, who alone can look at the descriptors of a brs-exec that runs a command")
 	}
 	slow(t)
 	t.Parallel()

@@ -407,7 +407,7 @@ func withoutHome(env []string) []string {
 
 func TestSupervise31Directory(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("NOT TESTED: nobody but root can look at the directory of a brs-exec that runs a command")
+		t.Skip("NOT TESTED: needs root, who alone can look at the directory of a brs-exec that runs a command")
 	}
 	t.Parallel()
 	cmd := plainCommand(t, quietly(t, "sh", "-c", "pwd -P; read x")...)

@@ -281,26 +281,26 @@ func TestTPMRefused(t *testing.T) {
 	twoSources := []string{"--source", "rolesanywhere,iot", "--iot-endpoint", "127.0.0.1:1", "--iot-role-alias", "x"}
 	w.write("broken.key", pemText("TSS2 PRIVATE KEY", []byte("broken")))
 	for _, tt := range []struct {
-		name, key, auth string
-		more            []string
-		want            []string // of standard error
-		wasted          uint32
+		name, key, cert, auth string
+		more                  []string
+		want                  []string // of standard error
+		wasted                uint32
 	}{
-		{"no value", e.uri("file=" + path), "", nil, []string{"private key " + path + ": asks for an authorization value", "--private-key-passphrase-file"}, 0},
-		{"wrong value", e.uri("file=" + path), bad, nil, []string{"the TPM refuses its authorization value (TPM_RC_AUTH_FAIL)", "not tried again"}, 1},
-		{"wrong value of two sources", e.uri("file=" + path), bad, twoSources, []string{"(TPM_RC_AUTH_FAIL)", "at an earlier try"}, 1},
-		{"no value for a persistent key", e.uri("handle=0x81000010"), "", append(twoSources, "--certificate", stays), []string{"private key tpm2:handle=0x81000010: asks for an authorization value"}, 1},
-		{"another persistent key", e.uri("handle=0x81000010"), auth, nil, []string{"private key tpm2:handle=0x81000010 does not belong to the certificate"}, 0},
-		{"key of another TPM", e.uri("file=" + strange), "", []string{"--certificate", strangeCert}, []string{"load the key", "is it a key of this TPM"}, 0},
-		{"key of another certificate", e.uri("file=" + open), "", nil, []string{"private key " + open + " does not belong to the certificate"}, 0},
-		{"no such handle", e.uri("handle=0x81000099"), "", nil, []string{"private key tpm2:handle=0x81000099", "is it a key of this TPM"}, 0},
-		{"broken file", e.uri("file=" + w.path("broken.key")), "", nil, []string{"cannot be parsed as a TSS2 PRIVATE KEY", "tpm2-openssl"}, 0},
-		{"file of something else", e.uri("file=" + cert), "", nil, []string{"holds no TSS2 PRIVATE KEY"}, 0},
-		{"no TPM", "tpm2:file=" + path + "?device=" + w.path("none"), auth, nil, []string{w.path("none") + ": ", "no such file", "is there a TPM 2.0"}, 0},
+		{"no value", e.uri("file=" + path), cert, "", nil, []string{"private key " + path + ": asks for an authorization value", "--private-key-passphrase-file"}, 0},
+		{"wrong value", e.uri("file=" + path), cert, bad, nil, []string{"the TPM refuses its authorization value (TPM_RC_AUTH_FAIL)", "not tried again"}, 1},
+		{"wrong value of two sources", e.uri("file=" + path), cert, bad, twoSources, []string{"(TPM_RC_AUTH_FAIL)", "at an earlier try"}, 1},
+		{"no value for a persistent key", e.uri("handle=0x81000010"), stays, "", twoSources, []string{"private key tpm2:handle=0x81000010: asks for an authorization value"}, 1},
+		{"another persistent key", e.uri("handle=0x81000010"), cert, auth, nil, []string{"private key tpm2:handle=0x81000010 does not belong to the certificate"}, 0},
+		{"key of another TPM", e.uri("file=" + strange), strangeCert, "", nil, []string{"load the key", "is it a key of this TPM"}, 0},
+		{"key of another certificate", e.uri("file=" + open), cert, "", nil, []string{"private key " + open + " does not belong to the certificate"}, 0},
+		{"no such handle", e.uri("handle=0x81000099"), cert, "", nil, []string{"private key tpm2:handle=0x81000099", "is it a key of this TPM"}, 0},
+		{"broken file", e.uri("file=" + w.path("broken.key")), cert, "", nil, []string{"cannot be parsed as a TSS2 PRIVATE KEY", "tpm2-openssl"}, 0},
+		{"file of something else", e.uri("file=" + cert), cert, "", nil, []string{"holds no TSS2 PRIVATE KEY"}, 0},
+		{"no TPM", "tpm2:file=" + path + "?device=" + w.path("none"), cert, auth, nil, []string{w.path("none") + ": ", "no such file", "is there a TPM 2.0"}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e.forgive()
-			args := append(a.flags(cert, tt.key), tt.more...)
+			args := append(a.flags(tt.cert, tt.key), tt.more...)
 			if tt.auth != "" {
 				args = append(args, "--private-key-passphrase-file", tt.auth)
 			}

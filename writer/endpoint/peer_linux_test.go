@@ -71,7 +71,7 @@ func TestPeerUID(t *testing.T) {
 func asNobody(t *testing.T, address string, lines []string, want int) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: only root can come as somebody else")
+		t.Skip("SKIPPED: needs root, who alone can come as somebody else")
 	}
 	got := make(chan error, 1)
 	go func() {
