@@ -558,7 +558,8 @@ func FuzzCommands(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		total := 0
-		for _, words := range commandsOf(text) {
+		commands, _ := parseShell(text)
+		for _, words := range commands {
 			if len(words) == 0 {
 				t.Error("a command without a word")
 			}

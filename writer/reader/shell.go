@@ -142,17 +142,11 @@ func (l *looker) sets(name, value, where string) {
 	}
 }
 
-// commandsOf splits shell text into its simple commands, words unquoted. It
+// parseShell splits shell text into its simple commands, words unquoted. It
 // knows quotes, comments, here-documents and substitutions, not the whole
 // grammar: a pattern of a case, say, comes out as a command, and no program of
-// that name will be found.
-func commandsOf(text string) [][]string {
-	commands, _ := parseShell(text)
-	return commands
-}
-
-// parseShell also tells the first word of the last command if the shell does not
-// wait for that.
+// that name will be found. left is the first word of the last command, if the shell
+// does not wait for it.
 func parseShell(text string) (commands [][]string, left string) {
 	p := &shellParser{text: text}
 	p.parse(0)
