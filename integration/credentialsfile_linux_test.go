@@ -54,7 +54,7 @@ func TestCredentialsFileOfAnother(t *testing.T) {
 	if code := p.exit(); code != 0 || p.stdout.String() != fmt.Sprintf("%d:600\n1\n", mallory.uid) {
 		t.Errorf("exit code %d, printed %q: %s", code, p.stdout.String(), p.stderr.String())
 	}
-	if left := tree(t, dir); len(left) > 0 {
+	if left := w.tree(dir); len(left) > 0 {
 		t.Errorf("left %q", left)
 	}
 }
@@ -194,13 +194,13 @@ func TestCredentialsFilePlanted(t *testing.T) {
 			}
 			hash := sha256.Sum256([]byte(path))
 			claim := sha256.Sum256([]byte(path + "\x00app"))
-			before := tree(t, dir)
+			before := w.tree(dir)
 			err := tt.plant(filepath.Join(dir, ".shared.brs-exec-"+hex.EncodeToString(hash[:4])+"0123456789abcdef"),
 				filepath.Join(dir, ".shared.brs-exec-claim-"+hex.EncodeToString(claim[:8])))
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, name := range tree(t, dir) {
+			for _, name := range w.tree(dir) {
 				if !strings.Contains(strings.Join(before, "\n"), name) {
 					if err := os.Lchown(filepath.Join(dir, name), mallory.uid, mallory.uid); err != nil {
 						t.Fatal(err)
@@ -222,18 +222,6 @@ func TestCredentialsFilePlanted(t *testing.T) {
 			}
 		})
 	}
-}
-
-func tree(t *testing.T, dir string) (names []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
 }
 
 // TestCredentialsFileTidy: another process has the file locked when the command

@@ -210,7 +210,7 @@ func TestRealServer(t *testing.T) {
 // recovers waits for five calls in a row that go well.
 func recovers(t *testing.T, p *process, when string) {
 	t.Helper()
-	eventually(t, 90*time.Second, "calls go well again "+when, func() bool {
+	eventually(t, patience, "calls go well again "+when, func() bool {
 		lines := p.stdout.lines()
 		if len(lines) < 5 {
 			return false

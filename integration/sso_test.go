@@ -402,7 +402,7 @@ BRS_SOURCE=profile "corp": the SSO session has ended: InvalidGrantException
 	w.awaitOK(p, 1) // with what it has
 	before := portal.Count("GetRoleCredentials")
 	w.login("--profile", "corp")
-	eventually(t, 10*time.Second, "the job to go on", func() bool { return portal.Count("GetRoleCredentials") > before })
+	eventually(t, patience, "the job to go on", func() bool { return portal.Count("GetRoleCredentials") > before })
 	w.awaitOK(p, 1)
 	w.finish(p)
 }

@@ -95,7 +95,7 @@ func TestEverySignalIsForwardedOnce(t *testing.T) {
 func TestSpuriousSignalsAreNotForwarded(t *testing.T) {
 	t.Parallel()
 	cmd := command(t, wrapped(t, "/bin/sh", "-c", `trap 'echo URG' URG; trap 'echo PIPE' PIPE; trap 'echo USR1; exit 7' USR1
-		echo ready; n=0; while [ $n -lt 300 ]; do n=$((n+1)); sleep 0.05; done`)...)
+		echo ready; n=0; while [ $n -lt 3000 ]; do n=$((n+1)); sleep 0.05; done`)...)
 	p := start(t, cmd)
 	p.expect("ready")
 	for range 20 {

@@ -78,7 +78,7 @@ func TestStop(t *testing.T) {
 // A suspended command hears of the stop, too.
 func TestStopOfASuspendedCommand(t *testing.T) {
 	t.Parallel()
-	p, _ := withOptions(t, wrapOptions{Options: Options{StopTimeout: time.Minute}}, "/bin/sh", "-c", "trap 'exit 4' TERM; echo ready $$; n=0; while [ $n -lt 300 ]; do n=$((n+1)); sleep 0.05; done")
+	p, _ := withOptions(t, wrapOptions{Options: Options{StopTimeout: time.Minute}}, "/bin/sh", "-c", "trap 'exit 4' TERM; echo ready $$; n=0; while [ $n -lt 3000 ]; do n=$((n+1)); sleep 0.05; done")
 	pid := p.ready()
 	unix.Kill(pid, unix.SIGSTOP)
 	eventually(t, "the command is stopped", func() bool { return stateOf(pid) == 'T' })
@@ -209,7 +209,7 @@ func TestToldToEndIsNotRestarted(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{unix.SIGTERM, unix.SIGINT} {
 		p, _ := withOptions(t, wrapOptions{Options: Options{Restart: Restart{Policy: RestartAlways}}}, "/bin/sh", "-c",
-			"trap 'exit 9' TERM INT; echo ready; n=0; while [ $n -lt 300 ]; do n=$((n+1)); sleep 0.05; done")
+			"trap 'exit 9' TERM INT; echo ready; n=0; while [ $n -lt 3000 ]; do n=$((n+1)); sleep 0.05; done")
 		p.expect("ready")
 		p.signal(sig)
 		if got := p.status(); got != "exit 9" {
@@ -230,7 +230,7 @@ func TestToldToEndIsNotRestarted(t *testing.T) {
 func TestRestartOnRequest(t *testing.T) {
 	t.Parallel()
 	p, _ := withOptions(t, wrapOptions{RestartOn: "VTALRM", Events: "stopping ended", Options: Options{StopTimeout: time.Minute}}, "/bin/sh", "-c",
-		"trap 'exit 9' TERM; echo ready $RUN; n=0; while [ $n -lt 300 ]; do n=$((n+1)); sleep 0.05; done")
+		"trap 'exit 9' TERM; echo ready $RUN; n=0; while [ $n -lt 3000 ]; do n=$((n+1)); sleep 0.05; done")
 	for run := 1; run <= 3; run++ {
 		p.expect("ready " + strconv.Itoa(run)) // the environment is asked for at each start
 		if run < 3 {

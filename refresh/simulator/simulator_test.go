@@ -97,7 +97,7 @@ func TestSetExpires(t *testing.T) {
 		t.Errorf("identity = %q, %v, want %q", arn, err, want)
 	}
 	second := assume(t, s, first, "arn:minio:iam:::role/dummy") // a chain
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		_, err = identity(t, s, first)
 		if now := time.Now(); err == nil && now.After(first.Expires.Add(time.Second)) {
