@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -237,6 +238,60 @@ func TestUnreadableConfiguration(t *testing.T) {
 	src := mustNew(t, Spec{})
 	if n := src.Notes(); len(n) != 1 || !strings.Contains(n[0], "permission denied") {
 		t.Errorf("Notes = %q, want one of the file", n)
+	}
+}
+
+// A shell's <(COMMAND) is read once, and counts as long as the run lasts.
+func TestPiped(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("has no such paths")
+	}
+	_, creds := isolate(t)
+	piped := func(variable string, lines ...string) (path string) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.Close() })
+		go func() { // a part at a time
+			defer w.Close()
+			for _, line := range lines {
+				w.WriteString(line + "\n")
+			}
+		}()
+		path = fmt.Sprintf("/dev/fd/%d", r.Fd())
+		setenv(t, variable+"="+path)
+		return path
+	}
+	piped("AWS_CONFIG_FILE", "[profile p]", "aws_access_key_id = AKIAPIPED", "aws_secret_access_key = s", "region = r-1")
+	src := mustNew(t, Spec{Profile: "p"})
+	if c := mustRetrieve(t, src); c.AccessKeyID != "AKIAPIPED" || src.Region() != "r-1" {
+		t.Errorf("key %s, region %s", c.AccessKeyID, src.Region())
+	}
+	write(t, creds, "[p]\naws_session_token = t\n") // all is read again
+	if c := mustRetrieve(t, src); c.AccessKeyID != "AKIAPIPED" || src.Notes() != nil {
+		t.Errorf("read again: key %s, Notes %q", c.AccessKeyID, src.Notes())
+	}
+	if !HasProfile("p") {
+		t.Error("the profile is forgotten")
+	}
+
+	path := piped("AWS_CONFIG_FILE")
+	_, err := New(t.Context(), Spec{Profile: "q"})
+	if e := failure(t, err); e.Hint != "the profiles are p ("+path+" cannot be read)" {
+		t.Errorf("hint %q", e.Hint)
+	}
+	src = mustNew(t, Spec{})
+	if diff := cmp.Diff([]string{"the AWS configuration in " + path + " cannot be read, and counts as empty: it is a pipe, and nobody writes to it"}, src.Notes()); diff != "" {
+		t.Errorf("Notes (-want +got):\n%s", diff)
+	}
+	_, err = src.Retrieve(t.Context())
+	if e := failure(t, err); !strings.HasSuffix(e.Hint, "the profiles are p ("+path+" cannot be read)") {
+		t.Errorf("hint %q", e.Hint)
+	}
+	setenv(t, "AWS_CONFIG_FILE="+t.TempDir(), "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
+	if n := mustNew(t, Spec{}).Notes(); len(n) != 1 || !strings.Contains(n[0], "it is not a regular file") {
+		t.Errorf("Notes = %q, want one of the directory", n)
 	}
 }
 

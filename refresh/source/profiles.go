@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 )
 
 // profile is what the config and the credentials file say of one profile.
@@ -34,15 +36,16 @@ type shared struct {
 	profiles map[string]*profile
 	sessions map[string]settings // sso-session
 	services map[string]settings
-	notes    []string // on what could not be read
+	unread   []string // paths of what is there, and could not be read
+	notes    []string // on these
 }
 
 // sharedLimit is far above any such file, so that a wrong one is not read whole.
 const sharedLimit = 16 << 20
 
-// readShared reads both files. As in the AWS CLI, one that is not there, is no file, or
-// cannot be read is empty, and what the credentials file says of a profile comes before
-// what the config file says.
+// readShared reads both files. As in the AWS CLI, one that is not there, is no file or
+// pipe, or cannot be read is empty, and what the credentials file says of a profile comes
+// before what the config file says.
 func readShared() (*shared, error) {
 	files := sharedFiles()
 	sh := &shared{
@@ -98,17 +101,7 @@ func merge(below, above settings) settings {
 }
 
 func (sh *shared) read(path string) ([]*iniSection, error) {
-	// Not opened before that is known: to open a pipe is to wait for its other end.
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() || errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		sh.notes = append(sh.notes, fmt.Sprintf("the AWS configuration cannot be read, and counts as empty: %v", err))
-		return nil, nil
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, sharedLimit))
+	text, err := sh.text(path)
 	if err != nil {
 		return nil, permanently("", "AWS configuration: %v", err)
 	}
@@ -116,6 +109,64 @@ func (sh *shared) read(path string) ([]*iniSection, error) {
 		return nil, permanently("save it as UTF-8", "%s: is UTF-16, which no AWS SDK reads", path)
 	}
 	return sections(string(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))), nil
+}
+
+// text is empty, with a note, where there is none to be had.
+func (sh *shared) text(path string) ([]byte, error) {
+	// Not opened before that is known: to open some devices does something.
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err == nil && info.Mode()&fs.ModeNamedPipe != 0:
+		return sh.pipe(path)
+	case err == nil && !info.Mode().IsRegular():
+		if info.Mode()&fs.ModeDevice == 0 { // /dev/null is how people say that they want none
+			sh.empty(path, "it is not a regular file")
+		}
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		sh.empty(path, errors.Unwrap(err).Error())
+		return nil, nil
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, sharedLimit))
+}
+
+// empty notes that what is at path counts as empty.
+func (sh *shared) empty(path, why string) {
+	sh.unread = append(sh.unread, path)
+	sh.notes = append(sh.notes, fmt.Sprintf("the AWS configuration in %s cannot be read, and counts as empty: %s", path, why))
+}
+
+// pipes holds what pipes have given, by path: each gives it once.
+var pipes sync.Map
+
+// pipe reads what a shell puts in place of <(COMMAND). The AWS CLI takes such a file
+// for none, the SDK for Go reads it. A pipe that nobody has open for writing is empty,
+// rather than waited for.
+func (sh *shared) pipe(path string) ([]byte, error) {
+	if text, read := pipes.Load(path); read {
+		return text.([]byte), nil
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		sh.empty(path, errors.Unwrap(err).Error())
+		return nil, nil
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, sharedLimit))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) == 0 {
+		sh.empty(path, "it is a pipe, and nobody writes to it")
+		return nil, nil
+	}
+	pipes.Store(path, text)
+	return text, nil
 }
 
 // iniSection is a section of a file, header what stands between its brackets.
@@ -225,7 +276,7 @@ func HasProfile(name string) bool { return slices.Contains(profileNames(), name)
 func (sh *shared) suggest(wrong string) string {
 	names := sh.names()
 	if len(names) == 0 {
-		return "there are no profiles: looked in " + strings.Join(sh.paths[:], " and ")
+		return "there are no profiles: looked in " + strings.Join(sh.paths[:], " and ") + sh.unreadable()
 	}
 	best, distance := "", len(wrong)/2+1
 	for _, n := range names {
@@ -236,16 +287,28 @@ func (sh *shared) suggest(wrong string) string {
 	if best != "" {
 		return fmt.Sprintf("did you mean %q?", best)
 	}
-	return "the profiles are " + list(names)
+	return "the profiles are " + list(names) + sh.unreadable()
+}
+
+// unreadable is the end of a hint.
+func (sh *shared) unreadable() string {
+	if len(sh.unread) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(sh.unread, " and ") + " cannot be read)"
 }
 
 // noSourceHint is for when nothing at all was found.
 func noSourceHint() string {
 	hint := "pass --profile NAME or --credential-command COMMAND, or set AWS_PROFILE"
-	if names := profileNames(); len(names) > 0 {
+	sh, err := readShared()
+	if err != nil {
+		return hint
+	}
+	if names := sh.names(); len(names) > 0 {
 		hint += "; the profiles are " + list(names)
 	}
-	return hint
+	return hint + sh.unreadable()
 }
 
 func list(names []string) string {
