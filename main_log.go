@@ -141,7 +141,7 @@ func (r *reporter) words(e refresh.Event, first bool) (level slog.Level, message
 // static is about keys without an expiry.
 func static(keyID string, from source.Origin) (level slog.Level, message string) {
 	switch {
-	case strings.HasPrefix(keyID, "AKIA"):
+	case from.LongTerm, strings.HasPrefix(keyID, "AKIA"): // other servers than AWS's have other names
 		level, message = slog.LevelInfo, "long-term keys: nothing to refresh"
 	case from.Environment:
 		level, message = slog.LevelWarn, "exported session keys: they end, and brs-exec cannot make new ones; use --role-arn or --profile"

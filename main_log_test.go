@@ -77,6 +77,7 @@ func TestReport(t *testing.T) {
 		from      source.Origin
 	}{
 		{"long-term keys", "AKIA…MPLE", source.Origin{Environment: true}},
+		{"long-term keys of another server", "mini…dmin", source.Origin{Environment: true, LongTerm: true}},
 		{"exported session keys", "ASIA…MPLE", source.Origin{Environment: true}},
 		{"a command", "ASIA…MPLE", source.Origin{Command: true}},
 		{"a file", "ASIA…MPLE", source.Origin{}},

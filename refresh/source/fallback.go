@@ -68,6 +68,7 @@ func (s *Source) inOrder(ctx context.Context) (aws.Credentials, error) {
 // Origin is what can be said of keys beside the keys.
 type Origin struct {
 	Environment bool // they are variables that somebody has exported
+	LongTerm    bool // they are configured, and of no session
 	Command     bool // a command printed them
 	Fallback    bool // they are not from the first source, and that is asked again
 }
@@ -80,6 +81,7 @@ func (s *Source) Origin() Origin {
 	direct := len(u.found.roles) == 0 && u.found.mfa == ""
 	return Origin{
 		Environment: direct && u.found.from(aws.CredentialSourceEnvVars),
+		LongTerm:    direct && u.found.keys != nil && !u.found.keys.Session,
 		Command:     direct && (len(u.spec.Command) > 0 || u.found.from(aws.CredentialSourceProcess)),
 		Fallback:    u != s,
 	}

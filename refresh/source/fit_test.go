@@ -142,6 +142,35 @@ func TestNoTime(t *testing.T) {
 	}
 }
 
+// After keys that somebody has exported there are no newer ones. With a role on top it is
+// STS that says whether they have ended.
+func TestExportedEnded(t *testing.T) {
+	isolate(t)
+	setenv(t, "AWS_ACCESS_KEY_ID=ASIA1", "AWS_SECRET_ACCESS_KEY="+baseSecret, "AWS_SESSION_TOKEN="+baseToken, "AWS_CREDENTIAL_EXPIRATION=2020-01-02T03:04:05Z")
+	_, err := mustNew(t, Spec{}).Retrieve(t.Context())
+	if e := failure(t, err); !strings.Contains(e.Error(), "environment variables: gives credentials that ended at 2020-01-0") || !e.Permanent || !strings.Contains(e.Hint, "unset AWS_ACCESS_KEY_ID") {
+		t.Errorf("error %q, permanent %v, hint %q", e, e.Permanent, e.Hint)
+	}
+	setenv(t, "AWS_ENDPOINT_URL="+newSTS(t).URL)
+	mustRetrieve(t, mustNew(t, Spec{Roles: []Role{{ARN: roleA}}}))
+}
+
+// Keys that are configured and of no session do not end, whatever their names.
+func TestLongTerm(t *testing.T) {
+	for token, want := range map[string]bool{"": true, "AWS_SESSION_TOKEN=t": false} {
+		isolate(t)
+		setenv(t, "AWS_ACCESS_KEY_ID=minioadmin", "AWS_SECRET_ACCESS_KEY="+baseSecret)
+		if token != "" {
+			setenv(t, token)
+		}
+		src := mustNew(t, Spec{})
+		mustRetrieve(t, src)
+		if got := src.Origin(); got != (Origin{Environment: true, LongTerm: want}) {
+			t.Errorf("%q: Origin = %+v", token, got)
+		}
+	}
+}
+
 // What something else keeps may have ended when we start, and the next set be on its way:
 // a login of the morning, a sidecar that starts as we do, a machine that was asleep.
 func TestEndedAtTheStart(t *testing.T) {

@@ -167,15 +167,20 @@ func (f *found) fit(c aws.Credentials) error {
 
 // over is for a set that something else keeps and that has ended: the next one may be
 // on its way. At the start that is no reason to give up; later the engine knows what
-// it is to the set that it has.
+// it is to the set that it has. After keys in the environment there is no next one.
 func (s *Source) over(f *found, c aws.Credentials) error {
-	if !c.CanExpire || c.Expires.After(s.serverTime()) || s.spec.File == "" && !f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP) {
+	exported := f.keys != nil && f.from(aws.CredentialSourceEnvVars) && len(f.roles) == 0 && f.mfa == "" // STS knows better
+	if !c.CanExpire || c.Expires.After(s.serverTime()) || s.spec.File == "" && !exported && !f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP) {
 		return nil
 	}
-	return &judged{verdict{
+	v := verdict{
 		text: "gives credentials that ended at " + onClock(s.here(c.Expires)),
 		hint: "see whether what keeps them still runs, and whether this machine's clock is right",
-	}}
+	}
+	if exported {
+		v.permanent, v.hint = true, "export new ones, or unset AWS_ACCESS_KEY_ID and AWS_CREDENTIAL_EXPIRATION, so that a profile counts"
+	}
+	return &judged{v}
 }
 
 // longestSession is the longest that AWS gives: GetSessionToken.
