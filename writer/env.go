@@ -54,11 +54,10 @@ var proxyVariables = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_
 // Env returns the environment for a child whose environment would be base, and
 // the names of the variables that were taken out of it because they would
 // shadow the delivered credentials. Our own settings are taken out as well, and
-// not named. Entries of more (KEY=VALUE: other channels
-// add their variables so) are set whatever their names. Everything else keeps
-// its bytes and its place, also entries that are no KEY=VALUE at all; of a
-// variable that is set here and was there several times, the first place is
-// kept.
+// not named. Entries of more (KEY=VALUE: other channels add their variables so)
+// are set whatever their names. Everything else keeps its bytes and its place,
+// also entries that are no KEY=VALUE at all; of a variable that is set here and
+// was there several times, the first place is kept.
 func (p *Private) Env(base []string, more ...string) (env, scrubbed []string) {
 	e := environ{fold: runtime.GOOS == "windows", list: slices.Clone(base)}
 	e.remove(func(name string) bool { return strings.HasPrefix(canonical(name, e.fold), ownPrefix) })

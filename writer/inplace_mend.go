@@ -15,7 +15,8 @@ import (
 
 // While a file is written in place its old and its new content are beside it,
 // in two files whose names differ in their ends; the one with the new content is
-// the first to be made and the last to go. A writer that is killed leaves both, and from them the next one can tell whether the file is a mixture.
+// the first to be made and the last to go. A writer that is killed leaves both, and
+// from them the next one can tell whether the file is a mixture.
 const (
 	backupSuffix = ".backup"
 	nextSuffix   = ".next"

@@ -28,9 +28,10 @@ type location struct {
 	dir  *os.Root
 	path string // of the file, absolute and without links
 	name string
-	uid  int // as whom we act: of others' files beside it none is believed; -1 if users have no numbers
+	uid  int // as whom we act, whose files alone are believed beside it; -1 if users have no numbers
 
-	// as calls with the rights that are right here; do of [Target.at] has them already.
+	// as calls a function with the rights that this directory asks for. What
+	// [Target.at] calls has them already.
 	as func(func() error) error
 
 	spare *os.Root // for what goes beside the file but cannot; nil: dir

@@ -46,8 +46,9 @@ type Private struct {
 }
 
 // NewPrivate makes the run directory and puts the config file into it. The
-// caller must Close it, and should Keep it. It fails if no directory can be used, or if a file of the user's is
-// not one that AWS parsers can read, with the file and the line.
+// caller must Close it, and should Keep it. It fails if no directory can be used, or
+// if a file of the user's is not one that AWS parsers can read, with the file and
+// the line.
 func NewPrivate(opt Options) (*Private, error) {
 	p := &Private{opt: opt, profile: opt.Profile}
 	if p.profile == "" || p.profile == "default" {

@@ -30,8 +30,9 @@ func listen(path string) {
 
 // ListenCommand returns what to start so that the command at path, with the
 // environment env, gets LISTEN_PID set to its own pid: path and environment of a
-// stage that becomes the command; keep is to be called once it is started. ok is false if env's LISTEN_PID is neither ours nor
-// our stage's, so that the sockets are not meant for the command.
+// stage that becomes the command. keep is to be called once the stage is started. ok
+// is false if env's LISTEN_PID is neither ours nor our stage's, so that the sockets
+// are not meant for the command.
 func ListenCommand(path string, env []string) (stagePaths, stageEnv []string, keep func(), ok bool) {
 	for _, e := range env {
 		pid, found := strings.CutPrefix(e, "LISTEN_PID=")
