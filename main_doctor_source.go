@@ -54,7 +54,7 @@ func (d *doctor) examineSource(ask bool) {
 		d.ok("region", "%s", src.Region())
 	}
 	for _, line := range src.Plaintext() {
-		d.problem("source", "an https address (AWS_ENDPOINT_URL, endpoint_url)", "%s: who can read the network can use it", line)
+		d.problem("source", "an https address (AWS_ENDPOINT_URL, endpoint_url)", "%s", line)
 	}
 }
 

@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"brs-exec/refresh"
 )
 
@@ -279,63 +277,6 @@ func TestDate(t *testing.T) {
 					t.Errorf("skew %s, notes %q; want %s, %v", got, notes, tt.want, tt.noted)
 				}
 			})
-		})
-	}
-}
-
-// Whoever can read the network can use a token or a code that is sent without TLS: that
-// is said once, with the variable that has it so.
-func TestPlaintextNotes(t *testing.T) {
-	tests := []struct {
-		name string
-		spec func(t *testing.T) Spec
-		want []string
-	}{
-		{"web identity", func(t *testing.T) Spec {
-			path := filepath.Join(t.TempDir(), "token")
-			write(t, path, jwt)
-			setenv(t, "AWS_ENDPOINT_URL_STS=http://sts.test:8080")
-			return Spec{WebIdentity: WebIdentity{TokenFile: path}, Roles: []Role{{ARN: roleA}}}
-		}, []string{"the web identity token goes to http://sts.test:8080 without encryption (AWS_ENDPOINT_URL_STS)"}},
-		{"MFA code", func(t *testing.T) Spec {
-			mfaEnv(t)
-			setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
-			return Spec{MFA: MFA{Serial: device, Command: []string{"echo", "123456"}}}
-		}, []string{"the MFA code goes to http://sts.test without encryption (AWS_ENDPOINT_URL)"}},
-		{"SSO", func(t *testing.T) Spec {
-			ssoConfig(t)
-			return Spec{Profile: "app"}
-		}, []string{"the SSO token goes to http://sso.test without encryption (AWS_ENDPOINT_URL_SSO)", "the SSO refresh token goes to http://sso.test without encryption (AWS_ENDPOINT_URL_SSO_OIDC)"}},
-		{"loopback", func(t *testing.T) Spec {
-			mfaEnv(t)
-			setenv(t, "AWS_ENDPOINT_URL=http://[::1]:4566")
-			return Spec{MFA: MFA{Serial: device, Command: []string{"echo", "123456"}}}
-		}, nil},
-		{"keys sign, and are not sent", func(t *testing.T) Spec {
-			baseEnv(t)
-			setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
-			return Spec{Roles: []Role{{ARN: roleA}}}
-		}, nil},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			isolate(t)
-			spec, n := tt.spec(t), newPipeNet()
-			n.down.Store(true)
-			spec.limits.dial = n.dial
-			src := mustNew(t, spec)
-			src.Retrieve(t.Context()) // in vain
-			var want []string
-			for _, line := range tt.want {
-				want = append(want, line+": who can read the network can use it")
-			}
-			if diff := cmp.Diff(want, src.Notes()); diff != "" {
-				t.Errorf("notes (-want +got):\n%s", diff)
-			}
-			src.Retrieve(t.Context())
-			if again := src.Notes(); len(again) > 0 {
-				t.Errorf("said again: %q", again)
-			}
 		})
 	}
 }

@@ -116,7 +116,6 @@ func (s *Source) beginOne(ctx context.Context) error {
 	if f.mfa == "" {
 		return s.beginProgram(ctx, f)
 	}
-	s.warn(f)
 	said := ""
 	for try := 1; ; try++ {
 		s.web.asked("")

@@ -13,36 +13,26 @@ import (
 // encryption: whoever can read the network can use it, as with keys. Keys
 // themselves only sign a request. It asks nobody.
 func (s *Source) Plaintext() []string {
-	lines := s.current().plaintext(s.spec.WebIdentity)
+	lines := s.current().plaintext()
 	for _, other := range s.others {
 		lines = append(lines, other.Plaintext()...)
 	}
 	return lines
 }
 
-// warn notes the same of this source alone, once.
-func (s *Source) warn(f *found) {
-	if s.answered {
-		return
-	}
-	for _, line := range f.plaintext(s.spec.WebIdentity) {
-		s.note("%s: who can read the network can use it", line)
-	}
-}
-
-func (f *found) plaintext(w WebIdentity) []string {
+func (f *found) plaintext() []string {
 	var lines []string
 	exposes := func(what, service string, endpoint *string) {
 		if endpoint == nil {
 			return
 		}
 		if u, err := url.Parse(*endpoint); err == nil && plaintext(u) {
-			lines = append(lines, fmt.Sprintf("%s goes to %s://%s without encryption (%s)", what, u.Scheme, u.Host, cmp.Or(endpointVariable(service), "endpoint_url")))
+			lines = append(lines, fmt.Sprintf("%s goes to %s://%s without encryption (%s): who can read the network can use it", what, u.Scheme, u.Host, cmp.Or(endpointVariable(service), "endpoint_url")))
 		}
 	}
 	if f != nil && f.client != nil {
 		to := f.client.Options().BaseEndpoint
-		if f.tokenFile != "" || len(w.Command) > 0 || w.GitHub {
+		if f.byToken() {
 			exposes("the web identity token", "STS", to)
 		}
 		if f.mfa != "" {

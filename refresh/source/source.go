@@ -119,7 +119,6 @@ func (s *Source) one(ctx context.Context) (_ aws.Credentials, err error) {
 	defer func() { s.outcome(err) }()
 	s.web.asked("")
 	f := s.reread(ctx)
-	s.warn(f)
 	creds, err := s.retrieve(ctx, f)
 	if err != nil {
 		return aws.Credentials{}, s.explain(ctx, f, err)
