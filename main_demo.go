@@ -41,7 +41,7 @@ func (p *program) demoCommand() *cli.Command {
 		Name:        "demo",
 		Usage:       "watch a command outlive its credentials; needs no AWS account",
 		UsageText:   "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
-		Description: "A simulated STS on loopback gives credentials that live 20 seconds. COMMAND may be any\nAWS client, as in: brs-exec demo -- aws sts get-caller-identity\nSome clients want more than that of a set, and fail: --life 2m gives it.",
+		Description: "A simulated STS on loopback gives credentials that live 20 seconds. COMMAND may be any\nAWS client, as in: brs-exec demo -- aws sts get-caller-identity\nSome clients refuse sets with so little time left: add --life 2m.",
 		Flags: append(slices.Concat(deliveryFlags(), refreshFlags(), childFlags(), outputFlags("error")),
 			text(aboutSource, demoLifeFlag, demoLife.String(), "`DURATION` that a set of credentials lives"), &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
 		HideHelpCommand: true,
@@ -144,7 +144,7 @@ func (n *narrator) longer() string {
 	if n.life >= demoLonger {
 		return ""
 	}
-	return fmt.Sprintf("; some clients want sets that live longer than %v: --life 2m tells", n.life)
+	return fmt.Sprintf("; some clients refuse sets that live only %v: try --life 2m", n.life)
 }
 
 func (n *narrator) say(format string, args ...any) {

@@ -10,7 +10,7 @@ import (
 
 // A client may fail here only because it wants more life of a set than 20 seconds.
 func TestDemoAdvisesLongerSets(t *testing.T) {
-	const advice = "some clients want sets that live longer"
+	const advice = "some clients refuse sets that live only"
 	for _, tt := range []struct {
 		name  string
 		life  time.Duration

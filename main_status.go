@@ -24,10 +24,10 @@ func (p *program) statusCommand() *cli.Command {
 		Name:        "status",
 		Usage:       "say what the running brs-exec processes hold, and what they wait for",
 		UsageText:   "brs-exec status [FLAGS] [PID]",
-		Description: "Tells of those of this user whose run directories are where a new one would have its own.\nExit code 1 if there is none, or not that one.",
+		Description: "Finds the runs of this user whose run directory is in one of the places that a new run would try.\nExit code 1 if there is none, or not that one.",
 		Flags: []cli.Flag{
 			truth(aboutOutput, "json", "print one JSON object per line, times in RFC 3339"),
-			truth(aboutOutput, "check", "exit code 1 also if one of them holds no credentials that still live, as a probe asks"),
+			truth(aboutOutput, "check", "exit code 1 also if a run holds no credentials that still live, for a probe"),
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,

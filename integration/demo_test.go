@@ -92,7 +92,7 @@ func TestDemoLife(t *testing.T) {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	said := p.stderr.String()
-	if !strings.Contains(said, "gives credentials that live 1m30s") || !strings.Contains(said, "the command made no call; some clients want sets that live longer than 1m30s: --life 2m tells") {
+	if !strings.Contains(said, "gives credentials that live 1m30s") || !strings.Contains(said, "the command made no call; some clients refuse sets that live only 1m30s: try --life 2m") {
 		t.Errorf("said:\n%s", said)
 	}
 	ends := regexp.MustCompile(`(?m)^(\S+) demo: the files hold \S+, which ends at (\S+);`).FindStringSubmatch(said)

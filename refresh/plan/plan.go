@@ -156,7 +156,7 @@ func (p *Plan) lives(v Values) error {
 		return nil
 	}
 	if p.MinTTL >= life {
-		return wrong("min-ttl", "a longer --duration, or less --min-ttl", "%s: a new set has less, it is of %s", v.String("min-ttl"), of)
+		return wrong("min-ttl", "a longer --duration, or a shorter --min-ttl", "%s: not shorter than %s", v.String("min-ttl"), of)
 	}
 	if p.RefreshBefore >= life {
 		return wrong("refresh-before", "leave it out: the default is 30m, and never more than half of a session", "%s: not shorter than %s", v.String("refresh-before"), of)
