@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -308,6 +309,55 @@ func TestCommandCannotReadUs(t *testing.T) {
 		p.expect(line)
 	}
 	p.status()
+}
+
+// What the stage shows to whoever may look is not in its memory either: neither what
+// Go has of its environment, nor what was made of it for the worker.
+func TestStageForgets(t *testing.T) {
+	t.Parallel()
+	needsStatic(t) // the race detector keeps a copy of its own
+	for _, size := range []int{0, 300, 100_000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			const secret = "wJalrXUtnFEMI"
+			cmd := command(t, wrapped(t, "/bin/sh", "-c", `echo ${#SECRET}; read x`)...)
+			value := secret + strings.Repeat("x", size)
+			cmd.Env = append(cmd.Env, "SECRET="+value, wrapOptions{Subreap: true}.env(t), "LAST="+secret)
+			p := start(t, cmd)
+			p.expect(strconv.Itoa(len(value))) // the command has it
+			eventually(t, "the stage has forgotten, and is open", func() bool {
+				_, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/2", p.Process.Pid))
+				return err == nil && timesInMemory(t, p.Process.Pid, secret) == 0
+			})
+			p.stdin.Close()
+			p.status()
+		})
+	}
+}
+
+// timesInMemory counts text in what a process can write to.
+func timesInMemory(t *testing.T, pid int, text string) (n int) {
+	t.Helper()
+	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	for line := range strings.Lines(string(maps)) {
+		var from, to int64
+		var rights string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &from, &to, &rights); err != nil || !strings.HasPrefix(rights, "rw") || to-from > 1<<30 {
+			continue // as large is what the race detector only reserves
+		}
+		bytes := make([]byte, to-from)
+		read, _ := memory.ReadAt(bytes, from)
+		n += strings.Count(string(bytes[:read]), text)
+	}
+	return n
 }
 
 // A crash of ours leaves no core, which would hold credentials.

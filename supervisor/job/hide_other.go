@@ -3,4 +3,4 @@
 package job
 
 // Hide does nothing here.
-func Hide() {}
+func Hide() (show func()) { return func() {} }

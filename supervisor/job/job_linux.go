@@ -15,10 +15,18 @@ func setPdeathsig(sys *syscall.SysProcAttr, sig syscall.Signal) { sys.Pdeathsig 
 // Hide keeps other processes of our user from our memory and environment, and those
 // who crash us from a core file. A program that we start is what it would be
 // without this. What of ours is read by root or by ourselves still can be.
-func Hide() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
-
-// Show undoes Hide.
-func Show() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) }
+//
+// show undoes it. A process that was closed when it was started (its program is set-uid,
+// has capabilities or can't be read) stays so.
+func Hide() (show func()) {
+	before, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	return func() {
+		if err == nil && before == 1 {
+			_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
+		}
+	}
+}
 
 // blockTTOU blocks SIGTTOU on this thread and returns what undoes it.
 func blockTTOU() (restore func()) {

@@ -59,13 +59,13 @@ func run(pending []string) {
 		fail(err.Error())
 	}
 	erased := eraseShown()
-	job.Hide() // before there is a command that could look
-	j, err := startWorker(stream)
+	show := job.Hide() // before there is a command that could look
+	j, env, err := startWorker(stream)
 	if err != nil {
 		fail("start the worker: " + err.Error())
 	}
-	if forget(); erased == nil {
-		job.Show()
+	if forget(env) && erased == nil {
+		show()
 	}
 	for _, sig := range ignored { // the worker ignores them, too, unless it changed its mind
 		if err := stream.Catch(sig); err != nil {

@@ -12,11 +12,12 @@ import (
 	"brs-exec/supervisor/siginfo"
 )
 
-// startWorker starts this program once more.
-func startWorker(stream *siginfo.Stream) (*job.Job, error) {
+// startWorker starts this program once more. It returns the environment that the
+// worker has, too.
+func startWorker(stream *siginfo.Stream) (*job.Job, []string, error) {
 	entry, keep, err := offer(asWorker)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer keep()
 	spec := job.Spec{Follower: true, Argv: os.Args, Env: append(syscall.Environ(), entry), Stop: stream.Stop}
@@ -25,13 +26,13 @@ func startWorker(stream *siginfo.Stream) (*job.Job, error) {
 		spec.Path = path
 		j, err := job.Start(spec)
 		if err == nil {
-			return j, nil
+			return j, spec.Env, nil
 		}
 		if first == nil {
 			first = err
 		}
 	}
-	return nil, first
+	return nil, nil, first
 }
 
 // ownPaths are where this program may be found, best first. The path it was
