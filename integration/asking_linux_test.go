@@ -72,7 +72,7 @@ func TestAsking(t *testing.T) {
 func TestAskingLater(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
-	s := askingShell(t, w, asksTerminal, 8*time.Second)
+	s := askingShell(t, w, asksTerminal, 30*time.Second)
 	s.typed("$B --deliver file --credential-command $ask --log-level warn -- sh -c 'echo started; while read x; do echo got $x; done'\n")
 	s.expect("Passcode: ")
 	s.typed("111111\n")

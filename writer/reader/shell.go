@@ -137,7 +137,7 @@ func (l *looker) sets(name, value, where string) {
 	switch {
 	case (name == "AWS_PROFILE" || name == "AWS_DEFAULT_PROFILE") && value != "" && !strings.ContainsAny(value, "$`"):
 		l.trap(SelectsProfile, value, where)
-	case Wins(name):
+	case wins(name):
 		l.trap(SetsVariable, name, where)
 	}
 }

@@ -213,9 +213,9 @@ func (l *looker) env1(args []string) []string {
 	return nil
 }
 
-// Wins tells whether a variable, set by the command itself, would win over what
+// wins tells whether a variable, set by the command itself, would win over what
 // is delivered to it.
-func Wins(name string) bool {
+func wins(name string) bool {
 	switch name {
 	case "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
 		"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN",
