@@ -75,6 +75,7 @@ var outputs = []struct {
 	{"csh", "setenv AWS_ACCESS_KEY_ID 'A';\nsetenv AWS_SECRET_ACCESS_KEY \"S\"; # of ann's", aws.Credentials{AccessKeyID: "A", SecretAccessKey: "S"}},
 	{"greetings", "It's ann; AWS_PROFILE=x\nYour AWS_ACCESS_KEY_ID=B is below\n# export AWS_ACCESS_KEY_ID=B\nAWS_ACCESS_KEY_ID=A # the key\nAWS_SECRET_ACCESS_KEY=S", aws.Credentials{AccessKeyID: "A", SecretAccessKey: "S"}},
 	{"an expiry left behind", "AWS_ACCESS_KEY_ID=A\nAWS_SECRET_ACCESS_KEY=S\nAWS_SESSION_TOKEN=T\nAWS_SESSION_EXPIRATION=2020-01-01T00:00:00Z\nAWS_CREDENTIAL_EXPIRATION=2030-01-02T03:04:05Z", aws.Credentials{AccessKeyID: "A", SecretAccessKey: "S", SessionToken: "T", CanExpire: true, Expires: parseEnd}},
+	{"an expiry left behind, after the other", "AWS_ACCESS_KEY_ID=A\nAWS_SECRET_ACCESS_KEY=S\nAWS_SESSION_TOKEN=T\nAWS_CREDENTIAL_EXPIRATION=2030-01-02T03:04:05Z\nAWS_SESSION_EXPIRATION=2020-01-01T00:00:00Z", aws.Credentials{AccessKeyID: "A", SecretAccessKey: "S", SessionToken: "T", CanExpire: true, Expires: parseEnd}},
 }
 
 func TestParseOutput(t *testing.T) {
