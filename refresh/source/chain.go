@@ -37,13 +37,13 @@ const (
 	sessionKey   = "sso_session"
 )
 
-// profileName is the profile in force, and which variable names it. The AWS CLI looks at
-// them in this order.
+// profileName is the profile in force, and which variable names it. Version 2 of the AWS
+// CLI and most SDKs look at them in this order, version 1 and boto3 in the other.
 func (s *Source) profileName() (name, by string) {
 	if s.spec.Profile != "" {
 		return s.spec.Profile, ""
 	}
-	for _, by := range []string{"AWS_DEFAULT_PROFILE", "AWS_PROFILE"} {
+	for _, by := range []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
 		if name := os.Getenv(by); name != "" {
 			return name, by
 		}

@@ -71,8 +71,8 @@ func (s *Source) configuration() (*chain, error) {
 	}
 	c := &chain{Source: s, env: env, files: files}
 	c.name, c.by = s.profileName()
-	if other := os.Getenv("AWS_PROFILE"); c.by == "AWS_DEFAULT_PROFILE" && other != "" && other != c.name {
-		s.note("AWS_PROFILE=%s does not count: AWS_DEFAULT_PROFILE=%s comes first, as for the AWS CLI", other, c.name)
+	if other := os.Getenv("AWS_DEFAULT_PROFILE"); c.by == "AWS_PROFILE" && other != "" && other != c.name {
+		s.note("AWS_DEFAULT_PROFILE=%s does not count: AWS_PROFILE=%s comes first, as for version 2 of the AWS CLI", other, c.name)
 	}
 	p, _ := c.profile()
 	c.f = &found{

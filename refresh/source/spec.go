@@ -9,7 +9,7 @@ import (
 
 // Spec says what was asked for. The zero value is the AWS CLI's default chain.
 type Spec struct {
-	Profile string // profile of the shared files; "" is that of AWS_DEFAULT_PROFILE or AWS_PROFILE, else default
+	Profile string // profile of the shared files; "" is that of AWS_PROFILE or AWS_DEFAULT_PROFILE, else default
 	Region  string // AWS region; "" is the configuration's
 
 	// Roles are assumed one from the other, in order, on top of the base. Each is
