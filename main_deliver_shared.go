@@ -76,7 +76,7 @@ func sharedError(p *plan.Plan, err error) error {
 	path, hint := p.Shared.Path, writer.SharedHint(p.Shared.Path, err)
 	text := strings.Replace(err.Error(), " of "+path, "", 1)
 	if text = strings.TrimPrefix(text, path); !strings.HasPrefix(text, ":") {
-		text = ": " + text
+		text = ": " + strings.TrimSpace(text)
 	}
 	return &plan.Error{Flag: "credentials-file", Text: path + text, Hint: hint}
 }

@@ -94,7 +94,7 @@ func TestCredentialsFileForeignLinks(t *testing.T) {
 			if code := p.exit(); code != 125 || p.stdout.String() != "" {
 				t.Errorf("exit code %d, printed %q, want it refused before the start", code, p.stdout.String())
 			}
-			if text := p.stderr.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "--credentials-file "+mallory.path(tt.path)) ||
+			if text := p.stderr.String(); strings.Count(text, "\n") != 2 || !strings.Contains(text, "--credentials-file "+mallory.path(tt.path)+": ") || strings.Contains(text, "  ") ||
 				!strings.Contains(text, "not followed") || !strings.Contains(text, "brs-exec: hint: ") {
 				t.Errorf("said:\n%s", text)
 			}
@@ -221,6 +221,38 @@ func TestCredentialsFilePlanted(t *testing.T) {
 				t.Errorf("alice's file is %q, %v", got, err)
 			}
 		})
+	}
+}
+
+// TestCredentialsFileOfStranger: in a directory that all users can write to, mallory
+// has made the file already, and would read the keys in it.
+func TestCredentialsFileOfStranger(t *testing.T) {
+	t.Parallel()
+	for _, root := range []bool{true, false} {
+		alice, mallory := neighbours(t)
+		dir := filepath.Join(filepath.Dir(alice.home), "open")
+		if err := errors.Join(os.Mkdir(dir, 0o777), os.Chmod(dir, 0o777|fs.ModeSticky)); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "shared")
+		if err := errors.Join(os.WriteFile(path, []byte("[app]\n"), 0o666), os.Chmod(path, 0o666), os.Chown(path, mallory.uid, mallory.uid)); err != nil {
+			t.Fatal(err)
+		}
+		w := alice.world(time.Hour)
+		if root {
+			w = newWorld(t, time.Hour)
+		}
+		p := w.keep(path, "echo started")
+		if code := p.exit(); code != 125 || p.stdout.String() != "" {
+			t.Errorf("exit code %d, printed %q, want it refused before the start", code, p.stdout.String())
+		}
+		hint := fmt.Sprintf("--file-owner %d", mallory.uid)
+		if text := p.stderr.String(); !strings.Contains(text, "--credentials-file "+path+": it is user") || !strings.Contains(text, hint) {
+			t.Errorf("said:\n%s", text)
+		}
+		if got, err := os.ReadFile(path); err != nil || string(got) != "[app]\n" {
+			t.Errorf("the file is %q, %v", got, err)
+		}
 	}
 }
 

@@ -30,6 +30,9 @@ type location struct {
 	name string
 	uid  int // as whom we act, whose files alone are believed beside it; -1 if users have no numbers
 
+	in    fs.FileInfo // of dir
+	meant *Owner      // whom the file may belong to besides
+
 	// as calls a function with the rights that this directory asks for. What
 	// [Target.at] calls has them already.
 	as func(func() error) error
@@ -71,7 +74,7 @@ func (t Target) tryAt(do func(*location) error) error {
 	if t.in != nil && *t.in != w.owner {
 		return fmt.Errorf("its directory was user %d's at the start and is user %d's now", *t.in, w.owner)
 	}
-	p := &location{path: w.path, name: filepath.Base(w.path), uid: os.Geteuid(), as: func(do func() error) error { return do() }}
+	p := &location{path: w.path, name: filepath.Base(w.path), uid: os.Geteuid(), in: w.dir, meant: t.Owner, as: func(do func() error) error { return do() }}
 	if p.dir, err = openDir(filepath.Dir(w.path), w.dir); err != nil {
 		return err
 	}
@@ -144,12 +147,35 @@ func (p *location) read() (*found, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if err := p.planted(info); err != nil {
+		return nil, err
+	}
 	data, err := readAll(f)
 	if err != nil {
 		return nil, err
 	}
 	acl, err := aclOf(f)
 	return &found{data, info, acl}, err
+}
+
+// planted refuses a file that another user could have made where all can make
+// files, to be given the keys. It is the kernel's rule for such directories
+// (fs.protected_regular, may_create_in_sticky in fs/namei.c).
+func (p *location) planted(info fs.FileInfo) error {
+	uid := uidOf(info)
+	switch {
+	case !foreign(uid), uid == os.Geteuid(), uid == uidOf(p.in), p.meant != nil && p.meant.UID == uid,
+		p.in.Mode()&fs.ModeSticky == 0, !othersWrite(p.in):
+		return nil
+	}
+	return &plantedError{uid}
+}
+
+// A plantedError says whose the file is.
+type plantedError struct{ uid int }
+
+func (e *plantedError) Error() string {
+	return fmt.Sprintf("it is user %d's, in a directory where all users can make files: the keys in it would be that user's", e.uid)
 }
 
 var errNotRegular = errors.New("not a regular file")

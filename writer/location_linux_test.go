@@ -340,6 +340,45 @@ func TestFileIsPlanted(t *testing.T) {
 	}
 }
 
+// TestFileOfStranger: where all users can make files, one that is neither ours nor
+// the owner's of the directory is not given the keys, unless that is asked for.
+func TestFileOfStranger(t *testing.T) {
+	needRoot(t)
+	for _, tt := range []struct {
+		name             string
+		mode             fs.FileMode
+		directory, owner int
+		meant            *Owner
+		refused          bool
+	}{
+		{"another user's", 0o777 | fs.ModeSticky, 0, mallory, nil, true},
+		{"another user's, for a group", 0o770 | fs.ModeSticky, 0, mallory, nil, true},
+		{"another user's, though a third one is meant", 0o777 | fs.ModeSticky, 0, mallory, &Owner{UID: alice, GID: -1}, true},
+		{"another user's, as is meant", 0o777 | fs.ModeSticky, 0, mallory, &Owner{UID: mallory, GID: -1}, false},
+		{"ours", 0o777 | fs.ModeSticky, 0, 0, nil, false},
+		{"that of the directory's owner", 0o777 | fs.ModeSticky, mallory, mallory, nil, false},
+		{"another user's, where root put it", 0o755, 0, mallory, nil, false},
+		{"another user's, in a volume", 0o777, 0, mallory, nil, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			root := t.TempDir()
+			mkdirs(t, root, map[string]int{"d": tt.directory})
+			dir := filepath.Join(root, "d")
+			path := filepath.Join(dir, "f")
+			put(t, path, "old", 0o666)
+			if err := errors.Join(os.Chown(path, tt.owner, tt.owner), os.Chmod(dir, tt.mode)); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Target{Path: path, Perm: 0o600, Owner: tt.meant}.Replace(t.Context(), to("new"))
+			want := map[bool]string{true: "old", false: "new"}[tt.refused]
+			if errors.As(err, new(*plantedError)) != tt.refused || !tt.refused && err != nil {
+				t.Errorf("Replace = %v", err)
+			}
+			holds(t, dir, map[string]string{"f": want})
+		})
+	}
+}
+
 // TestWalkThrough: it is enough that a directory can be passed
 // through.
 func TestWalkThrough(t *testing.T) {

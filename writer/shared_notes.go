@@ -115,12 +115,15 @@ func (s *Shared) sourceProfiles() []string {
 func SharedHint(path string, err error) string {
 	var acting *actingError
 	var link *linkError
+	var planted *plantedError
 	var parse *parseError
 	switch {
 	case errors.As(err, &acting):
 		return fmt.Sprintf("run brs-exec as user %d, or with CAP_SETUID and CAP_SETGID", acting.uid)
 	case errors.As(err, &link):
 		return "name the file that it leads to, or make the link anew as its owner or root"
+	case errors.As(err, &planted):
+		return fmt.Sprintf("name a file in a directory of your own, or add --file-owner %d if that user is to have the keys", planted.uid)
 	case errors.As(err, &parse):
 		return "correct that line; brs-exec changes no file that it cannot read"
 	case errors.Is(err, fs.ErrNotExist):
