@@ -438,6 +438,29 @@ func TestMFASoak(t *testing.T) {
 	})
 }
 
+// The end of a session is on the server's clock, and told on ours.
+func TestTypedSessionEndsHere(t *testing.T) {
+	mfaEnv(t)
+	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+	synctest.Test(t, func(t *testing.T) {
+		const ahead, life = 10 * time.Minute, 12 * time.Hour
+		sts := &mfaSTS{life: life, valid: func(string) bool { return true }}
+		n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", time.Now().Add(-ahead).UTC().Format(http.TimeFormat))
+			sts.ServeHTTP(w, r)
+		}))
+		src := mustNew(t, Spec{MFA: MFA{Serial: device}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial},
+			Prompt: func(context.Context, string) (string, error) { return "123456", nil }})
+		if err := src.Begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		end, known := src.Ends()
+		if left := time.Until(end.At) - life - ahead; !known || left.Abs() > time.Minute {
+			t.Errorf("ends in %s, want %s", time.Until(end.At), life+ahead)
+		}
+	})
+}
+
 // A session that a person began ends in one loud line, hours before the set does
 // that it gave; nothing is asked on the way.
 func TestMFASessionEnds(t *testing.T) {
