@@ -300,23 +300,27 @@ func TestMinTTL(t *testing.T) {
 
 // TestMinTTLIsOfTheStart: later sets may be shorter. (They are what there is.)
 func TestMinTTLIsOfTheStart(t *testing.T) {
-	bubble(t, func(t *testing.T, w *world) {
-		r := launch(t, w, Options{
-			Deliveries: []Delivery{&shelf{}}, MinTTL: 2 * time.Hour,
-			Profiles: one(&issuer{world: w, life: 3 * time.Hour, edit: func(call int, c aws.Credentials) aws.Credentials {
-				if call > 1 {
-					c.Expires = c.Expires.Add(-2 * time.Hour)
+	for _, made := range []bool{true, false} {
+		t.Run(fmt.Sprint("made ", made), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				r := launch(t, w, Options{
+					Deliveries: []Delivery{&shelf{}}, MinTTL: 2 * time.Hour,
+					Profiles: one(&fresh{issuer{world: w, life: 3 * time.Hour, edit: func(call int, c aws.Credentials) aws.Credentials {
+						if call > 1 {
+							c.Expires = c.Expires.Add(-2 * time.Hour)
+						}
+						return c
+					}}, made}),
+				})
+				pass(8 * time.Hour)
+				r.count(Failed, 0)
+				r.count(Expired, 0)
+				if got := len(r.seen(Refreshed)); got < 8 {
+					t.Errorf("%d sets, want one each half of an hour after the first", got)
 				}
-				return c
-			}}),
+			})
 		})
-		pass(8 * time.Hour)
-		r.count(Failed, 0)
-		r.count(Expired, 0)
-		if got := len(r.seen(Refreshed)); got < 8 {
-			t.Errorf("%d sets, want one each half of an hour after the first", got)
-		}
-	})
+	}
 }
 
 // TestEarly: --refresh-before of more than half a life is cut to that half, which
