@@ -3,8 +3,10 @@
 package siginfo
 
 import (
+	"errors"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 )
 
@@ -12,11 +14,18 @@ import (
 const KnowsOrigin = false
 
 // source is what os/signal has told. Who sent a signal is not known here.
-type source struct{ told chan os.Signal }
+type source struct {
+	told     chan os.Signal
+	released chan struct{} // closed then
+	waits    sync.Mutex    // held by Wait: what it has taken is in the queue once that is free
+}
 
 // Open returns the stream of the signals that are given to Catch.
 func Open() (*Stream, error) {
-	return &Stream{source: source{make(chan os.Signal, 4096)}}, nil // as many as a burst may bring while nobody reads
+	return &Stream{source: source{
+		told:     make(chan os.Signal, 4096), // as many as a burst may bring while nobody reads
+		released: make(chan struct{}),
+	}}, nil
 }
 
 // Catch catches sig from now on, and undoes Ignore.
@@ -26,12 +35,25 @@ func (s *Stream) Catch(sig syscall.Signal) error {
 	return nil
 }
 
-func (s *Stream) release([]syscall.Signal) { signal.Stop(s.told) } // which waits for those on their way
+// release may be called once.
+func (s *Stream) release([]syscall.Signal) {
+	signal.Stop(s.told) // which waits for those on their way
+	close(s.released)
+	s.waits.Lock()
+	defer s.waits.Unlock()
+}
 
-// Wait waits until a signal is caught.
+// Wait waits until a signal is caught. It is an error that none will be any more.
 func (s *Stream) Wait() error {
-	s.Put(Info{Signal: (<-s.told).(syscall.Signal)})
-	return nil
+	s.waits.Lock()
+	defer s.waits.Unlock()
+	select {
+	case sig := <-s.told:
+		s.Put(Info{Signal: sig.(syscall.Signal)})
+		return nil
+	case <-s.released:
+		return errors.New("no signal is caught any more")
+	}
 }
 
 // fill moves what has been told to the queue.
