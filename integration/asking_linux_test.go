@@ -111,7 +111,7 @@ func TestAskingInTheBackground(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
 	s := askingShell(t, w, asksTerminal, time.Hour)
-	s.typed("$B --start-timeout 1s --credential-command $ask -- true & wait; echo rc $?\n")
+	s.typed("$B --start-timeout 20s --credential-command $ask -- true & wait; echo rc $?\n")
 	s.expect("command ask: exit status")
 	s.expect("it can ask nothing")
 	s.expect("PROMPT> ")

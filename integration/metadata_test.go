@@ -113,7 +113,7 @@ func TestInstanceEnded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
 	startMetadata(t, w, true)
-	p := w.brsExec("--start-timeout", "1s", "--", "sh", "-c", "echo started")
+	p := w.brsExec("--start-timeout", "10s", "--", "sh", "-c", "echo started")
 	if code := p.exit(); code != 125 {
 		t.Errorf("exit code %d, want 125", code)
 	}

@@ -112,7 +112,11 @@ func TestProxy(t *testing.T) {
 				k, v, _ := strings.Cut(strings.ReplaceAll(kv, "_proxy=PROXY", "_proxy=http://job:"+password+"@"+p.Listener.Addr().String()), "=")
 				w.env[k] = v
 			}
-			run := w.brsExec("--role-arn", roleARN, "--start-timeout", "1s", "--", "true")
+			timeout := "2m"
+			if tt.asked == "" { // tried until then
+				timeout = "5s"
+			}
+			run := w.brsExec("--role-arn", roleARN, "--start-timeout", timeout, "--", "true")
 			code, said := run.exit(), run.stderr.String()
 			if want := len(tt.stderr) > 0; (code == 125) != want || !want && code != 0 {
 				t.Errorf("exit code %d\n%s", code, said)
