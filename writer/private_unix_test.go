@@ -108,6 +108,35 @@ func TestPrivateKilled(t *testing.T) {
 	}
 }
 
+// Another run that sweeps may be the one that removes an emptied directory.
+func TestPrivateCloseBesideASweep(t *testing.T) {
+	in := openBase(t)
+	for range 100 {
+		p, err := NewPrivate(Options{Mode: File, Dirs: []string{in}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed := make(chan struct{})
+		var sweeping sync.WaitGroup
+		sweeping.Go(func() {
+			for {
+				select {
+				case <-closed:
+					return
+				default:
+					p.Sweep()
+				}
+			}
+		})
+		err = p.Close()
+		close(closed)
+		sweeping.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPrivateCloseRemovesAll(t *testing.T) {
 	in := openBase(t)
 	p, err := NewPrivate(Options{Mode: File, Dirs: []string{in}})

@@ -201,7 +201,11 @@ func (d *runDir) remove() error {
 		return err
 	}
 	os.Remove(filepath.Join(d.path, lockedFile)) // Windows: not while it is open
-	return errors.Join(err, os.Remove(d.path))
+	gone := os.Remove(d.path)
+	if errors.Is(gone, fs.ErrNotExist) { // another run has swept it by now
+		gone = nil
+	}
+	return errors.Join(err, gone)
 }
 
 func emptyDir(root *os.Root) error {
