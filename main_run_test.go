@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -297,6 +298,34 @@ func TestObserverPanics(t *testing.T) {
 		}
 		if got := r.last(t); got.Refreshed != 2 {
 			t.Errorf("the record counts %d refreshes, want 2", got.Refreshed)
+		}
+	})
+}
+
+// brokenLog panics at one message.
+type brokenLog struct {
+	slog.Handler
+	at string
+}
+
+func (b brokenLog) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == b.at {
+		panic("verysecret")
+	}
+	return b.Handler.Handle(ctx, r)
+}
+
+// TestChildObserverPanics: the same holds for what happens to the command.
+func TestChildObserverPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeRun(t, plan.Plan{})
+		r.child.life, r.child.code = 10*time.Minute, 7
+		r.session.log = slog.New(brokenLog{r.session.log.Handler(), "the command is started"})
+		if exit, err := r.supervised(); err != nil || exit.Code != 7 {
+			t.Errorf("code %d, %v; want the command's 7", exit.Code, err)
+		}
+		if got := r.lines("part=\"the log\""); len(got) != 1 {
+			t.Errorf("the log has %q, want one line", got)
 		}
 	})
 }
