@@ -112,9 +112,11 @@ func (s *Source) run(ctx context.Context, argv []string, limit time.Duration) ([
 
 // lendTo makes c a program that may ask.
 func (t *terminal) lendTo(c *exec.Cmd, stderr io.Writer) {
-	c.Stdin, c.Stderr = t.File, stderr
+	c.Stdin = t.File
 	if t.errors() {
 		c.Stderr = t.File
+	} else if stderr != nil {
+		c.Stderr = &chatter{to: stderr, left: chatterLimit}
 	}
 	c.Cancel = func() error {
 		defer t.back() // at once: who has ended the context may be about to end the process

@@ -3,9 +3,11 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 )
@@ -38,4 +40,28 @@ func zombie(pid int) bool {
 	var name, state string
 	fmt.Sscan(string(stat), &id, &name, &state)
 	return state == "Z"
+}
+
+// Nor does one that has the terminal, where our standard error goes elsewhere.
+func TestChatterLimitAtTheTerminal(t *testing.T) {
+	isolate(t)
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	tty := &terminal{File: null}
+	if tty.errors() {
+		t.Skip("standard error is a terminal: go test ./… has it otherwise")
+	}
+	var stderr bytes.Buffer
+	argv := helperCommand("chatter")
+	c := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
+	tty.lendTo(c, &stderr)
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if n := stderr.Len(); n < chatterLimit || n > chatterLimit+10 {
+		t.Errorf("%d bytes were passed on", n)
+	}
 }
