@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -149,7 +150,11 @@ func TestActsAsOwner(t *testing.T) {
 	if _, err := newShared(t, path, "app", SharedOptions{Owner: &Owner{UID: mallory, GID: -1}}); err == nil || !strings.Contains(err.Error(), "is made") {
 		t.Errorf("a file for mallory in alice's directory = %v", err)
 	}
-	put(t, path, "", 0o600) // root's
+	inGroup(t, 4242)
+	put(t, path, "", 0o660)
+	if err := os.Chown(path, 0, 4242); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := newShared(t, path, "app", SharedOptions{}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "as user 20000001") {
 		t.Errorf("a file that alice may not read = %v", err)
 	}
@@ -159,6 +164,19 @@ func TestActsAsOwner(t *testing.T) {
 	if _, err := newShared(t, path, "app", SharedOptions{}); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a directory that alice may not write to = %v", err)
 	}
+}
+
+// inGroup has this process be in a group besides its own.
+func inGroup(t *testing.T, gid int) {
+	t.Helper()
+	were, err := os.Getgroups()
+	if err == nil {
+		err = syscall.Setgroups(append(were, gid))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Setgroups(were) })
 }
 
 // TestActsAsOwnerPanics: what goes wrong in there is the caller's to recover from.

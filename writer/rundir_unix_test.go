@@ -208,6 +208,10 @@ func TestRunDirSquatted(t *testing.T) {
 		root  bool
 	}{
 		{"a directory", func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 1234, 1234)) }, true},
+		{"two directories", func(path string) error {
+			next := path + "-0000000000000000"
+			return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 1234, 1234), os.Mkdir(next, 0o777), os.Chown(next, 1234, 1234))
+		}, true},
 		{"a file", func(path string) error { return os.WriteFile(path, nil, 0o600) }, false},
 		{"a link to a directory of ours", func(path string) error { return os.Symlink(filepath.Dir(filepath.Dir(path)), path) }, false},
 	} {
