@@ -395,3 +395,12 @@ func FuzzSections(f *testing.F) {
 		}
 	})
 }
+
+// What is no length of a session is left out: AWS then gives the role's own.
+func TestSeconds(t *testing.T) {
+	for text, want := range map[string]time.Duration{"3600": time.Hour, "": 0, "1h": 0, "-1": 0, "9999999999": 0, "99999999999999999999": 0} {
+		if got := seconds(text); got != want {
+			t.Errorf("duration_seconds = %s: %s, want %s", text, got, want)
+		}
+	}
+}
