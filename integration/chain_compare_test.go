@@ -330,6 +330,7 @@ func randomCase(r *rand.Rand, n int) chainCase {
 func TestChain(t *testing.T) {
 	t.Parallel()
 	w := newChainWorld(t)
+	brsExec(t) // else built by a goroutine, which may not end the test
 	w.startBoto()
 	seed := *chainSeed
 	for seed == 0 {
@@ -353,8 +354,8 @@ func TestChain(t *testing.T) {
 	for n, c := range cases {
 		running.Go(func() {
 			turns <- struct{}{}
+			defer func() { <-turns }()
 			outcomes[n].brs, outcomes[n].brsSaid = w.brs(envs[n], c)
-			<-turns
 		})
 	}
 	for n, c := range cases {

@@ -364,7 +364,7 @@ func timesInMemory(t *testing.T, pid int, text string) (n int) {
 func TestNoCore(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
-		t.Skip("a crash with GOTRACEBACK=crash takes ten seconds")
+		t.Skip("a crash with GOTRACEBACK=crash takes ten seconds: left out by -short")
 	}
 	cmd := command(t, append([]string{"/bin/sh", "-c", `ulimit -c unlimited && exec "$@"`, "sh"}, wrapped(t, helper(t, "report", "eof")...)...)...)
 	cmd.Env = append(cmd.Env, "GOTRACEBACK=crash")
