@@ -61,7 +61,7 @@ func TestWaitForDescendants(t *testing.T) {
 	for _, byUs := range []bool{false, true} {
 		t.Run("told to end "+strconv.FormatBool(byUs), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, time.Hour)
+			w := newWorld(t, 8*time.Second)
 			w.leaves = byUs
 			p := w.brsExec("--wait-for-descendants", "--role-arn", roleARN, "--", "sh", "-c", leaving)
 			pid := leftPID(t, p)
@@ -71,6 +71,13 @@ func TestWaitForDescendants(t *testing.T) {
 				_, rest, _ := strings.Cut(string(stat), ") ")
 				return strings.Contains(rest, " "+strconv.Itoa(p.cmd.Process.Pid)+" ")
 			})
+			refreshed := len(w.server.Calls())
+			eventually(t, patience, "two more refreshes, or the end", func() bool {
+				return len(w.server.Calls()) >= refreshed+2 || p.ended()
+			})
+			if p.ended() {
+				t.Fatalf("brs-exec has ended\n%s", p.stderr.String())
+			}
 			p.stdin.(interface{ Write([]byte) (int, error) }).Write([]byte("line\n"))
 			eventually(t, patience, "an answer", func() bool { return strings.Contains(p.stdout.String(), "has ") })
 			if !strings.Contains(p.stdout.String(), "has keys") || p.ended() {
