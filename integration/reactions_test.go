@@ -132,6 +132,20 @@ func TestOnExpiry(t *testing.T) {
 	}
 }
 
+// TestOnExpiryInAPause: between two runs of a command there is none to stop, and the
+// exit code is the same.
+func TestOnExpiryInAPause(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	w := newWorld(t, 6*time.Second)
+	p := w.brsExec("--role-arn", roleARN, "--restart", "always", "--on-expiry", "stop", "--", "sh", "-c", "echo ready; exit 1")
+	eventually(t, patience, "the first run", func() bool { return said(p, "ready") > 0 })
+	w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Denied})
+	if code := p.exit(); code != 124 {
+		t.Errorf("exit code %d, want 124", code)
+	}
+}
+
 // finishPlain ends a command that makes no calls.
 func (w *world) finishPlain(p *process, want int) {
 	w.t.Helper()
