@@ -10,10 +10,10 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	reader "brs-exec/refresh/doctor/clients"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/writer"
-	"brs-exec/writer/reader"
 )
 
 func doctorFlags() []cli.Flag {

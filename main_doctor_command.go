@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	reader "brs-exec/refresh/doctor/clients"
 	"brs-exec/refresh/source"
-	"brs-exec/writer/reader"
 )
 
 // examineCommand says what the command is, and what becomes of its credentials.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/writer/reader"
+	reader "brs-exec/refresh/doctor/clients"
 )
 
 // examineEnvironment is about what brs-exec leaves as it is, and what some

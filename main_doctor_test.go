@@ -12,9 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	reader "brs-exec/refresh/doctor/clients"
 	"brs-exec/refresh/plan"
 	"brs-exec/supervisor"
-	"brs-exec/writer/reader"
 )
 
 // doctorWorld is a home, a path and an environment of their own for doctor.

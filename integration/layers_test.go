@@ -67,6 +67,7 @@ func TestLayers(t *testing.T) {
 		// Names of settings are shared: what one reads of a file the other must not leave behind in it.
 		{"brs-exec/refresh/source", []string{"=brs-exec/refresh", "brs-exec/refresh/source", "=brs-exec/writer/ini"}},
 		{"=brs-exec/writer/ini", nil},
+		{"brs-exec/refresh/doctor/clients", nil},
 		{"brs-exec/refresh/simulator", []string{"brs-exec/refresh/simulator"}},
 		{"brs-exec/writer", []string{"brs-exec/writer"}},
 		{"brs-exec/integration", []string{"brs-exec/integration"}},

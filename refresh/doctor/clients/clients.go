@@ -1,11 +1,11 @@
-// Package reader finds out what a command is that credentials are delivered to,
+// Package clients finds out what a command is that credentials are delivered to,
 // and which of the deliveries it will come back to: the program that runs in the
 // end, the AWS client in it, and that client's habits.
 //
 // It only looks: at paths, at the first line of scripts, at what packages and
 // binaries say of themselves. Nothing is run, written or asked, so that it can
 // be wrong where a program decides at run time, and says so where it cannot tell.
-package reader
+package clients
 
 import (
 	"errors"

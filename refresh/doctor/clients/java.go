@@ -1,4 +1,4 @@
-package reader
+package clients
 
 import (
 	"archive/zip"
