@@ -1,0 +1,334 @@
+// Package cli is the command line of brs-exec: its words, subcommands and exit
+// codes. It is the only package besides main that prints and exits.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/urfave/cli/v2"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
+	"brs-exec/supervisor"
+)
+
+const (
+	exitLocked  = 75 // EX_TEMPFAIL of sysexits(3)
+	exitExpired = 124
+	exitFailed  = 125
+)
+
+// Run does what args, the command line behind the program's name, ask for. It
+// returns the exit code.
+func Run(args []string) int {
+	log := supervisor.NewLogFile(os.Stderr)
+	p := &program{stdout: os.Stdout, stderr: log, flush: func() { log.Flush(flushTime) }}
+	p.signals = supervisor.Hold(func(e supervisor.Exit) {
+		p.flush()
+		e.Raise()
+		os.Exit(e.Code)
+	})
+	code := p.run(args)
+	p.flush()
+	return code
+}
+
+// flushTime is how long the last words may take to a terminal that is stopped.
+const flushTime = time.Second
+
+// program is one run of brs-exec.
+type program struct {
+	signals *supervisor.Signals // held since the start
+	stdout  io.Writer
+	stderr  io.Writer         // what is not printable is escaped
+	raw     io.Writer         // standard error for other programs: a helper may paint its prompts
+	flush   func()            // waits until all is said
+	lock    supervisor.Locked // of --lock, held until the end
+	typed   []string          // what stands before the first "--"
+	argv    []string          // what stands behind it
+	dashes  bool              // there was one
+	asJSON  bool              // --log-format json, which errors follow
+	code    int
+}
+
+func (p *program) run(args []string) int {
+	p.raw, p.stderr = p.stderr, printable{p.stderr}
+	p.typed = args
+	if i := slices.Index(args, "--"); i >= 0 {
+		p.typed, p.argv, p.dashes = args[:i], args[i+1:], true
+	}
+	switch strings.Join(p.typed, " ") {
+	case "--version", "-version", "-V", "-v":
+		p.typed = []string{"version"}
+	}
+	p.asJSON = wantsJSON(p.typed)
+	app := p.app()
+	if err := app.Run(append([]string{"brs-exec"}, p.typed...)); err != nil {
+		code := exitFailed
+		if errors.Is(err, supervisor.ErrLocked) {
+			code = exitLocked
+		}
+		p.complain(err, code)
+		return code
+	}
+	return p.code
+}
+
+func (p *program) app() *cli.App {
+	return &cli.App{
+		Name:                      "brs-exec",
+		Usage:                     "run a command and keep its AWS credentials fresh",
+		UsageText:                 "brs-exec [FLAGS] -- COMMAND [ARG...]\nbrs-exec SUBCOMMAND [FLAGS] [-- COMMAND [ARG...]]",
+		Description:               "Each flag has a variable BRS_EXEC_<FLAG> and a key in the file of --config; a flag wins over\nthe variable, the variable over the file.",
+		Version:                   version(),
+		HideVersion:               true,
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true,
+		Writer:                    p.stdout,
+		ErrWriter:                 p.stderr,
+		Flags:                     slices.Concat(sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn"), []cli.Flag{cli.HelpFlag}),
+		Commands: []*cli.Command{
+			p.credentialsCommand(), p.loginCommand(), p.statusCommand(), p.doctorCommand(), p.demoCommand(), p.completionCommand(),
+			{Name: "version", Usage: "print the version", OnUsageError: usageError, HideHelpCommand: true, Action: func(*cli.Context) error {
+				_, err := fmt.Fprintln(p.stdout, "brs-exec", version())
+				return err
+			}},
+			{Name: "help", Usage: "print this text, or that of a subcommand", ArgsUsage: "[SUBCOMMAND]", HideHelp: true, OnUsageError: usageError, Action: p.help},
+		},
+		OnUsageError:   usageError,
+		ExitErrHandler: func(*cli.Context, error) {}, // run returns the code; nothing exits underneath it
+		Action:         p.exec,
+	}
+}
+
+func (p *program) help(c *cli.Context) error {
+	app := c.Lineage()[1]
+	if name := c.Args().First(); name != "" {
+		if app.App.Command(name) == nil {
+			return &plan.Error{Text: fmt.Sprintf("no subcommand is named %q", name), Hint: "brs-exec help"}
+		}
+		return cli.ShowCommandHelp(app, name)
+	}
+	return cli.ShowAppHelp(app)
+}
+
+// exec is what brs-exec does without a subcommand.
+func (p *program) exec(c *cli.Context) error {
+	if c.Args().Present() {
+		return p.stray(c)
+	}
+	if len(p.argv) == 0 {
+		return &plan.Error{Text: "no command to run", Hint: "brs-exec [FLAGS] -- COMMAND [ARG...], or brs-exec --help"}
+	}
+	s, err := p.session(c)
+	if err != nil {
+		return err
+	}
+	p.code, err = s.run()
+	return err
+}
+
+// stray is about words that stand where a flag or a "--" should. What was typed is
+// kept in the hint, because a run without its --role-arn is another user's. It
+// holds no secret: the flags take the names of files and programs in place of
+// these, and anyone on the machine can read a command line.
+func (p *program) stray(c *cli.Context) error {
+	words := c.Args().Slice()
+	first := words[0]
+	typed := func(more ...string) string {
+		return shellLine(slices.Concat([]string{"brs-exec"}, p.typed[:len(p.typed)-len(words)], more))
+	}
+	rest := func(words []string) []string {
+		if p.dashes && len(p.argv) > 0 {
+			return slices.Concat(words, []string{"--"}, p.argv)
+		}
+		return words
+	}
+	wrong := &plan.Error{
+		Text: fmt.Sprintf("%q is neither a flag nor a subcommand", first),
+		Hint: "to run it as a command put -- in front: " + typed(append([]string{"--"}, rest(words)...)...),
+	}
+	command := words
+	if first == "exec" { // as aws-vault has it
+		wrong.Text = "there is no subcommand exec"
+		wrong.Hint = typed("--profile", "NAME", "--", "COMMAND")
+		command = words[1:]
+	}
+	switch near := nearest("brs-exec ", first, subcommands(c)); {
+	case first != plainDashes(first):
+		wrong.Text = fmt.Sprintf("%q begins with a long dash, as word processors make it", first)
+		for i, word := range words {
+			if words[i] = plainDashes(word); words[i] == "--" {
+				break
+			}
+		}
+		wrong.Hint = "type two hyphens: " + typed(rest(words)...)
+	case len(command) > 0 && (first == "exec" || p.dashes && len(command) == 1) && source.HasProfile(command[0]):
+		words := slices.Concat(command[1:], p.argv)
+		if len(words) == 0 {
+			words = []string{"COMMAND"}
+		}
+		wrong.Hint = typed(append([]string{"--profile", command[0], "--"}, words...)...)
+	case near != "" && !p.dashes:
+		wrong.Hint = near
+	}
+	return wrong
+}
+
+func subcommands(c *cli.Context) (names []string) {
+	if len(c.Lineage()) > 2 {
+		return nil // it is one already
+	}
+	for _, command := range c.App.VisibleCommands() {
+		names = append(names, command.Name)
+	}
+	return names
+}
+
+// plainDashes puts two hyphens in place of a long dash in front of a word.
+func plainDashes(word string) string {
+	if rest := strings.TrimLeft(word, "‐‑‒–—―−"); rest != word {
+		return "--" + rest
+	}
+	return word
+}
+
+// notRun adds to the reason why a command cannot be run what was probably meant.
+func notRun(argv []string, err error) error {
+	word, hint := argv[0], ""
+	name, _, assigns := strings.Cut(word, "=")
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		hint = "make it executable (chmod +x), or put its interpreter in front"
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, exec.ErrNotFound):
+	case strings.HasPrefix(word, "-"):
+		hint = "flags of brs-exec stand before the --, the command behind it"
+	case assigns && !strings.ContainsAny(name, "/ "):
+		hint = "for a variable: brs-exec … -- " + shellLine(append([]string{"env"}, argv...))
+	case strings.ContainsAny(word, " \t"):
+		hint = "that is one word with blanks in it: leave the quotes off, or " + shellLine([]string{"sh", "-c", word})
+	case slices.Contains([]string{"cd", "source", ".", "export", "alias", "eval", "ulimit", "umask", "set", "unset", "exec", "trap", "if", "for", "while", "case"}, word):
+		hint = word + " is of the shell: sh -c '" + word + " …'"
+	}
+	if hint == "" {
+		return err
+	}
+	return &plan.Error{Text: err.Error(), Hint: hint}
+}
+
+// complain prints an error and what to do about it, a line each, or one line of
+// JSON. code is what brs-exec will exit with.
+func (p *program) complain(err error, code int) {
+	var wrong *plan.Error
+	var source *refresh.Error
+	hint := ""
+	switch {
+	case errors.As(err, &wrong):
+		hint = wrong.Hint
+	case errors.As(err, &source):
+		hint = source.Hint
+	}
+	if p.asJSON {
+		attrs := []slog.Attr{slog.Int("exit-code", code)}
+		if hint != "" {
+			attrs = append(attrs, slog.String("hint", oneLine(hint)))
+		}
+		log := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{ReplaceAttr: shorten}))
+		log.LogAttrs(context.Background(), slog.LevelError, oneLine(err.Error()), attrs...)
+		return
+	}
+	fmt.Fprintf(p.stderr, "brs-exec: error: %s\n", oneLine(err.Error()))
+	if hint != "" {
+		fmt.Fprintf(p.stderr, "brs-exec: hint: %s\n", oneLine(hint))
+	}
+}
+
+// wantsJSON tells whether the command line or the environment asks for
+// --log-format json. It is asked before they are parsed, because that may fail.
+func wantsJSON(typed []string) bool {
+	format := os.Getenv(variable("log-format"))
+	for i, word := range typed {
+		name, value, ok := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		if name != "log-format" || !strings.HasPrefix(word, "-") {
+			continue
+		}
+		if !ok && i+1 < len(typed) {
+			value = typed[i+1]
+		}
+		format = value
+	}
+	return format == "json"
+}
+
+// oneLine keeps a message on its line, whatever a server or program put into it.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+}
+
+// printable writes to what may be a terminal. It is the one place that all our
+// own text goes through, so that nothing in it (a name in a configuration, an
+// answer of a server, a file's name) moves the cursor, names the window, fills the
+// clipboard or turns the direction of writing: what is no character to look at is
+// written as in JSON, which both readers understand. A rune is never split
+// between two writes here.
+type printable struct{ io.Writer }
+
+func (w printable) Write(text []byte) (int, error) {
+	if _, err := w.Writer.Write(escape(text)); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+func escape(text []byte) []byte {
+	var out []byte
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		switch {
+		case r == utf8.RuneError && size <= 1:
+			out = fmt.Appendf(out, `\x%02x`, text[i]) // JSON has none of these
+		case r == '\n' || r == '\t' || unicode.IsGraphic(r):
+			out = append(out, text[i:i+size]...)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		i += size
+	}
+	return out
+}
+
+// version is what was built: the module's version, or the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && (v == "" || v == "(devel)") {
+			v = s.Value
+		}
+	}
+	if v == "" {
+		return "(devel)"
+	}
+	return v
+}

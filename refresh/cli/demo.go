@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+	"github.com/urfave/cli/v2"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
+	"brs-exec/refresh/simulator"
+	"brs-exec/refresh/source"
+)
+
+const (
+	demoLife   = 20 * time.Second // of a set of credentials
+	demoPause  = 2 * time.Second  // between two calls of the demo's own command
+	demoSets   = 5                // how many sets that command uses before it ends
+	demoLimit  = 9                // how many lives of a set it has for that
+	demoLonger = 2 * time.Minute  // enough of a set for opendal and rusoto, which want more than most
+	demoRole   = "arn:aws:iam::" + simulator.Account + ":role/demo"
+)
+
+// demoCommand runs a command, or a small client of its own, on credentials of
+// a simulated STS. Nothing else in brs-exec reaches the simulator.
+func (p *program) demoCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "demo",
+		Usage:       "watch a command outlive its credentials; needs no AWS account",
+		UsageText:   "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
+		Description: "A simulated STS on loopback gives credentials that live 20 seconds. COMMAND may be any\nAWS client, as in: brs-exec demo -- aws sts get-caller-identity\nSome clients refuse sets with so little time left: add --life 2m.",
+		Flags: append(slices.Concat(deliveryFlags(), refreshFlags(), childFlags(), outputFlags("error")),
+			text(aboutSource, demoLifeFlag, demoLife.String(), "`DURATION` that a set of credentials lives"), &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
+		HideHelpCommand: true,
+		OnUsageError:    usageError,
+		Action:          p.demo,
+	}
+}
+
+const (
+	demoLifeFlag   = "life"
+	demoClientFlag = "be-the-command" // makes this program the command of its own demo
+)
+
+// lifeOf is what --life says. In less than a few seconds no client gets anything done.
+func lifeOf(c *cli.Context) (time.Duration, error) {
+	life, err := time.ParseDuration(c.String(demoLifeFlag))
+	if err != nil || life < 5*time.Second || life > 12*time.Hour {
+		return 0, &plan.Error{Flag: demoLifeFlag, Text: fmt.Sprintf("%q: not a duration from 5s to 12h", c.String(demoLifeFlag)), Hint: "as in 20s, 90s or 5m"}
+	}
+	return life, nil
+}
+
+func (p *program) demo(c *cli.Context) error {
+	life, err := lifeOf(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool(demoClientFlag) {
+		return demoClient(p.stdout, life)
+	}
+	if c.Args().Present() {
+		return p.stray(c)
+	}
+	own := !p.dashes
+	if own {
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find own program: %w", err)
+		}
+		p.argv = []string{self, "demo", "--" + demoClientFlag, "--" + demoLifeFlag, life.String()}
+	} else if len(p.argv) == 0 {
+		return &plan.Error{Text: "no command to run", Hint: "brs-exec demo, or brs-exec demo -- COMMAND [ARG...]"}
+	}
+	s, err := p.session(c)
+	if err != nil {
+		return err
+	}
+	show := &narrator{w: p.stderr, calls: !own, life: life}
+	server, err := simulator.Listen(life, show.call)
+	if err != nil {
+		return err
+	}
+	pointAt(server)
+	s.plan.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: names(p.argv), Stderr: p.stderr}
+	s.observers = append(s.observers, observer{"the demo", func(e refresh.Event, _ bool) { show.event(e) }})
+	s.serve("the simulated STS", server.Run)
+	show.say("a simulated STS on %s gives credentials that live %v; it is no AWS", server.URL(), life)
+	s.after = func(code int) {
+		switch {
+		case own && code == 0:
+			show.say("shown: the command went on through %d sets of credentials that live %v each, and no call of it was refused", demoSets, life)
+		case !own && !show.called.Load():
+			show.say("the command made no call%s", show.longer())
+		}
+	}
+	p.code, err = s.run()
+	return err
+}
+
+// pointAt makes the simulator the only AWS that this process and the command
+// know: nothing of a real account is read.
+func pointAt(server *simulator.Server) {
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "AWS_") {
+			os.Unsetenv(name)
+		}
+	}
+	keys := server.Bootstrap()
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_ACCESS_KEY_ID": keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY": keys.SecretAccessKey,
+	} {
+		os.Setenv(name, value)
+	}
+}
+
+// narrator tells a person what happens.
+type narrator struct {
+	w     io.Writer
+	calls bool // tell each call of the command; the demo's own says so itself
+	life  time.Duration
+
+	called atomic.Bool // the command has made a call
+	ended  sync.Once   // and one with a set that had ended
+}
+
+// longer is for clients that fail here for want of life alone.
+func (n *narrator) longer() string {
+	if n.life >= demoLonger {
+		return ""
+	}
+	return fmt.Sprintf("; some clients refuse sets that live only %v: try --life 2m", n.life)
+}
+
+func (n *narrator) say(format string, args ...any) {
+	fmt.Fprintf(n.w, "%s demo: %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+}
+
+func (n *narrator) event(e refresh.Event) {
+	if e.Kind == refresh.Refreshed {
+		n.say("the files hold %s, which ends at %s; next refresh at %s", e.KeyID, e.Expires.Local().Format(time.TimeOnly), e.Next.Local().Format(time.TimeOnly))
+	}
+}
+
+func (n *narrator) call(c simulator.Call) {
+	switch {
+	case c.Issued > 0:
+		n.say("STS issues set %d", c.Issued)
+	case !n.calls:
+	case c.Refused != "":
+		n.called.Store(true)
+		n.say("%s %s with set %d: refused, %s", c.Service, c.Action, c.Set, c.Refused)
+		if strings.HasPrefix(c.Refused, "Expired") {
+			n.ended.Do(func() {
+				n.say("that set had ended: the command does not come back for newer ones in time%s", n.longer())
+			})
+		}
+	default:
+		n.called.Store(true)
+		n.say("%s %s with set %d: accepted", c.Service, c.Action, c.Set)
+	}
+}
+
+// demoClient is a long-lived AWS client as anyone would write it: it makes one
+// client and calls. Beside it, it keeps the keys that it found at the start, as
+// a program does that got them exported.
+func demoClient(w io.Writer, life time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), demoLimit*life)
+	defer cancel()
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	first, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return err
+	}
+	client := sts.NewFromConfig(cfg)
+	frozen := sts.NewFromConfig(cfg, func(o *sts.Options) {
+		o.Credentials = credentials.NewStaticCredentialsProvider(first.AccessKeyID, first.SecretAccessKey, first.SessionToken)
+	})
+	used := map[string]bool{}
+	tick := time.NewTicker(demoPause)
+	defer tick.Stop()
+	for {
+		if _, err := client.GetCallerIdentity(ctx, nil); err != nil {
+			return fmt.Errorf("call: %w", err)
+		}
+		now, err := cfg.Credentials.Retrieve(ctx)
+		if err != nil {
+			return err
+		}
+		used[now.AccessKeyID] = true
+		fmt.Fprintf(w, "%s command: call accepted with %s; with the keys exported at the start: %s\n",
+			time.Now().Format(time.TimeOnly), short(now), verdict(ctx, frozen))
+		if len(used) == demoSets {
+			return nil
+		}
+		<-tick.C
+	}
+}
+
+func verdict(ctx context.Context, client *sts.Client) string {
+	_, err := client.GetCallerIdentity(ctx, nil)
+	var refused smithy.APIError
+	switch {
+	case err == nil:
+		return "accepted"
+	case errors.As(err, &refused):
+		return "refused, " + refused.ErrorCode()
+	}
+	return "no answer"
+}
+
+func short(c aws.Credentials) string {
+	id := c.AccessKeyID
+	return id[:4] + "…" + id[max(4, len(id)-4):]
+}

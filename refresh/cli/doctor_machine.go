@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"net"
+
+	"brs-exec/supervisor"
+)
+
+// examineMachine is about what brs-exec itself needs.
+func (d *doctor) examineMachine() {
+	if (d.plan.Deliver.Endpoint || d.plan.Deliver.IMDS) && !loopback() {
+		d.problem("network", "ip link set lo up, or "+d.with("--deliver process"), "the loopback interface is down: the endpoint cannot be opened")
+	}
+	if channel := map[string]string{"endpoint": "container credentials endpoint", "imds": "metadata service"}[d.deliver]; channel != "" && d.plan.Child.Pdeathsig == 0 {
+		d.note("network", d.with("--pdeathsig TERM"), "if brs-exec is killed, any user of this machine can open the port of its %s, and the command would take that user's keys for its own", channel)
+	}
+	if name := d.plan.Lock; name != "" && supervisor.Held(name) {
+		d.note("lock", "", "%s is held now: a run would end at once, with exit code 75", name)
+	}
+	d.examineLimits()
+}
+
+// loopback tells whether 127.0.0.1 is there. In a namespace that was made with
+// unshare it is not.
+func loopback() bool {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return true // not allowed to know
+	}
+	for _, i := range interfaces {
+		if i.Flags&net.FlagLoopback != 0 && i.Flags&net.FlagUp != 0 {
+			return true
+		}
+	}
+	return false
+}

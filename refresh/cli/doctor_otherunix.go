@@ -1,0 +1,10 @@
+//go:build unix && !linux
+
+package cli
+
+import "golang.org/x/sys/unix"
+
+func mountKind(*unix.Statfs_t) string { return "" }
+
+// processesLeft is not known: there are no control groups.
+func processesLeft() (left, of int, ok bool) { return 0, 0, false }

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	reader "brs-exec/refresh/doctor/clients"
+)
+
+// examineEnvironment is about what brs-exec leaves as it is, and what some
+// client prefers to anything delivered.
+func (d *doctor) examineEnvironment(env []string) {
+	for _, entry := range slices.Sorted(slices.Values(env)) {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case value == "":
+		case name == "AWS_BEARER_TOKEN_BEDROCK":
+			d.note("environment", "unset it if it is not meant", "%s is used for Amazon Bedrock in place of credentials", name)
+		case strings.HasPrefix(name, "MC_HOST_") && d.may("mc"):
+			d.shadow("mc", "", "%s has keys of its own, which MinIO's mc uses", name)
+		case strings.HasPrefix(name, "RCLONE_") && strings.HasSuffix(name, "ACCESS_KEY_ID") && d.may("rclone"):
+			d.shadow("rclone", "unset it, and set RCLONE_S3_ENV_AUTH=true", "%s wins over what is delivered to rclone", name)
+		case name == "AWS_CA_BUNDLE" && d.source != nil: // else it has been said
+			if _, err := os.Stat(value); err != nil {
+				d.problem("environment", "unset AWS_CA_BUNDLE, or correct it", "AWS_CA_BUNDLE: %v", err)
+			}
+		}
+	}
+	if hasKey(".env", "AWS_ACCESS_KEY_ID") {
+		d.note("files", "take them out of it", ".env has AWS_ACCESS_KEY_ID: a command that loads it gets those keys, which win")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return
+	}
+	boto := slices.DeleteFunc([]string{filepath.Join(home, ".boto"), "/etc/boto.cfg"}, func(f string) bool { return !hasKey(f, "aws_access_key_id") })
+	for _, file := range boto {
+		switch {
+		case d.uses("boto"):
+			d.problem("files", "take the keys out of it", "%s has keys, which boto 2 uses", file)
+		case d.deliver == "endpoint" || d.deliver == "imds":
+			if d.may("botocore") || d.may("awscli") {
+				d.shadow("botocore", "take the keys out of it, or "+d.with("--deliver auto"), "%s has keys, which boto3 prefers to the endpoint", file)
+			}
+		}
+	}
+	if file := filepath.Join(home, ".s3cfg"); d.uses("s3cmd") && hasKey(file, "access_key") {
+		d.note("files", "", "%s has keys, which s3cmd uses", file)
+	}
+	d.examineRclone(home)
+}
+
+// may tells whether the command could have such a client.
+func (d *doctor) may(id string) bool {
+	return d.look == nil || d.uses(id) || len(d.look.Clients) == 0 && len(d.look.Inner) == 0
+}
+
+// uses tells whether it has.
+func (d *doctor) uses(id string) bool { return d.look != nil && uses(d.look, id) }
+
+func uses(r *reader.Report, id string) bool {
+	return slices.ContainsFunc(r.Clients, func(c reader.Client) bool { return c.ID == id }) ||
+		slices.ContainsFunc(r.Inner, func(inner *reader.Report) bool { return uses(inner, id) })
+}
+
+// shadow is a problem if the command has the client, else worth a note.
+func (d *doctor) shadow(id, hint, format string, args ...any) {
+	level := "note"
+	if d.uses(id) {
+		level = "problem"
+	}
+	d.add(level, "files", hint, format, args...)
+}
+
+// examineRclone is about remotes that have keys of their own: rclone looks for
+// others only where it is told to.
+func (d *doctor) examineRclone(home string) {
+	if !d.uses("rclone") {
+		return
+	}
+	dir := os.Getenv("XDG_CONFIG_HOME")
+	if dir == "" {
+		dir = filepath.Join(home, ".config")
+	}
+	file := filepath.Join(dir, "rclone", "rclone.conf")
+	if f := os.Getenv("RCLONE_CONFIG"); f != "" {
+		file = f
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return
+	}
+	remote, s3, auth := "", false, false
+	end := func() {
+		if s3 && !auth && os.Getenv("RCLONE_S3_ENV_AUTH") != "true" {
+			d.problem("files", "rclone config update "+remote+" env_auth true access_key_id '' secret_access_key ''",
+				"%s: remote %q has no env_auth = true, so that rclone does not look for credentials", file, remote)
+		}
+		s3, auth = false, false
+	}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if name, ok := strings.CutPrefix(line, "["); ok {
+			end()
+			remote = strings.TrimSuffix(name, "]")
+		}
+		key, value, _ := strings.Cut(line, "=")
+		switch strings.TrimSpace(key) + "=" + strings.TrimSpace(value) {
+		case "type=s3":
+			s3 = true
+		case "env_auth=true":
+			auth = true
+		}
+	}
+	end()
+}
+
+// hasKey tells whether a file has a line that sets key.
+func hasKey(file, key string) bool {
+	return anyLine(file, func(line string) bool {
+		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		return ok && strings.TrimSpace(name) == key && strings.TrimSpace(value) != ""
+	})
+}
+
+// anyLine looks for a line of a regular file: another kind may never end.
+func anyLine(file string, is func(line string) bool) bool {
+	info, err := os.Stat(file)
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if is(strings.TrimSpace(lines.Text())) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/source"
+	"brs-exec/writer"
+)
+
+// examineSource says from where and as whom, and what stands in the way of that.
+func (d *doctor) examineSource(ask bool) {
+	src, err := source.New(context.Background(), d.plan.Source)
+	if err != nil {
+		d.problem("source", hintOf(err), "%v", err)
+		return
+	}
+	d.source = src
+	ctx, cancel := context.WithTimeout(context.Background(), max(cmp.Or(d.plan.StartTimeout, src.StartTimeout()), time.Second))
+	defer cancel()
+	for _, note := range src.Notes() {
+		d.note("source", "", "%s", note)
+	}
+	switch {
+	case ask:
+		d.ask(ctx)
+	case d.unconfigured() && strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true"):
+		d.problem("source", "pass --profile NAME or --credential-command COMMAND, or set AWS_PROFILE", "nothing is configured, and AWS_EC2_METADATA_DISABLED rules the instance's role out")
+	case d.unconfigured():
+		d.note("source", "--ask asks it; or pass --profile NAME", "%s: nothing is configured, so that the metadata service will be asked, which answers only on EC2", src.Describe())
+	default:
+		d.ok("source", "%s (not asked: --ask gets a set and says whose it is)", src.Describe())
+	}
+	d.examineEnd()
+	d.examineKeys()
+	d.examineMFA()
+	if argv := d.plan.Source.Command; len(argv) > 0 {
+		d.examineProgram("--credential-command", argv[0])
+	}
+	if src.Region() == "" {
+		d.note("region", d.with("--region eu-west-1"), "none is configured: the command gets none, and many clients need one")
+	} else if strange := strangeRegion(src.Region()); strange {
+		d.note("region", d.with("--region eu-west-1"), "%s: AWS has no region of such a name, as far as is known here", src.Region())
+	} else {
+		d.ok("region", "%s", src.Region())
+	}
+	for _, line := range src.Plaintext() {
+		d.problem("source", "an https address (AWS_ENDPOINT_URL, endpoint_url)", "%s", line)
+	}
+}
+
+// strangeRegion tells whether a region is formed as AWS forms them, and yet lies
+// in no direction. What is formed otherwise is another server's.
+func strangeRegion(name string) bool {
+	parts := strings.Split(name, "-")
+	if len(parts) < 3 || strings.Trim(parts[len(parts)-1], "0123456789") != "" || parts[len(parts)-1] == "" {
+		return false
+	}
+	return !slices.Contains([]string{
+		"north", "south", "east", "west", "central", "northeast", "northwest", "southeast", "southwest",
+	}, parts[len(parts)-2])
+}
+
+// chained tells whether the default chain is the base.
+func (d *doctor) chained() bool {
+	s := d.plan.Source
+	w := s.WebIdentity
+	return len(s.Command) == 0 && s.IoT == nil && s.RolesAnywhere == nil && s.File == "" &&
+		w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub
+}
+
+// unconfigured tells whether the default chain comes to its end without anything.
+func (d *doctor) unconfigured() bool {
+	if !d.chained() || d.plan.Source.Profile != "" || d.source.Profile() != "" {
+		return false
+	}
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
+		if os.Getenv(name) != "" {
+			return false
+		}
+	}
+	return true
+}
+
+func hintOf(err error) string {
+	var e *refresh.Error
+	if errors.As(err, &e) {
+		return e.Hint
+	}
+	return ""
+}
+
+func (d *doctor) examineProgram(what, name string) {
+	_, err := exec.LookPath(name)
+	var cause *exec.Error
+	if errors.As(err, &cause) {
+		err = cause.Err
+	}
+	if err != nil {
+		d.problem("source", "", "%s %s: %v", what, name, err)
+	}
+}
+
+// examineEnd says when a person has to do something for the source.
+func (d *doctor) examineEnd() {
+	end, ok := d.source.Ends()
+	at := end.At.Local().Format(time.RFC3339)
+	switch {
+	case !ok:
+	case !time.Now().Before(end.At):
+		d.problem("source", end.Hint, "%s ended %s", end.What, at)
+	case time.Until(end.At) <= d.plan.EndingBefore:
+		d.note("source", end.Hint, "%s ends %s", end.What, at)
+	default:
+		d.ok("source", "%s ends %s at the latest", end.What, at)
+	}
+}
+
+// examineMFA says who is going to be asked for a code. That there is no one,
+// the source has found out itself.
+func (d *doctor) examineMFA() {
+	m := d.plan.Source.MFA
+	m.Serial = d.source.MFADevice()
+	switch {
+	case m.Serial == "":
+	case len(m.Command) > 0:
+		d.examineProgram("--mfa-command", m.Command[0])
+	case m.TOTPFile == "":
+		d.note("mfa", "for longer: "+d.with("--mfa-command COMMAND"), "a code of %s is asked for on the terminal at the start; when its session ends (--mfa-session, at most 36h), nobody can be asked", m.Serial)
+	}
+}
+
+// examineKeys is about what comes before the rest of its profile, and keys
+// that no newer ones follow.
+func (d *doctor) examineKeys() {
+	if !d.chained() {
+		return
+	}
+	for _, line := range d.source.Overlooked() {
+		d.note("source", "take out of the profile what is old", "%s", line)
+	}
+	if keys, ok := d.source.Keys(); ok {
+		d.keys(keys.Whose, keys.Session)
+	}
+	if name := d.source.Program(); name != "" {
+		d.examineProgram("credential_process", name)
+	}
+}
+
+// keys says of keys that nothing renews what follows from that.
+func (d *doctor) keys(whose string, session bool) {
+	const hint = "a source that makes new ones, as in: "
+	roles := len(d.plan.Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
+	switch {
+	case session && roles:
+		d.problem("source", hint+d.with("--profile NAME"), "%s belong to a session: when that ends, the role cannot be assumed again", whose)
+	case session:
+		d.problem("source", hint+d.with("--profile NAME"), "%s belong to a session: when that ends, there are no newer ones", whose)
+	case !roles:
+		d.note("source", d.with("--role-arn ARN"), "%s do not end: there is nothing to refresh", whose)
+	}
+}
+
+// ask gets a set and asks STS whose it is, which everyone may.
+func (d *doctor) ask(ctx context.Context) {
+	err := d.source.Begin(context.Background()) // a person may have to look for a device
+	var creds aws.Credentials
+	if err == nil {
+		creds, err = d.source.Retrieve(ctx)
+	}
+	if err != nil {
+		d.problem("source", hintOf(err), "%s: %v", d.source.Describe(), err)
+		return
+	}
+	if line, err := writer.FormatProcess(creds, time.Now()); err == nil {
+		d.size = len(line)
+	}
+	whose, err := d.source.CallerIdentity(ctx, creds)
+	if err != nil {
+		d.note("identity", hintOf(err), "STS does not say whose the set is: %v", err)
+	}
+	d.ok("source", "%s", strings.TrimSuffix(d.source.Describe()+": "+whose, ": "))
+	if skew := d.source.Skew(); skew.Abs() > time.Minute {
+		d.note("clock", "set it: timedatectl set-ntp true", "differs from the server's by %v; brs-exec allows for that, the command's requests may be refused", skew)
+	} else {
+		d.ok("clock", "differs from the server's by less than a minute")
+	}
+	if !creds.CanExpire {
+		d.note("session", "", "has no end, and is not refreshed")
+		return
+	}
+	const enough = 40 * time.Minute // see refresh.Short
+	life := time.Until(creds.Expires.Add(d.source.Skew())).Round(time.Second)
+	switch {
+	case life < d.plan.MinTTL:
+		d.problem("session", "a longer session (--duration), or less --min-ttl", "lives %v, less than --min-ttl %v: the command would not be started", life, d.plan.MinTTL)
+	case life < enough:
+		d.note("session", "a longer session: --duration 1h", "lives %v, which is shorter than the 40 minutes that all clients can work with", life)
+	default:
+		d.ok("session", "lives %v", life)
+	}
+}

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
+)
+
+func loginFlags() []cli.Flag {
+	return []cli.Flag{
+		truth(aboutLogin, "device-code", "confirm a code in a browser on any machine (default: a browser on this one)"),
+		truth(aboutLogin, "no-browser", "open none: only say where to go"),
+	}
+}
+
+func (p *program) loginCommand() *cli.Command {
+	return &cli.Command{
+		Name:            "login",
+		Usage:           "begin the SSO session of a profile",
+		UsageText:       "brs-exec login [FLAGS]",
+		Description:     "The session serves the AWS CLI and all SDKs, and a brs-exec that waits for it goes on.",
+		Flags:           append(loginFlags(), flagNamed(sourceFlags(), "profile"), flagNamed(outputFlags("warn"), "config")),
+		HideHelpCommand: true,
+		OnUsageError:    usageError,
+		Action:          p.login,
+	}
+}
+
+func (p *program) login(c *cli.Context) error {
+	if _, err := p.settle(c); err != nil {
+		return err
+	}
+	if c.Args().Present() || p.dashes {
+		return &plan.Error{Text: "login runs no command", Hint: "brs-exec login --profile NAME, and then brs-exec --profile NAME -- COMMAND"}
+	}
+	l := source.Login{Profile: c.String("profile"), DeviceCode: c.Bool("device-code")}
+	l.Show = func(url, code string) { p.showLogin(url, code, c.Bool("no-browser")) }
+	in, err := l.Run(context.Background())
+	if err != nil {
+		return err
+	}
+	p.say("logged in: SSO session %q", in.Name)
+	if in.Renew.IsZero() {
+		p.say("it ends %s", onClock(in.Ends))
+	} else {
+		p.say("it is renewed without you for as long as your organization allows, until %s at the latest", onClock(in.Renew))
+	}
+	return nil
+}
+
+// showLogin says where to go, and opens a browser there. The address has a line of
+// its own, to be copied.
+func (p *program) showLogin(url, code string, only bool) {
+	switch {
+	case code != "":
+		p.say("open this in a browser on any machine, and see that it shows the code %s:", code)
+	default:
+		p.say("open this in a browser on this machine (for another one: --device-code):")
+	}
+	fmt.Fprintln(p.stderr, oneLine(url))
+	if only || !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
+		return
+	}
+	if err := openBrowser(url); err != nil {
+		p.say("no browser could be opened here: %v", err)
+	}
+}
+
+// say prints a line.
+func (p *program) say(format string, args ...any) {
+	fmt.Fprintf(p.stderr, "brs-exec: %s\n", oneLine(fmt.Sprintf(format, args...)))
+}
+
+func onClock(t time.Time) string { return t.Local().Format(time.RFC3339) }

@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/source"
+	"brs-exec/supervisor"
+)
+
+// record is what `brs-exec status` tells of one run. It holds no secret.
+type record struct {
+	PID     int       `json:"pid"`
+	Command string    `json:"command,omitempty"` // its name: arguments may be secrets
+	Child   int       `json:"child,omitempty"`   // its pid
+	Since   time.Time `json:"since,omitzero"`    // when it was started
+	Starts  int       `json:"starts,omitempty"`
+	Source  string    `json:"source,omitempty"`
+
+	Key       string    `json:"key,omitempty"`    // of the set that is delivered, shortened
+	Expires   time.Time `json:"expires,omitzero"` // zero: never, as far as the source says
+	Next      time.Time `json:"next,omitzero"`    // when the source is asked again
+	Refreshed int       `json:"refreshed"`        // sets delivered after the first
+	Failed    int       `json:"failed"`           // failures since the last success
+	Err       string    `json:"error,omitempty"`  // the last of these
+	Permanent bool      `json:"permanent,omitempty"`
+	Stale     int       `json:"stale"` // times that no one had come back for newer credentials
+
+	Lives string    `json:"livesOn,omitempty"` // what the source lives on: a login, a certificate
+	Ends  time.Time `json:"ends,omitzero"`     // and when that ends
+}
+
+// recordAfter is how long a command has to live to be worth a record: to a short
+// one it would be time lost.
+const recordAfter = time.Second
+
+// recorder keeps the record of this run where Runs finds it.
+type recorder struct {
+	write func(text []byte) error
+	mu    sync.Mutex // guards r
+	r     record
+	dirty chan struct{} // has one when r is not what was written
+}
+
+func newRecorder(command, source string, write func(text []byte) error) *recorder {
+	return &recorder{
+		write: write, dirty: make(chan struct{}, 1),
+		r: record{PID: os.Getpid(), Command: filepath.Base(command), Source: source},
+	}
+}
+
+// change changes the record, in memory: who calls it must not wait for a disk.
+func (k *recorder) change(f func(r *record)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	before := k.r
+	if f(&k.r); k.r == before {
+		return
+	}
+	select {
+	case k.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// run writes the record down when it has changed. A failure is not worth a word:
+// the same directory takes the credentials, and if it does not, that is told.
+func (k *recorder) run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(recordAfter):
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.dirty:
+		}
+		k.mu.Lock()
+		text, err := json.Marshal(k.r)
+		k.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		_ = k.write(append(text, '\n'))
+	}
+}
+
+// engine follows an event of the engine.
+func (k *recorder) engine(e refresh.Event, first bool) {
+	k.change(func(r *record) {
+		switch e.Kind {
+		case refresh.Refreshed, refresh.Unchanged:
+			r.Failed, r.Err, r.Permanent = 0, "", false
+			r.Next = e.Next
+			if e.Kind == refresh.Unchanged {
+				return
+			}
+			r.Key, r.Expires = e.KeyID, e.Expires
+			if !first {
+				r.Refreshed++
+			}
+		case refresh.Failed:
+			r.Failed, r.Err, r.Permanent, r.Next = e.Attempt, oneLine(e.Err.Error()), e.Permanent, e.Next
+		case refresh.DeliveryFailed:
+			r.Failed, r.Err = e.Attempt, oneLine(e.Err.Error())
+		}
+	})
+}
+
+// child follows an event of the command.
+func (k *recorder) child(e supervisor.Event) {
+	k.change(func(r *record) {
+		switch e.Kind {
+		case supervisor.Started:
+			r.Child, r.Since, r.Starts = e.PID, time.Now().Round(0), r.Starts+1
+		case supervisor.Ended:
+			r.Child = 0
+		}
+	})
+}
+
+// ending follows what is known of the source's own end.
+func (k *recorder) ending(end source.Ending, known bool) {
+	if !known {
+		end = source.Ending{}
+	}
+	k.change(func(r *record) { r.Lives, r.Ends = oneLine(end.What), end.At })
+}
+
+// from follows which of several sources is in use.
+func (k *recorder) from(source string) { k.change(func(r *record) { r.Source = source }) }
+
+func (k *recorder) stale() { k.change(func(r *record) { r.Stale++ }) }

@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+)
+
+const (
+	leftPatience = 100 * time.Millisecond // for what ends a moment after the command, as the tee of a shell does
+	leftNamed    = 3                      // of the processes that are left, by name
+)
+
+// leftBehind says by name what the command has left running on credentials that
+// end with it.
+func (s *session) leftBehind(ctx context.Context, users func(above int) []string) {
+	if s.firstPID == 0 || !s.log.Enabled(ctx, slog.LevelWarn) {
+		return
+	}
+	// The command's processes have higher ids than the command. Where the count has
+	// begun anew since, those that are missed are only not named.
+	above := max(s.firstPID, os.Getpid())
+	left := users(above)
+	for over := time.Now().Add(leftPatience); len(left) > 0 && time.Now().Before(over); left = users(above) {
+		<-time.After(leftPatience / 10)
+	}
+	if len(left) == 0 {
+		return
+	}
+	s.log.Warn("the command has ended, and with it the credentials of what it leaves behind",
+		"processes", left[:min(len(left), leftNamed)], "count", len(left), "hint", "--wait-for-descendants stays until they have ended")
+}
