@@ -68,6 +68,7 @@ func TestLayers(t *testing.T) {
 		{"brs-exec/refresh/source", []string{"=brs-exec/refresh", "brs-exec/refresh/source", "=brs-exec/writer/ini"}},
 		{"=brs-exec/writer/ini", nil},
 		{"brs-exec/refresh/doctor/clients", nil},
+		{"=brs-exec/writer/pathsafe", nil},
 		{"brs-exec/refresh/simulator", []string{"brs-exec/refresh/simulator"}},
 		{"brs-exec/writer", []string{"brs-exec/writer"}},
 		{"brs-exec/integration", []string{"brs-exec/integration"}},

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // overwrite changes the content of the file from old to content without giving
@@ -18,7 +20,7 @@ import (
 // by one call, a shorter content filled up by blank lines; then the file is
 // cut. If that fails the old content is put back.
 func (p *location) overwrite(ctx context.Context, old, content []byte) (err error) {
-	f, _, err := openRegular(p.dir, p.name, os.O_RDWR)
+	f, _, err := pathsafe.OpenRegular(p.dir, p.name, os.O_RDWR)
 	if err != nil {
 		return err
 	}
@@ -30,12 +32,12 @@ func (p *location) overwrite(ctx context.Context, old, content []byte) (err erro
 		return err
 	}
 	defer unlock()
-	now, err := readAll(f)
+	now, err := pathsafe.ReadAll(f)
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(now, old) {
-		return errRaced
+		return pathsafe.ErrRaced
 	}
 	dir, backup := p.beside(), p.newBackup()
 	defer dir.Remove(nextOf(backup)) // after the backup: without it a backup is left to people
@@ -77,7 +79,7 @@ func fill(f *os.File, old, content []byte) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	got, err := readAll(f)
+	got, err := pathsafe.ReadAll(f)
 	if err != nil {
 		return err
 	}
@@ -98,11 +100,11 @@ func restore(f *os.File, old []byte) error {
 }
 
 // newBackup returns the name for a new backup of the file.
-func (p *location) newBackup() string { return p.backupPrefix() + randomName() + backupSuffix }
+func (p *location) newBackup() string { return p.backupPrefix() + pathsafe.RandomName() + backupSuffix }
 
 // writeNew writes content to a new file that only its owner can read.
 func writeNew(dir *os.Root, name string, content []byte) (err error) {
-	f, err := createOwn(dir, name)
+	f, err := pathsafe.CreateOwn(dir, name)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // While a file is written in place its old and its new content are beside it,
@@ -44,16 +46,16 @@ func nextOf(backup string) string { return strings.TrimSuffix(backup, backupSuff
 // user could have made nothing is believed.
 func (p *location) recoverInPlace(ctx context.Context) error {
 	dir := p.beside()
-	names, _ := namesIn(dir)
+	names, _ := pathsafe.Names(dir)
 	for _, next := range names {
 		if !strings.HasPrefix(next, p.backupPrefix()) || !strings.HasSuffix(next, nextSuffix) {
 			continue
 		}
 		backup := strings.TrimSuffix(next, nextSuffix) + backupSuffix
 		keep, err := p.recoverFrom(ctx, backup, next)
-		var foreign *notOwnError
+		var foreign *pathsafe.NotOwnError
 		switch {
-		case errors.As(err, &foreign), errors.Is(err, errRaced):
+		case errors.As(err, &foreign), errors.Is(err, pathsafe.ErrRaced):
 			continue
 		case err != nil:
 			return fmt.Errorf("recover from %s: %w", filepath.Join(dir.Name(), backup), err)
@@ -82,7 +84,7 @@ func (p *location) recoverFrom(ctx context.Context, backup, next string) (keep b
 	if !ok { // killed before it began
 		return false, nil
 	}
-	f, _, err := openRegular(p.dir, p.name, os.O_RDWR)
+	f, _, err := pathsafe.OpenRegular(p.dir, p.name, os.O_RDWR)
 	if err != nil {
 		return true, err
 	}
@@ -92,7 +94,7 @@ func (p *location) recoverFrom(ctx context.Context, backup, next string) (keep b
 		return true, err
 	}
 	defer unlock()
-	now, err := readAll(f)
+	now, err := pathsafe.ReadAll(f)
 	switch {
 	case err != nil:
 		return true, err
@@ -106,12 +108,12 @@ func (p *location) recoverFrom(ctx context.Context, backup, next string) (keep b
 
 // readOwn reads a file beside ours.
 func (p *location) readOwn(name string) ([]byte, error) {
-	f, err := openOwn(p.beside(), name, os.O_RDONLY, p.uid)
+	f, err := pathsafe.OpenOwn(p.beside(), name, os.O_RDONLY, p.uid)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return readAll(f)
+	return pathsafe.ReadAll(f)
 }
 
 // isMixture tells whether fill, or the restore after it, can have left now on

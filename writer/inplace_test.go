@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // What a writer in place that was killed can have left.
@@ -30,11 +32,11 @@ func TestReplaceMendsInPlace(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			dir, backups := t.TempDir(), t.TempDir()
 			path := filepath.Join(dir, "f")
-			w, err := walk(path)
+			w, err := pathsafe.Resolve(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			real, other := &location{path: w.path, name: "f"}, &location{path: w.path + "x", name: "f"}
+			real, other := &location{path: w.Path, name: "f"}, &location{path: w.Path + "x", name: "f"}
 			put(t, path, tt.now, 0o600)
 			backup := real.backupPrefix() + "0123456789abcdef" + backupSuffix
 			old, partial := strings.CutSuffix(tt.old, "-")

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // Users whom no machine has.
@@ -92,12 +94,12 @@ func TestLinks(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if err := os.Chown(file, uidOf(info), uidOf(info)); err != nil {
+					if err := os.Chown(file, pathsafe.UID(info), pathsafe.UID(info)); err != nil {
 						t.Fatal(err)
 					}
 				}
 				_, err := Replace(path, 0o600, to("new"))
-				if errors.As(err, new(*linkError)) == tt.followed || tt.followed && err != nil {
+				if errors.As(err, new(*pathsafe.LinkError)) == tt.followed || tt.followed && err != nil {
 					t.Errorf("Replace = %v, want it followed: %v", err, tt.followed)
 				}
 				got, err := os.ReadFile(file)

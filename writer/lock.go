@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // lockTimeout bounds the wait for another writer, which holds the lock for
@@ -62,7 +64,7 @@ func (p *location) lock(ctx context.Context) (unlock func(), err error) {
 	for ctx.Err() == nil {
 		f, err := p.sentinel(name)
 		switch {
-		case errors.Is(err, errRaced):
+		case errors.Is(err, pathsafe.ErrRaced):
 			continue
 		case err != nil:
 			return p.lockDir(ctx, err)
@@ -89,18 +91,18 @@ func (p *location) sentinel(name string) (*os.File, error) {
 	if !errors.Is(err, fs.ErrExist) {
 		return f, err
 	}
-	f, _, err = openRegular(p.dir, name, os.O_RDWR)
+	f, _, err = pathsafe.OpenRegular(p.dir, name, os.O_RDWR)
 	if errors.Is(err, fs.ErrPermission) { // another user's
-		f, _, err = openRegular(p.dir, name, os.O_RDONLY)
+		f, _, err = pathsafe.OpenRegular(p.dir, name, os.O_RDONLY)
 	}
 	if errors.Is(err, fs.ErrNotExist) { // removed since
-		err = errRaced
+		err = pathsafe.ErrRaced
 	}
 	return f, err
 }
 
 func (p *location) lockDir(ctx context.Context, cause error) (unlock func(), err error) {
-	if !errors.Is(cause, fs.ErrPermission) && !errors.Is(cause, errNotRegular) && !cannotRename(cause) {
+	if !errors.Is(cause, fs.ErrPermission) && !errors.Is(cause, pathsafe.ErrNotRegular) && !cannotRename(cause) {
 		return nil, fmt.Errorf("lock: %w", cause)
 	}
 	f, err := p.dir.Open(".")

@@ -24,8 +24,6 @@ const (
 	programLink     = "brs-exec"
 )
 
-const fileMode = 0o600
-
 // Private is a run directory, which only this user can enter, with the files
 // that a child's SDKs read. It is a delivery of credentials to them.
 type Private struct {

@@ -3,8 +3,6 @@ package writer
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +11,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // Target is a file to be replaced.
@@ -60,10 +60,6 @@ type Result struct {
 	Cause error
 }
 
-// maxRaces bounds how often a file is read anew because another program wrote
-// it between our reading and our renaming.
-const maxRaces = 10
-
 // Replace locks a sentinel beside the file (never the file: its inode changes),
 // reads the file, and gives what edit returns to a temporary file in the same
 // directory, which then takes the file's name; file and directory are synced.
@@ -86,9 +82,9 @@ func (t Target) Replace(ctx context.Context, edit func(old []byte) ([]byte, erro
 			return err
 		}
 		defer unlock()
-		for range maxRaces {
+		for range pathsafe.MaxRaces {
 			res.Way, res.Cause, err = t.once(ctx, p, edit)
-			if !errors.Is(err, errRaced) {
+			if !errors.Is(err, pathsafe.ErrRaced) {
 				return err
 			}
 		}
@@ -112,8 +108,6 @@ func (p *location) lockTidy(ctx context.Context) (unlock func(), err error) {
 	}
 	return unlock, nil
 }
-
-var errRaced = errors.New("other programs keep changing it")
 
 func (t Target) once(ctx context.Context, p *location, edit func(old []byte) ([]byte, error)) (Way, error, error) {
 	was, err := p.read()
@@ -146,8 +140,8 @@ func (t Target) once(ctx context.Context, p *location, edit func(old []byte) ([]
 
 // renameNew writes content to a temporary file and gives it the file's name.
 func (t Target) renameNew(p *location, content []byte, was *found) (err error) {
-	name := besidePrefix(p.name) + randomName() + tempSuffix
-	temp, err := createOwn(p.dir, name)
+	name := besidePrefix(p.name) + pathsafe.RandomName() + tempSuffix
+	temp, err := pathsafe.CreateOwn(p.dir, name)
 	if err != nil {
 		return err
 	}
@@ -191,14 +185,14 @@ func (t Target) renameNew(p *location, content []byte, was *found) (err error) {
 	return err
 }
 
-// unchanged returns errRaced if the file is not what it was when it was read.
+// unchanged returns pathsafe.ErrRaced if the file is not what it was when it was read.
 func (p *location) unchanged(was *found) error {
 	now, err := p.read()
 	if err != nil {
 		return err
 	}
 	if (was == nil) != (now == nil) || was != nil && !bytes.Equal(now.data, was.data) {
-		return errRaced
+		return pathsafe.ErrRaced
 	}
 	return nil
 }
@@ -250,16 +244,10 @@ func besidePrefix(name string) string { return "." + name + ".brs-exec-" }
 
 const tempSuffix = ".tmp"
 
-func randomName() string {
-	var b [8]byte
-	rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
-}
-
 // removeStrays removes the temporary files of writers that were killed. The
 // caller holds the lock, so there are no others.
 func (p *location) removeStrays() {
-	names, _ := namesIn(p.dir)
+	names, _ := pathsafe.Names(p.dir)
 	for _, name := range names {
 		if strings.HasPrefix(name, besidePrefix(p.name)) && strings.HasSuffix(name, tempSuffix) {
 			p.dir.Remove(name) // the next one tries again

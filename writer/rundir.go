@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // A run directory is brs-exec-PID-RANDOM, 0700. Its file "lock" is locked as long
@@ -54,7 +56,7 @@ func newRunDir(bases []base, fill func(d *runDir, final string) error) (*runDir,
 		in, err := b.place()
 		if err == nil {
 			var d *runDir
-			if d, err = makeRunDir(in, runPrefix+strconv.Itoa(os.Getpid())+"-"+randomName(), fill); err == nil {
+			if d, err = makeRunDir(in, runPrefix+strconv.Itoa(os.Getpid())+"-"+pathsafe.RandomName(), fill); err == nil {
 				return d, nil
 			}
 		}
@@ -102,7 +104,7 @@ func makeRunDir(in place, name string, fill func(d *runDir, final string) error)
 }
 
 func (d *runDir) takeLock() (err error) {
-	d.lock, err = d.root.OpenFile(lockedFile, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
+	d.lock, err = d.root.OpenFile(lockedFile, os.O_RDWR|os.O_CREATE|os.O_EXCL, pathsafe.FileMode)
 	if err != nil {
 		return err
 	}
@@ -144,8 +146,8 @@ func (d *runDir) write(name string, content []byte) (err error) {
 	if d.root == nil { // removed
 		return fs.ErrClosed
 	}
-	temp := "." + name + "-" + randomName() + tempSuffix
-	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	temp := "." + name + "-" + pathsafe.RandomName() + tempSuffix
+	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, pathsafe.FileMode)
 	if err != nil {
 		return err
 	}
@@ -158,7 +160,7 @@ func (d *runDir) write(name string, content []byte) (err error) {
 	if _, err := f.Write(content); err != nil {
 		return err
 	}
-	if err := f.Chmod(fileMode); err != nil { // whatever the umask
+	if err := f.Chmod(pathsafe.FileMode); err != nil { // whatever the umask
 		return err
 	}
 	made, err := f.Stat()
@@ -209,7 +211,7 @@ func (d *runDir) remove() error {
 }
 
 func emptyDir(root *os.Root) error {
-	names, err := namesIn(root)
+	names, err := pathsafe.Names(root)
 	errs := []error{err}
 	for _, name := range names {
 		if name != lockedFile {
@@ -218,15 +220,6 @@ func emptyDir(root *os.Root) error {
 	}
 	root.Remove(lockedFile)
 	return errors.Join(errs...)
-}
-
-func namesIn(root *os.Root) ([]string, error) {
-	f, err := root.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
 
 // isRunName is strict: nothing else that a user named after us is touched.
@@ -239,5 +232,5 @@ func isRunName(name string) bool {
 	return pid != "" && strings.Trim(pid, "0123456789") == "" && isRandom(random)
 }
 
-// isRandom tells what randomName returns.
+// isRandom tells what pathsafe.RandomName returns.
 func isRandom(s string) bool { return len(s) == 16 && strings.Trim(s, "0123456789abcdef") == "" }

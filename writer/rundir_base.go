@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // base is a candidate for the directory that run directories are made in. In one
@@ -106,13 +108,13 @@ func (b base) place() (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	if !othersWrite(info) {
+	if !pathsafe.OthersWrite(info) {
 		return place{path: path, of: b}, nil
 	}
 	own := ownName(path)
 	err = ensureOwn(own)
 	if errors.Is(err, errTaken) { // ours has one more word, and is found again by its owner
-		spares := append(ownSpares(path), own+"-"+randomName())
+		spares := append(ownSpares(path), own+"-"+pathsafe.RandomName())
 		own = spares[0]
 		err = ensureOwn(own)
 	}
@@ -144,7 +146,7 @@ func (b base) places() (all []place) {
 	if err != nil {
 		return nil
 	}
-	if !othersWrite(info) {
+	if !pathsafe.OthersWrite(info) {
 		return []place{{path: path, of: b}}
 	}
 	for _, own := range append([]string{ownName(path)}, ownSpares(path)...) {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/process"
 )
 
@@ -30,7 +31,7 @@ func sweep(in place) {
 		return
 	}
 	defer root.Close()
-	names, _ := namesIn(root)
+	names, _ := pathsafe.Names(root)
 	for _, name := range names {
 		if !isRunName(strings.TrimPrefix(name, ".")) {
 			continue

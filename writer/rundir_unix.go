@@ -3,7 +3,6 @@
 package writer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // moveTo gives the directory its name. The lock goes with it.
@@ -51,10 +52,10 @@ func resolveDir(path string) (string, fs.FileInfo, error) {
 			done = next
 		case info.Mode()&fs.ModeSymlink == 0:
 			return "", nil, errors.New("not a directory")
-		case links == maxLinks:
+		case links == pathsafe.MaxLinks:
 			return "", nil, syscall.ELOOP
 		default:
-			if uid := uidOf(info); uid != os.Geteuid() && uid != 0 && !nobodyIsRoot(uid) {
+			if uid := pathsafe.UID(info); uid != os.Geteuid() && pathsafe.Foreign(uid) {
 				return "", nil, fmt.Errorf("the link %s is owned by uid %d, not by us or root", next, uid)
 			}
 			links++
@@ -76,57 +77,33 @@ func resolveDir(path string) (string, fs.FileInfo, error) {
 
 // passable says why others could exchange what is in a directory on the way.
 func passable(path string, info fs.FileInfo) error {
-	uid := uidOf(info)
+	uid := pathsafe.UID(info)
 	switch {
-	case uid != os.Geteuid() && uid != 0 && !nobodyIsRoot(uid):
+	case uid != os.Geteuid() && pathsafe.Foreign(uid):
 		return fmt.Errorf("%s is owned by uid %d, not by us or root", path, uid)
-	case othersWrite(info) && info.Mode()&fs.ModeSticky == 0:
+	case pathsafe.OthersWrite(info) && info.Mode()&fs.ModeSticky == 0:
 		return fmt.Errorf("others can write to %s and it has no sticky bit (mode %04o)", path, info.Mode().Perm())
 	}
 	return nil
 }
 
-func othersWrite(info fs.FileInfo) bool { return info.Mode().Perm()&0o022 != 0 }
-
-// overflowUID is how an owner without a number in this user namespace appears;
-// root of the machine, for one, in a sandbox.
-const overflowUID = 65534
-
-// nobodyIsRoot tells whether an owner can be root of the machine: that has no
-// number in a user namespace that does not have all of them.
-func nobodyIsRoot(uid int) bool {
-	if uid != overflowUID {
-		return false
-	}
-	ids, err := os.ReadFile("/proc/self/uid_map")
-	return err == nil && !bytes.Equal(bytes.Join(bytes.Fields(ids), []byte(" ")), []byte("0 0 4294967295"))
-}
-
 // trusted says why the owner or the mode of a base directory let others move
 // what is in it. only means that nobody else may even look.
 func trusted(info fs.FileInfo, only bool) error {
-	uid, me := uidOf(info), os.Geteuid()
+	uid, me := pathsafe.UID(info), os.Geteuid()
 	sticky := info.Mode()&fs.ModeSticky != 0
 	switch {
 	case only && (uid != me || info.Mode().Perm()&0o077 != 0):
 		return fmt.Errorf("owned by uid %d with mode %04o: must be ours and 0700", uid, info.Mode().Perm())
-	case uid != me && uid != 0 && (uid != overflowUID || !sticky):
+	case uid != me && uid != 0 && (uid != pathsafe.OverflowUID || !sticky):
 		return fmt.Errorf("owned by uid %d, not by us or root", uid)
-	case othersWrite(info) && !sticky:
+	case pathsafe.OthersWrite(info) && !sticky:
 		return fmt.Errorf("others can write to it and it has no sticky bit (mode %04o)", info.Mode().Perm())
 	}
 	return nil
 }
 
-// uidOf is the owner, -1 if that is unknown.
-func uidOf(info fs.FileInfo) int {
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(st.Uid)
-	}
-	return -1
-}
-
-func mine(info fs.FileInfo) bool { return uidOf(info) == os.Geteuid() }
+func mine(info fs.FileInfo) bool { return pathsafe.UID(info) == os.Geteuid() }
 
 // ours tells a directory of this user, that nobody else could change.
 func ours(info fs.FileInfo) bool { return mine(info) && info.Mode().Perm()&0o077 == 0 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/process"
 )
 
@@ -47,7 +48,7 @@ func runsIn(bases []base) (runs []Run) {
 		if err != nil {
 			continue
 		}
-		names, _ := namesIn(root)
+		names, _ := pathsafe.Names(root)
 		for _, name := range names {
 			if run, ok := lookAt(root, name); ok {
 				run.Dir = filepath.Join(in.path, name)

@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // A claim is the file that says that a section of a shared file is kept by this
@@ -72,16 +74,16 @@ func claimName(path, section string) string {
 // take takes the claim of this name. A *heldError says that another process has
 // it.
 func (cs *claims) take(ctx context.Context, name string) (*claim, error) {
-	for range maxRaces {
-		f, err := createOwn(cs.dir, name)
+	for range pathsafe.MaxRaces {
+		f, err := pathsafe.CreateOwn(cs.dir, name)
 		made := err == nil
 		if errors.Is(err, fs.ErrExist) {
-			f, err = openOwn(cs.dir, name, os.O_RDWR, cs.uid)
+			f, err = pathsafe.OpenOwn(cs.dir, name, os.O_RDWR, cs.uid)
 		}
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errRaced) { // removed since
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, pathsafe.ErrRaced) { // removed since
 			continue
 		}
-		var foreign *notOwnError
+		var foreign *pathsafe.NotOwnError
 		if errors.As(err, &foreign) {
 			return nil, fmt.Errorf("%w; remove it if no brs-exec of that user runs", err)
 		}
@@ -104,7 +106,7 @@ func (cs *claims) take(ctx context.Context, name string) (*claim, error) {
 		}
 		return c, nil
 	}
-	return nil, fmt.Errorf("%s: %w", filepath.Join(cs.dir.Name(), name), errRaced)
+	return nil, fmt.Errorf("%s: %w", filepath.Join(cs.dir.Name(), name), pathsafe.ErrRaced)
 }
 
 func (c *claim) lock(ctx context.Context) error {
@@ -143,7 +145,7 @@ func (c *claim) lock(ctx context.Context) error {
 
 // begin reads what a process that was killed has left, and writes who we are.
 func (c *claim) begin() error {
-	data, err := readAll(c.file)
+	data, err := pathsafe.ReadAll(c.file)
 	if err != nil {
 		return err
 	}
@@ -232,12 +234,12 @@ func (c *claim) release(keep bool) error {
 // sweep removes the claims of processes that were killed and left nothing to put
 // back.
 func (cs *claims) sweep() {
-	names, _ := namesIn(cs.dir)
+	names, _ := pathsafe.Names(cs.dir)
 	for _, name := range names {
 		if !strings.HasPrefix(name, cs.prefix) {
 			continue
 		}
-		f, err := openOwn(cs.dir, name, os.O_RDWR, cs.uid)
+		f, err := pathsafe.OpenOwn(cs.dir, name, os.O_RDWR, cs.uid)
 		if err != nil {
 			continue
 		}

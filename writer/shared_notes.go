@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // elsewhere are the settings that have some SDKs get the credentials of a
@@ -24,8 +26,8 @@ func (s *Shared) noteSettings(path string, f *iniFile, was *found) {
 		note("%s has [%s] more than once: boto3 and the AWS CLI cannot read it", s.opt.Path, strings.Join(names, "], ["))
 	}
 	config := &iniFile{}
-	if s.opt.ConfigFile != "" && !sameFile(path, s.opt.ConfigFile) {
-		if data, err := readUserFile(s.opt.ConfigFile); err == nil {
+	if s.opt.ConfigFile != "" && !pathsafe.SameFile(path, s.opt.ConfigFile) {
+		if data, err := pathsafe.ReadFile(s.opt.ConfigFile); err == nil {
 			if parsed, err := parseINI(s.opt.ConfigFile, data); err == nil {
 				config = parsed
 			}
@@ -71,7 +73,7 @@ func twice(names []string) (more []string) {
 // checkSource refuses a section that the sets are made from, directly or through
 // source_profile: our keys would win over what is there.
 func (s *Shared) checkSource(path string) error {
-	if !slices.ContainsFunc(s.opt.SourceFiles, func(file string) bool { return file != "" && sameFile(path, file) }) {
+	if !slices.ContainsFunc(s.opt.SourceFiles, func(file string) bool { return file != "" && pathsafe.SameFile(path, file) }) {
 		return nil
 	}
 	chain := s.sourceProfiles()
@@ -86,7 +88,7 @@ func (s *Shared) checkSource(path string) error {
 func (s *Shared) sourceProfiles() []string {
 	var files []*iniFile
 	for _, path := range s.opt.SourceFiles {
-		if data, err := readUserFile(path); err == nil {
+		if data, err := pathsafe.ReadFile(path); err == nil {
 			if f, err := parseINI(path, data); err == nil {
 				files = append(files, f)
 			}
@@ -113,13 +115,13 @@ func (s *Shared) sourceProfiles() []string {
 // SharedHint says what a person can do about an error of NewShared for the file at
 // path; "" is nothing that the error does not say itself.
 func SharedHint(path string, err error) string {
-	var acting *actingError
-	var link *linkError
+	var acting *pathsafe.ActingError
+	var link *pathsafe.LinkError
 	var planted *plantedError
 	var parse *parseError
 	switch {
 	case errors.As(err, &acting):
-		return fmt.Sprintf("run brs-exec as user %d, or with CAP_SETUID and CAP_SETGID", acting.uid)
+		return fmt.Sprintf("run brs-exec as user %d, or with CAP_SETUID and CAP_SETGID", acting.UID)
 	case errors.As(err, &link):
 		return "name the file that it leads to, or make the link anew as its owner or root"
 	case errors.As(err, &planted):

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/process"
 )
 
@@ -79,22 +80,22 @@ func PreviewShared(opt SharedOptions) (notes []string, err error) {
 func prepareShared(opt SharedOptions) (s *Shared, path string, err error) {
 	s = &Shared{opt: opt, moved: make(chan struct{}, 1)}
 	if s.opt.Perm == 0 {
-		s.opt.Perm = fileMode
+		s.opt.Perm = pathsafe.FileMode
 	}
 	if s.opt.settle == 0 {
 		s.opt.settle, s.opt.every = settleTime, pollEvery
 	}
 	s.target = Target{Path: opt.Path, Perm: s.opt.Perm, Owner: opt.Owner, BackupDir: opt.BackupDir, rename: opt.rename}
-	switch w, err := walk(opt.Path); {
+	switch w, err := pathsafe.Resolve(opt.Path); {
 	case err == nil:
-		path, s.target.in = w.path, &w.owner
+		path, s.target.in = w.Path, &w.UID
 	case exists(filepath.Dir(opt.Path)):
 		return nil, "", err
 	default: // the directory has still to be made
-		if w, err = walk(filepath.Dir(opt.Path)); err != nil {
+		if w, err = pathsafe.Resolve(filepath.Dir(opt.Path)); err != nil {
 			return nil, "", err
 		}
-		path = filepath.Join(w.path, filepath.Base(opt.Path))
+		path = filepath.Join(w.Path, filepath.Base(opt.Path))
 	}
 	if err := s.addProfiles(path); err != nil {
 		return nil, "", err
@@ -108,9 +109,9 @@ func (s *Shared) makeDir() error {
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	w, err := walk(s.opt.Path)
+	w, err := pathsafe.Resolve(s.opt.Path)
 	if err == nil {
-		s.target.in = &w.owner
+		s.target.in = &w.UID
 	}
 	return err
 }
@@ -158,7 +159,7 @@ func exists(path string) bool {
 }
 
 func (s *Shared) addProfiles(path string) error {
-	inConfig := filepath.Base(path) == "config" || s.opt.ConfigFile != "" && sameFile(path, s.opt.ConfigFile)
+	inConfig := filepath.Base(path) == "config" || s.opt.ConfigFile != "" && pathsafe.SameFile(path, s.opt.ConfigFile)
 	for _, from := range slices.Sorted(maps.Keys(s.opt.Sections)) {
 		name := s.opt.Sections[from]
 		if err := checkProfileName(name); err != nil {
@@ -173,17 +174,6 @@ func (s *Shared) addProfiles(path string) error {
 		return errors.New("internal error: no section to keep")
 	}
 	return nil
-}
-
-func sameFile(a, b string) bool {
-	wa, err1 := walk(a)
-	wb, err2 := walk(b)
-	if err1 == nil && err2 == nil && wa.path == wb.path {
-		return true
-	}
-	ia, err1 := os.Stat(a)
-	ib, err2 := os.Stat(b)
-	return err1 == nil && err2 == nil && os.SameFile(ia, ib)
 }
 
 // claimAll takes the claims, in a directory of ours if none can be made beside

@@ -14,6 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // told collects what a Shared notifies of.
@@ -392,11 +394,11 @@ func TestSharedMendsAtStart(t *testing.T) {
 		t.Fatalf("%q parses", mixture)
 	}
 	put(t, path, mixture, 0o600)
-	w, err := walk(path)
+	w, err := pathsafe.Resolve(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	backup := filepath.Join(dir, (&location{path: w.path, name: "credentials"}).newBackup())
+	backup := filepath.Join(dir, (&location{path: w.Path, name: "credentials"}).newBackup())
 	put(t, backup, old, 0o600)
 	put(t, nextOf(backup), string(nextFile([]byte(old), []byte(next))), 0o600)
 	put(t, filepath.Join(dir, besidePrefix("credentials")+"0123456789abcdef"+tempSuffix), "x", 0o600)

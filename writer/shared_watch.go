@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"brs-exec/writer/pathsafe"
 )
 
 const (
@@ -218,7 +220,7 @@ func (w *sharedWatch) concerns(e fsnotify.Event) bool {
 // leads returns the directories in which a change of a name can make path
 // another file, and these names.
 func leads(path string) (dirs, names []string) {
-	for range maxLinks {
+	for range pathsafe.MaxLinks {
 		dir, name := filepath.Split(path)
 		if dir == "" {
 			dir = "."

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package writer
+package pathsafe
 
 import (
 	"errors"
@@ -9,17 +9,10 @@ import (
 	"path/filepath"
 )
 
-// walked is where a path leads to.
-type walked struct {
-	path         string // without links
-	dir          fs.FileInfo
-	owner, group int // of the directory
-}
-
-// walk follows a path by names: which links may be followed is not asked here.
+// Resolve follows a path by names: which links may be followed is not asked here.
 // The last component need not exist.
-func walk(path string) (*walked, error) {
-	for range maxLinks {
+func Resolve(path string) (*Place, error) {
+	for range MaxLinks {
 		// Not Dir and Base: they take ".." off before links are followed, while
 		// the kernel goes up from where a link has led.
 		dir, name := filepath.Split(path)
@@ -42,7 +35,7 @@ func walk(path string) (*walked, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &walked{path: path, dir: at, owner: uidOf(at)}, nil
+			return &Place{Path: path, Info: at, UID: UID(at)}, nil
 		}
 		link, err := os.Readlink(path)
 		if err != nil {
@@ -56,8 +49,5 @@ func walk(path string) (*walked, error) {
 	return nil, errors.New("too many symbolic links")
 }
 
-// foreign tells whether a user is not root.
-func foreign(uid int) bool { return uid > 0 }
-
-// as does nothing: the rights of a single thread cannot be changed here.
-func as(uid, _ int, _ func() error) error { return &actingError{uid, errors.ErrUnsupported} }
+// As does nothing: the rights of a single thread cannot be changed here.
+func As(uid, _ int, _ func() error) error { return &ActingError{uid, errors.ErrUnsupported} }

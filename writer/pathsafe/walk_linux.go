@@ -1,4 +1,4 @@
-package writer
+package pathsafe
 
 import (
 	"errors"
@@ -13,16 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// walked is where a path leads to.
-type walked struct {
-	path         string // without links
-	dir          fs.FileInfo
-	owner, group int // of the directory
-}
-
-// walk follows a path as type location says, the last component also if it does
+// Resolve follows a path as type Place says, the last component also if it does
 // not exist.
-func walk(path string) (*walked, error) {
+func Resolve(path string) (*Place, error) {
 	if !filepath.IsAbs(path) {
 		wd, err := os.Getwd()
 		if err != nil {
@@ -97,7 +90,7 @@ func (w *walker) step() (ends bool, err error) {
 	last := strings.Trim(rest, "/") == ""
 	switch {
 	case last && (name == "" || name == "." || name == ".." || more):
-		return false, fmt.Errorf("%w (d---------)", errNotRegular)
+		return false, fmt.Errorf("%w (d---------)", ErrNotRegular)
 	case name == "" || name == ".":
 		return false, nil
 	}
@@ -135,7 +128,7 @@ func (w *walker) step() (ends bool, err error) {
 }
 
 func (w *walker) follow(f *os.File, info fs.FileInfo) error {
-	if w.links = append(w.links, link{f.Name(), uidOf(info)}); len(w.links) > maxLinks {
+	if w.links = append(w.links, link{f.Name(), UID(info)}); len(w.links) > MaxLinks {
 		return errors.New("too many symbolic links")
 	}
 	text := make([]byte, unix.PathMax)
@@ -155,31 +148,28 @@ func (w *walker) follow(f *os.File, info fs.FileInfo) error {
 }
 
 // end checks whether the links may be followed to where they lead.
-func (w *walker) end() (*walked, error) {
+func (w *walker) end() (*Place, error) {
 	info, err := w.at.Stat()
 	if err != nil {
 		return nil, err
 	}
-	to := &walked{path: filepath.Join(w.path, w.name), dir: info, owner: uidOf(info)}
+	to := &Place{Path: filepath.Join(w.path, w.name), Info: info, UID: UID(info)}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		to.group = int(st.Gid)
+		to.GID = int(st.Gid)
 	}
 	for _, l := range w.links {
-		if foreign(l.uid) && l.uid != os.Geteuid() && l.uid != to.owner {
-			return nil, &linkError{l.path, l.uid, to.owner}
+		if Foreign(l.uid) && l.uid != os.Geteuid() && l.uid != to.UID {
+			return nil, &LinkError{l.path, l.uid, to.UID}
 		}
 	}
 	return to, nil
 }
 
-// foreign tells whether a user is not root.
-func foreign(uid int) bool { return uid != 0 && !nobodyIsRoot(uid) }
-
-// as calls do with the rights of a user and a group, and no others.
+// As calls do with the rights of a user and a group, and no others.
 //
 // It is done in a thread of its own, which ends with it: the rights are those of
 // threads, and nothing else may ever run with them.
-func as(uid, gid int, do func() error) (err error) {
+func As(uid, gid int, do func() error) (err error) {
 	done := make(chan struct{})
 	var caught any // a panic is for the caller's goroutine, where it may be recovered
 	go func() {
@@ -188,7 +178,7 @@ func as(uid, gid int, do func() error) (err error) {
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() { // the main thread stays as it is: take another
 			defer runtime.UnlockOSThread()
-			err = as(uid, gid, do)
+			err = As(uid, gid, do)
 			return
 		}
 		if err = become(uid, gid); err == nil {
@@ -205,7 +195,7 @@ func as(uid, gid int, do func() error) (err error) {
 // become changes this thread alone, which syscall.Setgroups would not.
 func become(uid, gid int) error {
 	if _, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, 0, 0, 0); errno != 0 {
-		return &actingError{uid, errno}
+		return &ActingError{uid, errno}
 	}
 	dumpable, derr := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	unix.SetfsgidRetGid(gid)
@@ -217,7 +207,7 @@ func become(uid, gid int) error {
 	isGID, _ := unix.SetfsgidRetGid(-1)
 	isUID, _ := unix.SetfsuidRetUid(-1)
 	if isGID != gid || isUID != uid {
-		return &actingError{uid, unix.EPERM}
+		return &ActingError{uid, unix.EPERM}
 	}
 	return nil
 }
