@@ -62,7 +62,14 @@ func TestLayers(t *testing.T) {
 		from    string // a package tree, or with "=" in front one package
 		allowed []string
 	}{
-		{"brs-exec/supervisor", []string{"brs-exec/supervisor"}},
+		{"=brs-exec/supervisor", []string{"brs-exec/supervisor/job", "brs-exec/supervisor/siginfo", "brs-exec/supervisor/stage"}},
+		{"brs-exec/supervisor/stage", []string{"brs-exec/supervisor/job", "brs-exec/supervisor/siginfo"}},
+		{"brs-exec/supervisor/job", []string{"brs-exec/supervisor/siginfo"}},
+		{"brs-exec/supervisor/siginfo", nil},
+		{"brs-exec/supervisor/hook", nil},
+		{"brs-exec/supervisor/logfile", nil},
+		{"brs-exec/supervisor/runlock", nil},
+		{"brs-exec/supervisor/sdnotify", nil},
 		{"=brs-exec/refresh", nil},
 		// Names of settings are shared: what one reads of a file the other must not leave behind in it.
 		{"brs-exec/refresh/source", []string{"=brs-exec/refresh", "brs-exec/refresh/source", "=brs-exec/writer/ini"}},

@@ -25,6 +25,8 @@ import (
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
+	"brs-exec/supervisor/logfile"
+	"brs-exec/supervisor/runlock"
 )
 
 const (
@@ -36,7 +38,7 @@ const (
 // Run does what args, the command line behind the program's name, ask for. It
 // returns the exit code.
 func Run(args []string) int {
-	log := supervisor.NewLogFile(os.Stderr)
+	log := logfile.New(os.Stderr)
 	p := &program{stdout: os.Stdout, stderr: log, flush: func() { log.Flush(flushTime) }}
 	p.signals = supervisor.Hold(func(e supervisor.Exit) {
 		p.flush()
@@ -55,14 +57,14 @@ const flushTime = time.Second
 type program struct {
 	signals *supervisor.Signals // held since the start
 	stdout  io.Writer
-	stderr  io.Writer         // what is not printable is escaped
-	raw     io.Writer         // standard error for other programs: a helper may paint its prompts
-	flush   func()            // waits until all is said
-	lock    supervisor.Locked // of --lock, held until the end
-	typed   []string          // what stands before the first "--"
-	argv    []string          // what stands behind it
-	dashes  bool              // there was one
-	asJSON  bool              // --log-format json, which errors follow
+	stderr  io.Writer    // what is not printable is escaped
+	raw     io.Writer    // standard error for other programs: a helper may paint its prompts
+	flush   func()       // waits until all is said
+	lock    runlock.Lock // of --lock, held until the end
+	typed   []string     // what stands before the first "--"
+	argv    []string     // what stands behind it
+	dashes  bool         // there was one
+	asJSON  bool         // --log-format json, which errors follow
 	code    int
 }
 
@@ -80,7 +82,7 @@ func (p *program) run(args []string) int {
 	app := p.app()
 	if err := app.Run(append([]string{"brs-exec"}, p.typed...)); err != nil {
 		code := exitFailed
-		if errors.Is(err, supervisor.ErrLocked) {
+		if errors.Is(err, runlock.ErrHeld) {
 			code = exitLocked
 		}
 		p.complain(err, code)

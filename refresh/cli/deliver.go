@@ -16,6 +16,7 @@ import (
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
+	"brs-exec/supervisor/sdnotify"
 	"brs-exec/writer"
 	"brs-exec/writer/endpoint"
 )
@@ -115,7 +116,7 @@ func (s *session) deliver(ctx context.Context, src *source.Source, files *writer
 	}
 	s.environ = func() []string {
 		env, _ := files.Env(os.Environ(), slices.Concat(more, keys.env(), lateRegion(src, region))...)
-		return supervisor.NotifyEnv(env, s.plan.NotifyChild)
+		return sdnotify.Env(env, s.plan.NotifyChild)
 	}
 	_, scrubbed := files.Env(os.Environ(), more...)
 	s.log.Info("source", "from", src.Describe(), "dir", files.Dir())

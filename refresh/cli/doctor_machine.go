@@ -3,7 +3,7 @@ package cli
 import (
 	"net"
 
-	"brs-exec/supervisor"
+	"brs-exec/supervisor/runlock"
 )
 
 // examineMachine is about what brs-exec itself needs.
@@ -14,7 +14,7 @@ func (d *doctor) examineMachine() {
 	if channel := map[string]string{"endpoint": "container credentials endpoint", "imds": "metadata service"}[d.deliver]; channel != "" && d.plan.Child.Pdeathsig == 0 {
 		d.note("network", d.with("--pdeathsig TERM"), "if brs-exec is killed, any user of this machine can open the port of its %s, and the command would take that user's keys for its own", channel)
 	}
-	if name := d.plan.Lock; name != "" && supervisor.Held(name) {
+	if name := d.plan.Lock; name != "" && runlock.Held(name) {
 		d.note("lock", "", "%s is held now: a run would end at once, with exit code 75", name)
 	}
 	d.examineLimits()

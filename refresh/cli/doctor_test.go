@@ -14,7 +14,7 @@ import (
 
 	reader "brs-exec/refresh/doctor/clients"
 	"brs-exec/refresh/plan"
-	"brs-exec/supervisor"
+	"brs-exec/supervisor/runlock"
 )
 
 // doctorWorld is a home, a path and an environment of their own for doctor.
@@ -204,7 +204,7 @@ func TestDoctorLock(t *testing.T) {
 	}
 	doctorWorld(t, map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}, nil)
 	path := filepath.Join(t.TempDir(), "lock")
-	held, err := supervisor.Lock(path)
+	held, err := runlock.Take(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"brs-exec/refresh"
-	"brs-exec/supervisor"
+	"brs-exec/supervisor/hook"
 	"brs-exec/writer"
 )
 
@@ -39,7 +39,7 @@ func (s *session) sourceHook(ctx context.Context, event, what, hint string, ends
 func (s *session) runHook(ctx context.Context, argv, env []string) {
 	s.hookTurn.Lock()
 	defer s.hookTurn.Unlock()
-	err := supervisor.RunHook(ctx, supervisor.Hook{Argv: argv, Env: env, Dir: s.dir, Output: func(line string) {
+	err := hook.Run(ctx, hook.Command{Argv: argv, Env: env, Dir: s.dir, Output: func(line string) {
 		s.log.Info("hook says", "hook", argv[0], "line", line)
 	}})
 	if err != nil && !errors.Is(err, context.Canceled) {

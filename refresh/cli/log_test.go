@@ -10,7 +10,7 @@ import (
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/source"
-	"brs-exec/supervisor"
+	"brs-exec/supervisor/sdnotify"
 )
 
 // inNewYork makes New York's winter the local zone of a test.
@@ -113,7 +113,7 @@ func TestSystemdStatus(t *testing.T) {
 	inNewYork(t)
 	told := listenNotify(t)
 	t.Setenv("NOTIFY_SOCKET", told.path)
-	n, err := supervisor.NewNotifier()
+	n, err := sdnotify.New(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestOneZone(t *testing.T) {
 		{"systemd", "STATUS=credentials end 2026-03-01 07:30:00 -05:00, next refresh 2026-03-01 07:30:00 -05:00", func(t *testing.T) string {
 			told := listenNotify(t)
 			t.Setenv("NOTIFY_SOCKET", told.path)
-			n, err := supervisor.NewNotifier()
+			n, err := sdnotify.New(0)
 			if err != nil {
 				t.Fatal(err)
 			}

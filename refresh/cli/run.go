@@ -24,6 +24,7 @@ import (
 	"brs-exec/refresh/run"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
+	"brs-exec/supervisor/runlock"
 	"brs-exec/writer/stale"
 )
 
@@ -126,7 +127,7 @@ func (p *program) session(c *cli.Context) (*session, error) {
 		}
 	}
 	if pl.Lock != "" {
-		if p.lock, err = supervisor.Lock(pl.Lock); err != nil {
+		if p.lock, err = runlock.Take(pl.Lock); err != nil {
 			return nil, err
 		}
 	}

@@ -7,12 +7,14 @@ import (
 
 	"brs-exec/refresh"
 	"brs-exec/supervisor"
+	"brs-exec/supervisor/sdnotify"
+	"brs-exec/supervisor/stage"
 )
 
 // systemd tells the service manager what the log tells people. It is told
 // nothing if the command speaks for itself (--notify-child).
 type systemd struct {
-	*supervisor.Notifier
+	*sdnotify.Notifier
 	session *session
 }
 
@@ -20,7 +22,7 @@ func (s *session) newSystemd() (*systemd, error) {
 	if s.plan.NotifyChild {
 		return &systemd{session: s}, nil
 	}
-	n, err := supervisor.NewNotifier()
+	n, err := sdnotify.New(stage.Adopter())
 	return &systemd{Notifier: n, session: s}, err
 }
 

@@ -10,6 +10,9 @@ import (
 // Present reports whether this process is the worker of a stage: never here.
 func Present() bool { return false }
 
+// Adopter is the pid of our stage: there is none.
+func Adopter() int { return 0 }
+
 // Subreap is impossible here.
 func Subreap([]syscall.Signal) error { return errors.ErrUnsupported }
 

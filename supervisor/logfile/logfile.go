@@ -1,4 +1,5 @@
-package supervisor
+// Package logfile writes log lines to where nobody may read them.
+package logfile
 
 import (
 	"os"
@@ -6,14 +7,14 @@ import (
 	"time"
 )
 
-// LogFile is a writer to a file that somebody may have stopped reading: a full
+// File is a writer to a file that somebody may have stopped reading: a full
 // pipe, a terminal that was stopped with Ctrl-S, a socket. Write never blocks and
 // never fails: what can't be written now is kept, up to 64 KiB, and what is more
 // is dropped, and counted in a line of its own.
 //
 // Its lines go where the command's own output goes, so the mode of the file
 // (O_NONBLOCK is the command's as well) is left alone.
-type LogFile struct {
+type File struct {
 	fd    int
 	plain bool // a regular file: never blocks
 
@@ -26,10 +27,10 @@ type LogFile struct {
 
 const maxPending = 64 << 10
 
-// NewLogFile returns a writer to f, which has to stay open.
-func NewLogFile(f *os.File) *LogFile {
+// New returns a writer to f, which has to stay open.
+func New(f *os.File) *File {
 	info, err := f.Stat()
-	l := &LogFile{fd: -1, plain: err == nil && info.Mode().IsRegular()}
+	l := &File{fd: -1, plain: err == nil && info.Mode().IsRegular()}
 	if conn, err := f.SyscallConn(); err == nil { // f.Fd would make the command's file blocking
 		_ = conn.Control(func(fd uintptr) { l.fd = int(fd) })
 	}
@@ -37,7 +38,7 @@ func NewLogFile(f *os.File) *LogFile {
 }
 
 // Write takes b, and returns len(b) and nil.
-func (l *LogFile) Write(b []byte) (int, error) {
+func (l *File) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.plain {
@@ -58,7 +59,7 @@ func (l *LogFile) Write(b []byte) (int, error) {
 
 // Flush waits until everything is written, but no longer than d. Call it before
 // the process ends.
-func (l *LogFile) Flush(d time.Duration) {
+func (l *File) Flush(d time.Duration) {
 	l.mu.Lock()
 	idle := l.idle
 	l.mu.Unlock()
@@ -74,7 +75,7 @@ func (l *LogFile) Flush(d time.Duration) {
 }
 
 // drain writes what is pending and ends. It may block for ever.
-func (l *LogFile) drain() {
+func (l *File) drain() {
 	for {
 		l.mu.Lock()
 		b := l.pending

@@ -1,4 +1,4 @@
-package supervisor
+package runlock
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ func TestHeld(t *testing.T) {
 		if Held(name) {
 			t.Errorf("%s is held before it is there", name)
 		}
-		f, err := Lock(name)
+		f, err := Take(name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,12 +1,10 @@
 //go:build !linux
 
-package supervisor
+package sdnotify
 
 import "errors"
 
 // There is no systemd here.
-
-func underStage() bool { return false }
 
 func monotonic() (int64, error) { return 0, errors.ErrUnsupported }
 

@@ -1,4 +1,4 @@
-package supervisor
+package sdnotify
 
 import (
 	"path/filepath"
@@ -29,7 +29,7 @@ func TestNotifier(t *testing.T) {
 		t.Setenv("NOTIFY_SOCKET", name)
 		t.Setenv("WATCHDOG_USEC", "3000000")
 		t.Setenv("WATCHDOG_PID", strconv.Itoa(unix.Getpid()))
-		n, err := NewNotifier()
+		n, err := New(0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,21 +69,21 @@ func TestNotifier(t *testing.T) {
 
 func TestNotifierForNobody(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
-	n, err := NewNotifier()
+	n, err := New(0)
 	if n != nil || err != nil {
-		t.Errorf("NewNotifier = %v, %v, want nil", n, err)
+		t.Errorf("New = %v, %v, want nil", n, err)
 	}
 	if err := n.Ready(); err != nil || n.WatchdogInterval() != 0 {
 		t.Errorf("nil notifier: %v, %v", err, n.WatchdogInterval())
 	}
 	t.Setenv("NOTIFY_SOCKET", "vsock:2:1234")
-	if _, err := NewNotifier(); err == nil {
+	if _, err := New(0); err == nil {
 		t.Error("a socket of an unknown kind is accepted")
 	}
 	t.Setenv("NOTIFY_SOCKET", "/no/such/socket")
 	t.Setenv("WATCHDOG_USEC", "1000")
 	t.Setenv("WATCHDOG_PID", "1")
-	n, err = NewNotifier()
+	n, err = New(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,10 +97,10 @@ func TestNotifierForNobody(t *testing.T) {
 
 func TestNotifyEnv(t *testing.T) {
 	env := []string{"A=1", "NOTIFY_SOCKET=/x", "WATCHDOG_PID=3", "WATCHDOG_USEC=5", "NOTIFY_SOCKETS=y", "odd"}
-	if diff := cmp.Diff([]string{"A=1", "NOTIFY_SOCKETS=y", "odd"}, NotifyEnv(env, false)); diff != "" {
+	if diff := cmp.Diff([]string{"A=1", "NOTIFY_SOCKETS=y", "odd"}, Env(env, false)); diff != "" {
 		t.Errorf("without (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"A=1", "NOTIFY_SOCKET=/x", "WATCHDOG_USEC=5", "NOTIFY_SOCKETS=y", "odd"}, NotifyEnv(env, true)); diff != "" {
+	if diff := cmp.Diff([]string{"A=1", "NOTIFY_SOCKET=/x", "WATCHDOG_USEC=5", "NOTIFY_SOCKETS=y", "odd"}, Env(env, true)); diff != "" {
 		t.Errorf("with (-want +got):\n%s", diff)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package supervisor
+package runlock
 
 // Held cannot tell here without taking the lock.
 func Held(string) bool { return false }

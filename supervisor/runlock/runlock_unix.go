@@ -1,6 +1,6 @@
 //go:build unix
 
-package supervisor
+package runlock
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ var lockParents = []string{"/run/lock", "/var/lock", "/dev/shm", "/tmp"}
 func tryLock(f *os.File) error {
 	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == unix.EWOULDBLOCK {
-		return ErrLocked
+		return ErrHeld
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package supervisor
+package hook
 
 import "os/exec"
 

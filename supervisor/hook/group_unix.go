@@ -1,6 +1,6 @@
 //go:build unix
 
-package supervisor
+package hook
 
 import (
 	"os/exec"

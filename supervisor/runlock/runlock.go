@@ -1,4 +1,5 @@
-package supervisor
+// Package runlock keeps runs of the same job from overlapping.
+package runlock
 
 import (
 	"errors"
@@ -9,15 +10,15 @@ import (
 	"strings"
 )
 
-// ErrLocked is what [Lock] returns if another process holds the lock.
-var ErrLocked = errors.New("held by another process")
+// ErrHeld is what [Take] returns if another process holds the lock.
+var ErrHeld = errors.New("held by another process")
 
-// A Locked is a lock that this process holds until it is closed, or the process ends.
+// A Lock is a lock that this process holds until it is closed, or the process ends.
 // The command does not hold it.
-type Locked []*os.File
+type Lock []*os.File
 
 // Close gives the lock up.
-func (l Locked) Close() error {
+func (l Lock) Close() error {
 	var errs []error
 	for _, f := range l {
 		errs = append(errs, f.Close())
@@ -25,7 +26,7 @@ func (l Locked) Close() error {
 	return errors.Join(errs...)
 }
 
-// Lock takes the lock of that name, without waiting, so that runs of the same
+// Take takes the lock of that name, without waiting, so that runs of the same
 // job don't overlap.
 //
 // A name with a slash is the path of the lock file. Any other is one per user
@@ -33,7 +34,7 @@ func (l Locked) Close() error {
 // of the user's in each of /run/lock, /var/lock, /dev/shm and /tmp that is writable, or
 // in the system's temporary directory. One would do, but in each of them another user can
 // have the directory's name for a time.
-func Lock(name string) (Locked, error) {
+func Take(name string) (Lock, error) {
 	paths := []string{name}
 	if !strings.ContainsRune(name, filepath.Separator) {
 		if name == "" || name == "." || name == ".." {
@@ -48,11 +49,11 @@ func Lock(name string) (Locked, error) {
 			paths = append(paths, filepath.Join(dir, name+".lock"))
 		}
 	}
-	var held Locked
+	var held Lock
 	var first error
 	for _, path := range paths {
 		f, err := lockFile(path, held)
-		if errors.Is(err, ErrLocked) {
+		if errors.Is(err, ErrHeld) {
 			held.Close()
 			return nil, fmt.Errorf("lock %s: %w", name, err)
 		}
@@ -71,7 +72,7 @@ func Lock(name string) (Locked, error) {
 
 // lockFile locks a file; it returns nil if that is one of those that are held
 // already, by another path.
-func lockFile(path string, held Locked) (*os.File, error) {
+func lockFile(path string, held Lock) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

@@ -1,38 +1,71 @@
 //go:build unix
 
-package supervisor
+package runlock
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-func init() {
-	// lock takes a lock and runs a command that outlives it.
-	register("lock", func(args []string) {
-		_, err := Lock(args[0])
+// takes is the name of a lock that the test binary takes, in place of running tests,
+// and holds until its standard input ends.
+const takes = "RUNLOCK_TEST_TAKES"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(takes); name != "" {
+		_, err := Take(name)
 		fmt.Println("lock:", err)
-		os.Stdin.Read(make([]byte, 1))
-	})
+		io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// holder starts a process that takes a lock, and returns what it says of that.
+func holder(t *testing.T, name string) (*exec.Cmd, string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), takes+"="+name)
+	if _, err := cmd.StdinPipe(); err != nil { // ends with us, at the latest
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	said, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cmd, said
 }
 
 func TestLock(t *testing.T) {
 	t.Parallel()
 	name := fmt.Sprintf("test-%d", os.Getpid())
 	for _, name := range []string{name, filepath.Join(t.TempDir(), "lock")} {
-		p := start(t, command(t, helper(t, "lock", name)...))
-		p.expect("lock: <nil>")
-		if _, err := Lock(name); !errors.Is(err, ErrLocked) {
-			t.Errorf("second lock of %s: %v, want %v", name, err, ErrLocked)
+		other, said := holder(t, name)
+		if said != "lock: <nil>\n" {
+			t.Errorf("%s: %s", name, said)
 		}
-		p.signal(unix.SIGKILL)
-		p.status()
-		f, err := Lock(name)
+		if _, err := Take(name); !errors.Is(err, ErrHeld) {
+			t.Errorf("second lock of %s: %v, want %v", name, err, ErrHeld)
+		}
+		other.Process.Kill()
+		other.Wait()
+		f, err := Take(name)
 		if err != nil {
 			t.Fatalf("lock of one that died: %v", err)
 		}
@@ -49,8 +82,8 @@ func TestLock(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", ".", "..", "/no/such/dir/lock"} {
-		if _, err := Lock(name); err == nil {
-			t.Errorf("Lock(%q) succeeds", name)
+		if _, err := Take(name); err == nil {
+			t.Errorf("Take(%q) succeeds", name)
 		}
 	}
 	if err := private(filepath.Join(t.TempDir(), "..")); err != nil {
@@ -80,20 +113,20 @@ func TestLockNameIsTaken(t *testing.T) {
 	if err := errors.Join(os.Mkdir(taken, 0o755), os.Chown(taken, 1234, 1234)); err != nil {
 		t.Fatal(err)
 	}
-	held, err := Lock("job")
+	held, err := Take("job")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(taken); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Lock("job"); !errors.Is(err, ErrLocked) {
-		t.Errorf("a second one = %v, want %v", err, ErrLocked)
+	if _, err := Take("job"); !errors.Is(err, ErrHeld) {
+		t.Errorf("a second one = %v, want %v", err, ErrHeld)
 	}
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := Lock("job")
+	again, err := Take("job")
 	if err != nil || len(again) != 2 {
 		t.Errorf("after the first has ended: %d, %v, want both places", len(again), err)
 	}

@@ -1,12 +1,6 @@
-package supervisor
+package sdnotify
 
-import (
-	"golang.org/x/sys/unix"
-
-	"brs-exec/supervisor/stage"
-)
-
-func underStage() bool { return stage.Present() }
+import "golang.org/x/sys/unix"
 
 // monotonic returns CLOCK_MONOTONIC in microseconds.
 func monotonic() (int64, error) {

@@ -1,4 +1,5 @@
-package supervisor
+// Package hook runs a command because something happened.
+package hook
 
 import (
 	"bufio"
@@ -11,8 +12,8 @@ import (
 	"time"
 )
 
-// Hook is a command that is run because something happened.
-type Hook struct {
+// Command is what to run.
+type Command struct {
 	// Argv is the command, looked up in our PATH; no shell is involved.
 	Argv []string
 
@@ -28,50 +29,50 @@ type Hook struct {
 
 	// Output gets each line that it prints on standard output or error, without
 	// the line end; nil discards them. It is called from one goroutine, and by
-	// RunHook's return for the last time.
+	// Run's return for the last time.
 	Output func(line string)
 }
 
 const (
-	defaultHookTimeout = 30 * time.Second
-	hookLine           = 4 << 10  // longer lines come in pieces
-	hookOutput         = 64 << 10 // the rest is dropped
-	hookDrain          = time.Second
+	defaultTimeout = 30 * time.Second
+	maxLine        = 4 << 10  // longer lines come in pieces
+	maxOutput      = 64 << 10 // the rest is dropped
+	drainTime      = time.Second
 )
 
-// ErrHookTimeout is why a hook was killed that took too long.
-var ErrHookTimeout = errors.New("took too long")
+// ErrTimeout is why a hook was killed that took too long.
+var ErrTimeout = errors.New("took too long")
 
-// RunHook runs a hook to its end. Its standard input is empty, and it leads a
+// Run runs a hook to its end. Its standard input is empty, and it leads a
 // process group of its own, so that nothing that is typed or sent to the child
 // reaches it. It is never taken for the child. What it leaves running keeps
 // running, but is not listened to.
 //
-// The error tells that it can't be run, that it was killed ([ErrHookTimeout], or
+// The error tells that it can't be run, that it was killed ([ErrTimeout], or
 // the cause of ctx), or that it failed: then it wraps an *exec.ExitError. The
 // hook's output is in none of them.
-func RunHook(ctx context.Context, h Hook) error {
-	if len(h.Argv) == 0 {
+func Run(ctx context.Context, c Command) error {
+	if len(c.Argv) == 0 {
 		return errors.New("no command to run")
 	}
-	if h.Timeout == 0 {
-		h.Timeout = defaultHookTimeout
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, h.Timeout, ErrHookTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, ErrTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, h.Argv[0], h.Argv[1:]...)
+	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	if errors.Is(cmd.Err, exec.ErrDot) {
 		cmd.Err = nil // the user's PATH is the user's
 	}
-	cmd.Env, cmd.Dir = h.Env, h.Dir
-	cmd.WaitDelay = hookDrain // a process that it leaves behind may hold the pipe
+	cmd.Env, cmd.Dir = c.Env, c.Dir
+	cmd.WaitDelay = drainTime // a process that it leaves behind may hold the pipe
 	leadGroup(cmd)
 	r, w := io.Pipe()
 	cmd.Stdout, cmd.Stderr = w, w
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		readLines(r, h.Output)
+		readLines(r, c.Output)
 	}()
 	err := cmd.Run()
 	w.Close()
@@ -80,9 +81,9 @@ func RunHook(ctx context.Context, h Hook) error {
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cause == nil:
 		return nil
 	case cause != nil:
-		return fmt.Errorf("run %s: %w", h.Argv[0], cause)
+		return fmt.Errorf("run %s: %w", c.Argv[0], cause)
 	}
-	return fmt.Errorf("run %s: %w", h.Argv[0], err)
+	return fmt.Errorf("run %s: %w", c.Argv[0], err)
 }
 
 // readLines hands out lines until r ends, and always reads to the end.
@@ -91,7 +92,7 @@ func readLines(r io.Reader, output func(string)) {
 	if output == nil {
 		return
 	}
-	buf := bufio.NewReaderSize(io.LimitReader(r, hookOutput), hookLine)
+	buf := bufio.NewReaderSize(io.LimitReader(r, maxOutput), maxLine)
 	read := 0
 	for {
 		line, err := buf.ReadSlice('\n')
@@ -103,7 +104,7 @@ func readLines(r io.Reader, output func(string)) {
 			break
 		}
 	}
-	if read == hookOutput {
+	if read == maxOutput {
 		output("(more output than this is not shown)")
 	}
 }

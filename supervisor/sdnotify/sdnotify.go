@@ -1,4 +1,5 @@
-package supervisor
+// Package sdnotify tells systemd about our state, in the protocol of sd_notify(3).
+package sdnotify
 
 import (
 	"fmt"
@@ -8,19 +9,19 @@ import (
 	"time"
 )
 
-// Notifier tells systemd about our state, in the protocol of sd_notify(3). A nil
-// Notifier tells nobody, and its methods do nothing.
+// Notifier tells systemd. A nil Notifier tells nobody, and its methods do nothing.
 //
-// Under a stage ([Signals.Subreap]) we are not the main process of the unit,
+// Under a stage (package stage) we are not the main process of the unit,
 // which then needs NotifyAccess=all.
 type Notifier struct {
 	socket   string
 	watchdog time.Duration
 }
 
-// NewNotifier returns a notifier for NOTIFY_SOCKET, nil without one. The error
-// is about an address that is of no kind that we know.
-func NewNotifier() (*Notifier, error) {
+// New returns a notifier for NOTIFY_SOCKET, nil without one. stage is the pid of the
+// stage that systemd takes for us, 0 without one. The error is about an address that
+// is of no kind that we know.
+func New(stage int) (*Notifier, error) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	switch {
 	case socket == "":
@@ -30,7 +31,7 @@ func NewNotifier() (*Notifier, error) {
 	}
 	n := &Notifier{socket: socket}
 	pid, err := strconv.Atoi(os.Getenv("WATCHDOG_PID"))
-	if err != nil || pid == os.Getpid() || underStage() && pid == os.Getppid() {
+	if err != nil || pid == os.Getpid() || stage != 0 && pid == stage {
 		if usec, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64); err == nil && usec > 0 {
 			n.watchdog = time.Duration(usec) * time.Microsecond
 		}
@@ -81,10 +82,10 @@ func (n *Notifier) send(state string) error {
 	return nil
 }
 
-// NotifyEnv returns the child's part of env in talking to systemd: nothing, or
+// Env returns the child's part of env in talking to systemd: nothing, or
 // with toChild set the socket and the watchdog (without WATCHDOG_PID, which is
 // ours).
-func NotifyEnv(env []string, toChild bool) []string {
+func Env(env []string, toChild bool) []string {
 	var out []string
 	for _, e := range env {
 		name, _, _ := strings.Cut(e, "=")

@@ -1,6 +1,6 @@
 //go:build unix
 
-package supervisor
+package logfile
 
 import (
 	"bufio"
@@ -13,6 +13,9 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// patience is for what should take milliseconds, and may be starved by other tests.
+const patience = 2 * time.Minute
 
 func TestLogFile(t *testing.T) {
 	t.Parallel()
@@ -27,7 +30,7 @@ func TestLogFile(t *testing.T) {
 	t.Run("pipe", func(t *testing.T) {
 		t.Parallel()
 		r, w := pipe(t)
-		l := NewLogFile(w)
+		l := New(w)
 		for _, s := range []string{"one\n", "two\n"} {
 			if n, err := io.WriteString(l, s); n != len(s) || err != nil {
 				t.Errorf("write: %d, %v", n, err)
@@ -42,7 +45,7 @@ func TestLogFile(t *testing.T) {
 	t.Run("nobody reads", func(t *testing.T) {
 		t.Parallel()
 		r, w := pipe(t)
-		l := NewLogFile(w)
+		l := New(w)
 		line := strings.Repeat("x", 999) + "\n"
 		began := time.Now()
 		for range 1000 {
@@ -77,7 +80,7 @@ func TestLogFile(t *testing.T) {
 		t.Parallel()
 		r, w := pipe(t)
 		r.Close()
-		l := NewLogFile(w)
+		l := New(w)
 		if n, err := io.WriteString(l, "x\n"); n != 2 || err != nil {
 			t.Errorf("write: %d, %v", n, err)
 		}
@@ -91,7 +94,7 @@ func TestLogFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		io.WriteString(NewLogFile(f), "x\n")
+		io.WriteString(New(f), "x\n")
 		if b, _ := os.ReadFile(path); string(b) != "x\n" {
 			t.Errorf("got %q", b)
 		}
@@ -108,7 +111,7 @@ func TestLogFile(t *testing.T) {
 		w := os.NewFile(uintptr(fds[1]), "w")
 		defer w.Close()
 		defer unix.Close(fds[0])
-		l := NewLogFile(w)
+		l := New(w)
 		io.WriteString(l, "x\n")
 		l.Flush(patience)
 		flags, err := unix.FcntlInt(uintptr(fds[1]), unix.F_GETFL, 0)
