@@ -39,6 +39,8 @@ package refresh
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -113,6 +115,12 @@ func (e *Error) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Permanentf returns an Error that no retry cures, with the text that [fmt.Sprintf]
+// makes of format and args. It wraps nothing.
+func Permanentf(hint, format string, args ...any) *Error {
+	return &Error{Err: errors.New(fmt.Sprintf(format, args...)), Permanent: true, Hint: hint}
+}
 
 // Options say what an Engine does.
 type Options struct {

@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+
+	"brs-exec/refresh"
 )
 
 // chain finds what the AWS CLI would use on this machine, and in its order:
@@ -97,11 +99,11 @@ func (c *chain) missing() error {
 	if c.by != "" {
 		text += " (" + c.by + " names it)"
 	}
-	return permanently(c.files.suggest(c.name), "%s", text)
+	return refresh.Permanentf(c.files.suggest(c.name), "%s", text)
 }
 
 func (c *chain) wrong(p *profile, hint, format string, args ...any) error {
-	return permanently(hint, "profile %q: %s", p.name, fmt.Sprintf(format, args...))
+	return refresh.Permanentf(hint, "profile %q: %s", p.name, fmt.Sprintf(format, args...))
 }
 
 // keys makes the base of keys that are at hand.
@@ -234,7 +236,7 @@ func (c *chain) token(p *profile, variables bool) (bool, error) {
 	name, _ := get("AWS_ROLE_SESSION_NAME", "role_session_name")
 	switch {
 	case arn == "" && byVariable:
-		return false, permanently("set it, or take AWS_WEB_IDENTITY_TOKEN_FILE away", "AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN")
+		return false, refresh.Permanentf("set it, or take AWS_WEB_IDENTITY_TOKEN_FILE away", "AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN")
 	case arn == "":
 		return false, c.wrong(p, "", "has %s, but no role_arn", tokenFileKey)
 	}
@@ -350,7 +352,7 @@ func (c *chain) sourceProfile(p *profile, name string, visited []string) error {
 	src := c.files.profiles[name]
 	switch {
 	case src == nil:
-		return permanently(c.files.suggest(name), "profile %q: source_profile %q: there is no such profile", p.name, name)
+		return refresh.Permanentf(c.files.suggest(name), "profile %q: source_profile %q: there is no such profile", p.name, name)
 	case name != p.name && slices.Contains(visited, name):
 		return c.wrong(p, "one of them must have credentials of its own", "source_profile goes round in a circle: %s", strings.Join(append(visited, name), " → "))
 	case name != p.name && src.get(roleKey) != "" && src.get(tokenFileKey) == "" && src.has(keyIDKey, secretKey) == "":
@@ -358,7 +360,7 @@ func (c *chain) sourceProfile(p *profile, name string, visited []string) error {
 	}
 	done, err := c.provide(src, false)
 	if err == nil && !done {
-		err = permanently("", "profile %q: source_profile %q: holds no credentials", p.name, name)
+		err = refresh.Permanentf("", "profile %q: source_profile %q: holds no credentials", p.name, name)
 	}
 	return err
 }

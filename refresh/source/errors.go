@@ -67,6 +67,12 @@ type verdict struct {
 	hint      string
 }
 
+func (v verdict) err() error {
+	return &refresh.Error{Err: errors.New(v.text), Permanent: v.permanent, Hint: v.hint}
+}
+
+func verdictOf(e *refresh.Error) verdict { return verdict{e.Error(), e.Permanent, e.Hint} }
+
 // explain makes a *refresh.Error of any error: one line of text of our own making,
 // since those of the SDK run to paragraphs, and some quote what they could not
 // parse. It wraps nothing but the end of ctx, so that no one can print more.
@@ -122,7 +128,7 @@ func (e *ended) Unwrap() error { return e.end }
 func isAnswer(err error) bool {
 	var api smithy.APIError
 	var conf *configError
-	var known *judged
+	var known *refresh.Error
 	return errors.As(err, &api) || errors.As(err, &conf) || errors.As(err, &known)
 }
 
@@ -137,9 +143,9 @@ func (s *Source) byServer() string {
 func (s *Source) judge(f *found, role *roleError, err error) verdict {
 	var conf *configError
 	var cmd *commandError
-	var known *judged
+	var known *refresh.Error
 	if errors.As(err, &known) {
-		return known.verdict
+		return verdictOf(known)
 	}
 	if errors.As(err, &conf) {
 		return judgeConfig(conf.err)

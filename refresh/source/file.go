@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/refresh"
 )
 
 const (
@@ -49,9 +51,9 @@ func (s *Source) file(f *found) {
 func judgeFile(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &judged{verdict{text: deepest(err).Error(), hint: "something must write the credentials there"}}
+		return verdict{text: deepest(err).Error(), hint: "something must write the credentials there"}.err()
 	case errors.Is(err, fs.ErrPermission):
-		return permanently("this user must be allowed to read the file and to pass all directories above it", "%v", deepest(err))
+		return refresh.Permanentf("this user must be allowed to read the file and to pass all directories above it", "%v", deepest(err))
 	}
 	return err
 }
@@ -88,7 +90,7 @@ func readOnce(path string) (text []byte, changed time.Time, err error) {
 		return nil, changed, err
 	}
 	if len(text) > fileLimit {
-		return nil, changed, permanently("is that a credentials file?", "holds more than %d MiB", fileLimit>>20)
+		return nil, changed, refresh.Permanentf("is that a credentials file?", "holds more than %d MiB", fileLimit>>20)
 	}
 	info, err := file.Stat()
 	if err != nil {

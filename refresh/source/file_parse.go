@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/writer/ini"
+
+	"brs-exec/refresh"
 )
 
 // parseFile reads a set from a credentials file, from JSON as a credential_process
@@ -25,14 +27,14 @@ func parseFile(text []byte, profile string) (c aws.Credentials, note string, err
 	}
 	if profile != "" {
 		// Also while it is empty for a moment, because it is being written.
-		return c, "", &judged{verdict{text: "has no profiles in it", hint: "leave out --from-profile, or name the credentials file itself"}}
+		return c, "", verdict{text: "has no profiles in it", hint: "leave out --from-profile, or name the credentials file itself"}.err()
 	}
 	c, err = parseOutput(text, time.Now().Round(0))
 	if err != nil {
-		return aws.Credentials{}, "", &judged{verdict{
+		return aws.Credentials{}, "", verdict{
 			text: "holds " + err.Error(),
 			hint: "it must be a credentials file with [profiles], credential_process JSON, or lines KEY=VALUE",
-		}}
+		}.err()
 	}
 	c.Source = "File"
 	return c, "", nil
@@ -104,10 +106,10 @@ func pick(sections []section, profile string) (section, error) {
 		names = append(names, s.name)
 	}
 	if profile == "" {
-		return section{}, permanently("name one with --from-profile: "+list(names), "has %d profiles, and none of them is default", len(names))
+		return section{}, refresh.Permanentf("name one with --from-profile: "+list(names), "has %d profiles, and none of them is default", len(names))
 	}
 	// Its tool may be about to write it.
-	return section{}, &judged{verdict{text: fmt.Sprintf("there is no profile %q in it", profile), hint: "the profiles are " + list(names)}}
+	return section{}, verdict{text: fmt.Sprintf("there is no profile %q in it", profile), hint: "the profiles are " + list(names)}.err()
 }
 
 func (s section) credentials() (c aws.Credentials, note string, err error) {
@@ -127,7 +129,7 @@ func (s section) credentials() (c aws.Credentials, note string, err error) {
 		Source:          "File",
 	}
 	if err := whole(c); err != nil {
-		return aws.Credentials{}, "", &judged{verdict{text: fmt.Sprintf("profile %q holds %v", s.name, err), hint: "either it is not the profile that the other tool writes, or that tool has not finished"}}
+		return aws.Credentials{}, "", verdict{text: fmt.Sprintf("profile %q holds %v", s.name, err), hint: "either it is not the profile that the other tool writes, or that tool has not finished"}.err()
 	}
 	r := reading{set: c}
 	for _, k := range ini.Expiries {

@@ -83,7 +83,7 @@ func (s *Source) iot(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, id.signed(err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return aws.Credentials{}, &judged{i.judge(refusal(resp, body), s.byServer())}
+		return aws.Credentials{}, i.judge(refusal(resp, body), s.byServer()).err()
 	}
 	var answer struct{ Credentials sessionKeys }
 	if json.Unmarshal(body, &answer) != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"time"
+
+	"brs-exec/refresh"
 )
 
 // login is an entry of a cache of logins.
@@ -37,9 +39,9 @@ func (k *keeper[T]) read(path string) (t T, err error) {
 	t, err = k.load(path)
 	switch {
 	case errors.Is(err, errNoToken):
-		return t, permanently(k.hint, "%s has ended, or was never begun", k.what)
+		return t, refresh.Permanentf(k.hint, "%s has ended, or was never begun", k.what)
 	case err != nil:
-		return t, permanently(k.hint, "the cache of %s cannot be read: %v", k.what, err)
+		return t, refresh.Permanentf(k.hint, "the cache of %s cannot be read: %v", k.what, err)
 	}
 	return t, nil
 }

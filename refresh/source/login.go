@@ -75,7 +75,7 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 	}
 	path, err := tokenPath(session.key())
 	if err != nil {
-		return LoggedIn{}, permanently("set HOME", "%v", err)
+		return LoggedIn{}, refresh.Permanentf("set HOME", "%v", err)
 	}
 	t := &ssoToken{StartURL: session.startURL, Region: session.region}
 	waiting, cancel := context.WithTimeoutCause(ctx, loginTime, errNobody)
@@ -90,7 +90,7 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 		err = errNobody
 	}
 	if errors.Is(err, errNobody) {
-		err = permanently("run it again", "%v", errNobody)
+		err = refresh.Permanentf("run it again", "%v", errNobody)
 	}
 	if err != nil {
 		return LoggedIn{}, &withheld{err, t.secrets()}
@@ -99,7 +99,7 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 		defer lock.Close()
 	}
 	if err := t.write(path); err != nil {
-		return LoggedIn{}, permanently("", "the token cannot be written to %s: %v", path, deepest(err))
+		return LoggedIn{}, refresh.Permanentf("", "the token cannot be written to %s: %v", path, deepest(err))
 	}
 	in := LoggedIn{Name: session.key(), Ends: t.Ends}
 	if t.renewable(now()) {
@@ -126,9 +126,9 @@ func (l Login) find(s *Source, f *found) (session ssoSession, err error) {
 	switch {
 	case session.startURL != "" && session.region != "":
 	case p.get(loginKey) != "":
-		return session, permanently(f.again("aws login"), "its login_session is none of SSO")
+		return session, refresh.Permanentf(f.again("aws login"), "its login_session is none of SSO")
 	default:
-		return session, permanently("`aws configure sso` writes them, or name another --profile",
+		return session, refresh.Permanentf("`aws configure sso` writes them, or name another --profile",
 			"has no SSO settings: sso_session, or sso_start_url and sso_region")
 	}
 	err = c.network()
@@ -153,7 +153,7 @@ func (l Login) register(ctx context.Context, client *ssooidc.Client, in *ssooidc
 }
 
 // errNoSense is an answer without what is needed.
-var errNoSense = &judged{verdict{text: errUnreadable.Error(), permanent: true}}
+var errNoSense = verdict{text: errUnreadable.Error(), permanent: true}.err()
 
 // scopes are those of the session's section in the config file.
 func (s ssoSession) scopes() []string {
@@ -225,7 +225,7 @@ func poll(ctx context.Context, client *ssooidc.Client, t *ssoToken, code string,
 		case a.code == "ExpiredTokenException", ctx.Err() != nil:
 			return errNobody
 		case a.code == "AccessDeniedException":
-			return permanently("run it again", "it was refused in the browser")
+			return refresh.Permanentf("run it again", "it was refused in the browser")
 		case answered && a.status < 500:
 			return err
 		} // else the network, or a server that will be back

@@ -17,6 +17,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
+
+	"brs-exec/refresh"
 )
 
 // callback is where the browser is sent back to. It is registered without a port,
@@ -91,7 +93,7 @@ func authorizePage(ctx context.Context, client *ssooidc.Client) (string, error) 
 		UseDualStack: aws.Bool(o.EndpointOptions.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled),
 	})
 	if err != nil {
-		return "", permanently("look at sso_region", "no address is known for SSO in region %q", o.Region)
+		return "", refresh.Permanentf("look at sso_region", "no address is known for SSO in region %q", o.Region)
 	}
 	return e.URI.JoinPath("authorize").String(), nil
 }
@@ -112,7 +114,7 @@ type confirmation struct {
 func newReturn() (*comeback, error) {
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
-		return nil, permanently("brs-exec login --device-code needs none", "no port on loopback for the browser to come back to: %v", deepest(err))
+		return nil, refresh.Permanentf("brs-exec login --device-code needs none", "no port on loopback for the browser to come back to: %v", deepest(err))
 	}
 	b := &comeback{listener: l, state: random(), got: make(chan confirmation, 1)}
 	b.server = &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 64 << 10, ErrorLog: log.New(io.Discard, "", 0)}
@@ -159,7 +161,7 @@ func (b *comeback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var a confirmation
 	text := "You are logged in, and can close this page. brs-exec goes on in the terminal."
 	if a.code = q.Get("code"); a.code == "" {
-		a.err = permanently("run it again", "it was refused in the browser: %s", foreign(q.Get("error")))
+		a.err = refresh.Permanentf("run it again", "it was refused in the browser: %s", foreign(q.Get("error")))
 		text = "This was refused. brs-exec says in the terminal what to do."
 	}
 	fmt.Fprintln(w, "<!doctype html><title>brs-exec</title><p>"+text)

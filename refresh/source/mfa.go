@@ -78,7 +78,7 @@ func (s *Source) checkMFA(f *found) error {
 	m := s.spec.MFA
 	switch {
 	case f.mfa == "" && (m.automatic() || m.Session > 0):
-		return permanently("name it: --mfa-serial arn:aws:iam::123456789012:mfa/NAME",
+		return refresh.Permanentf("name it: --mfa-serial arn:aws:iam::123456789012:mfa/NAME",
 			"no MFA device is named, and the profile has no role_arn with an mfa_serial")
 	case f.mfa == "":
 		return nil
@@ -86,7 +86,7 @@ func (s *Source) checkMFA(f *found) error {
 		_, err := s.spec.codes.totp(m.TOTPFile)
 		return err
 	case !m.automatic() && s.spec.Prompt == nil:
-		return permanently("pass --mfa-command COMMAND or --mfa-totp-file FILE, or start it in a terminal",
+		return refresh.Permanentf("pass --mfa-command COMMAND or --mfa-totp-file FILE, or start it in a terminal",
 			"an MFA code of %s is needed, and there is no terminal to ask for it", f.mfa)
 	}
 	return nil
@@ -128,10 +128,10 @@ func (s *Source) beginOne(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return s.explain(ctx, f, err)
 		case errors.As(err, &refusal) && try < mfaTries:
-			said = strings.TrimSuffix(refusal.known.text, ".") + ". "
+			said = strings.TrimSuffix(refusal.known.Error(), ".") + ". "
 			continue
 		case refusal != nil:
-			refusal.known.permanent = true
+			refusal.known.Permanent = true
 		}
 		e := s.explain(ctx, f, err)
 		var known *refresh.Error
@@ -191,7 +191,7 @@ func (s *Source) ask(ctx context.Context, serial, said string) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return permanently("", "MFA code: %v", deepest(err))
+			return refresh.Permanentf("", "MFA code: %v", deepest(err))
 		}
 		if code := strings.ReplaceAll(strings.TrimSpace(answer), " ", ""); len(code) == 6 && lastCode([]byte(code)) == code {
 			s.mfa.typed, s.mfa.typedAt = code, time.Now()
@@ -199,7 +199,7 @@ func (s *Source) ask(ctx context.Context, serial, said string) error {
 		}
 		said = "A code has six digits. "
 	}
-	return permanently("", "MFA code: nothing of six digits was typed")
+	return refresh.Permanentf("", "MFA code: nothing of six digits was typed")
 }
 
 // authenticate exchanges the keys of a user for a session of theirs with MFA. One
@@ -226,7 +226,7 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 		return errEmpty
 	}
 	if base.SessionToken != "" {
-		return permanently("leave MFA out, or take the keys of a user for the source: AWS gives no such session to a role or another session",
+		return refresh.Permanentf("leave MFA out, or take the keys of a user for the source: AWS gives no such session to a role or another session",
 			"an MFA session can only be begun with the long-term keys of a user, and these are temporary")
 	}
 	used, err := openUsed(ctx, f.mfa)
@@ -252,7 +252,7 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 			s.mfa.refused = 0
 		}
 		if refused && s.mfa.refused >= mfaTries {
-			refusal.known.permanent = true
+			refusal.known.Permanent = true
 		}
 		return err
 	}
@@ -311,9 +311,9 @@ func (s *Source) getSessionToken(ctx context.Context, f *found, base aws.Credent
 }
 
 // codeError is the refusal of a code: another one may do.
-type codeError struct{ known judged }
+type codeError struct{ known refresh.Error }
 
-func (e *codeError) Error() string { return e.known.text }
+func (e *codeError) Error() string { return e.known.Error() }
 func (e *codeError) Unwrap() error { return &e.known }
 
 // refusedCode tells what AWS says of the code and the device from everything else.
@@ -333,11 +333,11 @@ func (s *Source) refusedCode(err error) error {
 		if skew := skewHint(s.web.skew()); skew != "" && s.spec.MFA.TOTPFile == "" {
 			hint = skew + ", if the codes are made here"
 		}
-		return &codeError{judged{verdict{text: a.String(), hint: hint}}}
+		return &codeError{refresh.Error{Err: errors.New(a.String()), Hint: hint}}
 	case strings.Contains(a.message, "MultiFactorAuthentication"):
-		return permanently("the device must be one of the user whose keys these are: `aws iam list-mfa-devices` shows them", "%s", a)
+		return refresh.Permanentf("the device must be one of the user whose keys these are: `aws iam list-mfa-devices` shows them", "%s", a)
 	case strings.Contains(a.message, "durationSeconds"), strings.Contains(a.message, "DurationSeconds"):
-		return permanently("--mfa-session takes 15m to 36h, at most 1h with the keys of the account's root user", "%s", a)
+		return refresh.Permanentf("--mfa-session takes 15m to 36h, at most 1h with the keys of the account's root user", "%s", a)
 	}
 	return err
 }

@@ -3,9 +3,12 @@ package source
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"time"
+
+	"brs-exec/refresh"
 )
 
 const (
@@ -31,7 +34,7 @@ func (s *Source) code(ctx context.Context, f *found, used *used) (string, error)
 	case typed == "" || !fits:
 		return "", s.nobody(f)
 	case used.has(typed, s.serverTime()):
-		return "", &codeError{judged{verdict{text: "That code was used already", hint: "wait for the next one"}}}
+		return "", &codeError{refresh.Error{Err: errors.New("That code was used already"), Hint: "wait for the next one"}}
 	}
 	s.mfa.typed = typed // until it is answered
 	return typed, nil
@@ -41,9 +44,9 @@ func (s *Source) code(ctx context.Context, f *found, used *used) (string, error)
 func (s *Source) nobody(f *found) error {
 	const hint = "start again; --mfa-command and --mfa-totp-file give codes without a person, --mfa-session 36h makes one last"
 	if end := s.mfa.session.Expires; !end.IsZero() {
-		return permanently(hint, "the MFA session with %s ends at %s, and nobody can be asked for a code while the command runs", f.mfa, onClock(end))
+		return refresh.Permanentf(hint, "the MFA session with %s ends at %s, and nobody can be asked for a code while the command runs", f.mfa, onClock(end))
 	}
-	return permanently(hint, "an MFA code of %s is needed, and nobody can be asked for it while the command runs", f.mfa)
+	return refresh.Permanentf(hint, "an MFA code of %s is needed, and nobody can be asked for it while the command runs", f.mfa)
 }
 
 func (s *Source) totpCode(ctx context.Context, used *used) (string, error) {
@@ -71,7 +74,7 @@ func (s *Source) commandCode(ctx context.Context, used *used) (string, error) {
 		}
 		code, now := lastCode(out), s.serverTime()
 		if code == "" {
-			return "", permanently("it must print the code on its standard output", "MFA command %s: prints no number of six digits", program(s.spec.MFA.Command))
+			return "", refresh.Permanentf("it must print the code on its standard output", "MFA command %s: prints no number of six digits", program(s.spec.MFA.Command))
 		}
 		if !used.has(code, now) {
 			return code, nil

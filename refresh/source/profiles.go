@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"brs-exec/refresh"
 )
 
 // profile is what the config and the credentials file say of one profile.
@@ -103,10 +105,10 @@ func merge(below, above settings) settings {
 func (sh *shared) read(path string) ([]*iniSection, error) {
 	text, err := sh.text(path)
 	if err != nil {
-		return nil, permanently("", "AWS configuration: %v", err)
+		return nil, refresh.Permanentf("", "AWS configuration: %v", err)
 	}
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, permanently("save it as UTF-8", "%s: is UTF-16, which no AWS SDK reads", path)
+		return nil, refresh.Permanentf("save it as UTF-8", "%s: is UTF-16, which no AWS SDK reads", path)
 	}
 	return sections(string(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))), nil
 }

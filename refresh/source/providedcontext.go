@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+
+	"brs-exec/refresh"
 )
 
 // ProvidedContext is what a provider of AWS's asserts about the person behind a
@@ -36,15 +38,15 @@ func (c ProvidedContext) assertion() (string, error) {
 		return text, nil
 	}
 	v := verdict{text: deepest(err).Error(), permanent: true}
-	var known *judged
+	var known *refresh.Error
 	if errors.As(err, &known) {
-		v = known.verdict
+		v = verdictOf(known)
 		v.hint = "it must be one context assertion and nothing else"
 	} else if errors.Is(err, fs.ErrNotExist) {
 		v.hint = "something must write the context assertion there"
 	}
 	v.text = "provided context in " + c.File + ": " + v.text
-	return "", &judged{v}
+	return "", v.err()
 }
 
 // contexts puts a role's provided contexts into what is asked for, and returns what

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/refresh"
 )
 
 // RolesAnywhere asks IAM Roles Anywhere, which knows a machine by a certificate
@@ -145,7 +147,7 @@ func (r *RolesAnywhere) chain(id *identity) ([]*x509.Certificate, error) {
 		seen[string(c.Raw)] = true
 	}
 	if len(chain) > chainMax {
-		return nil, permanently("leave only those that lead from the certificate to the trust anchor",
+		return nil, refresh.Permanentf("leave only those that lead from the certificate to the trust anchor",
 			"%d intermediate certificates: the service takes %d at most", len(chain), chainMax)
 	}
 	return chain, nil
@@ -181,7 +183,7 @@ func (s *Source) rolesAnywhere(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, err
 	}
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
-		return aws.Credentials{}, &judged{r.judge(refusal(resp, answer), s.byServer(), s.web.skew())}
+		return aws.Credentials{}, r.judge(refusal(resp, answer), s.byServer(), s.web.skew()).err()
 	}
 	return s.session(resp, answer)
 }

@@ -20,6 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
+
+	"brs-exec/refresh"
 )
 
 // find reads the configuration and decides on the base and the roles. The clients of AWS's
@@ -215,7 +217,7 @@ func (c *chain) checkEndpoints(sh config.SharedConfig) error {
 		if address == "" || err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
 			return nil
 		}
-		return permanently("write it with its scheme, as in https://sts.example.com", "%s: %q is not the address of a server", where, address)
+		return refresh.Permanentf("write it with its scheme, as in https://sts.example.com", "%s: %q is not the address of a server", where, address)
 	}
 	for _, service := range []string{"", "_STS", "_SSO", "_SSO_OIDC", "_SIGNIN"} {
 		name := "AWS_ENDPOINT_URL" + service
@@ -245,11 +247,11 @@ func (c *chain) believing(setting string) (*awshttp.BuildableClient, error) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, permanently("it must be a file of certificates (PEM)", "%s: %v", where, err)
+		return nil, refresh.Permanentf("it must be a file of certificates (PEM)", "%s: %v", where, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, permanently("it must be a file of certificates (PEM)", "%s: %s: holds no certificate", where, path)
+		return nil, refresh.Permanentf("it must be a file of certificates (PEM)", "%s: %s: holds no certificate", where, path)
 	}
 	return c.web.client.WithTransportOptions(func(t *http.Transport) {
 		t.TLSClientConfig = t.TLSClientConfig.Clone()
@@ -278,12 +280,12 @@ func containerAddress(address string) error {
 	const name = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return permanently("", "%s: is not the address of a server", name)
+		return refresh.Permanentf("", "%s: is not the address of a server", name)
 	}
 	if u.Scheme == "https" || agentHost(u.Hostname()) {
 		return nil
 	}
-	return permanently("only this machine and the agents of ECS and EKS are asked without TLS", "%s: leads to %s without TLS", name, u.Hostname())
+	return refresh.Permanentf("only this machine and the agents of ECS and EKS are asked without TLS", "%s: leads to %s without TLS", name, u.Hostname())
 }
 
 func agentHost(host string) bool {

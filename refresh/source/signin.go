@@ -19,6 +19,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/signin"
 	"github.com/aws/aws-sdk-go-v2/service/signin/types"
 	"github.com/aws/smithy-go/middleware"
+
+	"brs-exec/refresh"
 )
 
 // The SDK has a provider for `aws login`. It is not used, because it renews a set only
@@ -97,7 +99,7 @@ func (p *console) credentials(ctx context.Context) (aws.Credentials, error) {
 func (p *console) token(ctx context.Context) (*signinToken, error) {
 	path, err := signinPath(p.session)
 	if err != nil {
-		return nil, permanently("set HOME", "%v", err)
+		return nil, refresh.Permanentf("set HOME", "%v", err)
 	}
 	t, err := p.read(path)
 	if err != nil {
@@ -108,8 +110,8 @@ func (p *console) token(ctx context.Context) (*signinToken, error) {
 	}
 	newer, err := p.renew(ctx, path, t, p.create, p.refused)
 	if err != nil && ctx.Err() == nil && t.lives(now()) && (t.KeyID != p.given || len(p.f.roles) > 0) {
-		var known *judged
-		if errors.As(err, &known) && known.permanent {
+		var known *refresh.Error
+		if errors.As(err, &known) && known.Permanent {
 			p.setOver(t.KeyID)
 		}
 		return t, nil // better than nothing, at the start, and good enough to assume a role with
@@ -139,21 +141,21 @@ func (p *console) refused(_ *signinToken, err error, a reply) error {
 	case errors.As(err, &invalid):
 		hint += " --region " + p.regions[0] + ": AWS renews a login only in the region that it began in"
 	}
-	return permanently(hint, "the login session has ended: %s", a)
+	return refresh.Permanentf(hint, "the login session has ended: %s", a)
 }
 
 // create asks for a new set where the login may have begun: elsewhere its refresh token
 // is said to be invalid (github.com/aws/aws-cli/issues/10613).
 func (p *console) create(ctx context.Context, t *signinToken) (newer *signinToken, err error) {
 	if !t.renewable() {
-		return nil, permanently(p.hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", onClock(t.Ends))
+		return nil, refresh.Permanentf(p.hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", onClock(t.Ends))
 	}
 	key, err := t.dpopKey()
 	if err != nil {
-		return nil, permanently(p.hint, "the login session cannot be renewed: %v", err)
+		return nil, refresh.Permanentf(p.hint, "the login session cannot be renewed: %v", err)
 	}
 	if len(p.regions) == 0 {
-		return nil, permanently("set region in the profile", "the region that the login session began in is not known")
+		return nil, refresh.Permanentf("set region in the profile", "the region that the login session began in is not known")
 	}
 	for i, region := range p.regions {
 		newer, err = p.ask(ctx, region, key, t)

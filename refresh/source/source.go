@@ -87,8 +87,8 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 		return nil, src.explain(ctx, nil, err)
 	}
 	if src.pair = s.pair(); src.pair != nil {
-		var known *judged
-		if err := src.checkIdentity(); errors.As(err, &known) && known.permanent {
+		var known *refresh.Error
+		if err := src.checkIdentity(); errors.As(err, &known) && known.Permanent {
 			return nil, src.explain(ctx, nil, err)
 		}
 	}
@@ -157,9 +157,9 @@ func (f *found) fit(c aws.Credentials) error {
 		} else if f.from(aws.CredentialSourceProfile) {
 			hint += ": put aws_session_token beside them"
 		}
-		return permanently(hint, "gives %v", errTokenless)
+		return refresh.Permanentf(hint, "gives %v", errTokenless)
 	case c.CanExpire && (c.Expires.Year() < 1970 || c.Expires.Year() > 9999):
-		return &judged{verdict{text: "gives credentials whose end is no time"}}
+		return verdict{text: "gives credentials whose end is no time"}.err()
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func (s *Source) over(f *found, c aws.Credentials) error {
 	if exported {
 		v.permanent, v.hint = true, "export new ones, or unset AWS_ACCESS_KEY_ID and AWS_CREDENTIAL_EXPIRATION, so that a profile counts"
 	}
-	return &judged{v}
+	return v.err()
 }
 
 // longestSession is the longest that AWS gives: GetSessionToken.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"brs-exec/refresh"
 )
 
 // Spec says what was asked for. The zero value is the AWS CLI's default chain.
@@ -127,10 +129,10 @@ func (s *Spec) validate() error {
 }
 
 func specHint(err error) string {
-	var known *judged
+	var known *refresh.Error
 	switch {
 	case errors.As(err, &known):
-		return known.hint
+		return known.Hint
 	case errors.Is(err, errConflict):
 		return "leave one of the two out"
 	case errors.Is(err, errDataEndpoint):

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/aws-sdk-go-v2/service/sso"
 	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
+
+	"brs-exec/refresh"
 )
 
 // The SDK has a provider for this. It is not used, because it renews a token only
@@ -62,12 +64,12 @@ func (sh *shared) ssoSession(p *profile) (ssoSession, error) {
 	}
 	section, ok := sh.sessions[s.name]
 	if !ok {
-		return s, permanently("", "profile %q: sso_session %q: there is no such section", p.name, s.name)
+		return s, refresh.Permanentf("", "profile %q: sso_session %q: there is no such section", p.name, s.name)
 	}
 	for key, value := range map[string]*string{"sso_start_url": &s.startURL, "sso_region": &s.region} {
 		if theirs := section.get(key); theirs != "" {
 			if *value != "" && *value != theirs {
-				return s, permanently("leave it out of one of the two", "profile %q: %s is another one in its sso_session %q", p.name, key, s.name)
+				return s, refresh.Permanentf("leave it out of one of the two", "profile %q: %s is another one in its sso_session %q", p.name, key, s.name)
 			}
 			*value = theirs
 		}
@@ -82,7 +84,7 @@ func (s ssoSession) complete(p *profile) error {
 		{"sso_account_id", s.account}, {"sso_role_name", s.role}, {"sso_start_url", s.startURL}, {"sso_region", s.region},
 	} {
 		if f.value == "" {
-			return permanently("`aws configure sso` writes it", "profile %q: is one of SSO, but has no %s", p.name, f.key)
+			return refresh.Permanentf("`aws configure sso` writes it", "profile %q: is one of SSO, but has no %s", p.name, f.key)
 		}
 	}
 	return nil
@@ -174,7 +176,7 @@ func (p *portal) ask(ctx context.Context, t *ssoToken) (aws.Credentials, error) 
 
 // noSense is for an answer that parses, and has nothing in it that is needed.
 func (s *Source) noSense() error {
-	return &judged{verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + s.endpointHint()}}
+	return verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + s.endpointHint()}.err()
 }
 
 // now is a time to compare with those of files.
@@ -185,7 +187,7 @@ func now() time.Time { return time.Now().Round(0) }
 func (p *portal) token(ctx context.Context, refused string) (*ssoToken, error) {
 	path, err := tokenPath(p.session.key())
 	if err != nil {
-		return nil, permanently("set HOME", "%v", err)
+		return nil, refresh.Permanentf("set HOME", "%v", err)
 	}
 	t, err := p.read(path)
 	if err != nil {
@@ -224,7 +226,7 @@ func (p *portal) ended(t *ssoToken, why string) error {
 			why = "the client that it was begun with was registered until " + onClock(t.Registered)
 		}
 	}
-	return permanently(p.hint, "the SSO session has ended: %s", why)
+	return refresh.Permanentf(p.hint, "the SSO session has ended: %s", why)
 }
 
 // refused is for a token that AWS did not renew.

@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"brs-exec/refresh"
 )
 
 // totp makes the codes of a virtual MFA device: RFC 6238.
@@ -49,7 +51,7 @@ func (t *totp) at(now time.Time) string {
 // pipe such as /dev/fd/3.
 func openTOTP(path string) (*totp, error) {
 	fail := func(hint, format string, args ...any) error {
-		return permanently(hint, "TOTP file %s: %s", path, fmt.Sprintf(format, args...))
+		return refresh.Permanentf(hint, "TOTP file %s: %s", path, fmt.Sprintf(format, args...))
 	}
 	file, err := os.Open(path)
 	if err != nil {

@@ -18,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
+
+	"brs-exec/refresh"
 )
 
 // WebIdentity says where a token of an OpenID Connect provider comes from, that
@@ -152,11 +154,11 @@ func oneToken(text []byte, verb string) (string, error) {
 	t := strings.TrimSpace(string(text))
 	switch {
 	case t == "":
-		return "", &judged{verdict{text: verb + " no token", hint: tokenHint}}
+		return "", verdict{text: verb + " no token", hint: tokenHint}.err()
 	case len(t) > tokenLimit:
-		return "", permanently(tokenHint, "%s more than the %d bytes that a token can have", verb, tokenLimit)
+		return "", refresh.Permanentf(tokenHint, "%s more than the %d bytes that a token can have", verb, tokenLimit)
 	case strings.ContainsFunc(t, unprintable):
-		return "", permanently(tokenHint, "%s more than one word", verb)
+		return "", refresh.Permanentf(tokenHint, "%s more than one word", verb)
 	}
 	return t, nil
 }
@@ -222,18 +224,18 @@ func (s *Source) githubRequest(ctx context.Context) (*http.Request, error) {
 	const hint = "the job needs `permissions: id-token: write`, and a step of the job itself has these variables"
 	address, bearer := os.Getenv(githubURL), os.Getenv(githubToken)
 	if address == "" || bearer == "" {
-		return nil, permanently(hint, "%s and %s are not both set", githubURL, githubToken)
+		return nil, refresh.Permanentf(hint, "%s and %s are not both set", githubURL, githubToken)
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
-		return nil, permanently(hint, "%s is no https address", githubURL)
+		return nil, refresh.Permanentf(hint, "%s is no https address", githubURL)
 	}
 	q := u.Query()
 	q.Set("audience", s.audience())
 	u.RawQuery = q.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, permanently(hint, "%s is no https address", githubURL)
+		return nil, refresh.Permanentf(hint, "%s is no https address", githubURL)
 	}
 	req.Header.Set("Authorization", "Bearer "+bearer)
 	req.Header.Set("Accept", "application/json; api-version=2.0")
@@ -266,5 +268,5 @@ func (s *Source) githubRefusal(status int) error {
 	default:
 		v.permanent, v.hint = true, "is "+githubURL+" what the runner has set?"
 	}
-	return &judged{v}
+	return v.err()
 }

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"brs-exec/refresh"
 )
 
 // X509 names the PEM files of a certificate and its private key. They are read
@@ -39,7 +41,7 @@ func (x X509) validate() error {
 		return errors.New("no private key file is named")
 	}
 	if _, ok := cutScheme(x.Certificate, pkcs11Scheme); ok {
-		return permanently("pkcs11-tool --module FILE --read-object --type cert --id 01 | openssl x509 -inform der -out FILE.pem gets it out of the token",
+		return refresh.Permanentf("pkcs11-tool --module FILE --read-object --type cert --id 01 | openssl x509 -inform der -out FILE.pem gets it out of the token",
 			"certificate: is a PEM file; only the private key can be a pkcs11: URI")
 	}
 	return x.validateHeld()
@@ -91,16 +93,6 @@ type pair struct {
 	current *identity                           // nil before they could first be read
 	broken  string                              // the note of what is wrong with the files now, "" for nothing
 	told    map[[sha256.Size]byte]time.Duration // by certificate, the lowest threshold before its end that a note was made of
-}
-
-// judged is an error that is understood where it happens.
-type judged struct{ verdict }
-
-func (e *judged) Error() string { return e.text }
-
-// permanently is a judged error that only a person can mend.
-func permanently(hint, format string, args ...any) error {
-	return &judged{verdict{fmt.Sprintf(format, args...), true, hint}}
 }
 
 // checkIdentity reads certificate and key as far as that reaches for no device.
@@ -159,7 +151,7 @@ func (x X509) read() (*identity, error) {
 	}
 	id := &identity{leaf: certs[0], chain: certs[1:], key: key}
 	if !sameKey(key.Public(), id.leaf.PublicKey) {
-		return nil, permanently("they are not of one pair: was only one of the two files replaced?",
+		return nil, refresh.Permanentf("they are not of one pair: was only one of the two files replaced?",
 			"private key %s does not belong to certificate %s", x.PrivateKey, x.Certificate)
 	}
 	return id, nil
@@ -169,13 +161,13 @@ func (x X509) read() (*identity, error) {
 func (id *identity) valid(path string, now time.Time) error {
 	switch c := id.leaf; {
 	case now.After(c.NotAfter):
-		return permanently("renew it: the new one is read at the next try, without a restart",
+		return refresh.Permanentf("renew it: the new one is read at the next try, without a restart",
 			"certificate %s has expired: it was valid until %s", path, onClock(c.NotAfter))
 	case now.Before(c.NotBefore):
-		return &judged{verdict{
+		return verdict{
 			text: fmt.Sprintf("certificate %s is not valid before %s", path, onClock(c.NotBefore)),
 			hint: fmt.Sprintf("is this machine's clock right? It says %s", onClock(time.Now())),
-		}}
+		}.err()
 	}
 	return nil
 }
@@ -223,7 +215,7 @@ func roughly(d time.Duration) string {
 func readCertificates(what, path string) ([]*x509.Certificate, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, permanently("", "%s %s: %v", what, path, deepest(err))
+		return nil, refresh.Permanentf("", "%s %s: %v", what, path, deepest(err))
 	}
 	var certs []*x509.Certificate
 	other := ""
@@ -234,7 +226,7 @@ func readCertificates(what, path string) ([]*x509.Certificate, error) {
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, permanently("", "%s %s: not an X.509 certificate: %v", what, path, err)
+			return nil, refresh.Permanentf("", "%s %s: not an X.509 certificate: %v", what, path, err)
 		}
 		certs = append(certs, c)
 	}
@@ -242,9 +234,9 @@ func readCertificates(what, path string) ([]*x509.Certificate, error) {
 	case len(certs) > 0:
 		return certs, nil
 	case other != "":
-		return nil, permanently("are the files for certificate and key swapped?", "%s %s: holds no certificate, but a %s", what, path, other)
+		return nil, refresh.Permanentf("are the files for certificate and key swapped?", "%s %s: holds no certificate, but a %s", what, path, other)
 	}
-	return nil, permanently("PEM begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE -out FILE.pem makes it of DER",
+	return nil, refresh.Permanentf("PEM begins with -----BEGIN CERTIFICATE-----; openssl x509 -inform der -in FILE -out FILE.pem makes it of DER",
 		"%s %s: holds no certificate in PEM", what, path)
 }
 

@@ -18,6 +18,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+
+	"brs-exec/refresh"
 )
 
 // exchange sends one request, which no SDK of AWS knows, under the same limits as
@@ -73,7 +75,7 @@ func certificateRefused(host string, err error) error {
 	}
 	switch alert.Uint() {
 	case 42, 43, 44, 45, 46, 48, 49, 116:
-		return permanently("is it registered there, and active?", "%s refuses the certificate: %v", host, op.Err)
+		return refresh.Permanentf("is it registered there, and active?", "%s refuses the certificate: %v", host, op.Err)
 	}
 	return err
 }
@@ -90,11 +92,11 @@ func trusted(caFile string) (*x509.CertPool, error) {
 	}
 	text, err := os.ReadFile(caFile)
 	if err != nil {
-		return nil, permanently("", "%s %s: %v", what, caFile, deepest(err))
+		return nil, refresh.Permanentf("", "%s %s: %v", what, caFile, deepest(err))
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, permanently("", "%s %s: holds no certificate in PEM", what, caFile)
+		return nil, refresh.Permanentf("", "%s %s: holds no certificate in PEM", what, caFile)
 	}
 	return pool, nil
 }
@@ -182,5 +184,5 @@ func (s *Source) unreadable(resp *http.Response) error {
 	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind != "" && kind != "application/json" {
 		text += " (" + foreign(kind) + ")"
 	}
-	return &judged{verdict{text: text, hint: "is that the right endpoint, and nothing in between?"}}
+	return verdict{text: text, hint: "is that the right endpoint, and nothing in between?"}.err()
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"brs-exec/refresh"
 )
 
 const (
@@ -27,7 +29,7 @@ type tpmURI struct {
 
 func parseTPM(text string) (*tpmURI, error) {
 	fail := func(text string) (*tpmURI, error) {
-		return nil, permanently(tpmHint, "private key: its tpm2: URI %s", text)
+		return nil, refresh.Permanentf(tpmHint, "private key: its tpm2: URI %s", text)
 	}
 	rest, _ := cutScheme(text, tpmScheme)
 	key, query, asked := strings.Cut(rest, "?")
@@ -72,7 +74,7 @@ func (x X509) validateHeld() error {
 	if _, ok := cutScheme(x.PrivateKey, pkcs11Scheme); ok {
 		u, err := parsePKCS11(x.PrivateKey)
 		if err == nil && u.pin != "" && x.Passphrase != "" {
-			err = permanently("leave one of the two out", "private key %s: both its pin-source and a passphrase file name the PIN", u)
+			err = refresh.Permanentf("leave one of the two out", "private key %s: both its pin-source and a passphrase file name the PIN", u)
 		}
 		if err == nil {
 			_, err = pkcs11Signer(u, nil, nil)
@@ -119,7 +121,7 @@ func (x X509) pin(u *pkcs11URI) ([]byte, error) {
 	case x.Passphrase != "":
 		return secretLine("PIN file", x.Passphrase)
 	}
-	return nil, permanently("write it to a file of mode 0600, and add &pin-source=file:/PATH", "private key %s: the token asks for a PIN", u)
+	return nil, refresh.Permanentf("write it to a file of mode 0600, and add &pin-source=file:/PATH", "private key %s: the token asks for a PIN", u)
 }
 
 func (x X509) tpmKey(u *tpmURI, public crypto.PublicKey) (crypto.Signer, error) {
@@ -127,7 +129,7 @@ func (x X509) tpmKey(u *tpmURI, public crypto.PublicKey) (crypto.Signer, error) 
 	if u.file != "" {
 		text, err := os.ReadFile(u.file)
 		if err != nil {
-			return nil, permanently("", "private key %s: %v", u, deepest(err))
+			return nil, refresh.Permanentf("", "private key %s: %v", u, deepest(err))
 		}
 		for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 			if block.Type == tssType {
@@ -136,7 +138,7 @@ func (x X509) tpmKey(u *tpmURI, public crypto.PublicKey) (crypto.Signer, error) 
 			}
 		}
 		if der == nil {
-			return nil, permanently("tpm2-openssl and tpm2tss-genkey write it: -----BEGIN "+tssType+"-----", "private key %s: holds no %s", u, tssType)
+			return nil, refresh.Permanentf("tpm2-openssl and tpm2tss-genkey write it: -----BEGIN "+tssType+"-----", "private key %s: holds no %s", u, tssType)
 		}
 	}
 	var auth func() ([]byte, error)

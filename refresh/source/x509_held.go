@@ -7,6 +7,8 @@ import (
 	"crypto/sha256"
 	"io"
 	"sync"
+
+	"brs-exec/refresh"
 )
 
 type signFunc func(digest []byte, opts crypto.SignerOpts) (signature []byte, err error)
@@ -37,7 +39,7 @@ func (k *heldKey) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 }
 
 func notOfPair(key string) error {
-	return permanently("they are not of one pair: was only one of the two replaced?", "private key %s does not belong to the certificate", key)
+	return refresh.Permanentf("they are not of one pair: was only one of the two replaced?", "private key %s does not belong to the certificate", key)
 }
 
 // proveAfter has the key sign something, unless that of the identity before was

@@ -11,6 +11,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+
+	"brs-exec/refresh"
 )
 
 // errPassphrase is a passphrase that does not open a key, as far as one can tell.
@@ -30,7 +32,7 @@ func (x X509) readKey(public crypto.PublicKey) (crypto.Signer, error) {
 	}
 	text, err := os.ReadFile(x.PrivateKey)
 	if err != nil {
-		return nil, permanently("", "private key %s: %v", x.PrivateKey, deepest(err))
+		return nil, refresh.Permanentf("", "private key %s: %v", x.PrivateKey, deepest(err))
 	}
 	other := ""
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -42,27 +44,27 @@ func (x X509) readKey(public crypto.PublicKey) (crypto.Signer, error) {
 			return x.tpmKey(&tpmURI{device: tpmDevice, file: x.PrivateKey}, public)
 		}
 		key, err := x.decodeKey(block)
-		var known *judged
+		var known *refresh.Error
 		switch {
 		case errors.As(err, &known):
 			return nil, err
 		case errors.Is(err, errPassphrase):
-			return nil, permanently("look at the first line of "+x.Passphrase, "private key %s: %v", x.PrivateKey, err)
+			return nil, refresh.Permanentf("look at the first line of "+x.Passphrase, "private key %s: %v", x.PrivateKey, err)
 		case errors.Is(err, errAlgorithm):
-			return nil, permanently("make one: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY, and have a certificate issued for it",
+			return nil, refresh.Permanentf("make one: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY, and have a certificate issued for it",
 				"private key %s: %v", x.PrivateKey, err)
 		case err != nil:
-			return nil, permanently(convertHint, "private key %s: %v", x.PrivateKey, err)
+			return nil, refresh.Permanentf(convertHint, "private key %s: %v", x.PrivateKey, err)
 		}
 		return key, nil
 	}
 	switch {
 	case other == "CERTIFICATE":
-		return nil, permanently("are the files for certificate and key swapped?", "private key %s: holds no private key, but a CERTIFICATE", x.PrivateKey)
+		return nil, refresh.Permanentf("are the files for certificate and key swapped?", "private key %s: holds no private key, but a CERTIFICATE", x.PrivateKey)
 	case other != "":
-		return nil, permanently("", "private key %s: holds no private key, but a %s", x.PrivateKey, other)
+		return nil, refresh.Permanentf("", "private key %s: holds no private key, but a %s", x.PrivateKey, other)
 	}
-	return nil, permanently("PEM begins with -----BEGIN PRIVATE KEY-----; openssl pkey -inform der -in FILE -out FILE.pem makes it of DER",
+	return nil, refresh.Permanentf("PEM begins with -----BEGIN PRIVATE KEY-----; openssl pkey -inform der -in FILE -out FILE.pem makes it of DER",
 		"private key %s: holds no private key in PEM", x.PrivateKey)
 }
 
@@ -140,7 +142,7 @@ func otherAlgorithm(der []byte) bool {
 // passphrase reads the first line of the passphrase file.
 func (x X509) passphrase() ([]byte, error) {
 	if x.Passphrase == "" {
-		return nil, permanently("name a file with its passphrase: --private-key-passphrase-file FILE", "private key %s: is encrypted", x.PrivateKey)
+		return nil, refresh.Permanentf("name a file with its passphrase: --private-key-passphrase-file FILE", "private key %s: is encrypted", x.PrivateKey)
 	}
 	return secretLine("passphrase file", x.Passphrase)
 }
@@ -149,20 +151,20 @@ func (x X509) passphrase() ([]byte, error) {
 func secretLine(what, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, permanently("", "%s %s: %v", what, path, deepest(err))
+		return nil, refresh.Permanentf("", "%s %s: %v", what, path, deepest(err))
 	}
 	defer f.Close()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, permanently("", "%s %s: %v", what, path, deepest(err))
+		return nil, refresh.Permanentf("", "%s %s: %v", what, path, deepest(err))
 	}
 	if runtime.GOOS != "windows" && fi.Mode().IsRegular() && fi.Mode().Perm()&0o077 != 0 {
-		return nil, permanently("chmod 600 "+path, "%s %s: others may read it (mode %04o)", what, path, fi.Mode().Perm())
+		return nil, refresh.Permanentf("chmod 600 "+path, "%s %s: others may read it (mode %04o)", what, path, fi.Mode().Perm())
 	}
 	buf := make([]byte, 4096)
 	n, err := f.Read(buf)
 	if err != nil && n == 0 {
-		return nil, permanently("", "%s %s: is empty", what, path)
+		return nil, refresh.Permanentf("", "%s %s: is empty", what, path)
 	}
 	line, _, _ := bytes.Cut(buf[:n], []byte("\n"))
 	return bytes.TrimSuffix(line, []byte("\r")), nil

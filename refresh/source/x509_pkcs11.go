@@ -15,6 +15,8 @@ import (
 	"sync"
 
 	"github.com/miekg/pkcs11"
+
+	"brs-exec/refresh"
 )
 
 // cryptoki is what is used of a PKCS#11 module (*pkcs11.Ctx).
@@ -123,9 +125,9 @@ func (m *module) sign(u *pkcs11URI, pin func() ([]byte, error), mechanism *pkcs1
 		return signature, nil
 	}
 	m.stop() // what is plugged in by then is found at the next try
-	var known *judged
+	var known *refresh.Error
 	if !errors.As(err, &known) {
-		err = &judged{verdict{text: fmt.Sprintf("private key %s: %s", u, ckrName(err))}}
+		err = verdict{text: fmt.Sprintf("private key %s: %s", u, ckrName(err))}.err()
 	}
 	return nil, err
 }
@@ -154,7 +156,7 @@ func (m *module) begin() error {
 	if m.ctx == nil {
 		c := pkcs11.New(m.path)
 		if c == nil {
-			return permanently("is it there, a PKCS#11 library, and for this machine? ldd "+m.path, "PKCS#11 module %s: cannot be loaded", m.path)
+			return refresh.Permanentf("is it there, a PKCS#11 library, and for this machine? ldd "+m.path, "PKCS#11 module %s: cannot be loaded", m.path)
 		}
 		m.ctx = c
 	}
@@ -162,7 +164,7 @@ func (m *module) begin() error {
 		return nil
 	}
 	if err := m.ctx.Initialize(); err != nil && !isCKR(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
-		return permanently("try it: pkcs11-tool --module "+m.path+" --list-slots", "PKCS#11 module %s: cannot be started: %s", m.path, ckrName(err))
+		return refresh.Permanentf("try it: pkcs11-tool --module "+m.path+" --list-slots", "PKCS#11 module %s: cannot be started: %s", m.path, ckrName(err))
 	}
 	m.started, m.keys = true, map[string]tokenKey{}
 	return nil
@@ -229,11 +231,11 @@ func (m *module) slot(u *pkcs11URI) (uint, pkcs11.TokenInfo, error) {
 	case len(found) == 1:
 		return found[0], tokens[0], nil
 	case len(found) > 1:
-		return 0, pkcs11.TokenInfo{}, permanently("add what tells it from the others: "+strings.Join(others, ", "), "private key %s: %d tokens are meant", u, len(found))
+		return 0, pkcs11.TokenInfo{}, refresh.Permanentf("add what tells it from the others: "+strings.Join(others, ", "), "private key %s: %d tokens are meant", u, len(found))
 	case len(others) == 0:
-		return 0, pkcs11.TokenInfo{}, permanently("is it plugged in, and may this user reach it? pkcs11-tool --module "+m.path+" --list-slots", "private key %s: no token is there", u)
+		return 0, pkcs11.TokenInfo{}, refresh.Permanentf("is it plugged in, and may this user reach it? pkcs11-tool --module "+m.path+" --list-slots", "private key %s: no token is there", u)
 	}
-	return 0, pkcs11.TokenInfo{}, permanently("there are "+strings.Join(others, ", "), "private key %s: no such token is there", u)
+	return 0, pkcs11.TokenInfo{}, refresh.Permanentf("there are "+strings.Join(others, ", "), "private key %s: no such token is there", u)
 }
 
 func (m *module) matches(u *pkcs11URI, slot uint, token pkcs11.TokenInfo) bool {
@@ -261,9 +263,9 @@ func (m *module) login(u *pkcs11URI, k tokenKey, user uint, pin func() ([]byte, 
 	name := fmt.Sprintf("token %q", k.token.Label)
 	switch {
 	case k.token.Flags&pkcs11.CKF_USER_PIN_LOCKED != 0:
-		return permanently("unblock it with the PUK or the SO PIN, by its maker's tool", "private key %s: the PIN of %s is locked", u, name)
+		return refresh.Permanentf("unblock it with the PUK or the SO PIN, by its maker's tool", "private key %s: the PIN of %s is locked", u, name)
 	case k.token.Flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
-		return permanently("log in by hand once: pkcs11-tool --module "+m.path+" --login --list-objects",
+		return refresh.Permanentf("log in by hand once: pkcs11-tool --module "+m.path+" --login --list-objects",
 			"private key %s: one try is left for the PIN of %s, and is not spent on a file", u, name)
 	}
 	secret, err := pin()
@@ -272,7 +274,7 @@ func (m *module) login(u *pkcs11URI, k tokenKey, user uint, pin func() ([]byte, 
 	}
 	token, sum := k.token.SerialNumber+"\x00"+k.token.Label, sha256.Sum256(secret)
 	wrong := func(why string) error {
-		return permanently("write the right one to the file; until that changes it is not tried again, because tokens lock after a few wrong ones",
+		return refresh.Permanentf("write the right one to the file; until that changes it is not tried again, because tokens lock after a few wrong ones",
 			"private key %s: the PIN was refused by %s (%s)", u, name, why)
 	}
 	// A token that showed a wasted try and does so no more has seen a right one
@@ -314,13 +316,13 @@ func (m *module) object(u *pkcs11URI, s pkcs11.SessionHandle) (pkcs11.ObjectHand
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return 0, permanently("add what tells it from the others: "+m.list(s, found), "private key %s: %d keys are meant", u, len(found))
+		return 0, refresh.Permanentf("add what tells it from the others: "+m.list(s, found), "private key %s: %d keys are meant", u, len(found))
 	}
 	hint := "the token shows no private key at all"
 	if all, err := m.find(s, template[:1]); err == nil && len(all) > 0 {
 		hint = "there are " + m.list(s, all)
 	}
-	return 0, permanently(hint, "private key %s: the token has no such private key", u)
+	return 0, refresh.Permanentf(hint, "private key %s: the token has no such private key", u)
 }
 
 // fewObjects is how many objects are told apart; no one reads a longer list.
@@ -362,7 +364,7 @@ func (m *module) signWith(u *pkcs11URI, k tokenKey, pin func() ([]byte, error), 
 			return nil, notOfPair(u.String())
 		}
 		if isCKR(err, pkcs11.CKR_MECHANISM_INVALID, pkcs11.CKR_MECHANISM_PARAM_INVALID) {
-			return nil, permanently("TLS 1.3 signs with RSA-PSS, or with an EC key: use a key that the token can do that with",
+			return nil, refresh.Permanentf("TLS 1.3 signs with RSA-PSS, or with an EC key: use a key that the token can do that with",
 				"private key %s: the token cannot sign in this way (%s)", u, ckrName(err))
 		}
 		return nil, fmt.Errorf("sign: %w", err)

@@ -6,6 +6,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"brs-exec/refresh"
 )
 
 const pkcs11Scheme = "pkcs11:"
@@ -132,7 +134,7 @@ func (u *pkcs11URI) setQuery(name, value string) error {
 
 // pkcs11Error is about the URI of the private key, without what stands in it.
 func pkcs11Error(text, hint string) error {
-	return permanently(hint, "private key: its pkcs11: URI %s", text)
+	return refresh.Permanentf(hint, "private key: its pkcs11: URI %s", text)
 }
 
 // String is what messages call the key: all that finds it in a module, and nothing

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/refresh"
 )
 
 func TestParsePKCS11(t *testing.T) {
@@ -71,7 +73,7 @@ func TestParsePKCS11Refuses(t *testing.T) {
 			continue
 		}
 		checkJudged(t, err, "private key: its pkcs11: URI "+want, "")
-		if err.(*judged).hint == "" {
+		if err.(*refresh.Error).Hint == "" {
 			t.Errorf("parsePKCS11(%q): no hint", text)
 		}
 	}
@@ -122,7 +124,7 @@ func FuzzPKCS11URI(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		u, err := parsePKCS11(text)
 		if err != nil {
-			for _, line := range []string{err.Error(), err.(*judged).hint} {
+			for _, line := range []string{err.Error(), err.(*refresh.Error).Hint} {
 				presentable(t, line)
 			}
 			return

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"brs-exec/refresh"
 )
 
 // The keys in testdata/x509 are one and the same, which certifies nothing but
@@ -74,13 +76,13 @@ func checkJudged(t *testing.T, err error, want, hint string) {
 		}
 		return
 	}
-	known, ok := err.(*judged)
-	if !ok || known.text != want || !known.permanent || !strings.Contains(known.hint, hint) {
+	known, ok := err.(*refresh.Error)
+	if !ok || known.Error() != want || !known.Permanent || !strings.Contains(known.Hint, hint) {
 		t.Errorf("error %q (%+v)\nwant  %q, permanent, hint with %q", err, err, want, hint)
 		return
 	}
-	presentable(t, known.text)
-	presentable(t, known.hint)
+	presentable(t, known.Error())
+	presentable(t, known.Hint)
 }
 
 func TestKeyFiles(t *testing.T) {
@@ -176,8 +178,8 @@ func TestCertificateEnds(t *testing.T) {
 	t.Run("not yet", func(t *testing.T) {
 		files := ca.issue(t, "d", ecKey(t), lives(now.Add(time.Hour), now.AddDate(1, 0, 0))).writeTo(t, t.TempDir())
 		_, err := x509Source(files).identity()
-		known, ok := err.(*judged)
-		if !ok || known.permanent || !strings.Contains(known.text, "is not valid before") || !strings.Contains(known.hint, "clock") {
+		known, ok := err.(*refresh.Error)
+		if !ok || known.Permanent || !strings.Contains(known.Error(), "is not valid before") || !strings.Contains(known.Hint, "clock") {
 			t.Errorf("error %+v, want a transient one with a hint on the clock", err)
 		}
 	})

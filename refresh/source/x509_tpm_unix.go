@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
+
+	"brs-exec/refresh"
 )
 
 // tpmKey is a key to be signed with.
@@ -33,7 +35,7 @@ func tpmSigner(u *tpmURI, der []byte, public crypto.PublicKey, auth func() ([]by
 	if der != nil {
 		var err error
 		if k.file, err = parseTSS(der); err != nil {
-			return nil, permanently("make it with tpm2-openssl: openssl genpkey -provider tpm2 -algorithm EC -pkeyopt group:P-256", "private key %s: %v", u, err)
+			return nil, refresh.Permanentf("make it with tpm2-openssl: openssl genpkey -provider tpm2 -algorithm EC -pkeyopt group:P-256", "private key %s: %v", u, err)
 		}
 	}
 	return k.sign, nil
@@ -50,7 +52,7 @@ var refusals = struct {
 // whatever happens to the TPM in between is no matter.
 func (k *tpmKey) sign(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	signature, err := k.signOnce(digest, opts)
-	var known *judged
+	var known *refresh.Error
 	if err == nil || errors.As(err, &known) {
 		return signature, err
 	}
@@ -68,7 +70,7 @@ func (k *tpmKey) sign(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	case errors.Is(err, tpm2.TPMRCIntegrity), errors.Is(err, tpm2.TPMRCHandle), errors.Is(err, tpm2.TPMRCReferenceH0):
 		v.permanent, v.hint = true, "is it a key of this TPM, and was the TPM cleared since it was made?"
 	}
-	return nil, &judged{v}
+	return nil, v.err()
 }
 
 func (k *tpmKey) signOnce(digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
@@ -100,7 +102,7 @@ func (k *tpmKey) signOnce(digest []byte, opts crypto.SignerOpts) (signature []by
 	if err != nil {
 		if errors.Is(err, tpm2.TPMRCAuthFail) || errors.Is(err, tpm2.TPMRCBadAuth) {
 			k.refuse(sum)
-			err = permanently("make it below a persistent parent that has none: openssl genpkey -provider tpm2 -pkeyopt parent:0x81000001 …",
+			err = refresh.Permanentf("make it below a persistent parent that has none: openssl genpkey -provider tpm2 -pkeyopt parent:0x81000001 …",
 				"private key %s: its parent in the TPM has an authorization value", k.uri)
 		}
 		return nil, err
@@ -121,7 +123,7 @@ func (k *tpmKey) signOnce(digest []byte, opts crypto.SignerOpts) (signature []by
 		k.refuse(sum)
 		return nil, k.wrong(secret, "TPM_RC_AUTH_FAIL")
 	case errors.Is(err, tpm2.TPMRCScheme), errors.Is(err, tpm2.TPMRCKey):
-		return nil, permanently("it must be one for signing, without a scheme of its own: TLS 1.3 asks for RSA-PSS, AWS for others",
+		return nil, refresh.Permanentf("it must be one for signing, without a scheme of its own: TLS 1.3 asks for RSA-PSS, AWS for others",
 			"private key %s: the TPM cannot sign with it in this way", k.uri)
 	case err != nil:
 		return nil, err
@@ -130,7 +132,7 @@ func (k *tpmKey) signOnce(digest []byte, opts crypto.SignerOpts) (signature []by
 }
 
 func (k *tpmKey) needsAuth() error {
-	return permanently("name a file with it: --private-key-passphrase-file FILE", "private key %s: asks for an authorization value", k.uri)
+	return refresh.Permanentf("name a file with it: --private-key-passphrase-file FILE", "private key %s: asks for an authorization value", k.uri)
 }
 
 func (k *tpmKey) refused(sum [sha256.Size]byte) bool {
@@ -151,7 +153,7 @@ func (k *tpmKey) wrong(given bool, why string) error {
 	if !given {
 		return k.needsAuth()
 	}
-	return permanently("write the right one to the file; until that changes it is not tried again, because the TPM locks after some wrong ones",
+	return refresh.Permanentf("write the right one to the file; until that changes it is not tried again, because the TPM locks after some wrong ones",
 		"private key %s: the TPM refuses its authorization value (%s)", k.uri, why)
 }
 
@@ -171,7 +173,7 @@ func (k *tpmKey) load(tpm transport.TPM) (key tpm2.AuthHandle, done func(), err 
 	}
 	private, public, err := k.file.parts()
 	if err != nil {
-		return key, nil, permanently("", "private key %s: %v", k.uri, err)
+		return key, nil, refresh.Permanentf("", "private key %s: %v", k.uri, err)
 	}
 	if err := k.compare(public); err != nil {
 		return key, nil, err
@@ -212,7 +214,7 @@ func (k *tpmKey) compare(public *tpm2.TPM2BPublic) error {
 	}
 	key, err := tpm2.Pub(*contents)
 	if err != nil {
-		return permanently("", "private key %s: is neither an RSA nor an EC key", k.uri)
+		return refresh.Permanentf("", "private key %s: is neither an RSA nor an EC key", k.uri)
 	}
 	if !sameKey(key, k.public) {
 		return notOfPair(k.uri.String())

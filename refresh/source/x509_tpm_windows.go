@@ -1,8 +1,12 @@
 package source
 
-import "crypto"
+import (
+	"crypto"
+
+	"brs-exec/refresh"
+)
 
 // tpmSigner is for systems on which a TPM is a file.
 func tpmSigner(u *tpmURI, _ []byte, _ crypto.PublicKey, _ func() ([]byte, error)) (signFunc, error) {
-	return nil, permanently("a program that can use it fits behind --credential-command", "private key %s: TPM keys are not supported on Windows", u)
+	return nil, refresh.Permanentf("a program that can use it fits behind --credential-command", "private key %s: TPM keys are not supported on Windows", u)
 }
