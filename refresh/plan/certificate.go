@@ -1,6 +1,9 @@
 package plan
 
-import "brs-exec/refresh/source"
+import (
+	"brs-exec/refresh/source"
+	"brs-exec/refresh/source/keyfile"
+)
 
 // The settings of the two sources that go by a certificate, by whom they are for.
 var (
@@ -16,7 +19,7 @@ const (
 
 // certificate reads the settings of IoT Core and of IAM Roles Anywhere.
 func (p *Plan) certificate(v Values) error {
-	files := source.X509{
+	files := keyfile.Pair{
 		Certificate: v.String("certificate"), PrivateKey: v.String("private-key"), Passphrase: v.String("private-key-passphrase-file"),
 	}
 	iot, anywhere := firstGiven(v, ofIoT), firstGiven(v, ofAnywhere)
@@ -34,12 +37,12 @@ func (p *Plan) certificate(v Values) error {
 	return nil
 }
 
-func (p *Plan) iot(v Values, files source.X509) error {
+func (p *Plan) iot(v Values, files keyfile.Pair) error {
 	if err := complete(v, iotHint, "iot-endpoint", "iot-role-alias", "certificate", "private-key"); err != nil {
 		return err
 	}
 	i := &source.IoT{
-		X509: files, Endpoint: v.String("iot-endpoint"), RoleAlias: v.String("iot-role-alias"),
+		Pair: files, Endpoint: v.String("iot-endpoint"), RoleAlias: v.String("iot-role-alias"),
 		ThingName: v.String("iot-thing-name"), CAFile: v.String("ca-file"),
 	}
 	if len(v.StringSlice("role-arn")) == 0 { // else it is that role's
@@ -53,7 +56,7 @@ func (p *Plan) iot(v Values, files source.X509) error {
 	return nil
 }
 
-func (p *Plan) anywhere(v Values, files source.X509) error {
+func (p *Plan) anywhere(v Values, files keyfile.Pair) error {
 	if err := complete(v, anywhereHint, "trust-anchor-arn", "rolesanywhere-profile-arn", "certificate", "private-key"); err != nil {
 		return err
 	}
@@ -61,7 +64,7 @@ func (p *Plan) anywhere(v Values, files source.X509) error {
 		return wrong("trust-anchor-arn", anywhereHint, "needs --role-arn")
 	}
 	p.Source.RolesAnywhere = &source.RolesAnywhere{
-		X509: files, Intermediates: v.String("intermediates"), Endpoint: v.String("rolesanywhere-endpoint"),
+		Pair: files, Intermediates: v.String("intermediates"), Endpoint: v.String("rolesanywhere-endpoint"),
 		TrustAnchorARN: v.String("trust-anchor-arn"), ProfileARN: v.String("rolesanywhere-profile-arn"),
 	}
 	return nil

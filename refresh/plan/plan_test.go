@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"brs-exec/refresh/source"
+	"brs-exec/refresh/source/keyfile"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
 )
@@ -78,20 +79,20 @@ func TestNew(t *testing.T) {
 			"iot-endpoint": {"x.credentials.iot.eu-west-1.amazonaws.com"}, "iot-role-alias": {"app"}, "iot-thing-name": {"t"}, "ca-file": {"ca"},
 			"certificate": {"c"}, "private-key": {"k"}, "private-key-passphrase-file": {"p"}, "duration": {"15m"},
 		}, Plan{Source: source.Spec{IoT: &source.IoT{
-			X509: source.X509{Certificate: "c", PrivateKey: "k", Passphrase: "p"}, Endpoint: "x.credentials.iot.eu-west-1.amazonaws.com",
+			Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k", Passphrase: "p"}, Endpoint: "x.credentials.iot.eu-west-1.amazonaws.com",
 			RoleAlias: "app", ThingName: "t", CAFile: "ca", Duration: 15 * time.Minute,
 		}}}},
 		{"IoT Core with a role on top, whose the duration is", values{
 			"iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "duration": {"15m"}, "role-arn": {app},
 		}, Plan{Source: source.Spec{
-			IoT:   &source.IoT{X509: source.X509{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"},
+			IoT:   &source.IoT{Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"},
 			Roles: []source.Role{{ARN: app, Duration: 15 * time.Minute}},
 		}}},
 		{"Roles Anywhere", values{
 			"trust-anchor-arn": {"ta"}, "rolesanywhere-profile-arn": {"pr"}, "rolesanywhere-endpoint": {"https://x"}, "intermediates": {"i"},
 			"certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "role-session-name": {"{host}"}, "duration": {"1h"},
 		}, Plan{Source: source.Spec{RolesAnywhere: &source.RolesAnywhere{
-			X509: source.X509{Certificate: "c", PrivateKey: "k"}, Intermediates: "i", TrustAnchorARN: "ta", ProfileARN: "pr",
+			Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Intermediates: "i", TrustAnchorARN: "ta", ProfileARN: "pr",
 			RoleARN: app, Endpoint: "https://x", SessionName: "{host}", Duration: time.Hour,
 		}}}},
 		{"Roles Anywhere and a chain from it", values{
@@ -99,7 +100,7 @@ func TestNew(t *testing.T) {
 			"role-arn": {"arn:aws:iam:::role/hop", app}, "external-id": {"x"}, "duration": {"1h"},
 		}, Plan{Source: source.Spec{
 			RolesAnywhere: &source.RolesAnywhere{
-				X509: source.X509{Certificate: "c", PrivateKey: "k"}, TrustAnchorARN: "ta", ProfileARN: "pr", RoleARN: "arn:aws:iam:::role/hop",
+				Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, TrustAnchorARN: "ta", ProfileARN: "pr", RoleARN: "arn:aws:iam:::role/hop",
 			},
 			Roles: []source.Role{{ARN: app, ExternalID: "x", Duration: time.Hour}},
 		}}},
@@ -109,13 +110,13 @@ func TestNew(t *testing.T) {
 		{"MFA of a profile", values{"profile": {"a"}, "mfa-totp-file": {"/f"}}, Plan{Source: source.Spec{Profile: "a", MFA: source.MFA{TOTPFile: "/f"}}}},
 		{"a name for the role of a profile", values{"profile": {"a"}, "role-session-name": {"{host}"}}, Plan{Source: source.Spec{Profile: "a", SessionName: "{host}"}}},
 		{"a name for roles that the configuration may have", values{"source": {"iot,chain"}, "iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "role-session-name": {"x"}}, Plan{Source: source.Spec{
-			IoT: &source.IoT{X509: source.X509{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"}, Else: []source.Spec{{SessionName: "x"}},
+			IoT: &source.IoT{Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"}, Else: []source.Spec{{SessionName: "x"}},
 		}}},
 		{"a file", values{"from-file": {"/f"}, "from-profile": {"saml"}}, Plan{Source: source.Spec{File: "/f", FileProfile: "saml"}}},
 		{"an order", values{
 			"source": {"iot, profile:backup,chain"}, "iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "mfa-serial": {"m"},
 		}, Plan{Source: source.Spec{
-			IoT: &source.IoT{X509: source.X509{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"}, Roles: []source.Role{{ARN: app}},
+			IoT: &source.IoT{Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"}, Roles: []source.Role{{ARN: app}},
 			Else: []source.Spec{
 				{Profile: "backup", Roles: []source.Role{{ARN: app}}, MFA: source.MFA{Serial: "m"}},
 				{Roles: []source.Role{{ARN: app}}, MFA: source.MFA{Serial: "m"}},

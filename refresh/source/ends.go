@@ -1,6 +1,7 @@
 package source
 
 import (
+	"brs-exec/refresh/source/keyfile"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -44,7 +45,7 @@ func (s *Source) here(t time.Time) time.Time { return t.Add(s.web.skew()) }
 // certificateEnds is the end of the certificate as it is in its file now.
 func (s *Source) certificateEnds() (Ending, bool) {
 	path := s.pair.files.Certificate
-	certs, err := readCertificates("certificate", s.at(path))
+	certs, err := keyfile.Certificates("certificate", s.at(path))
 	if err != nil {
 		return Ending{}, false
 	}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"brs-exec/refresh/source/keyfile"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,7 @@ import (
 // IoT asks the credentials provider of AWS IoT Core, which knows a device by its
 // certificate: docs.aws.amazon.com/iot/latest/developerguide/authorizing-direct-aws.html
 type IoT struct {
-	X509
+	keyfile.Pair
 
 	// Endpoint is the account's host for this, with a port if it is not 443, from
 	// aws iot describe-endpoint --endpoint-type iot:CredentialProvider
@@ -51,7 +52,7 @@ func (i *IoT) validate() error {
 	if err := fits(i.Duration); err != nil {
 		return fmt.Errorf("session duration %w", err)
 	}
-	return i.X509.validate()
+	return i.Pair.Validate()
 }
 
 func (i *IoT) describe() string { return fmt.Sprintf("IoT role alias %q", i.RoleAlias) }
@@ -78,9 +79,9 @@ func (s *Source) iot(ctx context.Context) (aws.Credentials, error) {
 	if i.Duration > 0 {
 		req.Header.Set("X-Amzn-Iot-Credential-Duration-Seconds", strconv.Itoa(int(i.Duration/time.Second)))
 	}
-	resp, body, err := s.exchange(req, id.tls(), i.CAFile)
+	resp, body, err := s.exchange(req, id.TLS(), i.CAFile)
 	if err != nil {
-		return aws.Credentials{}, id.signed(err)
+		return aws.Credentials{}, id.SignError(err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return aws.Credentials{}, i.judge(refusal(resp, body), s.byServer()).err()

@@ -124,7 +124,7 @@ var iotSet = fmt.Sprintf(`{"credentials":{"accessKeyId":"ASIAIOT","secretAccessK
 func (f *fakeIoT) spec(t testing.TB, name string) Spec {
 	t.Helper()
 	return Spec{IoT: &IoT{
-		X509:     f.ca.issue(t, name, ecKey(t), nil).writeTo(t, t.TempDir()),
+		Pair:     f.ca.issue(t, name, ecKey(t), nil).writeTo(t, t.TempDir()),
 		Endpoint: f.Listener.Addr().String(), CAFile: f.caFile, RoleAlias: "app", ThingName: things[name],
 	}}
 }
@@ -153,7 +153,7 @@ func TestIoT(t *testing.T) {
 
 	// Keys of RSA, and a certificate below an intermediate one.
 	inter := newAuthority(t, "intermediate", f.ca)
-	spec.IoT.X509 = inter.issue(t, "device", rsaKey(t), nil).writeTo(t, t.TempDir(), inter.cert)
+	spec.IoT.Pair = inter.issue(t, "device", rsaKey(t), nil).writeTo(t, t.TempDir(), inter.cert)
 	spec.IoT.ThingName, spec.IoT.Duration, spec.IoT.RoleAlias = "thing-1", 0, "app"
 	mustRetrieve(t, mustNew(t, spec))
 	if h := f.requests()[0].header; h["X-Amzn-Iot-Credential-Duration-Seconds"] != nil {
@@ -235,7 +235,7 @@ func TestIoTHandshake(t *testing.T) {
 		want, hint string
 	}{
 		{"certificate of another authority", good, func(t *testing.T, i *IoT) {
-			i.X509 = other.issue(t, "device", ecKey(t), nil).writeTo(t, t.TempDir())
+			i.Pair = other.issue(t, "device", ecKey(t), nil).writeTo(t, t.TempDir())
 		}, host(good) + " refuses the certificate: tls: unknown certificate authority", "registered"},
 		{"expired for the server", late, func(*testing.T, *IoT) {}, host(late) + " refuses the certificate: tls: expired certificate", "registered"},
 		{"server of another authority", good, func(t *testing.T, i *IoT) {
@@ -268,7 +268,7 @@ func TestIoTHandshake(t *testing.T) {
 		f := newIoT(t, nil)
 		spec := f.spec(t, "device")
 		mustRetrieve(t, mustNew(t, spec))
-		spec.IoT.X509 = other.issue(t, "device", ecKey(t), nil).writeTo(t, t.TempDir())
+		spec.IoT.Pair = other.issue(t, "device", ecKey(t), nil).writeTo(t, t.TempDir())
 		if _, err := mustNew(t, spec).Retrieve(t.Context()); err == nil {
 			t.Error("a certificate of another authority was accepted")
 		}

@@ -16,13 +16,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/source/keyfile"
 )
 
 // RolesAnywhere asks IAM Roles Anywhere, which knows a machine by a certificate
 // of an authority that the account trusts:
 // docs.aws.amazon.com/rolesanywhere/latest/userguide/authentication-create-session.html
 type RolesAnywhere struct {
-	X509
+	keyfile.Pair
 
 	// Intermediates is a PEM file with the certificates between the machine's and
 	// the trust anchor's, "" if there are none but those that follow in Certificate.
@@ -70,7 +71,7 @@ func (r *RolesAnywhere) validate(n Names) error {
 	if err := fits(r.Duration); err != nil {
 		return fmt.Errorf("session duration %w", err)
 	}
-	return r.X509.validate()
+	return r.Pair.Validate()
 }
 
 type arnParts struct{ partition, region string }
@@ -129,17 +130,17 @@ func (r *RolesAnywhere) describe() string { return "IAM Roles Anywhere → " + r
 
 // chain are the certificates that lead from id to the trust anchor. Roots are
 // left out: the service has its own.
-func (r *RolesAnywhere) chain(id *identity) ([]*x509.Certificate, error) {
-	certs := id.chain
+func (r *RolesAnywhere) chain(id *keyfile.Identity) ([]*x509.Certificate, error) {
+	certs := id.Chain
 	if r.Intermediates != "" {
-		more, err := readCertificates("intermediates", r.Intermediates)
+		more, err := keyfile.Certificates("intermediates", r.Intermediates)
 		if err != nil {
 			return nil, err
 		}
 		certs = append(certs[:len(certs):len(certs)], more...)
 	}
 	var chain []*x509.Certificate
-	seen := map[string]bool{string(id.leaf.Raw): true}
+	seen := map[string]bool{string(id.Leaf.Raw): true}
 	for _, c := range certs {
 		if !seen[string(c.Raw)] && !bytes.Equal(c.RawSubject, c.RawIssuer) {
 			chain = append(chain, c)

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"brs-exec/refresh/source/keyfile"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -19,9 +20,9 @@ import (
 // signX509 signs as AWS Signature Version 4 does, but with a private key, and
 // with the certificate and its chain in headers that are signed, too:
 // docs.aws.amazon.com/rolesanywhere/latest/userguide/authentication-sign-process.html
-func signX509(req *http.Request, body []byte, id *identity, chain []*x509.Certificate, region string, now time.Time) error {
+func signX509(req *http.Request, body []byte, id *keyfile.Identity, chain []*x509.Certificate, region string, now time.Time) error {
 	algorithm := ""
-	switch id.key.Public().(type) {
+	switch id.Key.Public().(type) {
 	case *rsa.PublicKey:
 		algorithm = "AWS4-X509-RSA-SHA256"
 	case *ecdsa.PublicKey:
@@ -33,7 +34,7 @@ func signX509(req *http.Request, body []byte, id *identity, chain []*x509.Certif
 	scope := stamp[:8] + "/" + region + "/rolesanywhere/aws4_request"
 
 	req.Header.Set("X-Amz-Date", stamp)
-	req.Header.Set("X-Amz-X509", base64.StdEncoding.EncodeToString(id.leaf.Raw))
+	req.Header.Set("X-Amz-X509", base64.StdEncoding.EncodeToString(id.Leaf.Raw))
 	names := []string{"content-type", "host", "x-amz-date", "x-amz-x509"} // in order
 	if len(chain) > 0 {
 		encoded := make([]string, len(chain))
@@ -57,12 +58,12 @@ func signX509(req *http.Request, body []byte, id *identity, chain []*x509.Certif
 	fmt.Fprintf(&canonical, "\n%s\n%s", signed, hexSum(body))
 
 	digest := sha256.Sum256([]byte(strings.Join([]string{algorithm, stamp, scope, hexSum([]byte(canonical.String()))}, "\n")))
-	signature, err := id.key.Sign(rand.Reader, digest[:], crypto.SHA256) // RSA: PKCS#1 v1.5; EC: ASN.1
+	signature, err := id.Key.Sign(rand.Reader, digest[:], crypto.SHA256) // RSA: PKCS#1 v1.5; EC: ASN.1
 	if err != nil {
 		return fmt.Errorf("sign with the private key: %w", err)
 	}
 	req.Header.Set("Authorization", fmt.Sprintf("%s Credential=%s/%s, SignedHeaders=%s, Signature=%x",
-		algorithm, id.leaf.SerialNumber, scope, signed, signature))
+		algorithm, id.Leaf.SerialNumber, scope, signed, signature))
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/integration/fakeanywhere"
+	"brs-exec/refresh/source/keyfile"
 )
 
 const (
@@ -83,7 +84,7 @@ func (f *fakeAnywhere) accepted() []map[string]any {
 func (f *fakeAnywhere) spec(t testing.TB, key crypto.Signer) Spec {
 	t.Helper()
 	return Spec{RolesAnywhere: &RolesAnywhere{
-		X509:           f.ca.issue(t, "machine", key, nil).writeTo(t, t.TempDir()),
+		Pair:           f.ca.issue(t, "machine", key, nil).writeTo(t, t.TempDir()),
 		TrustAnchorARN: testAnchor, ProfileARN: testProfile, RoleARN: roleA, Endpoint: f.URL,
 	}}
 }
@@ -153,14 +154,14 @@ func TestRolesAnywhere(t *testing.T) {
 	}{
 		{"EC", func(*testing.T, *RolesAnywhere) {}, map[string]any{}},
 		{"RSA", func(t *testing.T, r *RolesAnywhere) {
-			r.X509 = f.ca.issue(t, "machine", rsaKey(t), nil).writeTo(t, t.TempDir())
+			r.Pair = f.ca.issue(t, "machine", rsaKey(t), nil).writeTo(t, t.TempDir())
 		}, map[string]any{}},
 		{"RSA below intermediates", func(t *testing.T, r *RolesAnywhere) {
-			r.X509 = lower.issue(t, "machine", rsaKey(t), nil).writeTo(t, t.TempDir())
+			r.Pair = lower.issue(t, "machine", rsaKey(t), nil).writeTo(t, t.TempDir())
 			r.Intermediates = intermediates
 		}, map[string]any{}},
 		{"EC with a full chain in its file", func(t *testing.T, r *RolesAnywhere) {
-			r.X509 = lower.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir(), lower.cert, inter.cert, f.ca.cert)
+			r.Pair = lower.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir(), lower.cert, inter.cert, f.ca.cert)
 		}, map[string]any{}},
 		{"with a duration and a name", func(t *testing.T, r *RolesAnywhere) {
 			r.Duration, r.SessionName = 15*time.Minute, "job {command}/{pid}"
@@ -237,7 +238,7 @@ func TestRolesAnywhereTampering(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := signX509(req, body, &identity{leaf: h.cert, key: h.key}, []*x509.Certificate{inter.cert}, "eu-west-1", now); err != nil {
+				if err := signX509(req, body, &keyfile.Identity{Leaf: h.cert, Key: h.key}, []*x509.Certificate{inter.cert}, "eu-west-1", now); err != nil {
 					t.Fatal(err)
 				}
 				body = bytes.Clone(body)
@@ -270,10 +271,10 @@ func TestRolesAnywhereRefusals(t *testing.T) {
 		want, hint string
 	}{
 		{"wrong authority", nil, func(t *testing.T, r *RolesAnywhere) {
-			r.X509 = other.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir())
+			r.Pair = other.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir())
 		}, "AccessDeniedException: Untrusted signing certificate", "--intermediates"},
 		{"no intermediates", nil, func(t *testing.T, r *RolesAnywhere) {
-			r.X509 = inter.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir())
+			r.Pair = inter.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir())
 		}, "AccessDeniedException: Untrusted signing certificate", "--intermediates"},
 		{"role", nil, func(_ *testing.T, r *RolesAnywhere) { r.RoleARN = roleB },
 			"AccessDeniedException: Unable to assume role for " + roleB, "rolesanywhere.amazonaws.com"},
@@ -307,7 +308,7 @@ func TestRolesAnywhereRefusals(t *testing.T) {
 			all = append(all, a.cert)
 		}
 		spec := f.spec(t, ecKey(t))
-		spec.RolesAnywhere.X509 = a.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir(), all...)
+		spec.RolesAnywhere.Pair = a.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir(), all...)
 		_, err := mustNew(t, spec).Retrieve(t.Context())
 		if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), "6 intermediate certificates: the service takes 5 at most") {
 			t.Errorf("error %q", e)
@@ -366,7 +367,7 @@ func TestRolesAnywhereChainHeader(t *testing.T) {
 	h := lower.issue(t, "machine", ecKey(t), nil)
 	file := filepath.Join(t.TempDir(), "intermediates.pem")
 	write(t, file, pemOf(h.cert.Raw)+pemOf(lower.cert.Raw)+pemOf(upper.cert.Raw)+pemOf(root.cert.Raw))
-	chain, err := (&RolesAnywhere{Intermediates: file}).chain(&identity{leaf: h.cert, chain: []*x509.Certificate{lower.cert}})
+	chain, err := (&RolesAnywhere{Intermediates: file}).chain(&keyfile.Identity{Leaf: h.cert, Chain: []*x509.Certificate{lower.cert}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"brs-exec/refresh/source/keyfile"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -530,7 +531,7 @@ func TestEndsOfOthers(t *testing.T) {
 		write(t, key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	}
 	put(old)
-	src := mustNew(t, Spec{IoT: &IoT{Endpoint: "127.0.0.1:1", RoleAlias: "a", X509: X509{Certificate: cert, PrivateKey: key}}})
+	src := mustNew(t, Spec{IoT: &IoT{Endpoint: "127.0.0.1:1", RoleAlias: "a", Pair: keyfile.Pair{Certificate: cert, PrivateKey: key}}})
 	for _, want := range []time.Time{first, second} {
 		if got, ok := src.Ends(); !ok || !got.At.Equal(want) || got.What != "certificate "+cert {
 			t.Errorf("Ends = %+v, %v, want %s", got, ok, want)

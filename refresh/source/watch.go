@@ -119,7 +119,7 @@ func (s *Source) traces() string {
 		}
 	}
 	if p := s.spec.pair(); p != nil {
-		for _, path := range p.files.paths() {
+		for _, path := range p.files.Files() {
 			b.WriteString(s.trace(path))
 		}
 	}

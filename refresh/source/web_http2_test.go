@@ -57,7 +57,7 @@ func TestHTTP2(t *testing.T) {
 	anchored := func(t *testing.T) Spec {
 		ca := newAuthority(t, "anchor", nil)
 		return Spec{RolesAnywhere: &RolesAnywhere{
-			X509:           ca.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir()),
+			Pair:           ca.issue(t, "machine", ecKey(t), nil).writeTo(t, t.TempDir()),
 			TrustAnchorARN: testAnchor, ProfileARN: testProfile, RoleARN: roleA,
 		}}
 	}
@@ -101,7 +101,7 @@ func TestHTTP2(t *testing.T) {
 		}, false},
 		{"IoT", func(t *testing.T) Spec {
 			ca := newAuthority(t, "devices", nil)
-			return Spec{IoT: &IoT{X509: ca.issue(t, "device", ecKey(t), nil).writeTo(t, t.TempDir()), Endpoint: "iot.test", RoleAlias: "app"}}
+			return Spec{IoT: &IoT{Pair: ca.issue(t, "device", ecKey(t), nil).writeTo(t, t.TempDir()), Endpoint: "iot.test", RoleAlias: "app"}}
 		}, false},
 		{"Roles Anywhere", anchored, false},
 		{"container", func(t *testing.T) Spec {

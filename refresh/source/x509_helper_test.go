@@ -1,6 +1,7 @@
 package source
 
 import (
+	"brs-exec/refresh/source/keyfile"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -114,9 +115,9 @@ func pool(certs ...*x509.Certificate) *x509.CertPool {
 }
 
 // writeTo puts certificate and key into files of dir, after the certificate more.
-func (h *holder) writeTo(t testing.TB, dir string, more ...*x509.Certificate) X509 {
+func (h *holder) writeTo(t testing.TB, dir string, more ...*x509.Certificate) keyfile.Pair {
 	t.Helper()
-	files := X509{Certificate: filepath.Join(dir, "device.crt"), PrivateKey: filepath.Join(dir, "device.key")}
+	files := keyfile.Pair{Certificate: filepath.Join(dir, "device.crt"), PrivateKey: filepath.Join(dir, "device.key")}
 	text := pemOf(h.cert.Raw)
 	for _, c := range more {
 		text += pemOf(c.Raw)

@@ -105,9 +105,9 @@ func soakByCertificate(t *testing.T, kind, dir string) {
 		return ca.issue(t, fmt.Sprint("certificate ", renewed), ecKey(t), lives(time.Now().Add(-time.Minute), time.Now().Add(5*day)))
 	}
 	files := renew().writeTo(t, dir)
-	spec := Spec{IoT: &IoT{X509: files, Endpoint: "localhost", RoleAlias: "app"}}
+	spec := Spec{IoT: &IoT{Pair: files, Endpoint: "localhost", RoleAlias: "app"}}
 	if kind != "IoT" {
-		spec = Spec{RolesAnywhere: &RolesAnywhere{X509: files, TrustAnchorARN: testAnchor, ProfileARN: testProfile, RoleARN: roleA, Endpoint: "https://localhost"}}
+		spec = Spec{RolesAnywhere: &RolesAnywhere{Pair: files, TrustAnchorARN: testAnchor, ProfileARN: testProfile, RoleARN: roleA, Endpoint: "https://localhost"}}
 	}
 	spec.limits.dial = network.dial
 	src := mustNew(t, spec)

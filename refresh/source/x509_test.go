@@ -1,71 +1,15 @@
 package source
 
 import (
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/source/keyfile"
 )
-
-// The keys in testdata/x509 are one and the same, which certifies nothing but
-// cert.pem; they were written by OpenSSL 3, so that others' encodings are read.
-
-func TestKeyEncodings(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	phrase, wrong, empty, open := filepath.Join(dir, "phrase"), filepath.Join(dir, "wrong"), filepath.Join(dir, "empty"), filepath.Join(dir, "open")
-	write(t, phrase, shortSecret+"\r\nnot this line\n")
-	write(t, wrong, "hunter3!")
-	write(t, empty, "")
-	write(t, open, shortSecret)
-	if err := os.Chmod(open, 0o640); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		key, phrase string
-		want        string // of the error, "" for none; KEY is the key's path
-		hint        string // part of it
-	}{
-		{key: "ec.pem"},
-		{key: "pkcs8.pem"},
-		{key: "pkcs8.pem", phrase: phrase}, // not needed
-		{key: "aes256.pem", phrase: phrase},
-		{key: "aes192sha512.pem", phrase: phrase},
-		{key: "aes128sha1.pem", phrase: phrase},
-		{key: "des3.pem", phrase: phrase},
-		{key: "legacy.pem", phrase: phrase},
-		{"aes256.pem", "", "private key KEY: is encrypted", "--private-key-passphrase-file"},
-		{"legacy.pem", "", "private key KEY: is encrypted", "--private-key-passphrase-file"},
-		{"aes256.pem", wrong, "private key KEY: the passphrase is wrong", "first line of " + wrong},
-		{"legacy.pem", wrong, "private key KEY: the passphrase is wrong", "first line of " + wrong},
-		{"aes256.pem", empty, "passphrase file " + empty + ": is empty", ""},
-		{"aes256.pem", dir + "/none", "passphrase file " + dir + "/none: no such file or directory", ""},
-		{"scrypt.pem", phrase, "private key KEY: its passphrase is used by way of scrypt, which is not supported", "openssl pkcs8"},
-		{"v1.pem", phrase, "private key KEY: is encrypted by an algorithm that is not supported (1.2.840.113549.1.12.1.3)", "openssl pkcs8"},
-		{"camellia.pem", phrase, "private key KEY: is encrypted by a cipher that is not supported (1.2.392.200011.61.1.1.1.4)", "openssl pkcs8"},
-		{"ed.pem", "", "private key KEY: is neither an RSA nor an EC key", ""},
-		{"cert.pem", "", "private key KEY: holds no private key, but a CERTIFICATE", "swapped"},
-		{"none.pem", "", "private key KEY: no such file or directory", ""},
-		{"aes256.pem", open, "passphrase file " + open + ": others may read it (mode 0640)", "chmod 600"},
-	} {
-		t.Run(tt.key+" "+filepath.Base(tt.phrase), func(t *testing.T) {
-			if runtime.GOOS == "windows" && tt.phrase == open {
-				t.Skip("there are no modes")
-			}
-			path := filepath.Join("testdata", "x509", tt.key)
-			_, err := X509{Certificate: "testdata/x509/cert.pem", PrivateKey: path, Passphrase: tt.phrase}.read()
-			checkJudged(t, err, strings.ReplaceAll(tt.want, "KEY", path), tt.hint)
-		})
-	}
-}
 
 // checkJudged checks an error that only a person can mend; "" wants none.
 func checkJudged(t *testing.T, err error, want, hint string) {
@@ -85,80 +29,9 @@ func checkJudged(t *testing.T, err error, want, hint string) {
 	presentable(t, known.Hint)
 }
 
-func TestKeyFiles(t *testing.T) {
-	t.Parallel()
-	ca, dir := newAuthority(t, "ca", nil), t.TempDir()
-	h := ca.issue(t, "device", rsaKey(t), nil)
-	good := h.writeTo(t, dir)
-	file := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		write(t, path, text)
-		return path
-	}
-	cert, key := pemOf(h.cert.Raw), pkcs8Of(t, h.key)
-	both := file("both", "# a comment\n"+key+cert)
-	broken := file("broken", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
-	der := file("der", string(h.cert.Raw))
-	brokenKey := file("brokenkey", "-----BEGIN PRIVATE KEY-----\nTUlJQg==\n-----END PRIVATE KEY-----\n")
-	public := file("public", "-----BEGIN PUBLIC KEY-----\nTUlJQg==\n-----END PUBLIC KEY-----\n")
-	other := file("otherkey", pkcs8Of(t, ecKey(t)))
-	pkcs1 := file("pkcs1", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(h.key.(*rsa.PrivateKey))})))
-	odd := file("odd", "-----BEGIN ODD PRIVATE KEY-----\nTUlJQg==\n-----END ODD PRIVATE KEY-----\n")
-	for _, tt := range []struct {
-		name, cert, key string
-		want, hint      string
-	}{
-		{name: "two files", cert: good.Certificate, key: good.PrivateKey},
-		{name: "one file", cert: both, key: both},
-		{name: "PKCS#1", cert: good.Certificate, key: pkcs1},
-		{"missing", dir + "/none", good.PrivateKey, "certificate " + dir + "/none: no such file or directory", ""},
-		{"swapped", good.PrivateKey, good.Certificate, "certificate " + good.PrivateKey + ": holds no certificate, but a PRIVATE KEY", "swapped"},
-		{"not X.509", broken, good.PrivateKey, "certificate " + broken + ": not an X.509 certificate: x509: malformed certificate", ""},
-		{"DER", der, good.PrivateKey, "certificate " + der + ": holds no certificate in PEM", "openssl x509"},
-		{"DER for a key", good.Certificate, der, "private key " + der + ": holds no private key in PEM", "openssl pkey"},
-		{"broken key", good.Certificate, brokenKey, "private key " + brokenKey + ": cannot be parsed as a PRIVATE KEY", ""},
-		{"public key", good.Certificate, public, "private key " + public + ": holds no private key, but a PUBLIC KEY", ""},
-		{"odd key", good.Certificate, odd, "private key " + odd + ": a ODD PRIVATE KEY is of no kind that can be read", ""},
-		{"of another", good.Certificate, other, "private key " + other + " does not belong to certificate " + good.Certificate, "only one of the two"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := X509{Certificate: tt.cert, PrivateKey: tt.key}.read()
-			checkJudged(t, err, tt.want, tt.hint)
-		})
-	}
-}
-
-func mustPEM(t testing.TB, text string) []byte {
-	t.Helper()
-	if block, _ := pem.Decode([]byte(text)); block != nil {
-		return block.Bytes
-	}
-	t.Fatal("no PEM")
-	return nil
-}
-
-func FuzzDecryptPKCS8(f *testing.F) {
-	for _, name := range []string{"aes256", "aes192sha512", "des3", "scrypt", "v1", "camellia"} {
-		text, err := os.ReadFile("testdata/x509/" + name + ".pem")
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(mustPEM(f, string(text)), []byte(shortSecret))
-	}
-	f.Fuzz(func(t *testing.T, der, phrase []byte) {
-		if len(der) > 4096 {
-			return
-		}
-		plain, err := decryptPKCS8(der, phrase)
-		if err == nil && len(plain) >= len(der) {
-			t.Errorf("%d bytes hold %d", len(der), len(plain))
-		}
-	})
-}
-
 // x509Source is a Source that reads certificates and asks no one.
-func x509Source(files X509) *Source {
-	s := &Source{spec: Spec{IoT: &IoT{X509: files}}, web: newWeb(limits{}), said: map[string]bool{}}
+func x509Source(files keyfile.Pair) *Source {
+	s := &Source{spec: Spec{IoT: &IoT{Pair: files}}, web: newWeb(limits{}), said: map[string]bool{}}
 	s.pair = s.spec.pair()
 	return s
 }
@@ -186,7 +59,7 @@ func TestCertificateEnds(t *testing.T) {
 	t.Run("not yet, at start", func(t *testing.T) {
 		// The clock of a machine that boots may be set any moment.
 		files := ca.issue(t, "d", ecKey(t), lives(now.Add(time.Hour), now.AddDate(1, 0, 0))).writeTo(t, t.TempDir())
-		s, err := New(t.Context(), Spec{IoT: &IoT{X509: files, Endpoint: "127.0.0.1:1", RoleAlias: "app"}})
+		s, err := New(t.Context(), Spec{IoT: &IoT{Pair: files, Endpoint: "127.0.0.1:1", RoleAlias: "app"}})
 		if err != nil {
 			t.Fatalf("New = %v", err)
 		}
@@ -224,7 +97,7 @@ func TestCertificateEndIsTold(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			start := time.Now().Truncate(time.Second)
 			c := ca.issue(t, "d", ecKey(t), lives(start, start.Add(tt.life))).cert
-			s := x509Source(X509{Certificate: "device.crt"})
+			s := x509Source(keyfile.Pair{Certificate: "device.crt"})
 			var got []string
 			step := min(time.Hour, tt.life/100)
 			for at := start; at.Before(start.Add(tt.life)); at = at.Add(step) {
@@ -256,7 +129,7 @@ func TestRotation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return id.leaf.Subject.CommonName
+		return id.Leaf.Subject.CommonName
 	}
 	step := func(what, want string, notes int) {
 		t.Helper()
@@ -300,13 +173,13 @@ func TestX509Specs(t *testing.T) {
 	dir := t.TempDir()
 	files := newAuthority(t, "ca", nil).issue(t, "d", ecKey(t), nil).writeTo(t, dir)
 	iot := func(edit func(*IoT)) Spec {
-		i := &IoT{X509: files, Endpoint: "x.credentials.iot.eu-west-1.amazonaws.com", RoleAlias: "app"}
+		i := &IoT{Pair: files, Endpoint: "x.credentials.iot.eu-west-1.amazonaws.com", RoleAlias: "app"}
 		edit(i)
 		return Spec{IoT: i}
 	}
 	const anchor, profile = "arn:aws:rolesanywhere:eu-west-1:1:trust-anchor/a", "arn:aws:rolesanywhere:eu-west-1:1:profile/p"
 	anywhere := func(edit func(*RolesAnywhere)) Spec {
-		r := &RolesAnywhere{X509: files, TrustAnchorARN: anchor, ProfileARN: profile, RoleARN: roleA}
+		r := &RolesAnywhere{Pair: files, TrustAnchorARN: anchor, ProfileARN: profile, RoleARN: roleA}
 		edit(r)
 		return Spec{RolesAnywhere: r}
 	}

@@ -1,4 +1,4 @@
-package source
+package keyfile
 
 import (
 	"bytes"
@@ -26,13 +26,13 @@ const convertHint = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEWKEY wr
 // readKey reads the first private key of a PEM file, in which other things may
 // stand as well; or finds out how to get at one that a device holds. It should be
 // the one of public.
-func (x X509) readKey(public crypto.PublicKey) (crypto.Signer, error) {
-	if key, err := x.heldKey(public); key != nil || err != nil {
+func (p Pair) readKey(public crypto.PublicKey) (crypto.Signer, error) {
+	if key, err := p.heldKey(public); key != nil || err != nil {
 		return key, err
 	}
-	text, err := os.ReadFile(x.PrivateKey)
+	text, err := os.ReadFile(p.PrivateKey)
 	if err != nil {
-		return nil, refresh.Permanentf("", "private key %s: %v", x.PrivateKey, deepest(err))
+		return nil, refresh.Permanentf("", "private key %s: %v", p.PrivateKey, errors.Unwrap(err))
 	}
 	other := ""
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -41,40 +41,40 @@ func (x X509) readKey(public crypto.PublicKey) (crypto.Signer, error) {
 			continue
 		}
 		if block.Type == tssType {
-			return x.tpmKey(&tpmURI{device: tpmDevice, file: x.PrivateKey}, public)
+			return p.tpmKey(&tpmURI{device: tpmDevice, file: p.PrivateKey}, public)
 		}
-		key, err := x.decodeKey(block)
+		key, err := p.decodeKey(block)
 		var known *refresh.Error
 		switch {
 		case errors.As(err, &known):
 			return nil, err
 		case errors.Is(err, errPassphrase):
-			return nil, refresh.Permanentf("look at the first line of "+x.Passphrase, "private key %s: %v", x.PrivateKey, err)
+			return nil, refresh.Permanentf("look at the first line of "+p.Passphrase, "private key %s: %v", p.PrivateKey, err)
 		case errors.Is(err, errAlgorithm):
 			return nil, refresh.Permanentf("make one: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY, and have a certificate issued for it",
-				"private key %s: %v", x.PrivateKey, err)
+				"private key %s: %v", p.PrivateKey, err)
 		case err != nil:
-			return nil, refresh.Permanentf(convertHint, "private key %s: %v", x.PrivateKey, err)
+			return nil, refresh.Permanentf(convertHint, "private key %s: %v", p.PrivateKey, err)
 		}
 		return key, nil
 	}
 	switch {
 	case other == "CERTIFICATE":
-		return nil, refresh.Permanentf("are the files for certificate and key swapped?", "private key %s: holds no private key, but a CERTIFICATE", x.PrivateKey)
+		return nil, refresh.Permanentf("are the files for certificate and key swapped?", "private key %s: holds no private key, but a CERTIFICATE", p.PrivateKey)
 	case other != "":
-		return nil, refresh.Permanentf("", "private key %s: holds no private key, but a %s", x.PrivateKey, other)
+		return nil, refresh.Permanentf("", "private key %s: holds no private key, but a %s", p.PrivateKey, other)
 	}
 	return nil, refresh.Permanentf("PEM begins with -----BEGIN PRIVATE KEY-----; openssl pkey -inform der -in FILE -out FILE.pem makes it of DER",
-		"private key %s: holds no private key in PEM", x.PrivateKey)
+		"private key %s: holds no private key in PEM", p.PrivateKey)
 }
 
-func (x X509) decodeKey(block *pem.Block) (crypto.Signer, error) {
+func (p Pair) decodeKey(block *pem.Block) (crypto.Signer, error) {
 	der := block.Bytes
 	legacy := x509.IsEncryptedPEMBlock(block) //lint:ignore SA1019 it is what openssl wrote for many years, and such keys are in use
 	if !legacy && block.Type != "ENCRYPTED PRIVATE KEY" {
 		return parseKey(block.Type, der)
 	}
-	phrase, err := x.passphrase()
+	phrase, err := p.passphrase()
 	if err != nil {
 		return nil, err
 	}
@@ -140,23 +140,23 @@ func otherAlgorithm(der []byte) bool {
 }
 
 // passphrase reads the first line of the passphrase file.
-func (x X509) passphrase() ([]byte, error) {
-	if x.Passphrase == "" {
-		return nil, refresh.Permanentf("name a file with its passphrase: --private-key-passphrase-file FILE", "private key %s: is encrypted", x.PrivateKey)
+func (p Pair) passphrase() ([]byte, error) {
+	if p.Passphrase == "" {
+		return nil, refresh.Permanentf("name a file with its passphrase: --private-key-passphrase-file FILE", "private key %s: is encrypted", p.PrivateKey)
 	}
-	return secretLine("passphrase file", x.Passphrase)
+	return secretLine("passphrase file", p.Passphrase)
 }
 
 // secretLine reads the first line of a file that no one else may read.
 func secretLine(what, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, refresh.Permanentf("", "%s %s: %v", what, path, deepest(err))
+		return nil, refresh.Permanentf("", "%s %s: %v", what, path, errors.Unwrap(err))
 	}
 	defer f.Close()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, refresh.Permanentf("", "%s %s: %v", what, path, deepest(err))
+		return nil, refresh.Permanentf("", "%s %s: %v", what, path, errors.Unwrap(err))
 	}
 	if runtime.GOOS != "windows" && fi.Mode().IsRegular() && fi.Mode().Perm()&0o077 != 0 {
 		return nil, refresh.Permanentf("chmod 600 "+path, "%s %s: others may read it (mode %04o)", what, path, fi.Mode().Perm())

@@ -1,8 +1,9 @@
-package source
+package keyfile
 
 import (
 	"crypto"
 	"encoding/pem"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -69,11 +70,11 @@ func (u *tpmURI) String() string {
 	return tpmScheme + "handle=0x" + strconv.FormatUint(uint64(u.handle), 16)
 }
 
-// validateHeld checks a PrivateKey that is a URI.
-func (x X509) validateHeld() error {
-	if _, ok := cutScheme(x.PrivateKey, pkcs11Scheme); ok {
-		u, err := parsePKCS11(x.PrivateKey)
-		if err == nil && u.pin != "" && x.Passphrase != "" {
+// validateURI checks a PrivateKey that is a URI.
+func (p Pair) validateURI() error {
+	if _, ok := cutScheme(p.PrivateKey, pkcs11Scheme); ok {
+		u, err := parsePKCS11(p.PrivateKey)
+		if err == nil && u.pin != "" && p.Passphrase != "" {
 			err = refresh.Permanentf("leave one of the two out", "private key %s: both its pin-source and a passphrase file name the PIN", u)
 		}
 		if err == nil {
@@ -81,8 +82,8 @@ func (x X509) validateHeld() error {
 		}
 		return err
 	}
-	if _, ok := cutScheme(x.PrivateKey, tpmScheme); ok {
-		u, err := parseTPM(x.PrivateKey)
+	if _, ok := cutScheme(p.PrivateKey, tpmScheme); ok {
+		u, err := parseTPM(p.PrivateKey)
 		if err == nil {
 			_, err = tpmSigner(u, nil, nil, nil)
 		}
@@ -92,44 +93,44 @@ func (x X509) validateHeld() error {
 }
 
 // heldKey is the key that a URI names; nil if PrivateKey is a file.
-func (x X509) heldKey(public crypto.PublicKey) (crypto.Signer, error) {
-	if _, ok := cutScheme(x.PrivateKey, pkcs11Scheme); ok {
-		u, err := parsePKCS11(x.PrivateKey)
+func (p Pair) heldKey(public crypto.PublicKey) (crypto.Signer, error) {
+	if _, ok := cutScheme(p.PrivateKey, pkcs11Scheme); ok {
+		u, err := parsePKCS11(p.PrivateKey)
 		if err != nil {
 			return nil, err
 		}
-		sign, err := pkcs11Signer(u, public, func() ([]byte, error) { return x.pin(u) })
+		sign, err := pkcs11Signer(u, public, func() ([]byte, error) { return p.pin(u) })
 		if err != nil {
 			return nil, err
 		}
 		return &heldKey{name: u.String(), public: public, sign: sign}, nil
 	}
-	if _, ok := cutScheme(x.PrivateKey, tpmScheme); ok {
-		u, err := parseTPM(x.PrivateKey)
+	if _, ok := cutScheme(p.PrivateKey, tpmScheme); ok {
+		u, err := parseTPM(p.PrivateKey)
 		if err != nil {
 			return nil, err
 		}
-		return x.tpmKey(u, public)
+		return p.tpmKey(u, public)
 	}
 	return nil, nil
 }
 
-func (x X509) pin(u *pkcs11URI) ([]byte, error) {
+func (p Pair) pin(u *pkcs11URI) ([]byte, error) {
 	switch {
 	case u.pin != "":
 		return secretLine("PIN file", u.pin)
-	case x.Passphrase != "":
-		return secretLine("PIN file", x.Passphrase)
+	case p.Passphrase != "":
+		return secretLine("PIN file", p.Passphrase)
 	}
 	return nil, refresh.Permanentf("write it to a file of mode 0600, and add &pin-source=file:/PATH", "private key %s: the token asks for a PIN", u)
 }
 
-func (x X509) tpmKey(u *tpmURI, public crypto.PublicKey) (crypto.Signer, error) {
+func (p Pair) tpmKey(u *tpmURI, public crypto.PublicKey) (crypto.Signer, error) {
 	var der []byte
 	if u.file != "" {
 		text, err := os.ReadFile(u.file)
 		if err != nil {
-			return nil, refresh.Permanentf("", "private key %s: %v", u, deepest(err))
+			return nil, refresh.Permanentf("", "private key %s: %v", u, errors.Unwrap(err))
 		}
 		for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 			if block.Type == tssType {
@@ -142,8 +143,8 @@ func (x X509) tpmKey(u *tpmURI, public crypto.PublicKey) (crypto.Signer, error) 
 		}
 	}
 	var auth func() ([]byte, error)
-	if x.Passphrase != "" {
-		auth = func() ([]byte, error) { return secretLine("passphrase file", x.Passphrase) }
+	if p.Passphrase != "" {
+		auth = func() ([]byte, error) { return secretLine("passphrase file", p.Passphrase) }
 	}
 	sign, err := tpmSigner(u, der, public, auth)
 	if err != nil {
@@ -152,16 +153,16 @@ func (x X509) tpmKey(u *tpmURI, public crypto.PublicKey) (crypto.Signer, error) 
 	return &heldKey{name: u.String(), public: public, sign: sign}, nil
 }
 
-// paths are the files that have a part in the pair.
-func (x X509) paths() []string {
-	paths := []string{x.Certificate, x.Passphrase}
-	if u, err := parsePKCS11(x.PrivateKey); err == nil {
+// Files are the files that have a part in the pair.
+func (p Pair) Files() []string {
+	paths := []string{p.Certificate, p.Passphrase}
+	if u, err := parsePKCS11(p.PrivateKey); err == nil {
 		return append(paths, u.pin)
 	}
-	if _, ok := cutScheme(x.PrivateKey, tpmScheme); ok {
-		if u, err := parseTPM(x.PrivateKey); err == nil {
+	if _, ok := cutScheme(p.PrivateKey, tpmScheme); ok {
+		if u, err := parseTPM(p.PrivateKey); err == nil {
 			return append(paths, u.file)
 		}
 	}
-	return append(paths, x.PrivateKey)
+	return append(paths, p.PrivateKey)
 }

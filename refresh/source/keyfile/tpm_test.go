@@ -1,6 +1,6 @@
 //go:build unix
 
-package source
+package keyfile
 
 import (
 	"crypto"
@@ -18,14 +18,14 @@ func TestTPMKeyFile(t *testing.T) {
 	if _, err := os.Stat(tpmDevice); err == nil {
 		t.Skip("there is a TPM here")
 	}
-	key, err := X509{PrivateKey: tssFile}.readKey(nil)
+	key, err := Pair{PrivateKey: tssFile}.readKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	digest := sha256.Sum256(nil)
 	key.(*heldKey).public = ecKey(t).Public()
 	_, err = key.Sign(nil, digest[:], crypto.SHA256)
-	checkJudged(t, err, "private key "+tssFile+": TPM /dev/tpmrm0: no such file or directory", "is there a TPM 2.0")
+	checkPermanent(t, err, "private key "+tssFile+": TPM /dev/tpmrm0: no such file or directory", "is there a TPM 2.0")
 }
 
 func TestParseTSS(t *testing.T) {

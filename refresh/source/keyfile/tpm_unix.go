@@ -1,6 +1,6 @@
 //go:build unix
 
-package source
+package keyfile
 
 import (
 	"crypto"
@@ -56,21 +56,22 @@ func (k *tpmKey) sign(digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if err == nil || errors.As(err, &known) {
 		return signature, err
 	}
-	v := verdict{text: fmt.Sprintf("private key %s: TPM %s: %s", k.uri, k.uri.device, foreign(err.Error()))}
+	cause := err
 	if path := (*fs.PathError)(nil); errors.As(err, &path) {
-		v.text = fmt.Sprintf("private key %s: TPM %s: %v", k.uri, k.uri.device, path.Err)
+		cause = path.Err
 	}
+	e := &refresh.Error{Err: fmt.Errorf("private key %s: TPM %s: %v", k.uri, k.uri.device, cause)}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		v.permanent, v.hint = true, "the group tss may use it, on most systems: usermod -aG tss USER"
+		e.Permanent, e.Hint = true, "the group tss may use it, on most systems: usermod -aG tss USER"
 	case errors.Is(err, fs.ErrNotExist):
-		v.permanent, v.hint = true, "is there a TPM 2.0, and is it switched on? tpm2:…?device=/PATH names another"
+		e.Permanent, e.Hint = true, "is there a TPM 2.0, and is it switched on? tpm2:…?device=/PATH names another"
 	case errors.Is(err, tpm2.TPMRCLockout):
-		v.permanent, v.hint = true, "too many wrong authorization values were given: wait, or tpm2_dictionarylockout --clear-lockout"
+		e.Permanent, e.Hint = true, "too many wrong authorization values were given: wait, or tpm2_dictionarylockout --clear-lockout"
 	case errors.Is(err, tpm2.TPMRCIntegrity), errors.Is(err, tpm2.TPMRCHandle), errors.Is(err, tpm2.TPMRCReferenceH0):
-		v.permanent, v.hint = true, "is it a key of this TPM, and was the TPM cleared since it was made?"
+		e.Permanent, e.Hint = true, "is it a key of this TPM, and was the TPM cleared since it was made?"
 	}
-	return nil, v.err()
+	return nil, e
 }
 
 func (k *tpmKey) signOnce(digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {

@@ -1,6 +1,6 @@
 //go:build brs_pkcs11 && cgo && unix
 
-package source
+package keyfile
 
 import (
 	"crypto"
@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"errors"
 	"strings"
 	"testing"
 
@@ -269,10 +270,10 @@ func TestHeldKeyOfAnother(t *testing.T) {
 	pin := "1234"
 	key := (&fakeToken{key: ecKey(t), pin: pin}).with(&pin)
 	key.public = ecKey(t).Public()
-	err := key.proveAfter(nil)
-	checkJudged(t, err, "private key pkcs11:token=dev;object=k does not belong to the certificate", "of one pair")
-	id := &identity{key: key}
-	if got := id.signed(errEmpty); got != err {
+	id := &Identity{Key: key}
+	err := id.Prove(nil)
+	checkPermanent(t, err, "private key pkcs11:token=dev;object=k does not belong to the certificate", "of one pair")
+	if got := id.SignError(errors.New("tls: internal error")); got != err {
 		t.Errorf("an error of TLS stays %v, want %v", got, err)
 	}
 }

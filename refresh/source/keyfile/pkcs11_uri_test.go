@@ -1,4 +1,4 @@
-package source
+package keyfile
 
 import (
 	"strings"
@@ -72,7 +72,7 @@ func TestParsePKCS11Refuses(t *testing.T) {
 			t.Errorf("parsePKCS11(%q): no error", text)
 			continue
 		}
-		checkJudged(t, err, "private key: its pkcs11: URI "+want, "")
+		checkPermanent(t, err, "private key: its pkcs11: URI "+want, "")
 		if err.(*refresh.Error).Hint == "" {
 			t.Errorf("parsePKCS11(%q): no hint", text)
 		}
@@ -99,7 +99,7 @@ func TestParseTPM(t *testing.T) {
 	} {
 		got, err := parseTPM(tt.text)
 		if tt.err != "" {
-			checkJudged(t, err, "private key: its tpm2: URI "+tt.err, "tpm2:handle=0x81000001")
+			checkPermanent(t, err, "private key: its tpm2: URI "+tt.err, "tpm2:handle=0x81000001")
 			continue
 		}
 		if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(tpmURI{})); diff != "" || err != nil {

@@ -1,6 +1,6 @@
 //go:build brs_pkcs11 && cgo && unix
 
-package source
+package keyfile
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package source
+package keyfile
 
 import (
 	"crypto"
@@ -42,10 +42,14 @@ func notOfPair(key string) error {
 	return refresh.Permanentf("they are not of one pair: was only one of the two replaced?", "private key %s does not belong to the certificate", key)
 }
 
-// proveAfter has the key sign something, unless that of the identity before was
-// the same and has: nothing else tells for every device that it is the
-// certificate's, and some want to be touched for each signature.
-func (k *heldKey) proveAfter(before *identity) error {
+// Prove has the key of a device sign something, unless that of the identity before
+// (nil: there was none) was the same and has: nothing else tells for every device that
+// it is the certificate's, and some want to be touched for each signature.
+func (id *Identity) Prove(before *Identity) error {
+	k := id.held()
+	if k == nil {
+		return nil
+	}
 	if before != nil {
 		if old := before.held(); old != nil && old.name == k.name && sameKey(old.public, k.public) {
 			return nil
@@ -56,15 +60,18 @@ func (k *heldKey) proveAfter(before *identity) error {
 	return err
 }
 
+// InDevice reports whether a device signs with the key.
+func (id *Identity) InDevice() bool { return id.held() != nil }
+
 // held is the key, if a device holds it.
-func (id *identity) held() *heldKey {
-	k, _ := id.key.(*heldKey)
+func (id *Identity) held() *heldKey {
+	k, _ := id.Key.(*heldKey)
 	return k
 }
 
-// signed is err, which came of a request that id was shown for; or what kept the
+// SignError is err, which came of a request that id was shown for; or what kept the
 // key from signing, because TLS hands that on as text alone.
-func (id *identity) signed(err error) error {
+func (id *Identity) SignError(err error) error {
 	if k := id.held(); k != nil {
 		k.mu.Lock()
 		defer k.mu.Unlock()

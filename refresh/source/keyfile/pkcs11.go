@@ -1,6 +1,6 @@
 //go:build brs_pkcs11 && cgo && unix
 
-package source
+package keyfile
 
 import (
 	"crypto"
@@ -127,7 +127,7 @@ func (m *module) sign(u *pkcs11URI, pin func() ([]byte, error), mechanism *pkcs1
 	m.stop() // what is plugged in by then is found at the next try
 	var known *refresh.Error
 	if !errors.As(err, &known) {
-		err = verdict{text: fmt.Sprintf("private key %s: %s", u, ckrName(err))}.err()
+		err = &refresh.Error{Err: fmt.Errorf("private key %s: %s", u, ckrName(err))}
 	}
 	return nil, err
 }
@@ -433,12 +433,12 @@ func isCKR(err error, values ...uint) bool {
 func ckrName(err error) string {
 	var e pkcs11.Error
 	if !errors.As(err, &e) {
-		return foreign(err.Error())
+		return err.Error()
 	}
 	number := fmt.Sprintf("0x%X", uint(e))
 	before, name, _ := strings.Cut(err.Error(), "pkcs11: "+number+": ")
 	if name == "" { // the maker's own
 		name = number
 	}
-	return foreign(before + name)
+	return before + name
 }
