@@ -27,7 +27,7 @@ func (p *location) overwrite(ctx context.Context, old, content []byte) (err erro
 	defer f.Close()
 	// The inode stays, so here the file itself can be locked: of a file that is
 	// mounted into several containers it is all that they have in common.
-	unlock, err := lockFile(ctx, f)
+	unlock, err := lockOpen(ctx, f)
 	if err != nil {
 		return err
 	}

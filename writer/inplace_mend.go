@@ -89,7 +89,7 @@ func (p *location) recoverFrom(ctx context.Context, backup, next string) (keep b
 		return true, err
 	}
 	defer f.Close()
-	unlock, err := lockFile(ctx, f)
+	unlock, err := lockOpen(ctx, f)
 	if err != nil {
 		return true, err
 	}

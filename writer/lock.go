@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"brs-exec/writer/filelock"
 	"brs-exec/writer/pathsafe"
 )
 
@@ -17,40 +18,18 @@ import (
 // lock from one that dies.
 const lockTimeout = 10 * time.Second
 
-// errLocked: another open file holds the lock. errNoLocks: the file system has
-// none.
-var (
-	errLocked  = errors.New("locked")
-	errNoLocks = errors.New("no locks on this file system")
-)
-
 func boundWait(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, lockTimeout, fmt.Errorf("waited %s", lockTimeout))
 }
 
-// lockFile takes the exclusive lock of an open file, waiting for it until ctx
-// ends. On a file system without locks it does nothing.
-func lockFile(ctx context.Context, f *os.File) (unlock func(), err error) {
+// lockOpen takes the lock of an open file, if its file system has any.
+func lockOpen(ctx context.Context, f *os.File) (unlock func(), err error) {
 	ctx, cancel := boundWait(ctx)
 	defer cancel()
-	for wait := time.Millisecond; ; wait = min(2*wait, 20*time.Millisecond) {
-		err := tryLock(f)
-		switch {
-		case err == nil:
-			return func() { unlockFile(f) }, nil
-		case errors.Is(err, errNoLocks):
-			return func() {}, nil
-		case !errors.Is(err, errLocked):
-			return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, fmt.Errorf("lock %s: another process holds it (%w)", f.Name(), context.Cause(ctx))
-		}
+	if err := filelock.Take(ctx, f); err != nil {
+		return nil, err
 	}
+	return func() { filelock.Release(f) }, nil
 }
 
 // lock takes the lock that all writers of the file take: that of a sentinel
@@ -69,15 +48,15 @@ func (p *location) lock(ctx context.Context) (unlock func(), err error) {
 		case err != nil:
 			return p.lockDir(ctx, err)
 		}
-		unlock, err := lockFile(ctx, f)
+		unlock, err := lockOpen(ctx, f)
 		if err != nil {
 			f.Close()
 			return nil, err
 		}
 		// The one before us may have removed it after we opened it: then what
 		// we have locked is not what the next one locks.
-		if stillThere(f, p.dir, name) {
-			return func() { removeSentinel(p.dir, name); unlock(); f.Close() }, nil
+		if filelock.IsNamed(f, p.dir, name) {
+			return func() { filelock.Remove(p.dir, name); unlock(); f.Close() }, nil
 		}
 		unlock()
 		f.Close()
@@ -109,19 +88,10 @@ func (p *location) lockDir(ctx context.Context, cause error) (unlock func(), err
 	if err != nil {
 		return nil, err
 	}
-	release, err := lockFile(ctx, f)
+	release, err := lockOpen(ctx, f)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
 	return func() { release(); f.Close() }, nil
-}
-
-func stillThere(f *os.File, dir *os.Root, name string) bool {
-	held, err := f.Stat()
-	if err != nil {
-		return false
-	}
-	named, err := dir.Lstat(name)
-	return err == nil && os.SameFile(held, named)
 }

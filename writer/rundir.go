@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"brs-exec/writer/filelock"
 	"brs-exec/writer/pathsafe"
 )
 
@@ -108,11 +109,10 @@ func (d *runDir) takeLock() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := tryLock(d.lock); err != nil && !errors.Is(err, errNoLocks) {
+	if err := filelock.Try(d.lock); err != nil && !errors.Is(err, filelock.ErrNoLocks) {
 		return fmt.Errorf("lock run directory: %w", err)
 	}
-	pid := os.Getpid()
-	_, err = fmt.Fprintf(d.lock, "%d %d\n", pid, startTime(pid))
+	_, err = fmt.Fprintln(d.lock, filelock.Me())
 	return err
 }
 

@@ -2,7 +2,6 @@ package writer
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"brs-exec/writer/filelock"
 	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/process"
 )
@@ -80,18 +80,15 @@ func owner(dir *os.Root) (pid int, lives bool, err error) {
 		return 0, false, err
 	}
 	defer lock.Close()
-	err = tryLock(lock)
-	held := errors.Is(err, errLocked)
-	if err != nil && !held && !errors.Is(err, errNoLocks) {
+	err = filelock.Try(lock)
+	held := errors.Is(err, filelock.ErrLocked)
+	if err != nil && !held && !errors.Is(err, filelock.ErrNoLocks) {
 		return 0, false, err
 	}
 	text, err := io.ReadAll(io.LimitReader(lock, 100))
 	if err != nil {
 		return 0, false, err
 	}
-	var start int
-	if n, _ := fmt.Sscanf(string(text), "%d %d\n", &pid, &start); n != 2 {
-		return 0, held, nil
-	}
-	return pid, held || alive(pid, start), nil
+	pid, lives = filelock.Holder(text)
+	return pid, held || lives, nil
 }

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"brs-exec/writer/filelock"
 )
 
 // moveTo gives the directory its name. A directory that is open, or with an open
@@ -29,7 +31,7 @@ func (d *runDir) moveTo(final string) error {
 	if d.lock, err = root.OpenFile(lockedFile, os.O_RDWR, 0); err != nil {
 		return err
 	}
-	return tryLock(d.lock)
+	return filelock.Try(d.lock)
 }
 
 func resolveDir(path string) (string, fs.FileInfo, error) {

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"brs-exec/writer/filelock"
 	"brs-exec/writer/pathsafe"
 )
 
@@ -96,7 +97,7 @@ func (cs *claims) take(ctx context.Context, name string) (*claim, error) {
 			return nil, err
 		}
 		// The one before us may have removed it after we opened it.
-		if !stillThere(f, cs.dir, name) {
+		if !filelock.IsNamed(f, cs.dir, name) {
 			f.Close()
 			continue
 		}
@@ -111,24 +112,23 @@ func (cs *claims) take(ctx context.Context, name string) (*claim, error) {
 
 func (c *claim) lock(ctx context.Context) error {
 	for until := time.Now().Add(claimPatience); ; {
-		err := tryLock(c.file)
+		err := filelock.Try(c.file)
 		switch {
 		case err == nil:
 			return nil
-		case !errors.Is(err, errLocked) && !errors.Is(err, errNoLocks):
+		case !errors.Is(err, filelock.ErrLocked) && !errors.Is(err, filelock.ErrNoLocks):
 			return fmt.Errorf("lock %s: %w", filepath.Join(c.dir.Name(), c.name), err)
 		}
 		head := make([]byte, claimHead)
 		n, _ := c.file.ReadAt(head, 0)
-		var pid, start int
+		pid, lives := 0, false
 		if n == claimHead {
-			fmt.Sscanf(string(head[2*printLine:]), "%d %d", &pid, &start)
+			pid, lives = filelock.Holder(head[2*printLine:])
 		}
-		lives := pid != 0 && alive(pid, start)
 		switch {
 		case lives:
 			return &heldError{pid}
-		case errors.Is(err, errNoLocks): // then the process is the only witness
+		case errors.Is(err, filelock.ErrNoLocks): // then the process is the only witness
 			return nil
 		case time.Now().After(until):
 			return &heldError{}
@@ -160,8 +160,7 @@ func (c *claim) begin() error {
 			c.before, c.inherited = &b, true
 		}
 	}
-	pid := os.Getpid()
-	head := c.prints[0] + "\n" + c.prints[1] + "\n" + fmt.Sprintf("%-*s\n", processLine-1, fmt.Sprintf("%d %d", pid, startTime(pid)))
+	head := c.prints[0] + "\n" + c.prints[1] + "\n" + fmt.Sprintf("%-*s\n", processLine-1, filelock.Me())
 	_, err = c.file.WriteAt([]byte(head), 0)
 	return err
 }
@@ -223,7 +222,7 @@ func (c *claim) release(keep bool) error {
 	if keep {
 		return c.file.Close()
 	}
-	removeSentinel(c.dir, c.name) // while it is locked
+	filelock.Remove(c.dir, c.name) // while it is locked
 	err := c.file.Close()
 	if runtime.GOOS == "windows" { // not while it is open; and then not if another one has it open
 		c.dir.Remove(c.name)
@@ -244,8 +243,8 @@ func (cs *claims) sweep() {
 			continue
 		}
 		head := make([]byte, claimHead+1)
-		if n, _ := f.ReadAt(head, 0); n == claimHead && isClaim(head[:n]) && tryLock(f) == nil && stillThere(f, cs.dir, name) {
-			removeSentinel(cs.dir, name)
+		if n, _ := f.ReadAt(head, 0); n == claimHead && isClaim(head[:n]) && filelock.Try(f) == nil && filelock.IsNamed(f, cs.dir, name) {
+			filelock.Remove(cs.dir, name)
 		}
 		f.Close()
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
+	"brs-exec/writer/filelock"
 	"brs-exec/writer/pathsafe"
 )
 
@@ -457,7 +458,7 @@ func TestSharedLockedByAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := tryLock(lock); err != nil {
+	if err := filelock.Try(lock); err != nil {
 		t.Skip(err)
 	}
 	interrupted := errors.New("interrupted")

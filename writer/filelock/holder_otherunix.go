@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package writer
+package filelock
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 //go:build unix
 
-package writer
+package filelock
 
 import (
 	"errors"
@@ -9,23 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func tryLock(f *os.File) error {
+// Try takes the lock of f without waiting. It fails with [ErrLocked], [ErrNoLocks],
+// or what else the system says.
+func Try(f *os.File) error {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.EWOULDBLOCK):
-			return errLocked
+			return ErrLocked
 		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOTSUP), errors.Is(err, unix.ENOLCK),
 			errors.Is(err, unix.EINVAL), errors.Is(err, unix.EBADF): // EBADF: NFS, for a directory
-			return errNoLocks
+			return ErrNoLocks
 		default:
 			return err
 		}
 	}
 }
 
-func unlockFile(f *os.File) { unix.Flock(int(f.Fd()), unix.LOCK_UN) }
+// Remove removes a file whose lock the caller holds.
+func Remove(dir *os.Root, name string) { dir.Remove(name) }
 
-// removeSentinel removes the sentinel while its lock is held.
-func removeSentinel(dir *os.Root, name string) { dir.Remove(name) }
+// Release gives the lock up. The file stays open.
+func Release(f *os.File) { unix.Flock(int(f.Fd()), unix.LOCK_UN) }
