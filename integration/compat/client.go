@@ -14,15 +14,17 @@ import (
 // its standard input ends, or, if it is a once, a single command that takes
 // longer than several sets live.
 //
-// In command, version, needs and env, $CLIENTS is where .ci/install-matrix puts
+// In command, version, sdk, needs and env, $CLIENTS is where .ci/install-matrix puts
 // things, $SOURCE integration/clients, $DIR the cell's own directory, $ENDPOINT
 // the server's address as a URL and $ADDRESS without the scheme.
 type client struct {
 	name    string // for -only, and of the directory
 	title   string // as the page calls it
 	core    bool   // runs in go test
+	doctor  string // as brs-exec doctor calls what finds the credentials in it; "" if another row measures that, too
 	command []string
 	version []string // prints the version, among other things perhaps
+	sdk     []string // prints the version of what doctor finds in it, if that is another
 	needs   []string // paths, or names of programs
 	env     map[string]string
 	once    bool

@@ -11,8 +11,10 @@
 //	go run ./integration/compat [-core] [-only NAME,…] [-channels NAME,…] [-parallel N] [-missing] [-binary PATH] [-log] [-write]
 //
 // Each cell runs in a network namespace that has nothing but loopback. Results
-// are kept in $BRS_EXEC_CLIENTS/results.jsonl as they come, the newest of a cell
-// counts, and -write makes docs/compatibility.md of all that is there.
+// are kept in $BRS_EXEC_CLIENTS/results.jsonl as they come. -write adds them to
+// the record, integration/compat/results.jsonl, in which the newest of a cell
+// counts, and makes of the record docs/compatibility.md and the table of what
+// clients do that brs-exec doctor has, refresh/doctor/clients/measured.txt.
 package main
 
 import (
@@ -39,7 +41,7 @@ func main() {
 	only := flag.String("only", "", "these clients only, by `names` with commas")
 	channels := flag.String("channels", "", "these channels only, by `names` with commas")
 	flag.IntVar(&o.parallel, "parallel", 4, "how many cells to run at once")
-	flag.BoolVar(&o.write, "write", false, "write docs/compatibility.md")
+	flag.BoolVar(&o.write, "write", false, "write the record, docs/compatibility.md and doctor's table")
 	flag.StringVar(&o.binary, "binary", "", "`path` of the brs-exec to measure (default: built from this tree)")
 	flag.BoolVar(&o.log, "log", false, "print the log of the server on standard error")
 	flag.BoolVar(&o.missing, "missing", false, "only the cells without a result")
@@ -108,9 +110,13 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	kept := filepath.Join(p.Clients, "results.jsonl")
-	results, err := readResults(kept)
-	if err != nil {
-		return err
+	var results []result
+	for _, path := range []string{filepath.Join(p.Module, recordPath), kept} {
+		some, err := readResults(path)
+		if err != nil {
+			return err
+		}
+		results = append(results, some...)
 	}
 	cells, err := choose(o, p, results)
 	if err != nil {
@@ -127,11 +133,23 @@ func run(ctx context.Context, o options) error {
 	if !o.write {
 		return nil
 	}
-	path := filepath.Join(p.Module, "docs", "compatibility.md")
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return err
+	for path, text := range written(results) {
+		if err := os.WriteFile(filepath.Join(p.Module, path), text, 0o666); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(path, page(results), 0o666)
+	return nil
+}
+
+const recordPath = "integration/compat/results.jsonl"
+
+// written is what -write makes of the results, by paths in the source tree.
+func written(results []result) map[string][]byte {
+	return map[string][]byte{
+		recordPath:                            record(results),
+		"docs/compatibility.md":               page(results),
+		"refresh/doctor/clients/measured.txt": table(results),
+	}
 }
 
 // choose returns the cells that the options ask for, and says which clients are

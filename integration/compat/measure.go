@@ -38,9 +38,14 @@ func measure(ctx context.Context, o order, c client) (result, error) {
 		return result{}, err
 	}
 	defer w.close()
-	r := result{Client: c.name, Title: c.title, Channel: o.Cell.Channel, Time: time.Now().UTC().Truncate(time.Second), Life: life, Isolated: o.Isolated, Once: c.once}
-	if r.Version, err = w.version(); err != nil {
+	r := result{Client: c.name, Channel: o.Cell.Channel, Time: time.Now().UTC().Truncate(time.Second), Life: life, Isolated: o.Isolated, Once: c.once}
+	if r.Version, err = w.version(c.version); err != nil {
 		return result{}, err
+	}
+	if len(c.sdk) > 0 {
+		if r.SDK, err = w.version(c.sdk); err != nil {
+			return result{}, err
+		}
 	}
 	opened, err := watchOpens(w.run)
 	if err != nil {

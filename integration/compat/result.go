@@ -43,23 +43,30 @@ const (
 
 // result is one measured cell.
 type result struct {
-	Client, Title, Version string
-	Channel                string
-	Outcome                outcome
-	Reason                 string `json:",omitempty"` // unless it survived
-	Time                   time.Time
-	Life                   time.Duration
-	Watched                time.Duration // from the first call to the last
-	Calls, Refused         int
-	Reported               int  // the failures that the client told of
-	Sets, Ended            int  // key ids used; those that ended before the last accepted call
-	Asked                  asks // how often the client asked for credentials
-	Isolated               bool // ran in a network namespace of its own
-	Once                   bool `json:",omitempty"` // the client makes calls and then ends by itself
+	Client, Version string
+	SDK             string `json:",omitempty"` // version of the SDK in the client, where it is another
+	Channel         string
+	Outcome         outcome
+	Reason          string `json:",omitempty"` // unless it survived
+	Time            time.Time
+	Life            time.Duration
+	Watched         time.Duration `json:",omitempty"` // from the first call to the last
+	Calls, Refused  int
+	Reported        int  `json:",omitempty"` // the failures that the client told of
+	Sets            int  // key ids used
+	Ended           int  `json:",omitempty"` // of those, the ones that ended before the last accepted call
+	Asked           asks // how often the client asked for credentials
+	Isolated        bool // ran in a network namespace of its own
+	Once            bool `json:",omitempty"` // the client makes calls and then ends by itself
 }
 
 // asks counts how often a client asked; -1 is not counted.
-type asks struct{ Process, File, Endpoint, IMDS int }
+type asks struct {
+	Process  int `json:",omitempty"`
+	File     int `json:",omitempty"`
+	Endpoint int `json:",omitempty"`
+	IMDS     int `json:",omitempty"`
+}
 
 func (r result) String() string {
 	s := fmt.Sprintf("%-22s %-9s %-14s %3d calls, %2d refused, %2d sets, %2d ended, %+v", r.Client, r.Channel, r.Outcome, r.Calls, r.Refused, r.Sets, r.Ended, r.Asked)

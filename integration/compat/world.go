@@ -171,9 +171,9 @@ func (w *world) port() uint16 {
 
 var versionNumber = regexp.MustCompile(`\d+\.\d+(\.\d+)*`)
 
-// version asks the client.
-func (w *world) version() (string, error) {
-	cmd := w.command(w.client.version...)
+// version is the first version number that a command prints.
+func (w *world) version(command []string) (string, error) {
+	cmd := w.command(command...)
 	out, err := cmd.CombinedOutput()
 	v := versionNumber.Find(out)
 	if v == nil {
