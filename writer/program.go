@@ -3,13 +3,26 @@ package writer
 import (
 	"errors"
 	"fmt"
+	"os"
 )
 
-// Program returns a path by which every SDK can run the program at path as a
-// credential_process. It fails if some cannot. Then the profiles are better left
-// without one (mode Endpoint) where there is another channel: a selected profile
-// that fails keeps SDKs from it.
-func Program(path string) (string, error) { return program(path) }
+// Self returns a path by which every SDK can run this program as a
+// credential_process, and what the files are to be good for, asked or less. Where
+// some SDK could not run it, err says why, and Auto becomes Endpoint: a selected
+// profile that fails keeps SDKs from the other channel.
+func Self(asked Mode) (path string, mode Mode, err error) {
+	self, err := os.Executable()
+	if err == nil {
+		path, err = program(self)
+	}
+	switch {
+	case err == nil:
+		return path, asked, nil
+	case asked == Auto:
+		asked = Endpoint
+	}
+	return self, asked, err
+}
 
 var errNoShell = errors.New("there is no sh in PATH, through which most SDKs run a credential_process")
 

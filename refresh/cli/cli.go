@@ -153,7 +153,7 @@ func (p *program) stray(c *cli.Context) error {
 	words := c.Args().Slice()
 	first := words[0]
 	typed := func(more ...string) string {
-		return shellLine(slices.Concat([]string{"brs-exec"}, p.typed[:len(p.typed)-len(words)], more))
+		return plan.ShellLine(slices.Concat([]string{"brs-exec"}, p.typed[:len(p.typed)-len(words)], more))
 	}
 	rest := func(words []string) []string {
 		if p.dashes && len(p.argv) > 0 {
@@ -221,9 +221,9 @@ func notRun(argv []string, err error) error {
 	case strings.HasPrefix(word, "-"):
 		hint = "flags of brs-exec stand before the --, the command behind it"
 	case assigns && !strings.ContainsAny(name, "/ "):
-		hint = "for a variable: brs-exec … -- " + shellLine(append([]string{"env"}, argv...))
+		hint = "for a variable: brs-exec … -- " + plan.ShellLine(append([]string{"env"}, argv...))
 	case strings.ContainsAny(word, " \t"):
-		hint = "that is one word with blanks in it: leave the quotes off, or " + shellLine([]string{"sh", "-c", word})
+		hint = "that is one word with blanks in it: leave the quotes off, or " + plan.ShellLine([]string{"sh", "-c", word})
 	case slices.Contains([]string{"cd", "source", ".", "export", "alias", "eval", "ulimit", "umask", "set", "unset", "exec", "trap", "if", "for", "while", "case"}, word):
 		hint = word + " is of the shell: sh -c '" + word + " …'"
 	}
@@ -248,15 +248,15 @@ func (p *program) complain(err error, code int) {
 	if p.asJSON {
 		attrs := []slog.Attr{slog.Int("exit-code", code)}
 		if hint != "" {
-			attrs = append(attrs, slog.String("hint", oneLine(hint)))
+			attrs = append(attrs, slog.String("hint", plan.OneLine(hint)))
 		}
 		log := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{ReplaceAttr: shorten}))
-		log.LogAttrs(context.Background(), slog.LevelError, oneLine(err.Error()), attrs...)
+		log.LogAttrs(context.Background(), slog.LevelError, plan.OneLine(err.Error()), attrs...)
 		return
 	}
-	fmt.Fprintf(p.stderr, "brs-exec: error: %s\n", oneLine(err.Error()))
+	fmt.Fprintf(p.stderr, "brs-exec: error: %s\n", plan.OneLine(err.Error()))
 	if hint != "" {
-		fmt.Fprintf(p.stderr, "brs-exec: hint: %s\n", oneLine(hint))
+		fmt.Fprintf(p.stderr, "brs-exec: hint: %s\n", plan.OneLine(hint))
 	}
 }
 
@@ -275,11 +275,6 @@ func wantsJSON(typed []string) bool {
 		format = value
 	}
 	return format == "json"
-}
-
-// oneLine keeps a message on its line, whatever a server or program put into it.
-func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' || r == '\r' }), " ")
 }
 
 // printable writes to what may be a terminal. It is the one place that all our

@@ -21,6 +21,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
 
+	"brs-exec/refresh/doctor"
 	"brs-exec/refresh/plan"
 )
 
@@ -292,14 +293,10 @@ func TestPrintable(t *testing.T) {
 					tabulate(printable{&b}, []record{{PID: 1, Command: bad, Key: bad, Source: bad, Failed: 1, Err: bad}, {PID: 2, Err: bad}}, time.Now())
 				},
 				"a finding": func() {
-					d := &doctor{}
-					d.problem("source", bad, "profile %s", bad)
-					d.print(p, false)
+					p.tell([]doctor.Finding{{Level: "problem", About: "source", Text: "profile " + bad, Hint: bad}}, false)
 				},
 				"a finding in JSON": func() {
-					d := &doctor{}
-					d.problem("source", bad, "profile %s", bad)
-					d.print(p, true)
+					p.tell([]doctor.Finding{{Level: "problem", About: "source", Text: "profile " + bad, Hint: bad}}, true)
 				},
 				"a log line": func() {
 					log, err := logger(p.stderr, "info", "text", false)

@@ -23,7 +23,7 @@ import (
 
 // files makes the run directory and what the command is to find in it.
 func (s *session) files(src *source.Source) (*writer.Private, error) {
-	self, mode, err := processProgram(s.plan.Deliver.Files)
+	self, mode, err := writer.Self(s.plan.Deliver.Files)
 	if mode != s.plan.Deliver.Files {
 		s.log.Info("the command finds the endpoint alone, and no profile", "why", err)
 	}
@@ -31,7 +31,7 @@ func (s *session) files(src *source.Source) (*writer.Private, error) {
 		Profile: src.Profile(), As: s.plan.As, Set: setName, Mode: mode, Region: src.Region(),
 		Executable: self, KeepIMDS: s.plan.KeepIMDS, Notify: s.vanished,
 	}
-	o.ConfigFile, o.CredentialsFile = sharedFiles()
+	o.ConfigFile, o.CredentialsFile = source.SharedFiles()
 	files, err := writer.NewPrivate(o)
 	if err != nil {
 		return nil, err
@@ -42,29 +42,9 @@ func (s *session) files(src *source.Source) (*writer.Private, error) {
 	return files, nil
 }
 
-// processProgram returns the path by which the profiles run this program, and
-// what the files are to be good for. With auto that is the endpoint alone where
-// an SDK could not run the program; err says why.
-func processProgram(asked writer.Mode) (path string, mode writer.Mode, err error) {
-	self, err := os.Executable()
-	if err == nil {
-		path, err = writer.Program(self)
-	}
-	switch {
-	case err == nil:
-		return path, asked, nil
-	case asked == writer.Auto:
-		asked = writer.Endpoint
-	}
-	return self, asked, err
-}
-
 // setName is what the one set of credentials of a session is called between
 // the engine and its deliveries.
 const setName = "command"
-
-// sharedFiles are the user's own.
-func sharedFiles() (config, credentials string) { return source.SharedFiles() }
 
 // deliver opens the channels beside the files, and supervises.
 func (s *session) deliver(ctx context.Context, src *source.Source, files *writer.Private) (supervisor.Exit, error) {

@@ -12,8 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	reader "brs-exec/refresh/doctor/clients"
-	"brs-exec/refresh/plan"
+	"brs-exec/refresh/doctor"
 	"brs-exec/supervisor/runlock"
 )
 
@@ -179,12 +178,12 @@ func TestDoctorRefusals(t *testing.T) {
 			root := doctorWorld(t, nil, files)
 			before := listing(t, root)
 			stdout, stderr, _ := runQuietly(append([]string{"doctor", "--json", "--profile", "prod"}, test.flags...)...)
-			var findings []finding
+			var findings []doctor.Finding
 			if err := json.Unmarshal([]byte(stdout), &findings); err != nil || stderr != "" {
 				t.Fatalf("%v; standard error %q\n%s", err, stderr, stdout)
 			}
 			level := ""
-			if i := slices.IndexFunc(findings, func(f finding) bool { return strings.Contains(f.About+" "+f.Text, test.text) }); i >= 0 {
+			if i := slices.IndexFunc(findings, func(f doctor.Finding) bool { return strings.Contains(f.About+" "+f.Text, test.text) }); i >= 0 {
 				level = findings[i].Level
 			}
 			if level != test.level {
@@ -218,31 +217,14 @@ func TestDoctorLock(t *testing.T) {
 	}
 }
 
-// TestDoctorVague: what is advised for a program that only its words tell of.
-func TestDoctorVague(t *testing.T) {
-	for _, test := range []struct{ words, deliver, hint string }{
-		{"AWS_ACCESS_KEY_ID", "auto", "brs-exec --deliver env --on-refresh restart -- job"},
-		{"AWS_SHARED_CREDENTIALS_FILE AWS_ACCESS_KEY_ID", "auto", "brs-exec --deliver file -- job"},
-		{"AWS_SHARED_CREDENTIALS_FILE AWS_ACCESS_KEY_ID", "file", "try it on credentials that live 20 seconds: brs-exec demo -- job"},
-		{"AWS_ACCESS_KEY_ID", "env", "try it on credentials that live 20 seconds: brs-exec demo -- job"},
-		{"credential_process AWS_SHARED_CREDENTIALS_FILE", "auto", "try it on credentials that live 20 seconds: brs-exec demo -- job"},
-	} {
-		d := &doctor{plan: &plan.Plan{Argv: []string{"job"}}, deliver: test.deliver}
-		d.vague("command", strings.Fields(test.words))
-		if f := d.findings[0]; f.Level != "note" || f.Hint != test.hint {
-			t.Errorf("%s under %s: %+v, want the hint %q", test.words, test.deliver, f, test.hint)
-		}
-	}
-}
-
 func TestDoctorJSON(t *testing.T) {
 	doctorWorld(t, map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-1"}, nil)
 	stdout, stderr, code := runQuietly("doctor", "--json", "--", "gone")
-	var findings []finding
+	var findings []doctor.Finding
 	if err := json.Unmarshal([]byte(stdout), &findings); err != nil || code != 1 || stderr != "" {
 		t.Fatalf("%v; exit code %d, standard error %q\n%s", err, code, stderr, stdout)
 	}
-	want := finding{"problem", "command", "run \"gone\": not found in PATH: file does not exist", "check PATH, or give the path of the file"}
+	want := doctor.Finding{Level: "problem", About: "command", Text: "run \"gone\": not found in PATH: file does not exist", Hint: "check PATH, or give the path of the file"}
 	if !slices.Contains(findings, want) {
 		t.Errorf("findings = %+v, want %+v among them", findings, want)
 	}
@@ -252,24 +234,6 @@ func TestDoctorUsage(t *testing.T) {
 	for _, args := range [][]string{{"x", "--", "y"}, {"--deliver", "mail"}, {"--nonsense"}} {
 		if stdout, stderr, code := runQuietly(append([]string{"doctor"}, args...)...); code != exitFailed || stdout != "" || stderr == "" {
 			t.Errorf("doctor %q: exit code %d, standard output %q, standard error %q", args, code, stdout, stderr)
-		}
-	}
-}
-
-// TestDoctorOutputLimit is about sets that are too long for some versions of a
-// client.
-func TestDoctorOutputLimit(t *testing.T) {
-	for _, test := range []struct {
-		id, version string
-		size        int
-		problem     bool
-	}{
-		{"go1", "1.55.8", 9000, true}, {"go1", "1.55.8", 2000, false}, {"go1", "1.25.0", 2000, true}, {"go1", "1.25.0", 0, false}, {"botocore", "1.43.0", 9000, false},
-	} {
-		d := &doctor{plan: &plan.Plan{}, deliver: "auto", size: test.size}
-		d.client("command", reader.Client{ID: test.id, Version: test.version, Named: true}, true)
-		if got := slices.ContainsFunc(d.findings, func(f finding) bool { return strings.Contains(f.Text, "from a credential_process, and a set") }); got != test.problem {
-			t.Errorf("%s %s with a set of %d bytes: a problem: %v, want %v", test.id, test.version, test.size, got, test.problem)
 		}
 	}
 }

@@ -217,9 +217,9 @@ func (p *program) lostFlags(c *cli.Context) error {
 	at := len(p.typed) - parents[1].NArg()
 	flags := p.typed[:at]
 	if !slices.ContainsFunc(typedFlags(parents[1].Command.Flags, flags), func(f typedFlag) bool { return flagNamed(c.Command.Flags, f.name) == nil }) {
-		wrong.Hint = shellLine(slices.Concat([]string{"brs-exec", c.Command.Name}, flags, p.typed[at+1:]))
+		wrong.Hint = plan.ShellLine(slices.Concat([]string{"brs-exec", c.Command.Name}, flags, p.typed[at+1:]))
 		if p.dashes {
-			wrong.Hint += " -- " + shellLine(p.argv)
+			wrong.Hint += " -- " + plan.ShellLine(p.argv)
 		}
 	}
 	return wrong
@@ -315,17 +315,6 @@ func keepTyped(flags []cli.Flag, words []string, more string) (kept []string) {
 		}
 	}
 	return kept
-}
-
-// shellLine is a command line for a shell to read.
-func shellLine(words []string) string {
-	quoted := make([]string, len(words))
-	for i, word := range words {
-		if quoted[i] = word; word == "" || strings.ContainsAny(word, " \t\n'\"$`\\|&;<>()*?[]#~!{}") {
-			quoted[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(quoted, " ")
 }
 
 // noneEmpty refuses a flag that was given nothing: --profile "$UNSET" would

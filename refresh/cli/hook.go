@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
 	"brs-exec/supervisor/hook"
 	"brs-exec/writer"
 )
@@ -29,7 +30,7 @@ func (s *session) hook(ctx context.Context, argv []string, e refresh.Event) {
 // sourceHook runs the command of --on-source-ending, which tells a person. Without
 // keys and the endpoint's token: what sends messages has no need of them.
 func (s *session) sourceHook(ctx context.Context, event, what, hint string, ends time.Time) {
-	env := append(writer.WithoutSecrets(s.environ()), "BRS_EVENT="+event, "BRS_PROFILE="+s.profile, "BRS_SOURCE="+oneLine(what), "BRS_HINT="+oneLine(hint))
+	env := append(writer.WithoutSecrets(s.environ()), "BRS_EVENT="+event, "BRS_PROFILE="+s.profile, "BRS_SOURCE="+plan.OneLine(what), "BRS_HINT="+plan.OneLine(hint))
 	if !ends.IsZero() {
 		env = append(env, "BRS_EXPIRES="+ends.UTC().Format(time.RFC3339))
 	}

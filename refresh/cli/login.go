@@ -63,7 +63,7 @@ func (p *program) showLogin(url, code string, only bool) {
 	default:
 		p.say("open this in a browser on this machine (for another one: --device-code):")
 	}
-	fmt.Fprintln(p.stderr, oneLine(url))
+	fmt.Fprintln(p.stderr, plan.OneLine(url))
 	if only || !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
 		return
 	}
@@ -74,7 +74,7 @@ func (p *program) showLogin(url, code string, only bool) {
 
 // say prints a line.
 func (p *program) say(format string, args ...any) {
-	fmt.Fprintf(p.stderr, "brs-exec: %s\n", oneLine(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(p.stderr, "brs-exec: %s\n", plan.OneLine(fmt.Sprintf(format, args...)))
 }
 
 func onClock(t time.Time) string { return t.Local().Format(time.RFC3339) }

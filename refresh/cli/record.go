@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 )
@@ -107,9 +108,9 @@ func (k *recorder) engine(e refresh.Event, first bool) {
 				r.Refreshed++
 			}
 		case refresh.Failed:
-			r.Failed, r.Err, r.Permanent, r.Next = e.Attempt, oneLine(e.Err.Error()), e.Permanent, e.Next
+			r.Failed, r.Err, r.Permanent, r.Next = e.Attempt, plan.OneLine(e.Err.Error()), e.Permanent, e.Next
 		case refresh.DeliveryFailed:
-			r.Failed, r.Err = e.Attempt, oneLine(e.Err.Error())
+			r.Failed, r.Err = e.Attempt, plan.OneLine(e.Err.Error())
 		}
 	})
 }
@@ -131,7 +132,7 @@ func (k *recorder) ending(end source.Ending, known bool) {
 	if !known {
 		end = source.Ending{}
 	}
-	k.change(func(r *record) { r.Lives, r.Ends = oneLine(end.What), end.At })
+	k.change(func(r *record) { r.Lives, r.Ends = plan.OneLine(end.What), end.At })
 }
 
 // from follows which of several sources is in use.

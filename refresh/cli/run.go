@@ -205,7 +205,7 @@ func (s *session) run() (int, error) {
 	for _, line := range src.Plaintext() {
 		s.log.Warn(line)
 	}
-	if _, err := checkShared(s.plan, src); err != nil { // before a person is asked for anything
+	if _, err := s.plan.CheckShared(src); err != nil { // before a person is asked for anything
 		return 0, err
 	}
 	// What may need a person is done while the terminal is ours.
@@ -318,7 +318,7 @@ func (s *session) signOfLife(ctx context.Context, ready <-chan struct{}, src ask
 	case <-ctx.Done():
 	case <-ready:
 	case <-timer.C:
-		fmt.Fprintf(s.stderr, "brs-exec: waiting for credentials from %s (Ctrl-C ends)\n", oneLine(src.Describe()))
+		fmt.Fprintf(s.stderr, "brs-exec: waiting for credentials from %s (Ctrl-C ends)\n", plan.OneLine(src.Describe()))
 	}
 }
 

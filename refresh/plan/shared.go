@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"brs-exec/refresh/source"
 	"brs-exec/writer"
 )
 
@@ -80,4 +81,43 @@ func owner(s string) (*writer.Owner, error) {
 		*id.into = int(n)
 	}
 	return o, nil
+}
+
+// SharedOptions are those of the delivery to the file, for credentials named set
+// that come from src.
+func (p *Plan) SharedOptions(set string, src *source.Source) writer.SharedOptions {
+	o := writer.SharedOptions{
+		Path: p.Shared.Path, Sections: map[string]string{set: p.Shared.Section},
+		AtExit: p.Shared.AtExit, Perm: p.Shared.Perm, Owner: p.Shared.Owner,
+	}
+	config, credentials := source.SharedFiles()
+	o.ConfigFile = config
+	if src != nil && src.Profile() != "" { // else nothing is read from these, and nothing can go round in a circle
+		o.SourceFiles, o.SourceProfile = []string{config, credentials}, src.Profile()
+	}
+	return o
+}
+
+// CheckShared complains about the file before anything is begun. It changes
+// nothing.
+func (p *Plan) CheckShared(src *source.Source) (notes []string, err error) {
+	if p.Shared.Path == "" {
+		return nil, nil
+	}
+	notes, err = writer.PreviewShared(p.SharedOptions("", src))
+	return notes, p.SharedError(err)
+}
+
+// SharedError turns an error of the delivery to the file into one that names the
+// flag, and the file once.
+func (p *Plan) SharedError(err error) error {
+	if err == nil {
+		return nil
+	}
+	path, hint := p.Shared.Path, writer.SharedHint(p.Shared.Path, err)
+	text := strings.Replace(err.Error(), " of "+path, "", 1)
+	if text = strings.TrimPrefix(text, path); !strings.HasPrefix(text, ":") {
+		text = ": " + strings.TrimSpace(text)
+	}
+	return wrong("credentials-file", hint, "%s", path+text)
 }

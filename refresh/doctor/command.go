@@ -1,4 +1,4 @@
-package cli
+package doctor
 
 import (
 	"errors"
@@ -11,11 +11,13 @@ import (
 	"strings"
 
 	reader "brs-exec/refresh/doctor/clients"
+	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
+	"brs-exec/writer"
 )
 
 // examineCommand says what the command is, and what becomes of its credentials.
-func (d *doctor) examineCommand() {
+func (d *examination) examineCommand() {
 	if d.look == nil {
 		d.note("command", "brs-exec doctor … -- COMMAND", "none given: what it would pick up is not known")
 		return
@@ -24,7 +26,7 @@ func (d *doctor) examineCommand() {
 }
 
 // report is about one command; about is how it is called.
-func (d *doctor) report(r *reader.Report, about string) {
+func (d *examination) report(r *reader.Report, about string) {
 	if r.Err != nil {
 		hint := "check PATH, or give the path of the file"
 		switch {
@@ -74,25 +76,25 @@ func (d *doctor) report(r *reader.Report, about string) {
 }
 
 // vague is about a client that is not known but for the names that it has in it.
-func (d *doctor) vague(about string, names []string) {
+func (d *examination) vague(about string, names []string) {
 	const text = "has an AWS client that is not known here; it has the words %s"
 	has := func(name string) bool { return slices.Contains(names, name) }
 	switch {
 	case has("credential_process") || has("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
 		d.note(about, d.trial(), text, strings.Join(names, ", "))
-	case has("AWS_SHARED_CREDENTIALS_FILE") && d.deliver != "file":
-		d.note(about, d.with("--deliver file"), text+", and of nothing that refreshes by itself", strings.Join(names, ", "))
-	case !has("AWS_SHARED_CREDENTIALS_FILE") && d.deliver != "env":
-		d.note(about, d.with("--deliver env --on-refresh restart"), text+" alone, which only --deliver env sets", strings.Join(names, ", "))
+	case has("AWS_SHARED_CREDENTIALS_FILE") && d.Deliver != "file":
+		d.note(about, d.With("--deliver file"), text+", and of nothing that refreshes by itself", strings.Join(names, ", "))
+	case !has("AWS_SHARED_CREDENTIALS_FILE") && d.Deliver != "env":
+		d.note(about, d.With("--deliver env --on-refresh restart"), text+" alone, which only --deliver env sets", strings.Join(names, ", "))
 	default:
 		d.note(about, d.trial(), text, strings.Join(names, ", "))
 	}
 }
 
 // client says what a client does with what is delivered.
-func (d *doctor) client(about string, c reader.Client, certain bool) {
+func (d *examination) client(about string, c reader.Client, certain bool) {
 	name := c.String()
-	v, known := c.Under(d.deliver)
+	v, known := c.Under(d.Deliver)
 	if d.bare && v.Takes == reader.Process {
 		v, known = c.Under("endpoint")
 	}
@@ -103,11 +105,11 @@ func (d *doctor) client(about string, c reader.Client, certain bool) {
 	case v.Takes == reader.Environ:
 		say = "has the keys in its environment, and is started again with each new set"
 	case v.Takes == reader.Unclear && v.Versions:
-		level, say = "note", "may or may not find credentials under --deliver "+d.deliver+", as its version is, which cannot be told"
+		level, say = "note", "may or may not find credentials under --deliver "+d.Deliver+", as its version is, which cannot be told"
 	case v.Takes == reader.Unclear:
-		level, say = "note", "may or may not find credentials under --deliver "+d.deliver
+		level, say = "note", "may or may not find credentials under --deliver "+d.Deliver
 	case v.Takes == reader.None:
-		level, say = "problem", "finds no credentials under --deliver "+d.deliver
+		level, say = "problem", "finds no credentials under --deliver "+d.Deliver
 	case v.Outlives:
 		say = fmt.Sprintf("takes credentials from %s, and comes back for the next set", v.Takes)
 	case v.Takes == reader.IMDS:
@@ -140,13 +142,13 @@ func (d *doctor) client(about string, c reader.Client, certain bool) {
 		d.needsShell(about, c)
 	}
 	if most := outputLimit(c); v.Takes == reader.Process && d.size > most && most > 0 {
-		d.problem(about, d.with("--deliver endpoint"), "%s reads at most %d bytes from a credential_process, and a set of this source takes %d", c, most, d.size)
+		d.problem(about, d.With("--deliver endpoint"), "%s reads at most %d bytes from a credential_process, and a set of this source takes %d", c, most, d.size)
 	}
 }
 
 // trial is how to find out what cannot be told.
-func (d *doctor) trial() string {
-	return "try it on credentials that live 20 seconds: brs-exec demo -- " + shellLine(d.plan.Argv)
+func (d *examination) trial() string {
+	return "try it on credentials that live 20 seconds: brs-exec demo -- " + plan.ShellLine(d.Plan.Argv)
 }
 
 // outputLimit is how much a client reads from a credential_process; 0 is enough.
@@ -161,13 +163,13 @@ func outputLimit(c reader.Client) int {
 }
 
 // remedy is the flag that helps a client.
-func (d *doctor) remedy(c reader.Client) string {
-	helps := slices.DeleteFunc(c.Helps(), func(name string) bool { return name == d.deliver })
+func (d *examination) remedy(c reader.Client) string {
+	helps := slices.DeleteFunc(c.Helps(), func(name string) bool { return name == d.Deliver })
 	switch v, _ := c.Under("env"); {
 	case len(helps) > 0:
-		return d.with("--deliver " + helps[0])
+		return d.With("--deliver " + helps[0])
 	case v.Takes == reader.Environ:
-		return d.with("--deliver env --on-refresh restart")
+		return d.With("--deliver env --on-refresh restart")
 	case c.ID == "curl":
 		return "have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew"
 	}
@@ -175,26 +177,26 @@ func (d *doctor) remedy(c reader.Client) string {
 }
 
 // examineDelivery looks whether a run would leave out the credential_process.
-func (d *doctor) examineDelivery() {
-	_, mode, why := processProgram(d.plan.Deliver.Files)
-	if mode == d.plan.Deliver.Files {
+func (d *examination) examineDelivery() {
+	_, mode, why := writer.Self(d.Plan.Deliver.Files)
+	if mode == d.Plan.Deliver.Files {
 		return
 	}
-	d.plan.Deliver.Files, d.bare = mode, true
+	d.Plan.Deliver.Files, d.bare = mode, true
 	d.note("delivery", "", "%v: the command is given the endpoint alone, and no profile", why)
 }
 
 // needsShell is about the many SDKs that run a credential_process by sh -c.
-func (d *doctor) needsShell(about string, c reader.Client) {
+func (d *examination) needsShell(about string, c reader.Client) {
 	if os.PathSeparator == '\\' {
 		return
 	}
 	if _, err := exec.LookPath("sh"); err != nil {
-		d.problem(about, d.with("--deliver endpoint"), "%s runs a credential_process through sh, and there is none in PATH", c)
+		d.problem(about, d.With("--deliver endpoint"), "%s runs a credential_process through sh, and there is none in PATH", c)
 	}
 }
 
-func (d *doctor) trap(about string, t reader.Trap) {
+func (d *examination) trap(about string, t reader.Trap) {
 	level := "problem"
 	if t.Maybe {
 		level = "note"
@@ -230,7 +232,7 @@ func (d *doctor) trap(about string, t reader.Trap) {
 }
 
 // leftBehind is about what outlives the command, and with it brs-exec.
-func (d *doctor) leftBehind(about string, t reader.Trap, level string) {
+func (d *examination) leftBehind(about string, t reader.Trap, level string) {
 	hint := "have it wait for that: in a shell, wait"
 	switch {
 	case t.What == "setsid":
@@ -246,22 +248,22 @@ func (d *doctor) leftBehind(about string, t reader.Trap, level string) {
 }
 
 // cuts tells whether what is delivered does not get behind a program.
-func (d *doctor) cuts(t reader.Trap) bool {
+func (d *examination) cuts(t reader.Trap) bool {
 	switch t.Kind {
 	case reader.DropsEnvironment, reader.OtherPlace:
 		return true
 	case reader.OtherUser:
-		return d.deliver != "endpoint" && d.deliver != "env"
+		return d.Deliver != "endpoint" && d.Deliver != "env"
 	case reader.OtherFiles:
-		return d.deliver != "endpoint" && d.deliver != "env" && d.deliver != "imds"
+		return d.Deliver != "endpoint" && d.Deliver != "env" && d.Deliver != "imds"
 	case reader.OtherNetwork:
-		return d.deliver == "endpoint" || d.deliver == "imds" || d.bare
+		return d.Deliver == "endpoint" || d.Deliver == "imds" || d.bare
 	}
 	return false
 }
 
 // apart is about what runs where only some of the channels are.
-func (d *doctor) apart(about string, t reader.Trap, behind string) {
+func (d *examination) apart(about string, t reader.Trap, behind string) {
 	what, helps := "as another user, who cannot read the run directory", "endpoint"
 	switch t.Kind {
 	case reader.OtherFiles:
@@ -271,41 +273,41 @@ func (d *doctor) apart(about string, t reader.Trap, behind string) {
 	}
 	switch {
 	case d.cuts(t):
-		d.problem(about, d.with("--deliver "+helps)+"; or "+behind, "%s starts the rest %s", t.What, what)
-	case d.deliver == "auto":
-		d.note(about, d.with("--deliver "+helps), "%s starts the rest %s: only what takes the profile gets credentials", t.What, what)
+		d.problem(about, d.With("--deliver "+helps)+"; or "+behind, "%s starts the rest %s", t.What, what)
+	case d.Deliver == "auto":
+		d.note(about, d.With("--deliver "+helps), "%s starts the rest %s: only what takes the profile gets credentials", t.What, what)
 	default:
-		d.ok(about, "%s starts the rest %s, which --deliver %s does without", t.What, what, d.deliver)
+		d.ok(about, "%s starts the rest %s, which --deliver %s does without", t.What, what, d.Deliver)
 	}
 }
 
 // readsItself is about a program that has an AWS client of its own making, or gives
 // its client what it has read.
-func (d *doctor) readsItself(about string, t reader.Trap, level string) {
+func (d *examination) readsItself(about string, t reader.Trap, level string) {
 	switch {
-	case t.Kind == reader.ReadsVariable && d.deliver != "env":
-		d.add(level, about, d.with("--deliver env --on-refresh restart"), "%s reads %s, which only --deliver env sets", t.Where, t.What)
-	case t.What == ".aws/credentials" && d.plan.Shared.Path == "":
-		d.add(level, about, d.with("--credentials-file ~/.aws/credentials"), "%s names %s: if it reads that file itself, it finds what was there before", t.Where, t.What)
-	case t.What == "AWS_SHARED_CREDENTIALS_FILE" && d.deliver != "file":
-		d.add(level, about, d.with("--deliver file"), "%s names %s: if it reads that file itself, it finds keys there only with --deliver file", t.Where, t.What)
+	case t.Kind == reader.ReadsVariable && d.Deliver != "env":
+		d.add(level, about, d.With("--deliver env --on-refresh restart"), "%s reads %s, which only --deliver env sets", t.Where, t.What)
+	case t.What == ".aws/credentials" && d.Plan.Shared.Path == "":
+		d.add(level, about, d.With("--credentials-file ~/.aws/credentials"), "%s names %s: if it reads that file itself, it finds what was there before", t.Where, t.What)
+	case t.What == "AWS_SHARED_CREDENTIALS_FILE" && d.Deliver != "file":
+		d.add(level, about, d.With("--deliver file"), "%s names %s: if it reads that file itself, it finds keys there only with --deliver file", t.Where, t.What)
 	}
 }
 
 // selects is about a profile that the command names itself.
-func (d *doctor) selects(about string, t reader.Trap) {
-	if t.What == d.profile || t.What == "default" || slices.Contains(d.plan.As, t.What) {
+func (d *examination) selects(about string, t reader.Trap) {
+	if t.What == d.profile || t.What == "default" || slices.Contains(d.Plan.As, t.What) {
 		d.ok(about, "%s: profile %q is one that it finds the credentials under", t.Where, t.What)
 		return
 	}
 	if d.hasProfile(t.What) {
-		d.note(about, d.with("--as-profile "+t.What), "%s: it selects profile %q, and so gets that profile's own credentials, not those that are kept fresh", t.Where, t.What)
+		d.note(about, d.With("--as-profile "+t.What), "%s: it selects profile %q, and so gets that profile's own credentials, not those that are kept fresh", t.Where, t.What)
 		return
 	}
-	d.problem(about, d.with("--as-profile "+t.What), "%s: it selects profile %q, which it will not find", t.Where, t.What)
+	d.problem(about, d.With("--as-profile "+t.What), "%s: it selects profile %q, which it will not find", t.Where, t.What)
 }
 
 // hasProfile tells whether the configuration has a profile of that name.
-func (d *doctor) hasProfile(name string) bool {
+func (d *examination) hasProfile(name string) bool {
 	return d.source != nil && source.HasProfile(name) // else the configuration may not be readable
 }

@@ -1,4 +1,4 @@
-package cli
+package doctor
 
 import (
 	"cmp"
@@ -18,20 +18,20 @@ import (
 )
 
 // examineSource says from where and as whom, and what stands in the way of that.
-func (d *doctor) examineSource(ask bool) {
-	src, err := source.New(context.Background(), d.plan.Source)
+func (d *examination) examineSource() {
+	src, err := source.New(context.Background(), d.Plan.Source)
 	if err != nil {
 		d.problem("source", hintOf(err), "%v", err)
 		return
 	}
 	d.source = src
-	ctx, cancel := context.WithTimeout(context.Background(), max(cmp.Or(d.plan.StartTimeout, src.StartTimeout()), time.Second))
+	ctx, cancel := context.WithTimeout(context.Background(), max(cmp.Or(d.Plan.StartTimeout, src.StartTimeout()), time.Second))
 	defer cancel()
 	for _, note := range src.Notes() {
 		d.note("source", "", "%s", note)
 	}
 	switch {
-	case ask:
+	case d.Ask:
 		d.ask(ctx)
 	case d.unconfigured() && strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true"):
 		d.problem("source", "pass --profile NAME or --credential-command COMMAND, or set AWS_PROFILE", "nothing is configured, and AWS_EC2_METADATA_DISABLED rules the instance's role out")
@@ -43,13 +43,13 @@ func (d *doctor) examineSource(ask bool) {
 	d.examineEnd()
 	d.examineKeys()
 	d.examineMFA()
-	if argv := d.plan.Source.Command; len(argv) > 0 {
+	if argv := d.Plan.Source.Command; len(argv) > 0 {
 		d.examineProgram("--credential-command", argv[0])
 	}
 	if src.Region() == "" {
-		d.note("region", d.with("--region eu-west-1"), "none is configured: the command gets none, and many clients need one")
+		d.note("region", d.With("--region eu-west-1"), "none is configured: the command gets none, and many clients need one")
 	} else if strange := strangeRegion(src.Region()); strange {
-		d.note("region", d.with("--region eu-west-1"), "%s: AWS has no region of such a name, as far as is known here", src.Region())
+		d.note("region", d.With("--region eu-west-1"), "%s: AWS has no region of such a name, as far as is known here", src.Region())
 	} else {
 		d.ok("region", "%s", src.Region())
 	}
@@ -71,16 +71,16 @@ func strangeRegion(name string) bool {
 }
 
 // chained tells whether the default chain is the base.
-func (d *doctor) chained() bool {
-	s := d.plan.Source
+func (d *examination) chained() bool {
+	s := d.Plan.Source
 	w := s.WebIdentity
 	return len(s.Command) == 0 && s.IoT == nil && s.RolesAnywhere == nil && s.File == "" &&
 		w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub
 }
 
 // unconfigured tells whether the default chain comes to its end without anything.
-func (d *doctor) unconfigured() bool {
-	if !d.chained() || d.plan.Source.Profile != "" || d.source.Profile() != "" {
+func (d *examination) unconfigured() bool {
+	if !d.chained() || d.Plan.Source.Profile != "" || d.source.Profile() != "" {
 		return false
 	}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
@@ -99,7 +99,7 @@ func hintOf(err error) string {
 	return ""
 }
 
-func (d *doctor) examineProgram(what, name string) {
+func (d *examination) examineProgram(what, name string) {
 	_, err := exec.LookPath(name)
 	var cause *exec.Error
 	if errors.As(err, &cause) {
@@ -111,14 +111,14 @@ func (d *doctor) examineProgram(what, name string) {
 }
 
 // examineEnd says when a person has to do something for the source.
-func (d *doctor) examineEnd() {
+func (d *examination) examineEnd() {
 	end, ok := d.source.Ends()
 	at := end.At.Local().Format(time.RFC3339)
 	switch {
 	case !ok:
 	case !time.Now().Before(end.At):
 		d.problem("source", end.Hint, "%s ended %s", end.What, at)
-	case time.Until(end.At) <= d.plan.EndingBefore:
+	case time.Until(end.At) <= d.Plan.EndingBefore:
 		d.note("source", end.Hint, "%s ends %s", end.What, at)
 	default:
 		d.ok("source", "%s ends %s at the latest", end.What, at)
@@ -127,21 +127,21 @@ func (d *doctor) examineEnd() {
 
 // examineMFA says who is going to be asked for a code. That there is no one,
 // the source has found out itself.
-func (d *doctor) examineMFA() {
-	m := d.plan.Source.MFA
+func (d *examination) examineMFA() {
+	m := d.Plan.Source.MFA
 	m.Serial = d.source.MFADevice()
 	switch {
 	case m.Serial == "":
 	case len(m.Command) > 0:
 		d.examineProgram("--mfa-command", m.Command[0])
 	case m.TOTPFile == "":
-		d.note("mfa", "for longer: "+d.with("--mfa-command COMMAND"), "a code of %s is asked for on the terminal at the start; when its session ends (--mfa-session, at most 36h), nobody can be asked", m.Serial)
+		d.note("mfa", "for longer: "+d.With("--mfa-command COMMAND"), "a code of %s is asked for on the terminal at the start; when its session ends (--mfa-session, at most 36h), nobody can be asked", m.Serial)
 	}
 }
 
 // examineKeys is about what comes before the rest of its profile, and keys
 // that no newer ones follow.
-func (d *doctor) examineKeys() {
+func (d *examination) examineKeys() {
 	if !d.chained() {
 		return
 	}
@@ -157,21 +157,21 @@ func (d *doctor) examineKeys() {
 }
 
 // keys says of keys that nothing renews what follows from that.
-func (d *doctor) keys(whose string, session bool) {
+func (d *examination) keys(whose string, session bool) {
 	const hint = "a source that makes new ones, as in: "
-	roles := len(d.plan.Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
+	roles := len(d.Plan.Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
 	switch {
 	case session && roles:
-		d.problem("source", hint+d.with("--profile NAME"), "%s belong to a session: when that ends, the role cannot be assumed again", whose)
+		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when that ends, the role cannot be assumed again", whose)
 	case session:
-		d.problem("source", hint+d.with("--profile NAME"), "%s belong to a session: when that ends, there are no newer ones", whose)
+		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when that ends, there are no newer ones", whose)
 	case !roles:
-		d.note("source", d.with("--role-arn ARN"), "%s do not end: there is nothing to refresh", whose)
+		d.note("source", d.With("--role-arn ARN"), "%s do not end: there is nothing to refresh", whose)
 	}
 }
 
 // ask gets a set and asks STS whose it is, which everyone may.
-func (d *doctor) ask(ctx context.Context) {
+func (d *examination) ask(ctx context.Context) {
 	err := d.source.Begin(context.Background()) // a person may have to look for a device
 	var creds aws.Credentials
 	if err == nil {
@@ -201,8 +201,8 @@ func (d *doctor) ask(ctx context.Context) {
 	const enough = 40 * time.Minute // see refresh.Short
 	life := time.Until(creds.Expires.Add(d.source.Skew())).Round(time.Second)
 	switch {
-	case life < d.plan.MinTTL:
-		d.problem("session", "a longer session (--duration), or less --min-ttl", "lives %v, less than --min-ttl %v: the command would not be started", life, d.plan.MinTTL)
+	case life < d.Plan.MinTTL:
+		d.problem("session", "a longer session (--duration), or less --min-ttl", "lives %v, less than --min-ttl %v: the command would not be started", life, d.Plan.MinTTL)
 	case life < enough:
 		d.note("session", "a longer session: --duration 1h", "lives %v, which is shorter than the 40 minutes that all clients can work with", life)
 	default:

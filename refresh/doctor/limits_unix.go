@@ -1,6 +1,6 @@
 //go:build unix
 
-package cli
+package doctor
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 // examineLimits is about limits that a Go program, or a write of a few
 // kilobytes, fails under.
-func (d *doctor) examineLimits() {
+func (d *examination) examineLimits() {
 	found := len(d.findings)
 	limit := func(what int, least uint64, hint, format string) {
 		var l unix.Rlimit
@@ -30,7 +30,7 @@ func (d *doctor) examineLimits() {
 }
 
 // examineDirectory is about the file system that the run directory would be on.
-func (d *doctor) examineDirectory(dir string) {
+func (d *examination) examineDirectory(dir string) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil { // one that is still to be made
 		d.ok("run directory", "made in %s", dir)

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package cli
+package doctor
 
 import "golang.org/x/sys/unix"
 

@@ -1,4 +1,4 @@
-package cli
+package doctor
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 
 // examineEnvironment is about what brs-exec leaves as it is, and what some
 // client prefers to anything delivered.
-func (d *doctor) examineEnvironment(env []string) {
+func (d *examination) examineEnvironment(env []string) {
 	for _, entry := range slices.Sorted(slices.Values(env)) {
 		name, value, _ := strings.Cut(entry, "=")
 		switch {
@@ -41,9 +41,9 @@ func (d *doctor) examineEnvironment(env []string) {
 		switch {
 		case d.uses("boto"):
 			d.problem("files", "take the keys out of it", "%s has keys, which boto 2 uses", file)
-		case d.deliver == "endpoint" || d.deliver == "imds":
+		case d.Deliver == "endpoint" || d.Deliver == "imds":
 			if d.may("botocore") || d.may("awscli") {
-				d.shadow("botocore", "take the keys out of it, or "+d.with("--deliver auto"), "%s has keys, which boto3 prefers to the endpoint", file)
+				d.shadow("botocore", "take the keys out of it, or "+d.With("--deliver auto"), "%s has keys, which boto3 prefers to the endpoint", file)
 			}
 		}
 	}
@@ -54,12 +54,12 @@ func (d *doctor) examineEnvironment(env []string) {
 }
 
 // may tells whether the command could have such a client.
-func (d *doctor) may(id string) bool {
+func (d *examination) may(id string) bool {
 	return d.look == nil || d.uses(id) || len(d.look.Clients) == 0 && len(d.look.Inner) == 0
 }
 
 // uses tells whether it has.
-func (d *doctor) uses(id string) bool { return d.look != nil && uses(d.look, id) }
+func (d *examination) uses(id string) bool { return d.look != nil && uses(d.look, id) }
 
 func uses(r *reader.Report, id string) bool {
 	return slices.ContainsFunc(r.Clients, func(c reader.Client) bool { return c.ID == id }) ||
@@ -67,7 +67,7 @@ func uses(r *reader.Report, id string) bool {
 }
 
 // shadow is a problem if the command has the client, else worth a note.
-func (d *doctor) shadow(id, hint, format string, args ...any) {
+func (d *examination) shadow(id, hint, format string, args ...any) {
 	level := "note"
 	if d.uses(id) {
 		level = "problem"
@@ -77,7 +77,7 @@ func (d *doctor) shadow(id, hint, format string, args ...any) {
 
 // examineRclone is about remotes that have keys of their own: rclone looks for
 // others only where it is told to.
-func (d *doctor) examineRclone(home string) {
+func (d *examination) examineRclone(home string) {
 	if !d.uses("rclone") {
 		return
 	}

@@ -1,0 +1,119 @@
+// Package doctor looks at what a run would find, and says what would happen and
+// what would break. It changes nothing, and prints nothing.
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	reader "brs-exec/refresh/doctor/clients"
+	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
+	"brs-exec/writer"
+)
+
+// Finding is one thing that there is to say.
+type Finding struct {
+	Level string `json:"level"` // ok, note, problem
+	About string `json:"about"`
+	Text  string `json:"text"`
+	Hint  string `json:"hint,omitempty"` // what to type or to change
+}
+
+// Options is what is to be examined.
+type Options struct {
+	Plan    *plan.Plan
+	Deliver string // --deliver
+	Ask     bool   // get credentials from the source, and ask STS whose they are
+
+	// With returns a command line for a person to type: that of the run, with these
+	// flags as well.
+	With func(flags string) string
+}
+
+// examination is one of them.
+type examination struct {
+	Options
+	bare     bool // auto, but no profile can be used
+	findings []Finding
+	source   *source.Source
+	look     *reader.Report // nil without a command
+	profile  string         // that the command would find
+	size     int            // of what a credential_process would print; 0 if no set was asked for
+}
+
+// Examine looks at the source, the environment, the machine and the command, which
+// it does not run.
+func Examine(o Options) []Finding {
+	d := &examination{Options: o}
+	if argv := o.Plan.Argv; len(argv) > 0 {
+		d.look = reader.Look(reader.Start{Argv: argv, Env: os.Environ()})
+	}
+	d.examineDelivery()
+	d.examineSource()
+	d.examineFiles()
+	d.examineEnvironment(os.Environ())
+	d.examineMachine()
+	d.examineCommand()
+	return d.findings
+}
+
+func (d *examination) ok(about, format string, args ...any) { d.add("ok", about, "", format, args...) }
+
+func (d *examination) note(about, hint, format string, args ...any) {
+	d.add("note", about, hint, format, args...)
+}
+
+func (d *examination) problem(about, hint, format string, args ...any) {
+	d.add("problem", about, hint, format, args...)
+}
+
+func (d *examination) add(level, about, hint, format string, args ...any) {
+	f := Finding{level, about, plan.OneLine(fmt.Sprintf(format, args...)), plan.OneLine(hint)}
+	if !slices.Contains(d.findings, f) {
+		d.findings = append(d.findings, f)
+	}
+}
+
+// examineFiles says where the run directory would be.
+func (d *examination) examineFiles() {
+	o := writer.Options{Profile: d.Plan.Source.Profile, As: d.Plan.As, Mode: d.Plan.Deliver.Files, KeepIMDS: d.Plan.KeepIMDS}
+	if d.source != nil {
+		o.Profile, o.Region = d.source.Profile(), d.source.Region()
+	}
+	o.ConfigFile, o.CredentialsFile = source.SharedFiles()
+	v, err := writer.NewPreview(o, os.Environ())
+	if err != nil {
+		d.problem("configuration", "correct that line; brs-exec changes no file that it cannot read", "%v", err)
+		return
+	}
+	d.profile = v.Profile
+	d.examineShared()
+	for _, note := range v.Notes {
+		d.note("configuration", "", "%s", note)
+	}
+	slices.Sort(v.Taken)
+	if len(v.Taken) > 0 {
+		d.note("environment", "", "%s would win over what is delivered: taken out for the command", strings.Join(v.Taken, ", "))
+	}
+	if v.Base == "" {
+		d.problem("run directory", "TMPDIR=/a/directory/of/yours "+d.With(""), "none can be made: tried %s", strings.Join(v.Passed, "; "))
+		return
+	}
+	d.examineDirectory(v.Base)
+}
+
+// examineShared says what a run would of the file of --credentials-file.
+func (d *examination) examineShared() {
+	notes, err := d.Plan.CheckShared(d.source)
+	var wrong *plan.Error
+	if errors.As(err, &wrong) {
+		d.problem("--credentials-file", wrong.Hint, "%s", wrong.Text)
+	}
+	for _, note := range notes {
+		d.note("--credentials-file", "", "%s", note)
+	}
+}
