@@ -46,7 +46,7 @@ func (s *Source) profileName() (name, by string) {
 		return s.spec.Profile, ""
 	}
 	for _, by := range []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
-		if name := os.Getenv(by); name != "" {
+		if name := s.vars().get(by); name != "" {
 			return name, by
 		}
 	}
@@ -128,10 +128,11 @@ func (c *chain) environment(p *profile) bool {
 
 // envKeys reads the names that the AWS CLI reads, and no others.
 func (c *chain) envKeys() (aws.Credentials, bool) {
+	env := c.vars()
 	keys := aws.Credentials{
-		AccessKeyID: os.Getenv("AWS_ACCESS_KEY_ID"), SecretAccessKey: os.Getenv("AWS_SECRET_ACCESS_KEY"),
-		SessionToken: cmp.Or(os.Getenv("AWS_SECURITY_TOKEN"), os.Getenv("AWS_SESSION_TOKEN")),
-		AccountID:    os.Getenv("AWS_ACCOUNT_ID"), Source: config.CredentialsSourceName,
+		AccessKeyID: env.get("AWS_ACCESS_KEY_ID"), SecretAccessKey: env.get("AWS_SECRET_ACCESS_KEY"),
+		SessionToken: cmp.Or(env.get("AWS_SECURITY_TOKEN"), env.get("AWS_SESSION_TOKEN")),
+		AccountID:    env.get("AWS_ACCOUNT_ID"), Source: config.CredentialsSourceName,
 	}
 	if keys.HasKeys() {
 		return c.envExpiry(keys), true
@@ -223,7 +224,7 @@ func (c *chain) inProfile() { c.f.inProfile(c.name, c.f.origin...) }
 // token takes the web identity of the variables, or of the profile.
 func (c *chain) token(p *profile, variables bool) (bool, error) {
 	get := func(variable, key string) (string, bool) {
-		if v := os.Getenv(variable); variables && v != "" {
+		if v := c.vars().get(variable); variables && v != "" {
 			return v, true
 		}
 		return p.get(key), false
@@ -420,7 +421,7 @@ func (c *chain) container() (bool, error) {
 	f := c.f
 	f.what = "container credentials endpoint"
 	f.origin = append(f.origin, aws.CredentialSourceHTTP)
-	f.tokenFile = os.Getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
+	f.tokenFile = c.vars().get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 	p := endpointcreds.New(address, func(o *endpointcreds.Options) {
 		o.HTTPClient, o.APIOptions, o.Retryer = c.web.client, f.cfg.APIOptions, retryer()
 		o.AuthorizationToken = c.env.ContainerAuthorizationToken

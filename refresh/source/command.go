@@ -80,6 +80,7 @@ func (s *Source) run(ctx context.Context, argv []string, limit time.Duration) ([
 	out := capped{stop: cancel}
 	c.Stdout = &out
 	c.WaitDelay = drainTimeout
+	c.Env = s.vars().list()
 	if tty == nil {
 		alone(c)
 		if s.spec.Stderr != nil {

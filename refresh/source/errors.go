@@ -273,8 +273,8 @@ func (s *Source) caFileHint() string {
 	return ""
 }
 
-func caHint() string {
-	if b := os.Getenv("AWS_CA_BUNDLE"); b != "" {
+func (e environ) caHint() string {
+	if b := e.get("AWS_CA_BUNDLE"); b != "" {
 		return "look at the file of AWS_CA_BUNDLE, " + b
 	}
 	return ""

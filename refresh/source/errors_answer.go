@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -60,8 +59,8 @@ func (a reply) durationHint(with, limit string) string {
 }
 
 // agentHint is about the role that a container's agent gives.
-func agentHint() string {
-	if strings.Contains(os.Getenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"), "eks-pod-identity") {
+func (e environ) agentHint() string {
+	if strings.Contains(e.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"), "eks-pod-identity") {
 		return "the pod's service account needs an association, with a role whose trust policy allows pods.eks.amazonaws.com to sts:AssumeRole and sts:TagSession"
 	}
 	return "the task's role must be there, and its trust policy must allow ecs-tasks.amazonaws.com to sts:AssumeRole"
@@ -95,13 +94,13 @@ func (s *Source) judgeAnswer(f *found, role *roleError, service string, a reply)
 	}
 	switch {
 	case a.code == "AccessDenied", a.code == "AccessDeniedException", a.status == http.StatusForbidden, a.status == http.StatusUnauthorized:
-		return verdict{text, true, f.deniedHint(role, service)}
+		return verdict{text, true, s.deniedHint(f, role, service)}
 	case strings.Contains(a.message, "role chaining"):
 		return verdict{text, true, "--duration 1h: AWS allows no more to a role that is assumed with the credentials of another"}
 	case a.aboutDuration():
 		return verdict{text, true, a.durationHint("--duration, or duration_seconds in the profile", "the role's maximum")}
 	case f.from(aws.CredentialSourceHTTP) && role == nil && (a.status == http.StatusBadRequest):
-		return verdict{text, true, agentHint()}
+		return verdict{text, true, s.vars().agentHint()}
 	case a.status == http.StatusNotFound, a.status >= 300 && a.status < 400:
 		return verdict{text, true, "is that the right endpoint?" + s.endpointHint()}
 	case a.status == http.StatusRequestTimeout, a.status == 0:
@@ -164,12 +163,12 @@ func (s *Source) expired(f *found) verdict {
 
 func (f *found) byToken() bool { return f != nil && f.tokenRole != "" }
 
-func (f *found) deniedHint(role *roleError, service string) string {
+func (s *Source) deniedHint(f *found, role *roleError, service string) string {
 	switch {
 	case strings.HasPrefix(service, "SSO"):
 		return "this SSO user is not assigned that role in that account (or no longer)"
 	case role == nil && f.from(aws.CredentialSourceHTTP):
-		return agentHint()
+		return s.vars().agentHint()
 	case role == nil, role.step != "":
 		return ""
 	case len(f.roles) == 0, role.arn == f.tokenRole: // by web identity
@@ -199,19 +198,8 @@ func skewHint(skew time.Duration) string {
 // endpointHint names the variable that decides about the address of the service that
 // was asked last, if one does.
 func (s *Source) endpointHint() string {
-	if name := endpointVariable(s.web.service()); name != "" {
+	if name := s.vars().endpointVariable(s.web.service()); name != "" {
 		return " (" + name + " is set)"
-	}
-	return ""
-}
-
-// endpointVariable is the variable that has the address of a service, by its id in the
-// SDK; "" if none is set.
-func endpointVariable(service string) string {
-	for _, name := range []string{"AWS_ENDPOINT_URL_" + strings.ToUpper(strings.ReplaceAll(service, " ", "_")), "AWS_ENDPOINT_URL"} {
-		if service != "" && os.Getenv(name) != "" {
-			return name
-		}
 	}
 	return ""
 }
@@ -245,7 +233,7 @@ func (s *Source) judgeNetwork(err error) (verdict, bool) {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return verdict{text: "TLS certificate" + s.byServer() + ": has expired or is not yet valid", hint: "is this machine's clock right?"}, true
 	case errors.As(err, &cert):
-		hint := cmp.Or(s.caFileHint(), caHint(), "set AWS_CA_BUNDLE to the certificates of the authority that signs for this server or proxy")
+		hint := cmp.Or(s.caFileHint(), s.vars().caHint(), "set AWS_CA_BUNDLE to the certificates of the authority that signs for this server or proxy")
 		return verdict{fmt.Sprintf("TLS certificate%s: %v", s.byServer(), deepest(cert.Err)), true, hint}, true
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return verdict{text: "no TLS" + s.byServer(), hint: "is it an http:// address, or another port?" + s.endpointHint()}, true
@@ -274,19 +262,19 @@ func (s *Source) judgeMetadata(f *found, err error) (verdict, bool) {
 	}
 	if f.chainEnd() && !s.answered && !s.web.heard() {
 		why := "no instance metadata service answers"
-		if strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true") {
+		if s.vars().isTrue("AWS_EC2_METADATA_DISABLED") {
 			why = "the instance metadata service is disabled"
 		}
 		where := "in the environment, in the profile, or from a container"
 		if s.spec.Profile != "" {
 			where = fmt.Sprintf("in profile %q, or from a container", s.spec.Profile)
 		}
-		return verdict{"no AWS credentials found: none " + where + ", and " + why, true, noSourceHint()}, true
+		return verdict{"no AWS credentials found: none " + where + ", and " + why, true, s.vars().noSourceHint()}, true
 	}
 	a, ok := answerOf(err)
 	switch {
 	case ok && a.status == http.StatusNotFound:
-		return verdict{"this instance has no role", true, noSourceHint()}, true
+		return verdict{"this instance has no role", true, s.vars().noSourceHint()}, true
 	case ok && a.code == "" && a.status >= 400:
 		return verdict{text: fmt.Sprintf("the instance metadata service answers %d %s", a.status, http.StatusText(a.status))}, true
 	}

@@ -177,15 +177,3 @@ func FuzzScrub(f *testing.F) {
 		presentable(t, got)
 	})
 }
-
-func TestEditDistance(t *testing.T) {
-	tests := []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"abc", "", 3}, {"", "ab", 2}, {"prod", "prod", 0}, {"prod", "prd", 1}, {"kitten", "sitting", 3}}
-	for _, tt := range tests {
-		if got := editDistance(tt.a, tt.b); got != tt.want {
-			t.Errorf("editDistance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
-		}
-	}
-}

@@ -34,7 +34,7 @@ func (s *Source) reread(ctx context.Context) *found {
 // stamp changes when a shared file does.
 func (s *Source) stamp() string {
 	var b strings.Builder
-	for _, path := range sharedFiles() {
+	for _, path := range s.vars().sharedFiles() {
 		if fi, err := os.Stat(s.at(path)); err == nil {
 			fmt.Fprintf(&b, "%d %d\n", fi.Size(), fi.ModTime().UnixNano())
 		} else {
@@ -47,28 +47,28 @@ func (s *Source) stamp() string {
 // sharedFiles are the paths of the config and the credentials file. In the variables ~ and
 // other variables count, as for the AWS CLI: nothing else has filled them in where
 // they are set in a Dockerfile or a unit.
-func sharedFiles() []string {
+func (e environ) sharedFiles() []string {
 	return []string{
-		cmp.Or(expandPath(os.Getenv("AWS_CONFIG_FILE")), config.DefaultSharedConfigFilename()),
-		cmp.Or(expandPath(os.Getenv("AWS_SHARED_CREDENTIALS_FILE")), config.DefaultSharedCredentialsFilename()),
+		cmp.Or(e.expand(e.get("AWS_CONFIG_FILE")), e.below(config.DefaultSharedConfigFilename())),
+		cmp.Or(e.expand(e.get("AWS_SHARED_CREDENTIALS_FILE")), e.below(config.DefaultSharedCredentialsFilename())),
 	}
 }
 
 // SharedFiles are the paths of the user's own config and credentials file.
 func SharedFiles() (config, credentials string) {
-	files := sharedFiles()
+	files := environ{processEnvironment{}}.sharedFiles()
 	return files[0], files[1]
 }
 
-func expandPath(path string) string {
+func (e environ) expand(path string) string {
 	path = os.Expand(path, func(name string) string {
-		if v, ok := os.LookupEnv(name); ok {
+		if v, ok := e.lookup(name); ok {
 			return v
 		}
 		return "$" + name
 	})
 	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || os.IsPathSeparator(rest[0])) {
-		if home, err := os.UserHomeDir(); err == nil {
+		if home, err := e.home(); err == nil {
 			path = home + rest
 		}
 	}

@@ -13,21 +13,21 @@ import (
 // encryption: whoever can read the network can use it, as with keys. Keys
 // themselves only sign a request. It asks nobody.
 func (s *Source) Plaintext() []string {
-	lines := s.current().plaintext()
+	lines := s.current().plaintext(s.vars())
 	for _, other := range s.others {
 		lines = append(lines, other.Plaintext()...)
 	}
 	return lines
 }
 
-func (f *found) plaintext() []string {
+func (f *found) plaintext(env environ) []string {
 	var lines []string
 	exposes := func(what, service string, endpoint *string) {
 		if endpoint == nil {
 			return
 		}
 		if u, err := url.Parse(*endpoint); err == nil && plaintext(u) {
-			lines = append(lines, fmt.Sprintf("%s goes to %s://%s without encryption (%s): who can read the network can use it", what, u.Scheme, u.Host, cmp.Or(endpointVariable(service), "endpoint_url")))
+			lines = append(lines, fmt.Sprintf("%s goes to %s://%s without encryption (%s): who can read the network can use it", what, u.Scheme, u.Host, cmp.Or(env.endpointVariable(service), "endpoint_url")))
 		}
 	}
 	if f != nil && f.client != nil {

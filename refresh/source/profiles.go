@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/xrash/smetrics"
+
 	"brs-exec/refresh"
 )
 
@@ -48,8 +50,8 @@ const sharedLimit = 16 << 20
 // readShared reads both files. As in the AWS CLI, one that is not there, is no file or
 // pipe, or cannot be read is empty, and what the credentials file says of a profile comes
 // before what the config file says.
-func readShared() (*shared, error) {
-	files := sharedFiles()
+func readShared(env environ) (*shared, error) {
+	files := env.sharedFiles()
 	sh := &shared{
 		paths: [2]string{files[0], files[1]}, profiles: map[string]*profile{},
 		sessions: map[string]settings{}, services: map[string]settings{},
@@ -262,17 +264,11 @@ func (s *iniSection) name() (kind, name string) {
 // names are those of all profiles.
 func (sh *shared) names() []string { return slices.Sorted(maps.Keys(sh.profiles)) }
 
-// profileNames lists the profiles of the shared files, for hints only.
-func profileNames() []string {
-	sh, err := readShared()
-	if err != nil {
-		return nil
-	}
-	return sh.names()
-}
-
 // HasProfile says whether the user's files have a profile of that name.
-func HasProfile(name string) bool { return slices.Contains(profileNames(), name) }
+func HasProfile(name string) bool {
+	sh, err := readShared(environ{processEnvironment{}})
+	return err == nil && slices.Contains(sh.names(), name)
+}
 
 // suggest is a hint for a profile that does not exist.
 func (sh *shared) suggest(wrong string) string {
@@ -282,7 +278,7 @@ func (sh *shared) suggest(wrong string) string {
 	}
 	best, distance := "", len(wrong)/2+1
 	for _, n := range names {
-		if d := editDistance(strings.ToLower(wrong), strings.ToLower(n)); d < distance {
+		if d := smetrics.WagnerFischer(strings.ToLower(wrong), strings.ToLower(n), 1, 1, 1); d < distance {
 			best, distance = n, d
 		}
 	}
@@ -301,9 +297,9 @@ func (sh *shared) unreadable() string {
 }
 
 // noSourceHint is for when nothing at all was found.
-func noSourceHint() string {
+func (e environ) noSourceHint() string {
 	hint := "pass --profile NAME or --credential-command COMMAND, or set AWS_PROFILE"
-	sh, err := readShared()
+	sh, err := readShared(e)
 	if err != nil {
 		return hint
 	}
@@ -319,24 +315,4 @@ func list(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 	}
 	return strings.Join(names, ", ")
-}
-
-// editDistance counts the insertions, deletions and replacements from a to b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(diagonal+cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

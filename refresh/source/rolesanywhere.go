@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -44,7 +43,7 @@ type RolesAnywhere struct {
 // chainMax is what the service takes in X-Amz-X509-Chain.
 const chainMax = 5
 
-func (r *RolesAnywhere) validate(n Names) error {
+func (r *RolesAnywhere) validate(n Names, env environ) error {
 	anchor, err := rolesAnywhereARN("trust anchor", "trust-anchor", r.TrustAnchorARN)
 	if err != nil {
 		return err
@@ -56,7 +55,7 @@ func (r *RolesAnywhere) validate(n Names) error {
 	if anchor.region != profile.region {
 		return fmt.Errorf("the trust anchor is in %s, and the Roles Anywhere profile in %s: both must be in one region", anchor.region, profile.region)
 	}
-	if _, err := r.endpoint(); err != nil {
+	if _, err := r.endpoint(env); err != nil {
 		return err
 	}
 	if strings.Count(r.RoleARN, ":") < 5 || !strings.HasPrefix(r.RoleARN, "arn:") {
@@ -99,32 +98,30 @@ var dualStack = map[string]string{
 
 // endpoint is the address that was named, by flag or as for all of AWS's services, or
 // else that of the trust anchor's region.
-func (r *RolesAnywhere) endpoint() (*url.URL, error) {
+func (r *RolesAnywhere) endpoint(env environ) (*url.URL, error) {
 	if r.Endpoint != "" {
 		return endpointURL("Roles Anywhere endpoint", r.Endpoint, true)
 	}
-	if name := endpointVariable("RolesAnywhere"); name != "" && !isTrue("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
-		return endpointURL(name, os.Getenv(name), true)
+	if name := env.endpointVariable("RolesAnywhere"); name != "" && !env.isTrue("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
+		return endpointURL(name, env.get(name), true)
 	}
 	anchor, err := rolesAnywhereARN("trust anchor", "trust-anchor", r.TrustAnchorARN)
 	if err != nil {
 		return nil, err
 	}
 	domain := suffixes[anchor.partition]
-	if isTrue("AWS_USE_DUALSTACK_ENDPOINT") {
+	if env.isTrue("AWS_USE_DUALSTACK_ENDPOINT") {
 		domain = dualStack[anchor.partition]
 	}
 	if domain == "" {
 		return nil, fmt.Errorf("partition %q: its Roles Anywhere endpoint is not known: name it", anchor.partition)
 	}
 	service := "rolesanywhere"
-	if isTrue("AWS_USE_FIPS_ENDPOINT") {
+	if env.isTrue("AWS_USE_FIPS_ENDPOINT") {
 		service += "-fips"
 	}
 	return endpointURL("Roles Anywhere endpoint", service+"."+anchor.region+"."+domain, false)
 }
-
-func isTrue(name string) bool { return strings.EqualFold(os.Getenv(name), "true") }
 
 func (r *RolesAnywhere) describe() string { return "IAM Roles Anywhere → " + r.RoleARN }
 
@@ -192,7 +189,7 @@ func (s *Source) rolesAnywhere(ctx context.Context) (aws.Credentials, error) {
 // sessionRequest is the CreateSession that is to be signed.
 func (s *Source) sessionRequest(ctx context.Context) (*http.Request, []byte, error) {
 	r := s.spec.RolesAnywhere
-	u, err := r.endpoint()
+	u, err := r.endpoint(s.vars())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -60,11 +60,11 @@ func (s *Source) find() (*found, error) {
 
 // configuration reads the environment and the shared files.
 func (s *Source) configuration() (*chain, error) {
-	env, err := config.NewEnvConfig()
+	env, err := s.vars().sdk()
 	if err != nil {
 		return nil, &configError{err}
 	}
-	files, err := readShared()
+	files, err := readShared(s.vars())
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s *Source) configuration() (*chain, error) {
 	}
 	c := &chain{Source: s, env: env, files: files}
 	c.name, c.by = s.profileName()
-	if other := os.Getenv("AWS_DEFAULT_PROFILE"); c.by == "AWS_PROFILE" && other != "" && other != c.name {
+	if other := s.vars().get("AWS_DEFAULT_PROFILE"); c.by == "AWS_PROFILE" && other != "" && other != c.name {
 		s.note("AWS_DEFAULT_PROFILE=%s does not count: AWS_PROFILE=%s comes first, as for version 2 of the AWS CLI", other, c.name)
 	}
 	p, _ := c.profile()
@@ -116,7 +116,7 @@ func fixed(c aws.Credentials) func(context.Context) (aws.Credentials, error) {
 // export-credentials among them). The SDK does not read it.
 func (s *Source) envExpiry(c aws.Credentials) aws.Credentials {
 	const name = "AWS_CREDENTIAL_EXPIRATION"
-	v := os.Getenv(name)
+	v := s.vars().get(name)
 	if v == "" {
 		return c
 	}
@@ -155,7 +155,7 @@ func (c *chain) network() error {
 		// The SDK's own would write to our standard error, without our name.
 		Logger: logging.Nop{},
 		// The SDK reads from these what is of one service.
-		ConfigSources: []any{c.env, shared},
+		ConfigSources: []any{c.vars().clients(c.env), shared},
 		AppID:         cmp.Or(c.env.AppID, shared.AppID),
 	}
 	if url := cmp.Or(c.env.BaseEndpoint, shared.BaseEndpoint); url != "" && !aws.ToBool(ignored) {
@@ -221,7 +221,7 @@ func (c *chain) checkEndpoints(sh config.SharedConfig) error {
 	}
 	for _, service := range []string{"", "_STS", "_SSO", "_SSO_OIDC", "_SIGNIN"} {
 		name := "AWS_ENDPOINT_URL" + service
-		if err := check(name, os.Getenv(name)); err != nil {
+		if err := check(name, c.vars().get(name)); err != nil {
 			return err
 		}
 	}

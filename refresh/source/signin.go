@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -73,12 +72,12 @@ func (s *Source) console(f *found, profile, session string, regions ...string) {
 }
 
 // signinPath is where the entry of a session is.
-func signinPath(session string) (string, error) {
-	path, err := logincreds.StandardCachedTokenFilepath(session, os.Getenv("AWS_LOGIN_CACHE_DIRECTORY"))
+func (e environ) signinPath(session string) (string, error) {
+	path, err := logincreds.StandardCachedTokenFilepath(session, e.get("AWS_LOGIN_CACHE_DIRECTORY"))
 	if err != nil {
 		return "", errors.New("no home directory is known for the cache of login sessions")
 	}
-	return path, nil
+	return e.below(path), nil
 }
 
 func (p *console) credentials(ctx context.Context) (aws.Credentials, error) {
@@ -97,7 +96,7 @@ func (p *console) credentials(ctx context.Context) (aws.Credentials, error) {
 // token gives another set than the last, if the cache has one with most of its life
 // before it, or else a new one.
 func (p *console) token(ctx context.Context) (*signinToken, error) {
-	path, err := signinPath(p.session)
+	path, err := p.src.vars().signinPath(p.session)
 	if err != nil {
 		return nil, refresh.Permanentf("set HOME", "%v", err)
 	}
@@ -219,7 +218,7 @@ func (p *console) setOver(keyID string) {
 // ends reads the cache anew: a person may have logged in ahead. AWS tells nobody how
 // long it renews a login; what is known is the longest that it can be.
 func (p *console) ends() (Ending, bool) {
-	path, err := signinPath(p.session)
+	path, err := p.src.vars().signinPath(p.session)
 	if err != nil {
 		return Ending{}, false
 	}

@@ -59,8 +59,9 @@ type Spec struct {
 	// standard error. nil discards it.
 	Stderr io.Writer
 
-	limits limits // time limits of the network, for tests; the zero value is the default
-	codes  *codes // what the sources of Else share with this one; New makes it
+	limits limits      // time limits of the network, for tests; the zero value is the default
+	codes  *codes      // what the sources of Else share with this one; New makes it
+	env    environment // for tests; nil is the process's
 }
 
 // Names are the values of the placeholders in [Role.SessionName].

@@ -123,7 +123,7 @@ func (s *Source) traces() string {
 			b.WriteString(s.trace(path))
 		}
 	}
-	for _, dir := range loginCaches(f) {
+	for _, dir := range s.loginCaches(f) {
 		entries, _ := os.ReadDir(dir) // none: not logged in
 		for _, e := range entries {
 			b.WriteString(s.trace(filepath.Join(dir, e.Name())))
@@ -155,12 +155,12 @@ func (s *Source) trace(path string) string {
 }
 
 // loginCaches are where the AWS CLI puts what a login has brought.
-func loginCaches(f *found) []string {
+func (s *Source) loginCaches(f *found) []string {
 	var dirs []string
 	if path, err := tokenPath(""); err == nil && f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
 		dirs = append(dirs, filepath.Dir(path))
 	}
-	if path, err := signinPath(""); err == nil && f.from(aws.CredentialSourceLogin) {
+	if path, err := s.vars().signinPath(""); err == nil && f.from(aws.CredentialSourceLogin) {
 		dirs = append(dirs, filepath.Dir(path))
 	}
 	return dirs

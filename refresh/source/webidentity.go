@@ -88,7 +88,7 @@ func (s *Source) webIdentity(f *found) {
 	switch {
 	case w.GitHub:
 		f.what = "GitHub Actions token"
-		f.hidden = append(f.hidden, os.Getenv(githubToken))
+		f.hidden = append(f.hidden, s.vars().get(githubToken))
 		token = s.githubToken
 	case len(w.Command) > 0:
 		f.what = "web identity token of command " + program(w.Command)
@@ -222,7 +222,8 @@ func (s *Source) githubToken(ctx context.Context) (string, error) {
 
 func (s *Source) githubRequest(ctx context.Context) (*http.Request, error) {
 	const hint = "the job needs `permissions: id-token: write`, and a step of the job itself has these variables"
-	address, bearer := os.Getenv(githubURL), os.Getenv(githubToken)
+	env := s.vars()
+	address, bearer := env.get(githubURL), env.get(githubToken)
 	if address == "" || bearer == "" {
 		return nil, refresh.Permanentf(hint, "%s and %s are not both set", githubURL, githubToken)
 	}

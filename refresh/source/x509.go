@@ -13,7 +13,7 @@ func (s *Spec) validateX509() error {
 	case s.IoT != nil:
 		return s.IoT.validate()
 	case s.RolesAnywhere != nil:
-		return s.RolesAnywhere.validate(s.Names)
+		return s.RolesAnywhere.validate(s.Names, s.vars())
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ import (
 // all others: no redirect is followed, since it would only lead away from AWS.
 // cert, if not nil, is shown to the server; caFile says which servers to believe.
 func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile string) (*http.Response, []byte, error) {
-	roots, err := trusted(caFile)
+	roots, err := s.vars().trusted(caFile)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -82,10 +82,10 @@ func certificateRefused(host string, err error) error {
 
 // trusted are the authorities that may vouch for a server: those of a file, else
 // of AWS_CA_BUNDLE, else (nil) the system's.
-func trusted(caFile string) (*x509.CertPool, error) {
+func (e environ) trusted(caFile string) (*x509.CertPool, error) {
 	what := "CA file"
 	if caFile == "" {
-		what, caFile = "AWS_CA_BUNDLE", os.Getenv("AWS_CA_BUNDLE")
+		what, caFile = "AWS_CA_BUNDLE", e.get("AWS_CA_BUNDLE")
 	}
 	if caFile == "" {
 		return nil, nil
@@ -111,7 +111,7 @@ func endpointURL(what, address string, plain bool) (*url.URL, error) {
 	if err != nil || u.Host == "" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
 		return nil, fmt.Errorf("%s: %w", what, errEndpoint)
 	}
-	if u.Scheme == "http" && plain && loopback(u.Hostname()) {
+	if u.Scheme == "http" && plain && isLoopback(u.Hostname()) {
 		return u, nil
 	}
 	if u.Scheme != "https" {
@@ -121,11 +121,6 @@ func endpointURL(what, address string, plain bool) (*url.URL, error) {
 }
 
 var errEndpoint = errors.New("is not a host, host:port or https:// URL")
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
 
 // refusal is what a REST-JSON service of AWS says when it says no: the code in a
 // header or the body, a message in the body.
