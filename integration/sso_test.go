@@ -84,7 +84,7 @@ func visit(t *testing.T, p *process) (page string) {
 // login logs in, as a person would.
 func (w *world) login(args ...string) *process {
 	w.t.Helper()
-	p := w.brsExec(append([]string{"login", "--no-browser"}, args...)...)
+	p := w.brsExec(append([]string{"login"}, args...)...)
 	if status := visit(w.t, p); status != "200" {
 		w.t.Fatalf("the page answers %s", status)
 	}
@@ -108,10 +108,10 @@ func TestLogin(t *testing.T) {
 		keys  []string
 		says  string
 	}{
-		{"browser on this machine", []string{"--profile", "corp"}, "corp", "authorization_code", append(registered[:7:7], "refreshToken"), `SSO session "corp"`},
-		{"device code", []string{"--profile", "corp", "--device-code"}, "corp", "device_code", append(registered[:7:7], "refreshToken"), "and see that it shows the code"},
+		{"sso_session", []string{"--profile", "corp"}, "corp", "device_code", append(registered[:7:7], "refreshToken"), `SSO session "corp"`},
+		{"flags of former versions", []string{"--profile", "corp", "--device-code", "--no-browser"}, "corp", "device_code", append(registered[:7:7], "refreshToken"), "and see that it shows the code"},
 		{"without sso_session", []string{"--profile", "old"}, fakesso.StartURL, "device_code", registered, "it ends 20"},
-		{"role on top", []string{"--profile", "over"}, "corp", "authorization_code", append(registered[:7:7], "refreshToken"), "until 20"},
+		{"role on top", []string{"--profile", "over"}, "corp", "device_code", append(registered[:7:7], "refreshToken"), "until 20"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -227,8 +227,6 @@ func TestLoginRefused(t *testing.T) {
 		want    string
 	}{
 		{"no in the browser", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.Refuse() }, true,
-			"error: profile \"corp\": it was refused in the browser: access_denied\nhint: run it again\n"},
-		{"no to the device", []string{"--profile", "corp", "--device-code"}, func(_ *world, p *fakesso.Server) { p.Refuse() }, true,
 			"error: profile \"corp\": it was refused in the browser\nhint: run it again\n"},
 		{"no SSO settings", []string{"--profile", "none"}, nil, false,
 			"error: profile \"none\": has no SSO settings: sso_session, or sso_start_url and sso_region\nhint: `aws configure sso` writes them, or name another --profile\n"},
@@ -254,7 +252,7 @@ func TestLoginRefused(t *testing.T) {
 			if tt.prepare != nil {
 				tt.prepare(w, portal)
 			}
-			p := w.brsExec(append([]string{"login", "--no-browser"}, tt.args...)...)
+			p := w.brsExec(append([]string{"login"}, tt.args...)...)
 			if tt.visit {
 				visit(t, p)
 			}
@@ -271,52 +269,6 @@ func TestLoginRefused(t *testing.T) {
 				t.Errorf("the cache has %q", text)
 			}
 		})
-	}
-}
-
-// TestLoginOpensBrowser: with the address that is printed.
-func TestLoginOpensBrowser(t *testing.T) {
-	t.Parallel()
-	w, _ := ssoWorld(t, time.Hour, fakesso.Options{})
-	if err := os.Mkdir(w.path("bin"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"xdg-open", "open"} {
-		w.script("bin/"+name, `echo "$1" > address`)
-	}
-	w.env["PATH"] = w.path("bin") + ":" + w.env["PATH"]
-	p := w.brsExec("login", "--profile", "corp")
-	eventually(t, patience, "a browser", func() bool { return strings.HasSuffix(w.read("address"), "\n") })
-	visit(t, p)
-	if code := p.exit(); code != 0 {
-		t.Errorf("exit code %d: %s", code, p.stderr.String())
-	}
-	if got, want := strings.TrimSpace(w.read("address")), address.FindString(p.stderr.String()); got != want {
-		t.Errorf("the browser was sent to %q, and %q was printed", got, want)
-	}
-}
-
-// TestLoginStrangers: what does not know the state cannot end the wait, nor give
-// it a code.
-func TestLoginStrangers(t *testing.T) {
-	t.Parallel()
-	w, _ := ssoWorld(t, time.Hour, fakesso.Options{})
-	p := w.brsExec("login", "--no-browser", "--profile", "corp")
-	eventually(t, patience, "an address to go to", func() bool { return address.MatchString(p.stderr.String()) })
-	back := regexp.MustCompile(`redirect_uri=([^&\s]+)`).FindStringSubmatch(p.stderr.String())[1]
-	back = strings.NewReplacer("%3A", ":", "%2F", "/").Replace(back)
-	for _, query := range []string{"", "?code=x", "?code=x&state=y", "?error=access_denied", "?error=access_denied&state="} {
-		resp, err := http.Get(back + query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusNotFound {
-			t.Errorf("%q is answered with %d, want 404", query, resp.StatusCode)
-		}
-	}
-	if visit(t, p) != "200" || p.exit() != 0 {
-		t.Errorf("the right answer was not taken:\n%s", p.stderr.String())
 	}
 }
 

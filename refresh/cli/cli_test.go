@@ -286,7 +286,7 @@ func TestPrintable(t *testing.T) {
 				"an error":          func() { p.complain(errors.New("STS: "+bad), 1) },
 				"a hint":            func() { p.complain(&plan.Error{Text: "x", Hint: bad}, 1) },
 				"an error in JSON":  func() { (&program{stderr: p.stderr, asJSON: true}).complain(errors.New(bad), 1) },
-				"a verification":    func() { p.showLogin("gopher://x/"+bad, "CODE-"+bad, true) },
+				"a verification":    func() { p.showLogin("gopher://x/"+bad, "CODE-"+bad) },
 				"the name of login": func() { p.say("logged in: %s", bad) },
 				"a question":        func() { ask(context.Background(), strings.NewReader("1\n"), &b, "MFA code of "+bad+": ") },
 				"a record": func() {

@@ -26,7 +26,6 @@ const (
 	aboutRefresh = "When to refresh, and what follows"
 	aboutChild   = "Supervising the command"
 	aboutOutput  = "What brs-exec says"
-	aboutLogin   = "How to log in"
 )
 
 // The three kinds of flags keep their names ready. The library asks each flag for them

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -14,8 +13,8 @@ import (
 
 func loginFlags() []cli.Flag {
 	return []cli.Flag{
-		truth(aboutLogin, "device-code", "confirm a code in a browser on any machine (default: a browser on this one)"),
-		truth(aboutLogin, "no-browser", "open none: only say where to go"),
+		// What they asked for is all that login does now.
+		&cli.BoolFlag{Name: "device-code", Hidden: true}, &cli.BoolFlag{Name: "no-browser", Hidden: true},
 	}
 }
 
@@ -39,8 +38,7 @@ func (p *program) login(c *cli.Context) error {
 	if c.Args().Present() || p.dashes {
 		return &plan.Error{Text: "login runs no command", Hint: "brs-exec login --profile NAME, and then brs-exec --profile NAME -- COMMAND"}
 	}
-	l := source.Login{Profile: c.String("profile"), DeviceCode: c.Bool("device-code")}
-	l.Show = func(url, code string) { p.showLogin(url, code, c.Bool("no-browser")) }
+	l := source.Login{Profile: c.String("profile"), Show: p.showLogin}
 	in, err := l.Run(context.Background())
 	if err != nil {
 		return err
@@ -54,22 +52,10 @@ func (p *program) login(c *cli.Context) error {
 	return nil
 }
 
-// showLogin says where to go, and opens a browser there. The address has a line of
-// its own, to be copied.
-func (p *program) showLogin(url, code string, only bool) {
-	switch {
-	case code != "":
-		p.say("open this in a browser on any machine, and see that it shows the code %s:", code)
-	default:
-		p.say("open this in a browser on this machine (for another one: --device-code):")
-	}
+// showLogin says where to go. The address has a line of its own, to be copied.
+func (p *program) showLogin(url, code string) {
+	p.say("open this in a browser on any machine, and see that it shows the code %s:", code)
 	fmt.Fprintln(p.stderr, plan.OneLine(url))
-	if only || !strings.HasPrefix(url, "https://") && !strings.HasPrefix(url, "http://") {
-		return
-	}
-	if err := openBrowser(url); err != nil {
-		p.say("no browser could be opened here: %v", err)
-	}
 }
 
 // say prints a line.

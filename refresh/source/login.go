@@ -13,18 +13,13 @@ import (
 	"brs-exec/refresh"
 )
 
-// Login begins an SSO session for a profile, as `aws sso login` does, and puts
-// its token where the AWS CLI and all SDKs look for it.
+// Login begins an SSO session for a profile, as `aws sso login --use-device-code` does,
+// and puts its token where the AWS CLI and all SDKs look for it.
 type Login struct {
 	Profile string // one with sso_session or sso_start_url, or whose source_profile has; "" is the SDK's choice
 
-	// DeviceCode has the person confirm a code, in a browser on any machine. Else
-	// the browser must be on this one, to which it is sent back. A profile without
-	// an sso_session knows only the former.
-	DeviceCode bool
-
-	// Show tells a person where to go, and what code is shown there; "" if there is
-	// none.
+	// Show tells a person where to go, in a browser on any machine, and what code is
+	// shown there; "" if there is none.
 	Show func(url, code string)
 
 	limits limits
@@ -81,11 +76,7 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 	waiting, cancel := context.WithTimeoutCause(ctx, loginTime, errNobody)
 	defer cancel()
 	client := ssooidc.NewFromConfig(session.config(f.cfg))
-	if session.name == "" || l.DeviceCode {
-		err = l.byDevice(waiting, client, session, t)
-	} else {
-		err = l.byBrowser(waiting, client, session, t)
-	}
+	err = l.byDevice(waiting, client, session, t)
 	if ctx.Err() == nil && waiting.Err() != nil {
 		err = errNobody
 	}
@@ -138,9 +129,8 @@ func (l Login) find(s *Source, f *found) (session ssoSession, err error) {
 
 // register makes a client of us, which AWS forgets after 90 days. The AWS CLI uses
 // one for several logins; with one for each the session can be renewed the longest.
-func (l Login) register(ctx context.Context, client *ssooidc.Client, in *ssooidc.RegisterClientInput, t *ssoToken) error {
-	in.ClientName, in.ClientType = aws.String("brs-exec"), aws.String("public")
-	out, err := client.RegisterClient(ctx, in)
+func register(ctx context.Context, client *ssooidc.Client, scopes []string, t *ssoToken) error {
+	out, err := client.RegisterClient(ctx, &ssooidc.RegisterClientInput{ClientName: aws.String("brs-exec"), ClientType: aws.String("public"), Scopes: scopes})
 	if err != nil {
 		return err
 	}
@@ -171,7 +161,7 @@ func (s ssoSession) scopes() []string {
 
 // byDevice is the device authorization grant, RFC 8628.
 func (l Login) byDevice(ctx context.Context, client *ssooidc.Client, session ssoSession, t *ssoToken) error {
-	if err := l.register(ctx, client, &ssooidc.RegisterClientInput{Scopes: session.scopes()}, t); err != nil {
+	if err := register(ctx, client, session.scopes(), t); err != nil {
 		return err
 	}
 	out, err := client.StartDeviceAuthorization(ctx, &ssooidc.StartDeviceAuthorizationInput{

@@ -61,7 +61,7 @@ func TestLoginPace(t *testing.T) {
 				}))
 				shown := ""
 				in, err := Login{
-					Profile: "app", DeviceCode: true, limits: limits{dial: n.dial},
+					Profile: "app", limits: limits{dial: n.dial},
 					Show: func(url, code string) { shown = url + " " + code },
 				}.Run(t.Context())
 				if shown != "http://sso.test/device?user_code=ABCD-EFGH ABCD-EFGH" {
