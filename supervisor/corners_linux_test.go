@@ -171,8 +171,8 @@ func TestEndInAPause(t *testing.T) {
 		sig          syscall.Signal // ALRM cancels
 		want, report string
 	}{
-		{"cancelled", unix.SIGALRM, "exit 5", "exit status 5 started=true cause=cancelled by the test"},
-		{"TERM", unix.SIGTERM, "signal TERM", "signal TERM started=true cause=<nil>"},
+		{"cancelled", unix.SIGALRM, "exit 5", "exit status 5 stopped=true"},
+		{"TERM", unix.SIGTERM, "signal TERM", "signal TERM stopped=false"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

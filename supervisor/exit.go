@@ -12,6 +12,7 @@ import (
 
 // Exit codes of brs-exec itself, the ones that env, nohup and timeout use.
 const (
+	exitFailed        = 125
 	exitNotExecutable = 126
 	exitNotFound      = 127
 )
@@ -28,12 +29,10 @@ type Exit struct {
 	// it, too: see Raise.
 	Signal syscall.Signal
 
-	// Started is false if there never was a child.
-	Started bool
-
-	// Cause is why we stopped the child: the cause of the cancelled context; nil
-	// if it ended otherwise.
-	Cause error
+	// Stopped tells that Run's context was cancelled before the child ended, or while
+	// there was none: Code is 125 then if there never was one. [context.Cause] tells
+	// the canceller what for.
+	Stopped bool
 }
 
 // String says how the child ended: "exit status 3", "signal TERM".

@@ -79,7 +79,6 @@ func (s *Supervisor) caughtAlone(sig siginfo.Info) (*Exit, error) {
 			return nil, nil
 		}
 		exit := signalled(sig.Signal)
-		exit.Started = !first
 		return &exit, s.child.abandon()
 	case sig.Signal == terminalStop:
 		s.signals.stop()

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -163,8 +162,6 @@ func (o wrapOptions) env(t testing.TB) string {
 	return optionsEnv + "=" + string(b)
 }
 
-var errCancelled = errors.New("cancelled by the test")
-
 func init() {
 	// wrap is the wrapper: what main does.
 	register("wrap", func(args []string) {
@@ -201,13 +198,13 @@ func init() {
 			fmt.Fprintln(os.Stderr, "wrap:", err)
 			os.Exit(125)
 		}
-		ctx, cancel := context.WithCancelCause(context.Background())
+		ctx, cancel := context.WithCancel(context.Background())
 		if o.CancelOn != "" {
 			sig, err := ParseSignal(o.CancelOn)
 			if err != nil {
 				panic(err)
 			}
-			divert(signals, sig, func() { cancel(errCancelled) })
+			divert(signals, sig, cancel)
 		}
 		if o.RestartOn != "" {
 			sig, err := ParseSignal(o.RestartOn)
@@ -228,7 +225,7 @@ func init() {
 			fmt.Fprintln(os.Stderr, "wrap:", err)
 		}
 		if o.Report != "" {
-			os.WriteFile(o.Report, fmt.Appendf(nil, "%v started=%v cause=%v", exit, exit.Started, exit.Cause), 0o600)
+			os.WriteFile(o.Report, fmt.Appendf(nil, "%v stopped=%v", exit, exit.Stopped), 0o600)
 		}
 		exit.Raise()
 		os.Exit(exit.Code)

@@ -4,7 +4,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -32,17 +31,19 @@ type world struct {
 	mu    sync.Mutex
 
 	s      *Supervisor
-	cancel context.CancelCauseFunc
+	cancel context.CancelFunc
 	ready  chan struct{}
 	child  *modelChild // nil: none yet
 	pids   int
 	fails  bool // the next start fails
 
 	told      bool // to end: by a signal that has reached the child, or in a pause
+	cut       bool // the wait for orphans may be: a signal has come that asks for the end
 	cancelled bool
 	failed    bool // a start has
 	stopOver  time.Time
 	orphans   int
+	left      chan struct{} // closed when what the last child has left behind has ended
 
 	returned chan struct{}
 	exit     Exit
@@ -89,6 +90,7 @@ func (w *world) fail(format string, args ...any) {
 
 // send has the supervisor catch a signal.
 func (w *world) send(sig syscall.Signal) {
+	w.cut = w.cut || asksForEnd(sig)
 	w.s.signals.stream.Put(siginfo.Info{Signal: sig, Origin: siginfo.Process, PID: 1})
 	select {
 	case w.s.signals.arrived <- struct{}{}:
@@ -190,20 +192,18 @@ func (w *world) poll(p subprocess) (change, error) {
 
 const modelGrace = 10 * time.Second
 
-var errOurs = errors.New("a part of ours has failed")
-
 // play lets the supervisor live through what the bytes say.
 func play(t *testing.T, bytes []byte) {
-	w := &world{t: t, bytes: bytes, ready: make(chan struct{}), returned: make(chan struct{})}
+	w := &world{t: t, bytes: bytes, ready: make(chan struct{}), returned: make(chan struct{}), left: make(chan struct{})}
 	dropsTERM := w.pick(4) == 1
 	o := Options{
-		Argv: []string{"/command"}, StopTimeout: modelGrace, StopOrphans: time.Second,
+		Argv: []string{"/command"}, StopTimeout: modelGrace, StopOrphans: time.Second, WaitOrphans: w.pick(2) == 1,
 		Restart: Restart{Policy: RestartPolicy(w.pick(3)), Max: w.pick(3), Delay: time.Second, DelayMax: time.Minute},
 	}
 	if dropsTERM {
 		o.Rewrite = map[syscall.Signal]syscall.Signal{unix.SIGTERM: 0}
 	}
-	w.note("policy %d, at most %d, TERM is dropped: %v", o.Restart.Policy, o.Restart.Max, dropsTERM)
+	w.note("policy %d, at most %d, TERM is dropped: %v, orphans are waited for: %v", o.Restart.Policy, o.Restart.Max, dropsTERM, o.WaitOrphans)
 	signals := &Signals{stream: &siginfo.Stream{}, arrived: make(chan struct{}, 1), stop: func() {}}
 	var err error
 	if w.s, err = New(o, signals); err != nil {
@@ -211,7 +211,8 @@ func play(t *testing.T, bytes []byte) {
 	}
 	w.s.shrink = time.AfterFunc(time.Hour, func() {})
 	w.s.launch, w.s.wait, w.s.orphans = w.launch, w, func(time.Duration) { w.order(); w.orphans++ }
-	ctx, cancel := context.WithCancelCause(context.Background())
+	w.s.adopted = func() { <-w.left }
+	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	go func() {
 		defer close(w.returned)
@@ -244,7 +245,7 @@ func (w *world) alive() *modelChild {
 }
 
 func (w *world) event(dropsTERM bool) {
-	switch w.pick(12) {
+	switch w.pick(13) {
 	case 0:
 		if w.child == nil && !w.fails {
 			w.note("ready")
@@ -277,13 +278,12 @@ func (w *world) event(dropsTERM bool) {
 		w.send(sig)
 	case 7:
 		if w.pick(3) == 0 {
-			w.stop(errCancelled)
+			w.stop()
 		}
 	case 8:
-		if w.pick(3) == 0 {
-			w.stop(errOurs)
-		}
-	case 9:
+		w.note("the orphans end")
+		w.orphansEnd()
+	case 9, 12:
 		w.note("a restart is asked for")
 		w.s.Restart()
 	case 10:
@@ -306,13 +306,28 @@ func (w *world) toEnd(sig syscall.Signal, dropped bool) {
 	w.send(sig)
 }
 
-func (w *world) stop(cause error) {
-	w.note("cancelled: %v", cause)
+func (w *world) orphansEnded() bool {
+	select {
+	case <-w.left:
+		return true
+	default:
+		return false
+	}
+}
+
+func (w *world) orphansEnd() {
+	if !w.orphansEnded() {
+		close(w.left)
+	}
+}
+
+func (w *world) stop() {
+	w.note("cancelled")
 	if !w.cancelled {
 		w.stopOver = time.Now().Add(modelGrace)
 	}
 	w.cancelled = true
-	w.cancel(cause)
+	w.cancel()
 }
 
 // check holds what must be true after each event.
@@ -339,8 +354,9 @@ func (w *world) check() {
 // finish brings the run to its end, and looks at what came out.
 func (w *world) finish() {
 	w.t.Helper()
+	defer w.orphansEnd()
 	if !w.over() {
-		w.stop(errCancelled)
+		w.stop()
 		synctest.Wait()
 		w.order()
 		time.Sleep(modelGrace + time.Second)
@@ -358,17 +374,21 @@ func (w *world) finish() {
 	if started && (w.err == nil || w.failed) {
 		want = 1
 	}
-	inPause := w.exit.Signal != 0 && started && w.exit != endOf(w.child, w.exit.Cause)
+	inPause := w.exit.Signal != 0 && started && w.exit != endOf(w.child, w.exit.Stopped)
 	switch {
-	case w.exit.Started != started:
-		w.fail("Started = %v, want %v", w.exit.Started, started)
+	case w.s.child.wasStarted() != started:
+		w.fail("was started = %v, want %v", w.s.child.wasStarted(), started)
 	case w.orphans != want:
 		w.fail("orphans were ended %d times, want %d", w.orphans, want)
 	case w.failed:
-	case w.err != nil && (started || !w.cancelled):
+	case w.err != nil:
 		w.fail("Run: %v", w.err)
-	case w.cancelled && started && w.exit.Cause == nil && !w.told:
-		w.fail("the cause is missing: %+v", w.exit)
+	case w.s.opts.WaitOrphans && started && !w.orphansEnded() && !w.cut && !w.cancelled:
+		w.fail("the orphans live, and Run has returned")
+	case w.exit.Stopped && !w.cancelled, w.cancelled && !w.exit.Stopped && !w.told:
+		w.fail("Stopped is wrong: %+v", w.exit)
+	case !started && w.exit.Stopped && w.exit != Exit{Code: exitFailed, Stopped: true}:
+		w.fail("exit without a child = %+v", w.exit)
 	case started && inPause && !w.told:
 		w.fail("exit = %+v, want that of pid %d: %+v", w.exit, w.child.pid, w.child.last)
 	case started && !inPause && w.exit.Code != w.child.last.Code:
@@ -379,9 +399,9 @@ func (w *world) finish() {
 }
 
 // endOf is the exit of a run that ended with the child.
-func endOf(c *modelChild, cause error) Exit {
+func endOf(c *modelChild, stopped bool) Exit {
 	e := c.last
-	e.Started, e.Cause = true, cause
+	e.Stopped = stopped
 	return e
 }
 

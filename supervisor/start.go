@@ -29,7 +29,6 @@ func (s *Supervisor) start() (*Exit, error) {
 	if err != nil {
 		s.job = nil
 		exit := startExit(err)
-		exit.Started = s.child.state == backoff
 		return &exit, errors.Join(err, s.child.abandon())
 	}
 	s.wait.watch(s.job)

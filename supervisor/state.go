@@ -30,9 +30,10 @@ type child struct {
 	state   state
 	again   bool // to be started again once it has ended: a restart was asked for
 	final   bool // not to be started again whatever the policy says
+	stopped bool // we were asked to end it for good
 	restart Restart
-	streak  int // restarts by the policy since the last good run
-	started time.Time
+	streak  int       // restarts by the policy since the last good run
+	started time.Time // the last time; zero: never
 }
 
 func (c *child) impossible(event string) error {
@@ -54,9 +55,12 @@ func (c *child) abandon() error {
 	if c.state != waiting && c.state != backoff {
 		return c.impossible("abandon")
 	}
-	c.state = done
+	c.state, c.final = done, true
 	return nil
 }
+
+// wasStarted reports whether there ever was a child.
+func (c *child) wasStarted() bool { return !c.started.IsZero() }
 
 // suspend is the event that a signal stopped the child. A child that is being
 // stopped by us may well be suspended too; the grace period goes on.

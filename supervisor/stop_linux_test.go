@@ -43,18 +43,18 @@ func TestStop(t *testing.T) {
 		report string
 	}{
 		{name: "heeds TERM", o: Options{StopTimeout: time.Minute}, argv: trap("trap 'exit 4' TERM"),
-			want: "exit 4", report: "exit status 4 started=true cause=cancelled by the test"},
+			want: "exit 4", report: "exit status 4 stopped=true"},
 		{name: "dies of TERM", o: Options{StopTimeout: time.Minute}, argv: trap(":"),
-			want: "signal TERM", report: "signal TERM started=true cause=cancelled by the test"},
+			want: "signal TERM", report: "signal TERM stopped=true"},
 		{name: "other signal", o: Options{StopSignal: unix.SIGUSR1, StopTimeout: time.Minute}, argv: trap("trap 'exit 5' USR1"),
-			want: "exit 5", report: "exit status 5 started=true cause=cancelled by the test"},
+			want: "exit 5", report: "exit status 5 stopped=true"},
 		{name: "ignores TERM", o: Options{StopTimeout: 50 * time.Millisecond}, argv: trap("trap '' TERM"),
-			want: "signal KILL", report: "signal KILL started=true cause=cancelled by the test"},
+			want: "signal KILL", report: "signal KILL stopped=true"},
 		{name: "second INT cuts the grace short", o: Options{StopTimeout: time.Hour}, argv: trap("trap '' TERM; trap 'echo INT' INT"),
 			then: func(p *process) { p.signal(unix.SIGINT); p.expect("INT"); p.signal(unix.SIGINT) },
-			want: "signal KILL", report: "signal KILL started=true cause=cancelled by the test"},
+			want: "signal KILL", report: "signal KILL stopped=true"},
 		{name: "without grace", o: Options{StopTimeout: -1}, argv: trap("trap 'sleep 0.2; exit 6' TERM"),
-			want: "exit 6", report: "exit status 6 started=true cause=cancelled by the test"},
+			want: "exit 6", report: "exit status 6 stopped=true"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -124,7 +124,7 @@ func TestStopBeforeThereIsAChild(t *testing.T) {
 	if got := p.status(); got != "exit 125" {
 		t.Errorf("status = %s, want exit 125", got)
 	}
-	if got, _ := os.ReadFile(report); string(got) != "exit status 125 started=false cause=cancelled by the test" {
+	if got, _ := os.ReadFile(report); string(got) != "exit status 125 stopped=true" {
 		t.Errorf("exit = %s", got)
 	}
 	if line, ok := <-p.lines; ok {

@@ -63,8 +63,7 @@ type Supervisor struct {
 	again   *time.Timer // runs while we wait to start the child again
 	shrink  *time.Timer // calls stage.Shrink
 	hurry   int         // TERM and INT that came during the grace period
-	cause   error       // why we stop the child
-	last    Exit        // of the last child
+	last    Exit        // of the last child; if there was none yet, what Run returns without one
 	refused bool        // a signal to the child was, and it is told
 
 	held     []siginfo.Info // came before there was a child
@@ -104,7 +103,7 @@ func New(o Options, signals *Signals) (*Supervisor, error) {
 	s := &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer(), shrink: time.AfterFunc(time.Hour, stage.Shrink), renew: make(chan struct{}, 1)}
 	s.launch, s.wait, s.orphans, s.adopted = startJob, newWaiter(), stopOrphans, waitOrphans
 	s.shrink.Stop()
-	s.child.restart = o.Restart
+	s.child.restart, s.last = o.Restart, Exit{Code: exitFailed}
 	return s, nil
 }
 
@@ -119,16 +118,16 @@ func stoppedTimer() *time.Timer {
 // Exactly one call of Run is allowed.
 //
 // If ctx is cancelled, the child gets the stop signal, and after the grace period
-// SIGKILL; Exit.Cause is then the cause of the cancellation. A second TERM or INT
-// cuts the grace period short. If there is no child yet, Run returns with
-// ctx's cause as the error.
+// SIGKILL; Exit.Stopped is true then. A second TERM or INT cuts the grace period
+// short. If there is no child yet, Run returns at once.
 //
 // With a restart policy Run goes on after the child's end, and returns after the
 // last one's. TERM and INT then mean the end as well: they are forwarded, and the
 // child is not started again.
 //
-// The error is about the command that can't be started (Exit.Code is 126 or 127
-// then) or about ours; an unsuccessful exit of the child is none.
+// The error tells that the command can't be started (Exit.Code is 126 or 127 then),
+// or that we have failed (125). Neither an unsuccessful exit of the child is one, nor
+// that ctx was cancelled.
 func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, error) {
 	defer s.grace.Stop()
 	defer s.again.Stop()
@@ -150,7 +149,7 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 			exit, err = s.start()
 		case <-cancelled:
 			cancelled = nil
-			exit, err = s.stop(context.Cause(ctx))
+			exit, err = s.stop()
 		case <-s.signals.arrivals():
 			if sig, ok := s.signals.take(); ok {
 				exit, err = s.signal(sig)
@@ -166,16 +165,16 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 		}
 		if exit != nil {
 			s.tell()
-			if s.opts.WaitOrphans && exit.Started && err == nil {
+			if s.opts.WaitOrphans && s.child.wasStarted() && err == nil {
 				s.waitForOrphans(ctx, exit)
 			}
-			if s.opts.StopOrphans > 0 && exit.Started {
+			if s.opts.StopOrphans > 0 && s.child.wasStarted() {
 				s.orphans(s.opts.StopOrphans)
 			}
 			return *exit, err
 		}
 		if err != nil {
-			return Exit{Code: exitNotExecutable - 1}, err
+			return Exit{Code: exitFailed}, err
 		}
 	}
 }
@@ -183,7 +182,7 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 // waitForOrphans waits for what the last child has left behind, until we are told to
 // end, by a signal or by the context. If the child was, so are we.
 func (s *Supervisor) waitForOrphans(ctx context.Context, exit *Exit) {
-	if s.child.final || s.cause != nil {
+	if s.child.final {
 		return
 	}
 	gone := make(chan struct{})
@@ -196,7 +195,7 @@ func (s *Supervisor) waitForOrphans(ctx context.Context, exit *Exit) {
 		case <-gone:
 			return
 		case <-ctx.Done():
-			exit.Cause = context.Cause(ctx)
+			exit.Stopped = true
 			return
 		case <-s.signals.arrivals():
 			switch sig, ok := s.signals.take(); {
@@ -232,17 +231,14 @@ func (s *Supervisor) tell() {
 }
 
 // stop asks the child to end for good.
-func (s *Supervisor) stop(cause error) (*Exit, error) {
+func (s *Supervisor) stop() (*Exit, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cause = cause
-	if s.child.state == backoff {
-		exit := s.last
-		exit.Cause = cause
-		return &exit, s.child.abandon()
-	}
+	s.child.stopped = true
 	if s.job == nil {
-		return &Exit{Code: exitNotExecutable - 1, Cause: cause}, errors.Join(cause, s.child.abandon())
+		exit := s.last
+		exit.Stopped = true
+		return &exit, s.child.abandon()
 	}
 	send, err := s.child.stop(false)
 	if err != nil || !send {
@@ -329,8 +325,7 @@ func (s *Supervisor) ended(exit Exit) (*Exit, error) {
 	j := s.job
 	j.Ended()
 	s.job = nil
-	exit.Started = true
-	exit.Cause = s.cause
+	exit.Stopped = s.child.stopped
 	if j.Own() && j.Terminal() && interrupted(exit) {
 		s.child.heed() // typed, so it was not us who heard of it
 	}

@@ -92,14 +92,8 @@ type observer struct {
 	see func(e refresh.Event, first bool)
 }
 
-var (
-	// errExpired is why a command is stopped by --on-expiry=stop.
-	errExpired = errors.New("the credentials have ended")
-
-	// errNoStart is why the supervisor has nothing to start. Why that is, is the
-	// engine's error.
-	errNoStart = errors.New("no credentials to start with")
-)
+// errExpired is why a command is stopped by --on-expiry=stop.
+var errExpired = errors.New("the credentials have ended")
 
 // session reads the settings of c, whatever they come from.
 func (p *program) session(c *cli.Context) (*session, error) {
@@ -228,7 +222,7 @@ func (s *session) run() (int, error) {
 		s.after(exit.Code)
 	}
 	switch {
-	case err == nil && errors.Is(exit.Cause, errExpired):
+	case err == nil && exit.Stopped && errors.Is(context.Cause(ctx), errExpired):
 		return exitExpired, nil
 	case err != nil && exit.Code > exitFailed: // the command cannot be run, or is not there
 		s.complain(notRun(s.plan.Argv, err), exit.Code)
@@ -277,7 +271,7 @@ func (s *session) supervise(ctx context.Context, src asked, deliveries []refresh
 	var noStart error
 	running.Go(func() {
 		if noStart = s.keepFresh(ctx, engine, first); noStart != nil {
-			s.end(errNoStart)
+			s.end(nil)
 		}
 	})
 	exit, err = s.child.Run(ctx, first.Ready())

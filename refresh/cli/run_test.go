@@ -108,7 +108,7 @@ func (f *fakeChild) Run(ctx context.Context, ready <-chan struct{}) (supervisor.
 	select {
 	case <-ready:
 	case <-ctx.Done():
-		return supervisor.Exit{Code: exitFailed, Cause: context.Cause(ctx)}, context.Cause(ctx)
+		return supervisor.Exit{Code: exitFailed, Stopped: true}, nil
 	}
 	var over <-chan time.Time
 	if f.life > 0 {
@@ -127,7 +127,7 @@ func (f *fakeChild) Run(ctx context.Context, ready <-chan struct{}) (supervisor.
 			f.note("stop")
 		case <-over:
 		}
-		exit := supervisor.Exit{Code: f.code, Started: true, Cause: context.Cause(ctx)}
+		exit := supervisor.Exit{Code: f.code, Stopped: ctx.Err() != nil}
 		f.opts.Notify(supervisor.Event{Kind: supervisor.Ended, PID: 4711, Exit: exit})
 		return exit, nil
 	}
@@ -159,6 +159,7 @@ type fakeRun struct {
 	child  *fakeChild
 	log    *syncBuffer
 	status *syncBuffer
+	cause  error // of the end, after supervised
 }
 
 type syncBuffer struct {
@@ -220,7 +221,9 @@ func (r *fakeRun) supervised() (supervisor.Exit, error) {
 	defer end(nil)
 	r.end = end
 	var keys variables
-	return r.supervise(ctx, r.source, []refresh.Delivery{&keys})
+	exit, err := r.supervise(ctx, r.source, []refresh.Delivery{&keys})
+	r.cause = context.Cause(ctx)
+	return exit, err
 }
 
 // last is the record as `brs-exec status` would read it at the end.
@@ -261,8 +264,8 @@ func TestServiceFails(t *testing.T) {
 					return nil
 				})
 				exit, err := r.supervised()
-				if err != nil || exit.Code != 7 || exit.Cause != nil {
-					t.Errorf("the run ended with code %d, cause %v, error %v; want the command's 7", exit.Code, exit.Cause, err)
+				if err != nil || exit.Code != 7 || exit.Stopped {
+					t.Errorf("the run ended with code %d, stopped %v, error %v; want the command's 7", exit.Code, exit.Stopped, err)
 				}
 				if calls != 4 {
 					t.Errorf("the service was started %d times, want 4", calls)
@@ -336,8 +339,8 @@ func TestSourceEndsPanics(t *testing.T) {
 		r := newFakeRun(t, plan.Plan{})
 		r.child.life = 10 * time.Minute
 		r.source.end = func() (source.Ending, bool) { panic("half a cache") }
-		if exit, err := r.supervised(); err != nil || exit.Code != 0 || exit.Cause != nil {
-			t.Errorf("code %d, cause %v, %v", exit.Code, exit.Cause, err)
+		if exit, err := r.supervised(); err != nil || exit.Code != 0 || exit.Stopped {
+			t.Errorf("code %d, stopped %v, %v", exit.Code, exit.Stopped, err)
 		}
 		if got := r.lines("the watch for the end of the source"); len(got) != 1 {
 			t.Errorf("the log has %q, want one line", got)
@@ -540,27 +543,27 @@ func TestSignOfLife(t *testing.T) {
 func TestReactions(t *testing.T) {
 	forced := plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP, Force: true}
 	tests := []struct {
-		name   string
-		plan   plan.Plan
-		fail   func(call int) error
-		refuse error
-		want   []string
-		log    string // has this
-		cause  error
+		name    string
+		plan    plan.Plan
+		fail    func(call int) error
+		refuse  error
+		want    []string
+		log     string // has this
+		stopped bool   // because of the expiry
 	}{
-		{"none", plan.Plan{}, nil, nil, []string{"start "}, "", nil},
-		{"signal at each refresh", plan.Plan{OnRefresh: forced}, nil, nil, []string{"start ", "signal 1 true", "signal 1 true"}, "", nil},
+		{"none", plan.Plan{}, nil, nil, []string{"start "}, "", false},
+		{"signal at each refresh", plan.Plan{OnRefresh: forced}, nil, nil, []string{"start ", "signal 1 true", "signal 1 true"}, "", false},
 		{"signal that cannot be sent", plan.Plan{OnRefresh: forced}, nil, supervisor.ErrUnhandled,
-			[]string{"start ", "signal 1 true", "signal 1 true"}, "no signal sent", nil},
+			[]string{"start ", "signal 1 true", "signal 1 true"}, "no signal sent", false},
 		{"restart", plan.Plan{OnRefresh: plan.Reaction{Act: plan.Restart}}, nil, nil,
-			[]string{"start ", "restart", "start ", "restart", "start "}, "", nil},
+			[]string{"start ", "restart", "start ", "restart", "start "}, "", false},
 		{"restart that cannot be", plan.Plan{OnRefresh: plan.Reaction{Act: plan.Restart}}, nil, errors.New("once only"),
-			[]string{"start ", "restart", "restart"}, "the command cannot be started again", nil},
-		{"expiry, keep", plan.Plan{}, after(1, errors.New("down")), nil, []string{"start "}, "credentials have ended", nil},
+			[]string{"start ", "restart", "restart"}, "the command cannot be started again", false},
+		{"expiry, keep", plan.Plan{}, after(1, errors.New("down")), nil, []string{"start "}, "credentials have ended", false},
 		{"expiry, stop", plan.Plan{OnExpiry: plan.Reaction{Act: plan.Stop}}, after(1, errors.New("down")), nil,
-			[]string{"start ", "stop"}, "the credentials have ended: stopping the command", errExpired},
+			[]string{"start ", "stop"}, "the credentials have ended: stopping the command", true},
 		{"expiry, signal", plan.Plan{OnExpiry: forced}, after(1, errors.New("down")), nil,
-			[]string{"start ", "signal 1 true"}, "credentials have ended", nil},
+			[]string{"start ", "signal 1 true"}, "credentials have ended", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -568,8 +571,8 @@ func TestReactions(t *testing.T) {
 				r := newFakeRun(t, tt.plan)
 				r.source.fail, r.child.refuse, r.child.life = tt.fail, tt.refuse, 80*time.Minute
 				exit, err := r.supervised()
-				if err != nil || exit.Cause != tt.cause {
-					t.Errorf("cause %v, error %v; want %v, none", exit.Cause, err, tt.cause)
+				if err != nil || exit.Stopped != tt.stopped || errors.Is(r.cause, errExpired) != tt.stopped {
+					t.Errorf("stopped %v, cause %v, error %v; want %v, none", exit.Stopped, r.cause, err, tt.stopped)
 				}
 				if diff := cmp.Diff(tt.want, r.child.seen()); diff != "" {
 					t.Errorf("the command (-want +got):\n%s", diff)
@@ -577,7 +580,7 @@ func TestReactions(t *testing.T) {
 				if len(r.lines(tt.log)) == 0 {
 					t.Errorf("the log lacks %q:\n%s", tt.log, r.log)
 				}
-				if tt.cause != nil && !strings.Contains(r.lines(tt.log)[0], "level=ERROR") {
+				if tt.stopped && !strings.Contains(r.lines(tt.log)[0], "level=ERROR") {
 					t.Errorf("a stop has to be said loudly: %s", r.lines(tt.log)[0])
 				}
 			})
