@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/writer/process"
+	"brs-exec/writer/writertest"
 )
 
 // kept is a Private in a directory that others can write to, and what it told.
@@ -39,20 +40,6 @@ func kept(t *testing.T) (p *Private, told *[]string) {
 }
 
 // contents are the files in a directory; of links, where they lead.
-func contents(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	all := map[string]string{}
-	for _, name := range names(t, dir) {
-		path := filepath.Join(dir, name)
-		if to, err := os.Readlink(path); err == nil {
-			all[name] = to
-			continue
-		}
-		all[name] = read(t, path)
-	}
-	return all
-}
-
 func TestKeep(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -76,14 +63,14 @@ func TestKeep(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, told := kept(t)
-			want := contents(t, p.Dir())
+			want := writertest.Contents(t, p.Dir())
 			if err := tt.remove(p.Dir()); err != nil {
 				t.Fatal(err)
 			}
 			for range 2 {
 				p.look()
 			}
-			if diff := cmp.Diff(want, contents(t, p.Dir())); diff != "" {
+			if diff := cmp.Diff(want, writertest.Contents(t, p.Dir())); diff != "" {
 				t.Errorf("made again (-was +is):\n%s", diff)
 			}
 			wantMode(t, p.Dir(), 0o700)

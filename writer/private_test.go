@@ -93,15 +93,6 @@ func plainDir(t testing.TB) string {
 	return dir
 }
 
-func read(t testing.TB, path string) string {
-	t.Helper()
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(data)
-}
-
 func TestPrivateAuto(t *testing.T) {
 	p, err := newPrivate(t, userConfig, userCredentials, Options{Profile: "prod", As: []string{"extra", "prod"}, Region: "eu-central-1"})
 	if err != nil {

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // Replace is Target.Replace for the tests that want nothing else of it.
@@ -21,37 +19,6 @@ func Replace(path string, perm os.FileMode, edit func(old []byte) ([]byte, error
 
 func to(content string) func([]byte) ([]byte, error) {
 	return func([]byte) ([]byte, error) { return []byte(content), nil }
-}
-
-func put(t testing.TB, path, content string, perm os.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, perm); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// holds fails unless the directory holds exactly these files, by name and
-// content.
-func holds(t *testing.T, dir string, want map[string]string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := map[string]string{}
-	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			data = []byte(err.Error())
-		}
-		got[e.Name()] = string(data)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", dir, diff)
-	}
 }
 
 func TestReplace(t *testing.T) {

@@ -16,16 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func wantMode(t *testing.T, path string, want os.FileMode) {
-	t.Helper()
-	info, err := os.Lstat(path)
-	if err != nil {
-		t.Error(err)
-	} else if info.Mode().Perm() != want {
-		t.Errorf("mode of %s = %04o, want %04o", path, info.Mode().Perm(), want)
-	}
-}
-
 func wantOwner(t *testing.T, path string, uid, gid uint32) {
 	t.Helper()
 	info, err := os.Lstat(path)
@@ -34,13 +24,6 @@ func wantOwner(t *testing.T, path string, uid, gid uint32) {
 	}
 	if st := info.Sys().(*syscall.Stat_t); st.Uid != uid || st.Gid != gid {
 		t.Errorf("owner of %s = %d:%d, want %d:%d", path, st.Uid, st.Gid, uid, gid)
-	}
-}
-
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
 	}
 }
 

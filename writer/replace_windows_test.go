@@ -1,14 +1,6 @@
 package writer
 
-import (
-	"os"
-	"testing"
-
-	"golang.org/x/sys/windows"
-)
-
-// wantMode checks nothing: modes are not what protects files here.
-func wantMode(*testing.T, string, os.FileMode) {}
+import "golang.org/x/sys/windows"
 
 func helpDrop([]string) error { return nil }
 

@@ -15,29 +15,6 @@ import (
 
 func noFill(*runDir, string) error { return nil }
 
-// openBase returns a directory that run directories may be made in, whatever
-// the umask.
-func openBase(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func names(t *testing.T, dir string) (list []string) {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		list = append(list, e.Name())
-	}
-	return list
-}
-
 func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 	good := openBase(t)
 	for _, tt := range []struct {
