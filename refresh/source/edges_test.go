@@ -80,7 +80,7 @@ func TestMFASessionTooShort(t *testing.T) {
 // waits for a newer one.
 func TestOlderCode(t *testing.T) {
 	mfaEnv(t)
-	u, err := openUsed(t.Context(), device)
+	u, err := openUsed(t.Context(), envOf(t).dirs(), device)
 	if err != nil {
 		t.Fatal(err)
 	}

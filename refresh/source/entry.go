@@ -116,11 +116,11 @@ func quote(s string) []byte {
 // writeEntry replaces the entry at path, so that no reader sees half of it. Where only
 // the file itself can be written, because it is mounted on its own, say, it is
 // written in place, as the AWS CLI does.
-func writeEntry(path string, text []byte) error {
+func (u userDirs) writeEntry(path string, text []byte) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	if err := makeDir(filepath.Dir(path)); err != nil {
+	if err := u.makeDir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	err := replaceFile(path, text)
@@ -195,11 +195,11 @@ func replaceFile(path string, text []byte) (err error) {
 
 // lockToken takes the turn of this process to replace a token, for as long as the
 // file is open. Without a file there are no turns.
-func lockToken(ctx context.Context, kind, path string) (*os.File, error) {
+func (u userDirs) lockToken(ctx context.Context, kind, path string) (*os.File, error) {
 	waiting, cancel := context.WithTimeout(ctx, renewWait)
 	defer cancel()
 	sum := sha256.Sum256([]byte("brs-exec SSO\x00" + path))
-	lock, err := lockShared(waiting, kind+"-"+hex.EncodeToString(sum[:8]))
+	lock, err := u.lockShared(waiting, kind+"-"+hex.EncodeToString(sum[:8]))
 	if err != nil && ctx.Err() != nil {
 		return nil, fmt.Errorf("wait for another process to renew the login: %w", ctx.Err())
 	}

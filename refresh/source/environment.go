@@ -46,6 +46,13 @@ func (e environ) get(name string) string {
 	return value
 }
 
+// dirs are those of the user.
+func (e environ) dirs() userDirs {
+	home, _ := e.home()
+	caches, _ := e.caches()
+	return userDirs{home, caches, e.get("XDG_RUNTIME_DIR")}
+}
+
 func (e environ) isTrue(name string) bool { return strings.EqualFold(e.get(name), "true") }
 
 // endpointVariable is the variable that has the address of a service, by its id in the

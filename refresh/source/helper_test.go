@@ -273,3 +273,6 @@ func (g greeting) Accept() (net.Conn, error) {
 	}
 	return c, err
 }
+
+// envOf is the environment of a test.
+func envOf(testing.TB) environ { return environ{processEnvironment{}} }

@@ -176,7 +176,7 @@ func TestRolesAnywhereAddress(t *testing.T) {
 				setenv(t, strings.Split(tt.env, "|")...)
 			}
 			r := RolesAnywhere{Endpoint: tt.flag, TrustAnchorARN: strings.Replace(testAnchor, "aws", tt.partition, 1)}
-			u, err := r.endpoint(environ{processEnvironment{}})
+			u, err := r.endpoint(envOf(t))
 			if err != nil || u.Scheme != "https" || u.Host != tt.want {
 				t.Errorf("%v, %v, want %s", u, err, tt.want)
 			}

@@ -62,7 +62,7 @@ func (k *keeper[T]) load(path string) (t T, err error) {
 // renew has create make a newer entry of t, and writes it to the cache, as the AWS CLI
 // does. refused is asked for the error if the server's answer to that is a no.
 func (k *keeper[T]) renew(ctx context.Context, path string, t T, create func(context.Context, T) (T, error), refused func(T, error, reply) error) (none T, err error) {
-	lock, err := lockToken(ctx, k.kind, path)
+	lock, err := k.src.vars().dirs().lockToken(ctx, k.kind, path)
 	if err != nil {
 		return none, err
 	}
@@ -105,5 +105,5 @@ func (k *keeper[T]) write(path string, t T) error {
 	if k.src.spec.limits.readOnly {
 		return fs.ErrPermission
 	}
-	return writeEntry(path, t.format())
+	return k.src.vars().dirs().writeEntry(path, t.format())
 }

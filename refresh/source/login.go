@@ -68,7 +68,7 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 	if err != nil {
 		return LoggedIn{}, err
 	}
-	path, err := tokenPath(session.key())
+	path, err := s.vars().tokenPath(session.key())
 	if err != nil {
 		return LoggedIn{}, refresh.Permanentf("set HOME", "%v", err)
 	}
@@ -86,10 +86,10 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 	if err != nil {
 		return LoggedIn{}, &withheld{err, t.secrets()}
 	}
-	if lock, err := lockToken(ctx, "sso", path); err == nil && lock != nil {
+	if lock, err := s.vars().dirs().lockToken(ctx, "sso", path); err == nil && lock != nil {
 		defer lock.Close()
 	}
-	if err := t.write(path); err != nil {
+	if err := s.vars().dirs().writeEntry(path, t.format()); err != nil {
 		return LoggedIn{}, refresh.Permanentf("", "the token cannot be written to %s: %v", path, deepest(err))
 	}
 	in := LoggedIn{Name: session.key(), Ends: t.Ends}

@@ -92,7 +92,7 @@ func TestLoginScopes(t *testing.T) {
 		"sso_registration_scopes = a:b, c:d ,": "a:b c:d",
 	} {
 		write(t, conf, "[sso-session other]\nsso_registration_scopes = x:y\n[sso-session 'the corp']\n"+text+"\n")
-		sh, err := readShared(environ{processEnvironment{}})
+		sh, err := readShared(envOf(t))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -57,7 +57,7 @@ func signinConfig(t testing.TB) string {
 	conf, _ := isolate(t)
 	write(t, conf, signinProfiles)
 	setenv(t, "AWS_ENDPOINT_URL_SIGNIN=http://signin.test", "AWS_ENDPOINT_URL_STS=http://sts.test")
-	path, err := environ{processEnvironment{}}.signinPath(signinSession)
+	path, err := envOf(t).signinPath(signinSession)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -125,7 +125,7 @@ func TestSSOLoginSoak(t *testing.T) {
 			defer mu.Unlock()
 			logins, began = logins+1, time.Now()
 			fresh := ssoToken{Access: token(), Refresh: fmt.Sprint("r", logins), Ends: began.Add(time.Hour), ClientID: "c", ClientSecret: "s", Registered: began.AddDate(0, 3, 0)}
-			if err := fresh.write(path); err != nil {
+			if err := envOf(t).dirs().writeEntry(path, fresh.format()); err != nil {
 				t.Error(err)
 			}
 		}

@@ -185,7 +185,7 @@ func now() time.Time { return time.Now().Round(0) }
 // token gives a token that lives, and is not the one that was refused, "" for
 // none.
 func (p *portal) token(ctx context.Context, refused string) (*ssoToken, error) {
-	path, err := tokenPath(p.session.key())
+	path, err := p.src.vars().tokenPath(p.session.key())
 	if err != nil {
 		return nil, refresh.Permanentf("set HOME", "%v", err)
 	}
@@ -281,7 +281,7 @@ func (p *portal) setOver(access string) {
 
 // ends reads the cache anew: a person may have logged in ahead.
 func (p *portal) ends() (Ending, bool) {
-	path, err := tokenPath(p.session.key())
+	path, err := p.src.vars().tokenPath(p.session.key())
 	if err != nil {
 		return Ending{}, false
 	}

@@ -50,7 +50,7 @@ func ssoConfig(t testing.TB) string {
 	conf, _ := isolate(t)
 	write(t, conf, ssoProfiles)
 	setenv(t, "AWS_ENDPOINT_URL_SSO=http://sso.test", "AWS_ENDPOINT_URL_SSO_OIDC=http://sso.test")
-	path, err := tokenPath("corp")
+	path, err := envOf(t).tokenPath("corp")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestTokenWrite(t *testing.T) {
 		t.Skip(err)
 	}
 	for _, path := range []string{link, filepath.Join(dir, "new", "cache", "x.json")} {
-		if err := token.write(path); err != nil {
+		if err := envOf(t).dirs().writeEntry(path, token.format()); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := readToken(path); err != nil || got.Access != "a" {

@@ -106,14 +106,12 @@ func (t *ssoToken) format() []byte {
 	return o.bytes()
 }
 
-func (t *ssoToken) write(path string) error { return writeEntry(path, t.format()) }
-
 // tokenPath is where the entry of a session is: named after the session, in the
 // older form after the start URL.
-func tokenPath(key string) (string, error) {
+func (e environ) tokenPath(key string) (string, error) {
 	path, err := ssocreds.StandardCachedTokenFilepath(key)
 	if err != nil {
 		return "", errors.New("no home directory is known for the cache of SSO tokens")
 	}
-	return path, nil
+	return e.below(path), nil
 }

@@ -157,7 +157,7 @@ func (s *Source) trace(path string) string {
 // loginCaches are where the AWS CLI puts what a login has brought.
 func (s *Source) loginCaches(f *found) []string {
 	var dirs []string
-	if path, err := tokenPath(""); err == nil && f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
+	if path, err := s.vars().tokenPath(""); err == nil && f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
 		dirs = append(dirs, filepath.Dir(path))
 	}
 	if path, err := s.vars().signinPath(""); err == nil && f.from(aws.CredentialSourceLogin) {

@@ -246,7 +246,7 @@ func TestRolesAnywhereEndpoint(t *testing.T) {
 		{"arn:aws:rolesanywhere:eu-west-1:1:trust-anchor/a", "true", "vpce-1.example", "https://vpce-1.example"},
 	} {
 		t.Setenv("AWS_USE_FIPS_ENDPOINT", tt.fips)
-		u, err := (&RolesAnywhere{TrustAnchorARN: tt.anchor, Endpoint: tt.endpoint}).endpoint(environ{processEnvironment{}})
+		u, err := (&RolesAnywhere{TrustAnchorARN: tt.anchor, Endpoint: tt.endpoint}).endpoint(envOf(t))
 		if err != nil || u.String() != tt.want {
 			t.Errorf("endpoint of %s = %v, %v, want %s", tt.anchor, u, err, tt.want)
 		}
