@@ -79,6 +79,7 @@ func TestLayers(t *testing.T) {
 		{"brs-exec/refresh/doctor/clients", nil},
 		{"=brs-exec/writer/pathsafe", nil},
 		{"brs-exec/refresh/plan", []string{"brs-exec/refresh/plan", "=brs-exec/refresh", "brs-exec/refresh/source", "brs-exec/writer", "brs-exec/supervisor"}},
+		{"brs-exec/refresh/run", []string{"brs-exec/refresh/plan", "=brs-exec/refresh", "brs-exec/refresh/source", "brs-exec/writer", "brs-exec/supervisor"}},
 		{"brs-exec/refresh/doctor", []string{"brs-exec/refresh/doctor", "brs-exec/refresh/plan", "=brs-exec/refresh", "brs-exec/refresh/source", "brs-exec/writer", "brs-exec/supervisor"}},
 		{"brs-exec/refresh/simulator", []string{"brs-exec/refresh/simulator"}},
 		{"brs-exec/writer", []string{"brs-exec/writer"}},

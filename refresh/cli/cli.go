@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
-	"os/exec"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -129,22 +127,6 @@ func (p *program) help(c *cli.Context) error {
 	return cli.ShowAppHelp(app)
 }
 
-// exec is what brs-exec does without a subcommand.
-func (p *program) exec(c *cli.Context) error {
-	if c.Args().Present() {
-		return p.stray(c)
-	}
-	if len(p.argv) == 0 {
-		return &plan.Error{Text: "no command to run", Hint: "brs-exec [FLAGS] -- COMMAND [ARG...], or brs-exec --help"}
-	}
-	s, err := p.session(c)
-	if err != nil {
-		return err
-	}
-	p.code, err = s.run()
-	return err
-}
-
 // stray is about words that stand where a flag or a "--" should. What was typed is
 // kept in the hint, because a run without its --role-arn is another user's. It
 // holds no secret: the flags take the names of files and programs in place of
@@ -208,29 +190,6 @@ func plainDashes(word string) string {
 		return "--" + rest
 	}
 	return word
-}
-
-// notRun adds to the reason why a command cannot be run what was probably meant.
-func notRun(argv []string, err error) error {
-	word, hint := argv[0], ""
-	name, _, assigns := strings.Cut(word, "=")
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		hint = "make it executable (chmod +x), or put its interpreter in front"
-	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, exec.ErrNotFound):
-	case strings.HasPrefix(word, "-"):
-		hint = "flags of brs-exec stand before the --, the command behind it"
-	case assigns && !strings.ContainsAny(name, "/ "):
-		hint = "for a variable: brs-exec … -- " + plan.ShellLine(append([]string{"env"}, argv...))
-	case strings.ContainsAny(word, " \t"):
-		hint = "that is one word with blanks in it: leave the quotes off, or " + plan.ShellLine([]string{"sh", "-c", word})
-	case slices.Contains([]string{"cd", "source", ".", "export", "alias", "eval", "ulimit", "umask", "set", "unset", "exec", "trap", "if", "for", "while", "case"}, word):
-		hint = word + " is of the shell: sh -c '" + word + " …'"
-	}
-	if hint == "" {
-		return err
-	}
-	return &plan.Error{Text: err.Error(), Hint: hint}
 }
 
 // complain prints an error and what to do about it, a line each, or one line of

@@ -23,6 +23,8 @@ import (
 
 	"brs-exec/refresh/doctor"
 	"brs-exec/refresh/plan"
+	"brs-exec/refresh/run"
+	"brs-exec/supervisor"
 )
 
 var update = flag.Bool("update", false, "write the golden files and the README's tables")
@@ -30,7 +32,7 @@ var update = flag.Bool("update", false, "write the golden files and the README's
 // runQuietly runs brs-exec in this process; only for what starts no command.
 func runQuietly(args ...string) (stdout, stderr string, code int) {
 	var out, err bytes.Buffer
-	p := &program{stdout: &out, stderr: &err, flush: func() {}}
+	p := &program{stdout: &out, stderr: &err, flush: func() {}, signals: &supervisor.Signals{}}
 	code = p.run(args)
 	return out.String(), err.String(), code
 }
@@ -290,7 +292,7 @@ func TestPrintable(t *testing.T) {
 				"the name of login": func() { p.say("logged in: %s", bad) },
 				"a question":        func() { ask(context.Background(), strings.NewReader("1\n"), &b, "MFA code of "+bad+": ") },
 				"a record": func() {
-					tabulate(printable{&b}, []record{{PID: 1, Command: bad, Key: bad, Source: bad, Failed: 1, Err: bad}, {PID: 2, Err: bad}}, time.Now())
+					tabulate(printable{&b}, []run.Record{{PID: 1, Command: bad, Key: bad, Source: bad, Failed: 1, Err: bad}, {PID: 2, Err: bad}}, time.Now())
 				},
 				"a finding": func() {
 					p.tell([]doctor.Finding{{Level: "problem", About: "source", Text: "profile " + bad, Hint: bad}}, false)
@@ -369,11 +371,11 @@ func TestPlaintextIsSaid(t *testing.T) {
 		if code != exitFailed {
 			t.Errorf("credentials: exit code %d", code)
 		}
-		run, code := inProcess(t, &fakeChild{}, append(flags, "--", "job")...)
+		_, whole, code := runQuietly(append(flags, "--", "job")...)
 		if code != exitFailed {
 			t.Errorf("a run: exit code %d", code)
 		}
-		for name, said := range map[string]string{"credentials": once, "a run": run} {
+		for name, said := range map[string]string{"credentials": once, "a run": whole} {
 			if got := strings.Count(said, "level=WARN msg=\"the web identity token goes to "+endpoint+" without encryption"); got != want {
 				t.Errorf("%s with STS at %s says\n%s\nthat the token can be read is said %d times, want %d", name, endpoint, said, got, want)
 			}

@@ -2,17 +2,14 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
+	"brs-exec/refresh/run"
 	"brs-exec/writer"
 	"brs-exec/writer/process"
 )
@@ -70,7 +67,9 @@ func (p *program) credentials(c *cli.Context) error {
 	if err != nil {
 		return from.explain(err)
 	}
-	creds, err := p.once(pl, log)
+	pl.Source.Names = names([]string{"credentials"})
+	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
+	creds, err := run.Once(pl, log)
 	if err != nil {
 		return err
 	}
@@ -86,58 +85,6 @@ func (p *program) held(dir string) error {
 	}
 	_, err = p.stdout.Write(line)
 	return err
-}
-
-// once gets one set, with the retries and the patience of a start.
-func (p *program) once(pl *plan.Plan, log *slog.Logger) (aws.Credentials, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	pl.Source.Names = names([]string{"credentials"})
-	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
-	src, err := source.New(ctx, pl.Source)
-	if err != nil {
-		return aws.Credentials{}, err
-	}
-	for _, line := range src.Plaintext() {
-		log.Warn(line)
-	}
-	if err := src.Begin(ctx); err != nil {
-		return aws.Credentials{}, err
-	}
-	var got catch
-	tell := &reporter{log: log, origin: src.Origin}
-	engine := refresh.New(refresh.Options{
-		Profiles:     []refresh.Profile{{Name: setName, Source: src}},
-		Deliveries:   []refresh.Delivery{&got},
-		StartTimeout: cmp.Or(pl.StartTimeout, src.StartTimeout()),
-		Notify: func(e refresh.Event) {
-			if e.Kind == refresh.Failed {
-				tell.event(e, true)
-			}
-		},
-	})
-	go func() {
-		select {
-		case <-engine.Ready():
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	if err := engine.Run(ctx); err != nil {
-		return aws.Credentials{}, err
-	}
-	for _, note := range src.Notes() {
-		log.Warn(note)
-	}
-	return got.creds, nil
-}
-
-// catch is a delivery to this process.
-type catch struct{ creds aws.Credentials }
-
-func (c *catch) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
-	c.creds = sets[setName]
-	return nil
 }
 
 func (p *program) print(creds aws.Credentials, format, section string) (err error) {

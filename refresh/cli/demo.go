@@ -21,6 +21,7 @@ import (
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
+	"brs-exec/refresh/run"
 	"brs-exec/refresh/simulator"
 	"brs-exec/refresh/source"
 )
@@ -85,7 +86,7 @@ func (p *program) demo(c *cli.Context) error {
 	} else if len(p.argv) == 0 {
 		return &plan.Error{Text: "no command to run", Hint: "brs-exec demo, or brs-exec demo -- COMMAND [ARG...]"}
 	}
-	s, err := p.session(c)
+	o, err := p.options(c)
 	if err != nil {
 		return err
 	}
@@ -95,20 +96,18 @@ func (p *program) demo(c *cli.Context) error {
 		return err
 	}
 	pointAt(server)
-	s.plan.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: names(p.argv), Stderr: p.stderr}
-	s.observers = append(s.observers, observer{"the demo", func(e refresh.Event, _ bool) { show.event(e) }})
-	s.serve("the simulated STS", server.Run)
+	o.Plan.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: names(p.argv), Stderr: p.stderr}
+	o.Observers = []run.Observer{{Name: "the demo", See: func(e refresh.Event, _ bool) { show.event(e) }}}
+	o.Services = []run.Service{{Name: "the simulated STS", Run: server.Run}}
 	show.say("a simulated STS on %s gives credentials that live %v; it is no AWS", server.URL(), life)
-	s.after = func(code int) {
+	return p.supervise(o, func(code int) {
 		switch {
 		case own && code == 0:
 			show.say("shown: the command went on through %d sets of credentials that live %v each, and no call of it was refused", demoSets, life)
 		case !own && !show.called.Load():
 			show.say("the command made no call%s", show.longer())
 		}
-	}
-	p.code, err = s.run()
-	return err
+	})
 }
 
 // pointAt makes the simulator the only AWS that this process and the command

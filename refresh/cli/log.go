@@ -1,18 +1,12 @@
 package cli
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
-	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
 )
 
 // logger is what brs-exec says beside its errors. Text lines begin like these,
@@ -60,98 +54,4 @@ func (p prefixed) Write(line []byte) (int, error) {
 		return 0, err
 	}
 	return len(line), nil
-}
-
-// reporter logs what the engine does.
-type reporter struct {
-	log    *slog.Logger
-	origin func() source.Origin
-
-	failed, ended bool // what of this was said last, so that its end is
-}
-
-// event logs an event. What needs a person is an error, what a person may want to
-// change a warning, and so is the end of what was warned of; the daily round is
-// information. So is a start that does not succeed at once: its end is an error of
-// its own.
-func (r *reporter) event(e refresh.Event, first bool) {
-	level, message := r.words(e, first)
-	attrs := e.LogValue().Group()
-	if e.Profile != "" {
-		attrs = attrs[1:] // a session has one set, and its name is ours
-	}
-	var known *refresh.Error
-	if errors.As(e.Err, &known) && known.Hint != "" && (level == slog.LevelError || level == slog.LevelWarn && e.Attempt == 1) {
-		attrs = append(attrs, slog.String("hint", known.Hint))
-	}
-	if e.Kind == refresh.Static {
-		attrs = slices.DeleteFunc(attrs, func(a slog.Attr) bool { return a.Key == "next" })
-	}
-	r.log.LogAttrs(context.Background(), level, message, attrs...)
-}
-
-func (r *reporter) words(e refresh.Event, first bool) (level slog.Level, message string) {
-	level, message = slog.LevelInfo, e.Kind.String()
-	switch e.Kind {
-	case refresh.Unchanged:
-		if r.failed && !r.ended {
-			r.failed = false
-			return slog.LevelWarn, "the source answers again; it has no newer credentials yet"
-		}
-		level = slog.LevelDebug
-	case refresh.Refreshed:
-		message = "credentials refreshed"
-		switch {
-		case first:
-			message = "credentials obtained"
-		case r.failed || r.ended:
-			level, message = slog.LevelWarn, "credentials are refreshed again"
-		}
-		r.failed, r.ended = false, false
-	case refresh.Failed:
-		if first {
-			message = "no credentials yet"
-			break
-		}
-		r.failed = true
-		level, message = slog.LevelWarn, "refresh failed; the credentials at hand stay"
-		if e.Permanent && e.First {
-			level, message = slog.LevelError, "refresh refused; the credentials at hand stay, but only a person can change this"
-		}
-	case refresh.DeliveryFailed:
-		r.ended = !first
-		level, message = slog.LevelError, "credentials could not be written; what is there stays"
-	case refresh.Expired:
-		r.ended = true
-		level, message = slog.LevelError, "credentials have ended, and there are no newer ones"
-	case refresh.Short:
-		level, message = slog.LevelWarn, "sessions are shorter than the 40 minutes that all clients can work with; --duration asks for longer ones"
-	case refresh.Early:
-		level, message = slog.LevelWarn, "--refresh-before is longer than half a session: half of it is used instead"
-	case refresh.Static:
-		level, message = static(e.KeyID, r.origin())
-	case refresh.Skewed:
-		level, message = slog.LevelWarn, "the local clock differs from the server's"
-	case refresh.ClockStep:
-		message = "the clock has jumped"
-	}
-	return level, message
-}
-
-// static is about keys without an expiry.
-func static(keyID string, from source.Origin) (level slog.Level, message string) {
-	switch {
-	case from.LongTerm, strings.HasPrefix(keyID, "AKIA"): // other servers than AWS's have other names
-		level, message = slog.LevelInfo, "long-term keys: nothing to refresh"
-	case from.Environment:
-		level, message = slog.LevelWarn, "exported session keys: they end, and brs-exec cannot make new ones; use --role-arn or --profile"
-	case from.Command:
-		level, message = slog.LevelWarn, "credentials without an expiry cannot be refreshed on time; add --assume-lifetime"
-	default:
-		level, message = slog.LevelWarn, "credentials without an expiry cannot be refreshed on time"
-	}
-	if from.Fallback {
-		message += " (the sources before this one are asked each minute)"
-	}
-	return level, message
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"brs-exec/refresh/plan"
+	"brs-exec/refresh/run"
 	"brs-exec/writer"
 )
 
@@ -70,7 +71,7 @@ func (p *program) status(c *cli.Context) error {
 		return nil
 	}
 	now, out := time.Now(), printable{p.stdout}
-	if check && slices.ContainsFunc(records, func(r record) bool { return !r.alive(now) }) {
+	if check && slices.ContainsFunc(records, func(r run.Record) bool { return !alive(r, now) }) {
 		p.code = exitNotRunning
 	}
 	if !asJSON {
@@ -88,28 +89,28 @@ func (p *program) status(c *cli.Context) error {
 
 // recordsOf reads what the runs say of themselves, all or one of them. One that
 // cannot be read is no reason to be silent about the others.
-func recordsOf(runs []writer.Run, only int) (records []record) {
-	for _, run := range runs {
-		if only != 0 && only != run.PID {
+func recordsOf(runs []writer.Run, only int) (records []run.Record) {
+	for _, found := range runs {
+		if only != 0 && only != found.PID {
 			continue
 		}
-		r := record{PID: run.PID}
-		if err := json.Unmarshal(run.Status, &r); err != nil && run.Status != nil {
-			r = record{Err: "its record cannot be read: " + err.Error()}
+		r := run.Record{PID: found.PID}
+		if err := json.Unmarshal(found.Status, &r); err != nil && found.Status != nil {
+			r = run.Record{Err: "its record cannot be read: " + err.Error()}
 		}
-		r.PID = run.PID // whatever it says
+		r.PID = found.PID // whatever it says
 		records = append(records, r)
 	}
 	return records
 }
 
 // alive tells whether the command has credentials that it can use.
-func (r record) alive(now time.Time) bool {
+func alive(r run.Record, now time.Time) bool {
 	return r.Key != "" && (r.Expires.IsZero() || r.Expires.After(now))
 }
 
 // tabulate prints a table, and beneath it what has gone wrong, or is going to.
-func tabulate(w io.Writer, records []record, now time.Time) error {
+func tabulate(w io.Writer, records []run.Record, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "PID\tCOMMAND\tSINCE\tHOLDS\tENDS IN\tNEXT IN\tREFRESHED\tSTALE\tSOURCE")
 	for _, r := range records {

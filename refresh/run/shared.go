@@ -1,10 +1,11 @@
-package cli
+package run
 
 import (
-	"brs-exec/refresh/source"
-	"brs-exec/writer"
 	"context"
 	"time"
+
+	"brs-exec/refresh/source"
+	"brs-exec/writer"
 )
 
 // tidyTime is how long the file of --credentials-file may take, once the command

@@ -1,4 +1,4 @@
-package cli
+package run
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 )
 
 // record is what `brs-exec status` tells of one run. It holds no secret.
-type record struct {
+type Record struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command,omitempty"` // its name: arguments may be secrets
 	Child   int       `json:"child,omitempty"`   // its pid
@@ -44,19 +44,19 @@ const recordAfter = time.Second
 type recorder struct {
 	write func(text []byte) error
 	mu    sync.Mutex // guards r
-	r     record
+	r     Record
 	dirty chan struct{} // has one when r is not what was written
 }
 
 func newRecorder(command, source string, write func(text []byte) error) *recorder {
 	return &recorder{
 		write: write, dirty: make(chan struct{}, 1),
-		r: record{PID: os.Getpid(), Command: filepath.Base(command), Source: source},
+		r: Record{PID: os.Getpid(), Command: filepath.Base(command), Source: source},
 	}
 }
 
 // change changes the record, in memory: who calls it must not wait for a disk.
-func (k *recorder) change(f func(r *record)) {
+func (k *recorder) change(f func(r *Record)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	before := k.r
@@ -95,7 +95,7 @@ func (k *recorder) run(ctx context.Context) error {
 
 // engine follows an event of the engine.
 func (k *recorder) engine(e refresh.Event, first bool) {
-	k.change(func(r *record) {
+	k.change(func(r *Record) {
 		switch e.Kind {
 		case refresh.Refreshed, refresh.Unchanged:
 			r.Failed, r.Err, r.Permanent = 0, "", false
@@ -117,7 +117,7 @@ func (k *recorder) engine(e refresh.Event, first bool) {
 
 // child follows an event of the command.
 func (k *recorder) child(e supervisor.Event) {
-	k.change(func(r *record) {
+	k.change(func(r *Record) {
 		switch e.Kind {
 		case supervisor.Started:
 			r.Child, r.Since, r.Starts = e.PID, time.Now().Round(0), r.Starts+1
@@ -132,10 +132,10 @@ func (k *recorder) ending(end source.Ending, known bool) {
 	if !known {
 		end = source.Ending{}
 	}
-	k.change(func(r *record) { r.Lives, r.Ends = plan.OneLine(end.What), end.At })
+	k.change(func(r *Record) { r.Lives, r.Ends = plan.OneLine(end.What), end.At })
 }
 
 // from follows which of several sources is in use.
-func (k *recorder) from(source string) { k.change(func(r *record) { r.Source = source }) }
+func (k *recorder) from(source string) { k.change(func(r *Record) { r.Source = source }) }
 
-func (k *recorder) stale() { k.change(func(r *record) { r.Stale++ }) }
+func (k *recorder) stale() { k.change(func(r *Record) { r.Stale++ }) }

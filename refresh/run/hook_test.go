@@ -1,9 +1,8 @@
 //go:build unix
 
-package cli
+package run
 
 import (
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -16,9 +15,8 @@ import (
 func TestSourceHookHasNoSecrets(t *testing.T) {
 	var out strings.Builder
 	s := &session{
-		program: &program{stderr: io.Discard},
-		plan:    &plan.Plan{OnSourceEnding: plan.Reaction{Act: plan.Exec, Argv: []string{"/usr/bin/env"}}},
-		log:     slog.New(slog.NewTextHandler(&out, nil)),
+		plan: &plan.Plan{OnSourceEnding: plan.Reaction{Act: plan.Exec, Argv: []string{"/usr/bin/env"}}},
+		log:  slog.New(slog.NewTextHandler(&out, nil)),
 		environ: func() []string {
 			return []string{
 				"AWS_ACCESS_KEY_ID=hidden", "AWS_SECRET_ACCESS_KEY=hidden", "AWS_SESSION_TOKEN=hidden", "AWS_SECURITY_TOKEN=hidden", "AWSSECRETACCESSKEY=hidden",

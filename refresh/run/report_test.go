@@ -1,0 +1,175 @@
+package run
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/source"
+	"brs-exec/supervisor/sdnotify"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got; -update writes it):\n%s", name, diff)
+	}
+}
+
+// inNewYork makes New York's winter the local zone of a test.
+func inNewYork(t *testing.T) {
+	was := time.Local
+	time.Local = time.FixedZone("EST", -5*60*60)
+	t.Cleanup(func() { time.Local = was })
+}
+
+// TestReport is what the log of a long run says, at the default level and in all.
+func TestReport(t *testing.T) {
+	inNewYork(t)
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	hour := at.Add(time.Hour)
+	down := errors.New("connection refused")
+	denied := &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "ask an admin"}
+	type step struct {
+		e     refresh.Event
+		first bool
+	}
+	set := func(attempt int) refresh.Event {
+		return refresh.Event{Kind: refresh.Refreshed, Profile: setName, KeyID: "ASIA…0001", Expires: hour, Life: time.Hour, Next: at, Attempt: attempt}
+	}
+	failed := func(attempt int) refresh.Event {
+		return refresh.Event{Kind: refresh.Failed, Profile: setName, KeyID: "ASIA…0001", Expires: hour, Next: at, Attempt: attempt, Err: down}
+	}
+	refused := failed(1)
+	refused.Err, refused.Permanent, refused.First = denied, true, true
+	unchanged := set(0)
+	unchanged.Kind = refresh.Unchanged
+	unwritten := refresh.Event{Kind: refresh.DeliveryFailed, Attempt: 1, Err: errors.New("disk full"), Next: at}
+	ended := refresh.Event{Kind: refresh.Expired, Profile: setName, KeyID: "ASIA…0001", Expires: hour}
+	tests := []struct {
+		name  string
+		steps []step
+	}{
+		{"start", []step{{failed(1), true}, {failed(2), true}, {set(2), true}, {set(0), false}}},
+		{"failures and recovery", []step{{set(0), true}, {failed(1), false}, {failed(2), false}, {set(2), false}, {set(0), false}}},
+		{"refusal and recovery", []step{{set(0), true}, {refused, false}, {set(1), false}}},
+		{"the same set after failures", []step{{set(0), true}, {failed(1), false}, {unchanged, false}, {unchanged, false}, {set(0), false}}},
+		{"the end and recovery", []step{{set(0), true}, {failed(1), false}, {ended, false}, {failed(2), false}, {set(2), false}, {set(0), false}}},
+		{"the end, the same set, and recovery", []step{{set(0), true}, {ended, false}, {unchanged, false}, {set(0), false}}},
+		{"a disk that was full", []step{{set(0), true}, {unwritten, false}, {set(0), false}, {set(0), false}}},
+		{"other", []step{
+			{refresh.Event{Kind: refresh.Short, Profile: setName, Life: 19 * time.Minute}, true},
+			{refresh.Event{Kind: refresh.Early, Profile: setName, Life: time.Hour, Next: at}, true},
+			{refresh.Event{Kind: refresh.Skewed, Profile: setName, Skew: 90 * time.Second}, true},
+			{refresh.Event{Kind: refresh.ClockStep, Step: -time.Hour}, true},
+		}},
+	}
+	var out strings.Builder
+	for _, tt := range tests {
+		for _, level := range []string{"warn", "debug"} {
+			fmt.Fprintf(&out, "# %s, %s\n", tt.name, level)
+			out.WriteString(logged(t, level, source.Origin{}, func(r *reporter) {
+				for _, s := range tt.steps {
+					r.event(s.e, s.first)
+				}
+			}))
+		}
+	}
+	for _, s := range []struct {
+		name, key string
+		from      source.Origin
+	}{
+		{"long-term keys", "AKIA…MPLE", source.Origin{Environment: true}},
+		{"long-term keys of another server", "mini…dmin", source.Origin{Environment: true, LongTerm: true}},
+		{"exported session keys", "ASIA…MPLE", source.Origin{Environment: true}},
+		{"a command", "ASIA…MPLE", source.Origin{Command: true}},
+		{"a file", "ASIA…MPLE", source.Origin{}},
+		{"in place of another source", "AKIA…MPLE", source.Origin{Environment: true, Fallback: true}},
+	} {
+		fmt.Fprintf(&out, "# no expiry, %s\n", s.name)
+		out.WriteString(logged(t, "info", s.from, func(r *reporter) {
+			r.event(refresh.Event{Kind: refresh.Static, Profile: setName, KeyID: s.key, Next: at}, true)
+		}))
+	}
+	golden(t, "log.golden", out.String())
+}
+
+// logged is what do leaves in a log, without the time of each line.
+func logged(t *testing.T, level string, from source.Origin, do func(*reporter)) string {
+	t.Helper()
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		t.Fatal(err)
+	}
+	inSeconds := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindTime {
+			a.Value = slog.StringValue(a.Value.Time().Local().Format(time.RFC3339))
+		}
+		return a
+	}
+	var b bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: least, ReplaceAttr: inSeconds}))
+	do(&reporter{log: log, origin: func() source.Origin { return from }})
+	var out strings.Builder
+	for line := range strings.Lines(b.String()) {
+		_, rest, _ := strings.Cut(line, " level=")
+		out.WriteString("level=" + rest)
+	}
+	return out.String()
+}
+
+// TestSystemdStatus is what `systemctl status` shows.
+func TestSystemdStatus(t *testing.T) {
+	inNewYork(t)
+	told := listenNotify(t)
+	t.Setenv("NOTIFY_SOCKET", told.path)
+	n, err := sdnotify.New(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &systemd{Notifier: n}
+	at := time.Date(2126, 3, 1, 12, 30, 0, 0, time.UTC)
+	const fine = "STATUS=credentials end 2126-03-01 07:30:00 -05:00, next refresh 2126-03-01 07:30:00 -05:00"
+	for _, step := range []struct {
+		e    refresh.Event
+		want []string
+	}{
+		{refresh.Event{Kind: refresh.Refreshed, Expires: at, Next: at}, []string{"RELOADING=1", "READY=1", fine}},
+		{refresh.Event{Kind: refresh.Failed, Expires: at, Next: at, Attempt: 1, Err: errors.New("x")},
+			[]string{"STATUS=failed refreshes: 1, next 2126-03-01 07:30:00 -05:00; credentials end 2126-03-01 07:30:00 -05:00"}},
+		{refresh.Event{Kind: refresh.Unchanged, Expires: at, Next: at, Attempt: 1}, []string{fine}},
+		{refresh.Event{Kind: refresh.Unchanged, Expires: at, Next: at}, nil},
+		{refresh.Event{Kind: refresh.Expired, Expires: at}, []string{"STATUS=credentials have ended"}},
+		{refresh.Event{Kind: refresh.Unchanged, Expires: at.AddDate(-200, 0, 0), Attempt: 1}, nil},
+		{refresh.Event{Kind: refresh.Refreshed}, []string{"RELOADING=1", "READY=1", "STATUS=credentials end never, next refresh never"}},
+	} {
+		d.event(step.e, false)
+		for i, got := range told.read(t, len(step.want)) {
+			if line, _, _ := strings.Cut(got, "\n"); line != step.want[i] {
+				t.Errorf("%v: systemd is told %q, want %q", step.e, line, step.want[i])
+			}
+		}
+	}
+}
