@@ -1,22 +1,22 @@
-// Package logfile writes log lines to where nobody may read them.
+// Package logfile writes log lines to where that may take for ever.
 package logfile
 
 import (
+	"fmt"
 	"os"
 	"sync"
 	"time"
 )
 
-// File is a writer to a file that somebody may have stopped reading: a full
-// pipe, a terminal that was stopped with Ctrl-S, a socket. Write never blocks and
-// never fails: what can't be written now is kept, up to 64 KiB, and what is more
-// is dropped, and counted in a line of its own.
+// File is a writer to a file that may take nothing for a time: a full pipe that
+// nobody reads, a terminal that was stopped with Ctrl-S, a file system whose server
+// is gone. Write never blocks and never fails: what can't be written now is kept, up
+// to 64 KiB, and what is more is dropped, and counted in a line in its place.
 //
 // Its lines go where the command's own output goes, so the mode of the file
 // (O_NONBLOCK is the command's as well) is left alone.
 type File struct {
-	fd    int
-	plain bool // a regular file: never blocks
+	write func([]byte) // may block
 
 	mu      sync.Mutex // guards the following
 	pending []byte
@@ -25,30 +25,29 @@ type File struct {
 	idle    chan struct{} // closed when it ends
 }
 
-const maxPending = 64 << 10
+const (
+	maxPending  = 64 << 10
+	droppedLine = "brs-exec: %d log lines were dropped: they could not be written in time"
+)
 
 // New returns a writer to f, which has to stay open.
 func New(f *os.File) *File {
-	info, err := f.Stat()
-	l := &File{fd: -1, plain: err == nil && info.Mode().IsRegular()}
+	number := -1
 	if conn, err := f.SyscallConn(); err == nil { // f.Fd would make the command's file blocking
-		_ = conn.Control(func(fd uintptr) { l.fd = int(fd) })
+		_ = conn.Control(func(fd uintptr) { number = int(fd) })
 	}
-	return l
+	return &File{write: func(b []byte) { writeAll(number, b) }}
 }
 
-// Write takes b, and returns len(b) and nil.
+// Write takes b, a line, and returns len(b) and nil.
 func (l *File) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.plain {
-		writeAll(l.fd, b)
-		return len(b), nil
-	}
 	if len(l.pending)+len(b) > maxPending {
 		l.dropped++
 		return len(b), nil
 	}
+	l.countDropped()
 	l.pending = append(l.pending, b...)
 	if !l.busy {
 		l.busy, l.idle = true, make(chan struct{})
@@ -74,15 +73,22 @@ func (l *File) Flush(d time.Duration) {
 	}
 }
 
+// countDropped puts the count in the place of the lines. l.mu is held.
+func (l *File) countDropped() {
+	if l.dropped > 0 {
+		l.pending, l.dropped = fmt.Appendf(l.pending, droppedLine+lineEnd, l.dropped), 0
+	}
+}
+
 // drain writes what is pending and ends. It may block for ever.
 func (l *File) drain() {
 	for {
 		l.mu.Lock()
+		if len(l.pending) == 0 {
+			l.countDropped()
+		}
 		b := l.pending
 		l.pending = nil
-		if l.dropped > 0 && len(b) == 0 {
-			b, l.dropped = droppedLine(l.dropped), 0
-		}
 		if len(b) == 0 {
 			l.busy = false
 			close(l.idle)
@@ -90,6 +96,6 @@ func (l *File) drain() {
 			return
 		}
 		l.mu.Unlock()
-		writeAll(l.fd, b)
+		l.write(b)
 	}
 }

@@ -4,13 +4,17 @@ package logfile
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -63,7 +67,7 @@ func TestLogFile(t *testing.T) {
 		for scan.Scan() && len(scan.Text()) == 999 {
 			kept++
 		}
-		if kept < 60 || kept > 250 || !strings.HasSuffix(scan.Text(), " log lines were dropped: nobody read them") {
+		if kept < 60 || kept > 250 || !strings.HasSuffix(scan.Text(), strings.TrimPrefix(droppedLine, "brs-exec: %d")) {
 			t.Errorf("%d lines, then %q", kept, scan.Text())
 		}
 		// Before the descriptor is closed, and its number another file's.
@@ -94,7 +98,9 @@ func TestLogFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		io.WriteString(New(f), "x\n")
+		l := New(f)
+		io.WriteString(l, "x\n")
+		l.Flush(patience)
 		if b, _ := os.ReadFile(path); string(b) != "x\n" {
 			t.Errorf("got %q", b)
 		}
@@ -117,6 +123,46 @@ func TestLogFile(t *testing.T) {
 		flags, err := unix.FcntlInt(uintptr(fds[1]), unix.F_GETFL, 0)
 		if err != nil || flags&unix.O_NONBLOCK == 0 {
 			t.Errorf("flags = %o, %v: O_NONBLOCK is gone", flags, err)
+		}
+	})
+}
+
+// TestHungFile: a write does not come back, as to a file of a server that is gone.
+// Who logs goes on; what is written at last is in order, with the count of what is
+// missing in its place.
+func TestHungFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		l := New(f)
+		var got bytes.Buffer
+		hangs := make(chan struct{})
+		l.write = func(b []byte) {
+			<-hangs
+			got.Write(b)
+		}
+		io.WriteString(l, "first\n")
+		synctest.Wait()
+		long := strings.Repeat("x", maxPending-len("second\n")-1) + "\n"
+		for _, line := range []string{"second\n", long, "third\n", "fourth\n"} {
+			io.WriteString(l, line)
+		}
+		began := time.Now()
+		l.Flush(time.Second)
+		if d := time.Since(began); d != time.Second {
+			t.Errorf("flushed for %v, want 1s", d)
+		}
+		hangs <- struct{}{} // the first
+		synctest.Wait()
+		io.WriteString(l, "fifth\n")
+		close(hangs)
+		l.Flush(time.Second)
+		want := "first\nsecond\n" + fmt.Sprintf(droppedLine+"\n", 2) + "fifth\n"
+		if diff := cmp.Diff(want, strings.ReplaceAll(got.String(), long, "")); diff != "" {
+			t.Errorf("written (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -2,11 +2,7 @@
 
 package logfile
 
-import (
-	"fmt"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // writeAll writes b, past os.File: that would make this process die of SIGPIPE
 // if nobody can read standard error any more. A file that is not blocking by
@@ -27,6 +23,4 @@ func writeAll(fd int, b []byte) {
 	}
 }
 
-func droppedLine(n int) []byte {
-	return fmt.Appendf(nil, "brs-exec: %d log lines were dropped: nobody read them\n", n)
-}
+const lineEnd = "\n"

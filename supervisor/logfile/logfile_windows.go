@@ -1,10 +1,6 @@
 package logfile
 
-import (
-	"fmt"
-
-	"golang.org/x/sys/windows"
-)
+import "golang.org/x/sys/windows"
 
 func writeAll(fd int, b []byte) {
 	for len(b) > 0 {
@@ -16,6 +12,4 @@ func writeAll(fd int, b []byte) {
 	}
 }
 
-func droppedLine(n int) []byte {
-	return fmt.Appendf(nil, "brs-exec: %d log lines were dropped: nobody read them\r\n", n)
-}
+const lineEnd = "\r\n"
