@@ -11,19 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brs-exec/writer/process"
+	"brs-exec/writer/writertest"
 )
 
 func TestPrivateDiskFull(t *testing.T) {
-	if !inMounts(t) {
+	if !writertest.InMounts(t) {
 		return
 	}
-	full, roomy := tmpfs(t, "32k"), tmpfs(t, "256k")
+	full, roomy := writertest.Tmpfs(t, "32k"), writertest.Tmpfs(t, "256k")
 	for _, dir := range []string{full, roomy} {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	config := "[default]\noutput = text\n" + kb(40, "# ")
+	config := "[default]\noutput = text\n" + strings.Repeat("# ", 40<<10)
 	p, err := newPrivate(t, config, "", Options{Dirs: []string{full, roomy}})
 	if err != nil {
 		t.Fatal(err)
@@ -74,11 +75,11 @@ func TestPrivateDiskFull(t *testing.T) {
 
 // A path with a file system that is read-only, and one that cannot be reached.
 func TestPrivateReadOnlyRoot(t *testing.T) {
-	if !inMounts(t) {
+	if !writertest.InMounts(t) {
 		return
 	}
-	readOnly, shm := plainDir(t), tmpfs(t, "64k")
-	mount(t, "tmpfs", readOnly, "tmpfs", unix.MS_RDONLY, "mode=0755")
+	readOnly, shm := plainDir(t), writertest.Tmpfs(t, "64k")
+	writertest.Mount(t, "tmpfs", readOnly, "tmpfs", unix.MS_RDONLY, "mode=0755")
 	if err := os.Chmod(shm, 0o777|os.ModeSticky); err != nil {
 		t.Fatal(err)
 	}

@@ -146,7 +146,7 @@ func (d *runDir) write(name string, content []byte) (err error) {
 	if d.root == nil { // removed
 		return fs.ErrClosed
 	}
-	temp := "." + name + "-" + pathsafe.RandomName() + tempSuffix
+	temp := "." + name + "-" + pathsafe.RandomName() + ".tmp"
 	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, pathsafe.FileMode)
 	if err != nil {
 		return err

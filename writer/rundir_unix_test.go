@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"brs-exec/writer/writertest"
 )
 
 func noFill(*runDir, string) error { return nil }
@@ -44,7 +46,7 @@ func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 			return base{path: dir}
 		}},
 		{"another user's", "owned by uid 1234, not by us or root", func(t *testing.T) base {
-			needRoot(t)
+			writertest.NeedRoot(t)
 			dir := openBase(t)
 			if err := os.Chown(dir, 1234, 1234); err != nil {
 				t.Fatal(err)
@@ -69,7 +71,7 @@ func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 			return base{path: dir + "/in"}
 		}},
 		{"another user may rename it", "is owned by uid 1234, not by us or root", func(t *testing.T) base {
-			needRoot(t)
+			writertest.NeedRoot(t)
 			dir := openBase(t)
 			for _, err := range []error{os.Mkdir(dir+"/in", 0o700), os.Chown(dir, 1234, 1234)} {
 				if err != nil {
@@ -79,7 +81,7 @@ func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 			return base{path: dir + "/in"}
 		}},
 		{"through another user's link", "is owned by uid 1234, not by us or root", func(t *testing.T) base {
-			needRoot(t)
+			writertest.NeedRoot(t)
 			dir := openBase(t)
 			for _, err := range []error{os.Symlink(openBase(t), dir+"/link"), os.Lchown(dir+"/link", 1234, 1234)} {
 				if err != nil {
@@ -194,7 +196,7 @@ func TestRunDirSquatted(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.root {
-				needRoot(t)
+				writertest.NeedRoot(t)
 			}
 			b, in := inSticky(t)
 			if err := os.Remove(in.path); err != nil {

@@ -13,7 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/writer/process"
+	"brs-exec/writer/replace"
 )
+
+// Owner is whom a new file is to belong to.
+type Owner = replace.Owner
 
 // AtExit says what becomes of the keys in a shared file in the end.
 type AtExit int
@@ -42,7 +46,7 @@ type SharedOptions struct {
 	// Perm and Owner are those of a file that does not exist yet: 0 means
 	// 0600, nil ours. One that is there keeps what it has.
 	Perm  fs.FileMode
-	Owner *Owner
+	Owner *replace.Owner
 	// BackupDir is for what goes beside the file where its directory cannot be
 	// written to. "" means a directory of the user's own: $XDG_STATE_HOME/brs-exec,
 	// ~/.local/state/brs-exec, or one beside the run directories.
@@ -68,7 +72,7 @@ type SharedOptions struct {
 // well. It changes the bytes of its keys and no others.
 type Shared struct {
 	opt      SharedOptions
-	target   Target
+	target   replace.Target
 	profiles []*sharedProfile // by name
 	claims   *claims
 	spare    string // "" if all that goes beside the file can be there
@@ -199,12 +203,12 @@ func (s *Shared) edit(old []byte, last bool) ([]byte, error) {
 	return f.bytes(), nil
 }
 
-func (s *Shared) written(res Result) error {
+func (s *Shared) written(res replace.Result) error {
 	s.wrote = true
-	if res.Way == InPlace && !s.inPlace {
+	if res.Way == replace.InPlace && !s.inPlace {
 		s.notify("%s is written in place (%v): a reader in that moment may see a mixture", s.opt.Path, res.Cause)
 	}
-	if inPlace := res.Way == InPlace; res.Way != Unchanged && inPlace != s.inPlace {
+	if inPlace := res.Way == replace.InPlace; res.Way != replace.Unchanged && inPlace != s.inPlace {
 		s.inPlace = inPlace
 		select {
 		case s.moved <- struct{}{}:

@@ -17,6 +17,7 @@ import (
 
 	"brs-exec/writer/filelock"
 	"brs-exec/writer/pathsafe"
+	"brs-exec/writer/replace"
 )
 
 // A claim is the file that says that a section of a shared file is kept by this
@@ -69,7 +70,7 @@ type claims struct {
 // claimName returns the name of the claim on a section of the file at path.
 func claimName(path, section string) string {
 	sum := sha256.Sum256([]byte(path + "\x00" + section))
-	return besidePrefix(filepath.Base(path)) + "claim-" + hex.EncodeToString(sum[:8])
+	return replace.BesidePrefix(filepath.Base(path)) + "claim-" + hex.EncodeToString(sum[:8])
 }
 
 // take takes the claim of this name. A *heldError says that another process has

@@ -3,7 +3,6 @@ package writer
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -26,7 +25,7 @@ func (s *Shared) takeOut(ctx context.Context) error {
 		return err
 	}
 	if slices.ContainsFunc(s.profiles, func(p *sharedProfile) bool { return p.claim.before != nil && p.claim.before.NoFile }) {
-		if err := s.target.removeEmpty(ctx); err != nil {
+		if err := s.target.RemoveIfEmpty(ctx); err != nil {
 			return err
 		}
 	}
@@ -85,35 +84,11 @@ func (s *Shared) saveBefore(names []string) error {
 			text = slices.Concat(text, slices.Concat(p.claim.before.Sections...))
 		}
 	}
-	var backup string
-	err := s.target.at(func(p *location) error {
-		name := p.newBackup()
-		backup = filepath.Join(p.beside().Name(), name)
-		return writeNew(p.beside(), name, text)
-	})
+	backup, err := s.target.SaveBackup(text)
 	if err != nil {
 		return fmt.Errorf("save what stood in [%s] before: %w", strings.Join(names, "], ["), err)
 	}
 	s.notify("[%s] of %s holds the keys of another program now and is left alone; what stood there before is in %s",
 		strings.Join(names, "], ["), s.opt.Path, backup)
 	return nil
-}
-
-// removeEmpty removes the file if nothing is in it.
-func (t Target) removeEmpty(ctx context.Context) error {
-	return t.at(func(p *location) error {
-		unlock, err := p.lock(ctx)
-		if err != nil {
-			return err
-		}
-		defer unlock()
-		now, err := p.read()
-		if err != nil || now == nil || len(now.data) > 0 {
-			return err
-		}
-		if err := p.dir.Remove(p.name); err != nil && !cannotRename(err) { // a mount point stays
-			return err
-		}
-		return nil
-	})
 }

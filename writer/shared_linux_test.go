@@ -9,18 +9,21 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"brs-exec/writer/replace"
+	"brs-exec/writer/writertest"
 )
 
 // As `docker run -v FILE:FILE` does it: the name is a mount point.
 func TestSharedSingleFileMount(t *testing.T) {
-	if !inMounts(t) {
+	if !writertest.InMounts(t) {
 		return
 	}
 	outside, dir := t.TempDir(), t.TempDir()
 	source, path := filepath.Join(outside, "source"), filepath.Join(dir, "credentials")
 	put(t, source, "[b]\nx = 1", 0o640)
 	put(t, path, "", 0o600)
-	mount(t, source, path, "", unix.MS_BIND, "")
+	writertest.Mount(t, source, path, "", unix.MS_BIND, "")
 	var n told
 	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore, Notify: n.add})
 	runShared(t, s)
@@ -49,14 +52,14 @@ func TestSharedSingleFileMount(t *testing.T) {
 
 // A read-only root with one writable file in it: nothing can be made beside it.
 func TestSharedReadOnlyDirectory(t *testing.T) {
-	if !inMounts(t) {
+	if !writertest.InMounts(t) {
 		return
 	}
 	outside, dir, state := t.TempDir(), t.TempDir(), t.TempDir()
 	source, path := filepath.Join(outside, "source"), filepath.Join(dir, "credentials")
 	put(t, source, "[app]\n"+oldSet, 0o600)
 	put(t, path, "", 0o600)
-	mount(t, dir, dir, "", unix.MS_BIND, "")
+	writertest.Mount(t, dir, dir, "", unix.MS_BIND, "")
 	if err := unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +71,7 @@ func TestSharedReadOnlyDirectory(t *testing.T) {
 	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	mount(t, source, path, "", unix.MS_BIND, "")
+	writertest.Mount(t, source, path, "", unix.MS_BIND, "")
 	s = mustShared(t, path, "app", SharedOptions{AtExit: Restore})
 	if notes := s.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "backups go to "+state) {
 		t.Errorf("Notes = %q", notes)
@@ -117,7 +120,7 @@ func TestSharedRenameFails(t *testing.T) {
 			if !has(path, want)() {
 				t.Error("the file is not as it should be")
 			}
-			s.target.rename = nil
+			s.target.Rename = nil
 			if err := errors.Join(give(s, numbered(7)), s.Close(context.Background())); err != nil {
 				t.Fatal(err)
 			}
@@ -127,14 +130,14 @@ func TestSharedRenameFails(t *testing.T) {
 }
 
 func TestSharedOwner(t *testing.T) {
-	needRoot(t)
+	writertest.NeedRoot(t)
 	path := filepath.Join(t.TempDir(), "credentials")
 	for range 2 { // a file that is there keeps its owner
-		s := mustShared(t, path, "app", SharedOptions{Owner: &Owner{UID: 1234, GID: 4321}, Perm: 0o640})
+		s := mustShared(t, path, "app", SharedOptions{Owner: &replace.Owner{UID: 1234, GID: 4321}, Perm: 0o640})
 		if err := errors.Join(give(s, numbered(7)), s.Close(context.Background())); err != nil {
 			t.Fatal(err)
 		}
-		wantOwner(t, path, 1234, 4321)
+		writertest.WantOwner(t, path, 1234, 4321)
 		wantMode(t, path, 0o640)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"brs-exec/writer/pathsafe"
+	"brs-exec/writer/replace"
 )
 
 // elsewhere are the settings that have some SDKs get the credentials of a
@@ -17,7 +18,7 @@ import (
 var elsewhere = []string{"credential_process", "role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "credential_source", "login_session"}
 
 // noteSettings notes what will keep readers of the file from using the keys.
-func (s *Shared) noteSettings(path string, f *iniFile, was *found) {
+func (s *Shared) noteSettings(path string, f *iniFile, was *replace.Content) {
 	note := func(format string, args ...any) { s.notes = append(s.notes, fmt.Sprintf(format, args...)) }
 	if len(f.lines) > 0 && strings.HasPrefix(f.lines[0].text, bom) {
 		note("%s begins with a byte order mark: boto3 and the AWS CLI cannot read it, others miss its first section", s.opt.Path)
@@ -51,7 +52,7 @@ func (s *Shared) noteSettings(path string, f *iniFile, was *found) {
 		}
 	}
 	if was != nil && runtime.GOOS != "windows" {
-		if mode := was.info.Mode().Perm(); mode&0o044&^s.opt.Perm != 0 {
+		if mode := was.Info.Mode().Perm(); mode&0o044&^s.opt.Perm != 0 {
 			note("%s can be read by others (mode %04o), and so can the keys in it: chmod 600 %s", s.opt.Path, mode, s.opt.Path)
 		}
 	}
@@ -115,18 +116,11 @@ func (s *Shared) sourceProfiles() []string {
 // SharedHint says what a person can do about an error of NewShared for the file at
 // path; "" is nothing that the error does not say itself.
 func SharedHint(path string, err error) string {
-	var acting *pathsafe.ActingError
-	var link *pathsafe.LinkError
-	var planted *plantedError
-	var parse *parseError
+	if hint := replace.Hint(err); hint != "" {
+		return hint
+	}
 	switch {
-	case errors.As(err, &acting):
-		return fmt.Sprintf("run brs-exec as user %d, or with CAP_SETUID and CAP_SETGID", acting.UID)
-	case errors.As(err, &link):
-		return "name the file that it leads to, or make the link anew as its owner or root"
-	case errors.As(err, &planted):
-		return fmt.Sprintf("name a file in a directory of your own, or add --file-owner %d if that user is to have the keys", planted.uid)
-	case errors.As(err, &parse):
+	case errors.As(err, new(*parseError)):
 		return "correct that line; brs-exec changes no file that it cannot read"
 	case errors.Is(err, fs.ErrNotExist):
 		return "mkdir -p " + filepath.Dir(path)

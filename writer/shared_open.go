@@ -12,6 +12,7 @@ import (
 
 	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/process"
+	"brs-exec/writer/replace"
 )
 
 // NewShared looks at the file and makes sure that no other brs-exec keeps the
@@ -25,14 +26,14 @@ func NewShared(ctx context.Context, opt SharedOptions) (*Shared, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.target.in == nil {
+	if s.target.DirUID == nil {
 		if err := s.makeDir(); err != nil {
 			return nil, err
 		}
 	}
 	var f *iniFile
-	var was *found
-	err = s.target.at(func(p *location) (err error) {
+	var was *replace.Content
+	err = s.target.At(func(p *replace.Location) (err error) {
 		f, was, err = s.begin(ctx, p)
 		return err
 	})
@@ -51,13 +52,13 @@ func PreviewShared(opt SharedOptions) (notes []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.target.in == nil {
+	if s.target.DirUID == nil {
 		return nil, nil // its directory will be made
 	}
 	var f *iniFile
-	var was *found
-	err = s.target.at(func(p *location) error {
-		was, err = p.read()
+	var was *replace.Content
+	err = s.target.At(func(p *replace.Location) error {
+		was, err = p.Read()
 		if err == nil {
 			f, err = s.look(was)
 		}
@@ -85,10 +86,10 @@ func prepareShared(opt SharedOptions) (s *Shared, path string, err error) {
 	if s.opt.settle == 0 {
 		s.opt.settle, s.opt.every = settleTime, pollEvery
 	}
-	s.target = Target{Path: opt.Path, Perm: s.opt.Perm, Owner: opt.Owner, BackupDir: opt.BackupDir, rename: opt.rename}
+	s.target = replace.Target{Path: opt.Path, Perm: s.opt.Perm, Owner: opt.Owner, BackupDir: opt.BackupDir, Rename: opt.rename}
 	switch w, err := pathsafe.Resolve(opt.Path); {
 	case err == nil:
-		path, s.target.in = w.Path, &w.UID
+		path, s.target.DirUID = w.Path, &w.UID
 	case exists(filepath.Dir(opt.Path)):
 		return nil, "", err
 	default: // the directory has still to be made
@@ -105,29 +106,26 @@ func prepareShared(opt SharedOptions) (s *Shared, path string, err error) {
 
 // makeDir makes the directory of the file.
 func (s *Shared) makeDir() error {
-	err := Target{Path: filepath.Dir(s.opt.Path)}.at(func(p *location) error { return p.dir.Mkdir(p.name, 0o700) })
-	if err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := replace.MakeDir(filepath.Dir(s.opt.Path)); err != nil {
 		return err
 	}
 	w, err := pathsafe.Resolve(s.opt.Path)
 	if err == nil {
-		s.target.in = &w.UID
+		s.target.DirUID = &w.UID
 	}
 	return err
 }
 
 // begin takes the claims, tidies up after writers that were killed, and looks
 // at the file.
-func (s *Shared) begin(ctx context.Context, p *location) (*iniFile, *found, error) {
+func (s *Shared) begin(ctx context.Context, p *replace.Location) (*iniFile, *replace.Content, error) {
 	if err := s.claimAll(ctx, p); err != nil {
 		return nil, nil, err
 	}
-	unlock, err := p.lockTidy(ctx)
-	if err != nil {
+	if err := p.Recover(ctx); err != nil {
 		return nil, nil, err
 	}
-	unlock()
-	was, err := p.read()
+	was, err := p.Read()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -146,11 +144,11 @@ func (s *Shared) begin(ctx context.Context, p *location) (*iniFile, *found, erro
 	return f, was, nil
 }
 
-func (s *Shared) look(was *found) (*iniFile, error) {
+func (s *Shared) look(was *replace.Content) (*iniFile, error) {
 	if was == nil {
 		return parseINI(s.opt.Path, nil)
 	}
-	return parseINI(s.opt.Path, was.data)
+	return parseINI(s.opt.Path, was.Data)
 }
 
 func exists(path string) bool {
@@ -178,17 +176,17 @@ func (s *Shared) addProfiles(path string) error {
 
 // claimAll takes the claims, in a directory of ours if none can be made beside
 // the file.
-func (s *Shared) claimAll(ctx context.Context, p *location) error {
-	if err := s.claimIn(p, p.beside()); err != nil {
+func (s *Shared) claimAll(ctx context.Context, p *replace.Location) error {
+	if err := s.claimIn(p, p.Beside()); err != nil {
 		return err
 	}
 	for _, section := range s.profiles {
-		c, err := s.claims.take(ctx, claimName(p.path, section.name))
-		if err != nil && (errors.Is(err, fs.ErrPermission) || cannotRename(err)) && p.spare == nil && p.uid == os.Geteuid() {
+		c, err := s.claims.take(ctx, claimName(p.Path, section.name))
+		if err != nil && (errors.Is(err, fs.ErrPermission) || replace.CannotRename(err)) && s.spare == "" && s.target.BackupDir == "" && p.UID == os.Geteuid() {
 			if err := s.useSpare(p); err != nil {
 				return fmt.Errorf("claim section [%s] of %s: %w", section.name, s.opt.Path, err)
 			}
-			c, err = s.claims.take(ctx, claimName(p.path, section.name))
+			c, err = s.claims.take(ctx, claimName(p.Path, section.name))
 		}
 		if err != nil {
 			return fmt.Errorf("section [%s] of %s: %w", section.name, s.opt.Path, err)
@@ -200,26 +198,26 @@ func (s *Shared) claimAll(ctx context.Context, p *location) error {
 }
 
 // claimIn has claims made in the directory, with the rights that we have now.
-func (s *Shared) claimIn(p *location, dir *os.Root) error {
+func (s *Shared) claimIn(p *replace.Location, dir *os.Root) error {
 	own, err := dir.OpenRoot(".")
 	if err != nil {
 		return err
 	}
-	s.claims = &claims{dir: own, prefix: besidePrefix(p.name) + "claim-", uid: p.uid, as: p.as}
+	s.claims = &claims{dir: own, prefix: replace.BesidePrefix(filepath.Base(p.Path)) + "claim-", uid: p.UID, as: p.As}
 	return nil
 }
 
 // useSpare has all that goes beside the file be in a directory of ours.
-func (s *Shared) useSpare(p *location) (err error) {
+func (s *Shared) useSpare(p *replace.Location) (err error) {
 	if s.spare, err = s.spareDir(); err != nil {
 		return err
 	}
-	if p.spare, err = os.OpenRoot(s.spare); err != nil {
+	if err := p.UseSpare(s.spare); err != nil {
 		return err
 	}
 	s.target.BackupDir = s.spare
 	s.claims.dir.Close()
-	return s.claimIn(p, p.spare)
+	return s.claimIn(p, p.Beside())
 }
 
 func (s *Shared) spareDir() (string, error) {

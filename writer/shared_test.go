@@ -2,6 +2,8 @@ package writer
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +19,7 @@ import (
 
 	"brs-exec/writer/filelock"
 	"brs-exec/writer/pathsafe"
+	"brs-exec/writer/replace"
 )
 
 // told collects what a Shared notifies of.
@@ -395,14 +398,17 @@ func TestSharedMendsAtStart(t *testing.T) {
 		t.Fatalf("%q parses", mixture)
 	}
 	put(t, path, mixture, 0o600)
-	w, err := pathsafe.Resolve(path)
+	to, err := pathsafe.Resolve(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	backup := filepath.Join(dir, (&location{path: w.Path, name: "credentials"}).newBackup())
-	put(t, backup, old, 0o600)
-	put(t, nextOf(backup), string(nextFile([]byte(old), []byte(next))), 0o600)
-	put(t, filepath.Join(dir, besidePrefix("credentials")+"0123456789abcdef"+tempSuffix), "x", 0o600)
+	// The names and the content that package replace gives to what it keeps meanwhile.
+	of := sha256.Sum256([]byte(to.Path))
+	beside := filepath.Join(dir, replace.BesidePrefix("credentials"))
+	kept := beside + hex.EncodeToString(of[:4]) + "0123456789abcdef"
+	put(t, kept+".backup", old, 0o600)
+	put(t, kept+".next", fmt.Sprintf("%x%s", sha256.Sum256([]byte(old)), next), 0o600)
+	put(t, beside+"0123456789abcdef.tmp", "x", 0o600)
 	s := mustShared(t, path, "app", SharedOptions{})
 	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
@@ -454,7 +460,7 @@ func TestSharedLockedByAnother(t *testing.T) {
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := os.Create(filepath.Join(dir, besidePrefix("credentials")+"lock"))
+	lock, err := os.Create(filepath.Join(dir, replace.BesidePrefix("credentials")+"lock"))
 	if err != nil {
 		t.Fatal(err)
 	}

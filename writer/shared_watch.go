@@ -13,6 +13,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"brs-exec/writer/pathsafe"
+	"brs-exec/writer/replace"
 )
 
 const (
@@ -96,15 +97,15 @@ func (s *Shared) mend(ctx context.Context) {
 
 // intact tells whether writing the sets would change nothing.
 func (s *Shared) intact() (bool, error) {
-	var now *found
-	err := s.target.at(func(p *location) (err error) { now, err = p.read(); return err })
+	var now *replace.Content
+	err := s.target.At(func(p *replace.Location) (err error) { now, err = p.Read(); return err })
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil || now == nil {
 		return false, err
 	}
-	f, err := parseINI(s.opt.Path, now.data)
+	f, err := parseINI(s.opt.Path, now.Data)
 	if err != nil {
 		return false, err
 	}
@@ -113,7 +114,7 @@ func (s *Shared) intact() (bool, error) {
 			p.apply(f, p.set)
 		}
 	}
-	return string(f.bytes()) == string(now.data), nil
+	return string(f.bytes()) == string(now.Data), nil
 }
 
 // sharedWatch watches the directories that lead to a file, not the file: that

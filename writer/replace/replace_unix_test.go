@@ -1,6 +1,6 @@
 //go:build unix
 
-package writer
+package replace
 
 import (
 	"context"
@@ -14,21 +14,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"brs-exec/writer/writertest"
 )
 
-func wantOwner(t *testing.T, path string, uid, gid uint32) {
-	t.Helper()
-	info, err := os.Lstat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if st := info.Sys().(*syscall.Stat_t); st.Uid != uid || st.Gid != gid {
-		t.Errorf("owner of %s = %d:%d, want %d:%d", path, st.Uid, st.Gid, uid, gid)
-	}
-}
-
 func TestReplaceKeepsOwnerAndMode(t *testing.T) {
-	needRoot(t)
+	writertest.NeedRoot(t)
 	path := filepath.Join(t.TempDir(), "f")
 	put(t, path, "old", 0o600)
 	if err := os.Chown(path, 1234, 4321); err != nil {
@@ -40,7 +31,7 @@ func TestReplaceKeepsOwnerAndMode(t *testing.T) {
 	if _, err := Replace(path, 0o600, to("new")); err != nil {
 		t.Fatal(err)
 	}
-	wantOwner(t, path, 1234, 4321)
+	writertest.WantOwner(t, path, 1234, 4321)
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o604|os.ModeSetgid {
 		t.Errorf("mode = %v, %v", info.Mode(), err)
 	}
@@ -61,8 +52,8 @@ func TestCannotRename(t *testing.T) {
 		unix.EBUSY: true, unix.EXDEV: true, unix.EROFS: true, unix.EACCES: true, unix.EPERM: true,
 		unix.ENOSPC: false, unix.EDQUOT: false, unix.ETXTBSY: false, unix.EIO: false, unix.ENOENT: false, unix.ESTALE: false,
 	} {
-		if got := cannotRename(&os.LinkError{Op: "rename", Err: err}); got != want {
-			t.Errorf("cannotRename(%v) = %v, want %v", err, got, want)
+		if got := CannotRename(&os.LinkError{Op: "rename", Err: err}); got != want {
+			t.Errorf("CannotRename(%v) = %v, want %v", err, got, want)
 		}
 	}
 }
@@ -70,7 +61,7 @@ func TestCannotRename(t *testing.T) {
 // drop runs the helper that becomes a user without rights and replaces path.
 func drop(t *testing.T, path, content, backupDir string) error {
 	t.Helper()
-	needRoot(t)
+	writertest.NeedRoot(t)
 	cmd := helper(t, "drop", path, content, backupDir)
 	cmd.Stderr = nil // with coverage it complains there that it may not write what it has counted
 	out, err := cmd.Output()
@@ -111,7 +102,7 @@ func helpDrop(args []string) error {
 // may, and one for backups.
 func inDirs(t *testing.T, owner int) (path, backups string) {
 	t.Helper()
-	needRoot(t)
+	writertest.NeedRoot(t)
 	root := t.TempDir()
 	for dir := root; dir != "/"; dir = filepath.Dir(dir) { // nobody must get there
 		if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&0o005 != 0o005 {
@@ -175,7 +166,7 @@ func TestReplaceOwnerNotOurs(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, filepath.Dir(path), map[string]string{"f": "new and much longer than what was there"})
-	wantOwner(t, path, 0, 0)
+	writertest.WantOwner(t, path, 0, 0)
 }
 
 // errCannotRename has a file written in place.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package writer
+package replace
 
 import (
 	"errors"
@@ -13,10 +13,10 @@ import (
 
 func renameOver(dir *os.Root, from, to string) error { return dir.Rename(from, to) }
 
-// cannotRename tells errors that a rename, or the making of a file to rename,
+// CannotRename tells errors that a rename, or the making of a file to rename,
 // gives however often it is tried: a mount point (EBUSY, EXDEV), a directory
 // that cannot be written to.
-func cannotRename(err error) bool {
+func CannotRename(err error) bool {
 	for _, e := range []error{unix.EBUSY, unix.EXDEV, unix.EROFS, unix.EACCES, unix.EPERM} {
 		if errors.Is(err, e) {
 			return true
@@ -27,8 +27,8 @@ func cannotRename(err error) bool {
 
 // keepOwner gives temp, a new file, the owner, the group and the ACL of the file
 // that it replaces.
-func keepOwner(temp *os.File, made fs.FileInfo, old *found) error {
-	was, ok1 := old.info.Sys().(*syscall.Stat_t)
+func keepOwner(temp *os.File, made fs.FileInfo, old *Content) error {
+	was, ok1 := old.Info.Sys().(*syscall.Stat_t)
 	is, ok2 := made.Sys().(*syscall.Stat_t)
 	if ok1 && ok2 && (was.Uid != is.Uid || was.Gid != is.Gid) {
 		if err := temp.Chown(int(was.Uid), int(was.Gid)); err != nil {

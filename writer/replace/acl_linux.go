@@ -1,4 +1,4 @@
-package writer
+package replace
 
 import (
 	"errors"

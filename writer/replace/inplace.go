@@ -1,4 +1,4 @@
-package writer
+package replace
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ import (
 // the disk has room while the old content is whole; then everything is written
 // by one call, a shorter content filled up by blank lines; then the file is
 // cut. If that fails the old content is put back.
-func (p *location) overwrite(ctx context.Context, old, content []byte) (err error) {
+func (p *Location) overwrite(ctx context.Context, old, content []byte) (err error) {
 	f, _, err := pathsafe.OpenRegular(p.dir, p.name, os.O_RDWR)
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (p *location) overwrite(ctx context.Context, old, content []byte) (err erro
 	if !bytes.Equal(now, old) {
 		return pathsafe.ErrRaced
 	}
-	dir, backup := p.beside(), p.newBackup()
+	dir, backup := p.Beside(), p.newBackup()
 	defer dir.Remove(nextOf(backup)) // after the backup: without it a backup is left to people
 	if err := writeNew(dir, nextOf(backup), nextFile(old, content)); err != nil {
 		return fmt.Errorf("backup: %w", err)
@@ -100,7 +100,7 @@ func restore(f *os.File, old []byte) error {
 }
 
 // newBackup returns the name for a new backup of the file.
-func (p *location) newBackup() string { return p.backupPrefix() + pathsafe.RandomName() + backupSuffix }
+func (p *Location) newBackup() string { return p.backupPrefix() + pathsafe.RandomName() + backupSuffix }
 
 // writeNew writes content to a new file that only its owner can read.
 func writeNew(dir *os.Root, name string, content []byte) (err error) {

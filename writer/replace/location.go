@@ -1,4 +1,4 @@
-package writer
+package replace
 
 import (
 	"errors"
@@ -10,48 +10,56 @@ import (
 	"brs-exec/writer/pathsafe"
 )
 
-// A location is a file's name in a directory that is held open. All that is done to
+// A Location is a file's name in a directory that is held open. All that is done to
 // the file and to what goes beside it is done in that directory, whatever others
 // make of the path to it meanwhile. The path is followed as [pathsafe.Place] says.
 //
 // If we are root and the directory is another user's, all is done with that user's
 // rights, as sudoedit would: what the user may not do is not done.
-type location struct {
-	dir  *os.Root
-	path string // of the file, absolute and without links
-	name string
-	uid  int // as whom we act, whose files alone are believed beside it; -1 if users have no numbers
+type Location struct {
+	Path string // of the file, absolute and without links
+	UID  int    // as whom we act, whose files alone are believed beside it; -1 if users have no numbers
 
+	dir   *os.Root
+	name  string
 	in    fs.FileInfo // of dir
 	meant *Owner      // whom the file may belong to besides
 
-	// as calls a function with the rights that this directory asks for. What
-	// [Target.at] calls has them already.
 	as func(func() error) error
 
 	spare *os.Root // for what goes beside the file but cannot; nil: dir
 }
 
-// beside is the directory for backups and claims.
-func (p *location) beside() *os.Root {
+// As calls a function with the rights that the directory asks for. What [Target.At]
+// calls has them already.
+func (p *Location) As(do func() error) error { return p.as(do) }
+
+// UseSpare has all that goes beside the file be in another directory.
+func (p *Location) UseSpare(dir string) (err error) {
+	p.spare, err = os.OpenRoot(dir)
+	return err
+}
+
+// Beside is the directory for backups and claims.
+func (p *Location) Beside() *os.Root {
 	if p.spare != nil {
 		return p.spare
 	}
 	return p.dir
 }
 
-// at follows the path, and calls do with what it leads to and with the rights
+// At follows the path, and calls do with what it leads to and with the rights
 // that are right there. Only the last component need not exist.
-func (t Target) at(do func(*location) error) error {
+func (t Target) At(do func(*Location) error) error {
 	to, dir, err := pathsafe.Open(t.Path)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
-	if t.in != nil && *t.in != to.UID {
-		return fmt.Errorf("its directory was user %d's at the start and is user %d's now", *t.in, to.UID)
+	if t.DirUID != nil && *t.DirUID != to.UID {
+		return fmt.Errorf("its directory was user %d's at the start and is user %d's now", *t.DirUID, to.UID)
 	}
-	p := &location{dir: dir, path: to.Path, name: filepath.Base(to.Path), uid: os.Geteuid(), in: to.Info, meant: t.Owner, as: func(do func() error) error { return do() }}
+	p := &Location{dir: dir, Path: to.Path, name: filepath.Base(to.Path), UID: os.Geteuid(), in: to.Info, meant: t.Owner, as: func(do func() error) error { return do() }}
 	if t.BackupDir != "" {
 		if p.spare, err = os.OpenRoot(t.BackupDir); err != nil {
 			return err
@@ -65,7 +73,7 @@ func (t Target) at(do func(*location) error) error {
 	if os.Geteuid() != 0 || !pathsafe.Foreign(to.UID) {
 		return do(p)
 	}
-	p.uid = to.UID
+	p.UID = to.UID
 	gid := to.GID
 	if t.Owner != nil && t.Owner.GID >= 0 {
 		gid = t.Owner.GID
@@ -83,15 +91,15 @@ func (t Target) at(do func(*location) error) error {
 	return nil
 }
 
-// found is what was found under a name; nil is nothing.
-type found struct {
-	data []byte // not nil
-	info fs.FileInfo
+// Content is what was found under a name; nil is nothing.
+type Content struct {
+	Data []byte // not nil
+	Info fs.FileInfo
 	acl  []byte
 }
 
-// read reads the file.
-func (p *location) read() (*found, error) {
+// Read reads the file.
+func (p *Location) Read() (*Content, error) {
 	f, info, err := pathsafe.OpenRegular(p.dir, p.name, os.O_RDONLY)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -108,13 +116,13 @@ func (p *location) read() (*found, error) {
 		return nil, err
 	}
 	acl, err := aclOf(f)
-	return &found{data, info, acl}, err
+	return &Content{data, info, acl}, err
 }
 
 // planted refuses a file that another user could have made where all can make
 // files, to be given the keys. It is the kernel's rule for such directories
 // (fs.protected_regular, may_create_in_sticky in fs/namei.c).
-func (p *location) planted(info fs.FileInfo) error {
+func (p *Location) planted(info fs.FileInfo) error {
 	uid := pathsafe.UID(info)
 	switch {
 	case !pathsafe.Foreign(uid), uid == os.Geteuid(), uid == pathsafe.UID(p.in), p.meant != nil && p.meant.UID == uid,

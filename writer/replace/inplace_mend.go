@@ -1,4 +1,4 @@
-package writer
+package replace
 
 import (
 	"bytes"
@@ -26,9 +26,9 @@ const (
 
 // backupPrefix begins the names of a file's backups; it tells files of the same
 // name apart, as a directory for backups may be that of several.
-func (p *location) backupPrefix() string {
-	sum := sha256.Sum256([]byte(p.path))
-	return besidePrefix(p.name) + hex.EncodeToString(sum[:4])
+func (p *Location) backupPrefix() string {
+	sum := sha256.Sum256([]byte(p.Path))
+	return BesidePrefix(p.name) + hex.EncodeToString(sum[:4])
 }
 
 // nextFile is the content of the second file: a hash of the old content, by
@@ -44,8 +44,8 @@ func nextOf(backup string) string { return strings.TrimSuffix(backup, backupSuff
 // of writing the file in place. The caller holds the lock. A file that someone
 // has changed since is left alone, and so is its backup. Of files that another
 // user could have made nothing is believed.
-func (p *location) recoverInPlace(ctx context.Context) error {
-	dir := p.beside()
+func (p *Location) recoverInPlace(ctx context.Context) error {
+	dir := p.Beside()
 	names, _ := pathsafe.Names(dir)
 	for _, next := range names {
 		if !strings.HasPrefix(next, p.backupPrefix()) || !strings.HasSuffix(next, nextSuffix) {
@@ -68,7 +68,7 @@ func (p *location) recoverInPlace(ctx context.Context) error {
 	return nil
 }
 
-func (p *location) recoverFrom(ctx context.Context, backup, next string) (keep bool, err error) {
+func (p *Location) recoverFrom(ctx context.Context, backup, next string) (keep bool, err error) {
 	old, err := p.readOwn(backup)
 	if errors.Is(err, fs.ErrNotExist) { // it was done, but for the removal
 		return false, nil
@@ -107,8 +107,8 @@ func (p *location) recoverFrom(ctx context.Context, backup, next string) (keep b
 }
 
 // readOwn reads a file beside ours.
-func (p *location) readOwn(name string) ([]byte, error) {
-	f, err := pathsafe.OpenOwn(p.beside(), name, os.O_RDONLY, p.uid)
+func (p *Location) readOwn(name string) ([]byte, error) {
+	f, err := pathsafe.OpenOwn(p.Beside(), name, os.O_RDONLY, p.UID)
 	if err != nil {
 		return nil, err
 	}

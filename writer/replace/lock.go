@@ -1,4 +1,4 @@
-package writer
+package replace
 
 import (
 	"context"
@@ -36,8 +36,8 @@ func lockOpen(ctx context.Context, f *os.File) (unlock func(), err error) {
 // beside it, which exists only as long. Where none can be made (the directory is
 // read-only, so that nobody renames in it) it is that of the directory. The
 // sentinel may be another user's, who writes to the file as well.
-func (p *location) lock(ctx context.Context) (unlock func(), err error) {
-	name := besidePrefix(p.name) + "lock"
+func (p *Location) lock(ctx context.Context) (unlock func(), err error) {
+	name := BesidePrefix(p.name) + "lock"
 	ctx, cancel := boundWait(ctx)
 	defer cancel()
 	for ctx.Err() == nil {
@@ -65,7 +65,7 @@ func (p *location) lock(ctx context.Context) (unlock func(), err error) {
 }
 
 // sentinel makes the file, or opens the one that is there.
-func (p *location) sentinel(name string) (*os.File, error) {
+func (p *Location) sentinel(name string) (*os.File, error) {
 	f, err := p.dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
 	if !errors.Is(err, fs.ErrExist) {
 		return f, err
@@ -80,8 +80,8 @@ func (p *location) sentinel(name string) (*os.File, error) {
 	return f, err
 }
 
-func (p *location) lockDir(ctx context.Context, cause error) (unlock func(), err error) {
-	if !errors.Is(cause, fs.ErrPermission) && !errors.Is(cause, pathsafe.ErrNotRegular) && !cannotRename(cause) {
+func (p *Location) lockDir(ctx context.Context, cause error) (unlock func(), err error) {
+	if !errors.Is(cause, fs.ErrPermission) && !errors.Is(cause, pathsafe.ErrNotRegular) && !CannotRename(cause) {
 		return nil, fmt.Errorf("lock: %w", cause)
 	}
 	f, err := p.dir.Open(".")

@@ -1,67 +1,25 @@
-package writer
+package replace
 
 import (
 	"bytes"
 	"context"
 	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"brs-exec/writer/writertest"
 )
-
-// inMounts runs the calling test again, alone, in a mount namespace, where it
-// may mount what it likes and all of it ends with it. It returns true there.
-func inMounts(t *testing.T) bool {
-	t.Helper()
-	const variable = "BRS_WRITER_TEST_MOUNTS"
-	if os.Getenv(variable) == t.Name() {
-		return true
-	}
-	needRoot(t)
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(exe, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=1m")
-	cmd.Env = append(os.Environ(), variable+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("may not make a mount namespace")
-	}
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
-		t.Errorf("in the mount namespace: %v\n%s", err, out)
-	}
-	return false
-}
-
-func mount(t *testing.T, source, target, fstype string, flags uintptr, data string) {
-	t.Helper()
-	if err := unix.Mount(source, target, fstype, flags, data); err != nil {
-		t.Fatalf("mount %s on %s: %v", source, target, err)
-	}
-	t.Cleanup(func() { unix.Unmount(target, unix.MNT_DETACH) })
-}
-
-func tmpfs(t *testing.T, size string) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	mount(t, "tmpfs", dir, "tmpfs", 0, "size="+size)
-	return dir
-}
 
 func kb(n int, c string) string { return strings.Repeat(c, n<<10) }
 
 func TestReplaceDiskFull(t *testing.T) {
-	if !inMounts(t) {
+	if !writertest.InMounts(t) {
 		return
 	}
-	dir := tmpfs(t, "64k")
+	dir := writertest.Tmpfs(t, "64k")
 	path := filepath.Join(dir, "f")
 	old := kb(20, "o")
 	put(t, path, old, 0o600)
@@ -79,11 +37,11 @@ func TestReplaceDiskFull(t *testing.T) {
 }
 
 func TestReplaceNoInodes(t *testing.T) {
-	if !inMounts(t) {
+	if !writertest.InMounts(t) {
 		return
 	}
 	dir := t.TempDir()
-	mount(t, "tmpfs", dir, "tmpfs", 0, "nr_inodes=3")
+	writertest.Mount(t, "tmpfs", dir, "tmpfs", 0, "nr_inodes=3")
 	put(t, filepath.Join(dir, "f"), "old", 0o600)
 	put(t, filepath.Join(dir, "g"), "", 0o600)
 	if _, err := Replace(filepath.Join(dir, "f"), 0o600, to("new")); !errors.Is(err, unix.ENOSPC) {
@@ -94,14 +52,14 @@ func TestReplaceNoInodes(t *testing.T) {
 
 // As `docker run -v FILE:FILE` does it: the name is a mount point.
 func TestReplaceSingleFileMount(t *testing.T) {
-	if !inMounts(t) {
+	if !writertest.InMounts(t) {
 		return
 	}
 	outside, dir := t.TempDir(), t.TempDir()
 	source, path := filepath.Join(outside, "source"), filepath.Join(dir, "f")
 	put(t, source, "old content", 0o640)
 	put(t, path, "", 0o600)
-	mount(t, source, path, "", unix.MS_BIND, "")
+	writertest.Mount(t, source, path, "", unix.MS_BIND, "")
 	for _, content := range []string{"new", "new and longer than the old one was", ""} {
 		res, err := Replace(path, 0o600, to(content))
 		if err != nil || res.Way != InPlace || !errors.Is(res.Cause, unix.EBUSY) {
@@ -114,15 +72,15 @@ func TestReplaceSingleFileMount(t *testing.T) {
 }
 
 func TestReplaceSingleFileMountDiskFull(t *testing.T) {
-	if !inMounts(t) {
+	if !writertest.InMounts(t) {
 		return
 	}
-	full, dir := tmpfs(t, "64k"), t.TempDir()
+	full, dir := writertest.Tmpfs(t, "64k"), t.TempDir()
 	source, path := filepath.Join(full, "source"), filepath.Join(dir, "f")
 	old := kb(20, "o")
 	put(t, source, old, 0o600)
 	put(t, path, "", 0o600)
-	mount(t, source, path, "", unix.MS_BIND, "")
+	writertest.Mount(t, source, path, "", unix.MS_BIND, "")
 	if _, err := Replace(path, 0o600, to(kb(90, "n"))); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("Replace on a full disk = %v, want ENOSPC", err)
 	}
@@ -130,7 +88,7 @@ func TestReplaceSingleFileMountDiskFull(t *testing.T) {
 	holds(t, dir, map[string]string{"f": old})
 
 	// No room for the backup: nothing is begun.
-	backups := tmpfs(t, "8k")
+	backups := writertest.Tmpfs(t, "8k")
 	target := Target{Path: path, BackupDir: backups}
 	if _, err := target.Replace(context.Background(), to("short")); !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "backup") {
 		t.Errorf("Replace without room for a backup = %v, want ENOSPC", err)
@@ -141,21 +99,21 @@ func TestReplaceSingleFileMountDiskFull(t *testing.T) {
 
 // A read-only root with one writable file in it.
 func TestReplaceReadOnlyDirectory(t *testing.T) {
-	if !inMounts(t) {
+	if !writertest.InMounts(t) {
 		return
 	}
 	outside, dir, backups := t.TempDir(), t.TempDir(), t.TempDir()
 	source, path := filepath.Join(outside, "source"), filepath.Join(dir, "f")
 	put(t, source, "old", 0o600)
 	put(t, path, "", 0o600)
-	mount(t, dir, dir, "", unix.MS_BIND, "")
+	writertest.Mount(t, dir, dir, "", unix.MS_BIND, "")
 	if err := unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Replace(path, 0o600, to("new")); !errors.Is(err, unix.EROFS) {
 		t.Errorf("Replace of a read-only file = %v, want EROFS", err)
 	}
-	mount(t, source, path, "", unix.MS_BIND, "")
+	writertest.Mount(t, source, path, "", unix.MS_BIND, "")
 	if _, err := Replace(path, 0o600, to("new")); !errors.Is(err, unix.EROFS) || !strings.Contains(err.Error(), "backup") {
 		t.Errorf("Replace without a place for the backup = %v, want EROFS", err)
 	}

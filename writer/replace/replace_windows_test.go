@@ -1,10 +1,10 @@
-package writer
+package replace
 
-import "golang.org/x/sys/windows"
+import (
+	"golang.org/x/sys/windows"
+)
 
 func helpDrop([]string) error { return nil }
-
-func helpUmask([]string) error { return nil }
 
 // errCannotRename has a file written in place.
 var errCannotRename = error(windows.ERROR_NOT_SAME_DEVICE)

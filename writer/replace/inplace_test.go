@@ -1,4 +1,4 @@
-package writer
+package replace
 
 import (
 	"context"
@@ -36,7 +36,7 @@ func TestReplaceMendsInPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			real, other := &location{path: w.Path, name: "f"}, &location{path: w.Path + "x", name: "f"}
+			real, other := &Location{Path: w.Path, name: "f"}, &Location{Path: w.Path + "x", name: "f"}
 			put(t, path, tt.now, 0o600)
 			backup := real.backupPrefix() + "0123456789abcdef" + backupSuffix
 			old, partial := strings.CutSuffix(tt.old, "-")
@@ -63,7 +63,7 @@ func TestReplaceMendsInPlace(t *testing.T) {
 
 // helpInPlace rewrites PATH in place for ever.
 func helpInPlace(args []string) error {
-	target := Target{Path: args[0], rename: func(string, string) error { return errCannotRename }}
+	target := Target{Path: args[0], Rename: func(string, string) error { return errCannotRename }}
 	for i := 0; ; i++ {
 		res, err := target.Replace(context.Background(), to(string(setOf(i%7*700+1))))
 		if err != nil {

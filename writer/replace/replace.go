@@ -1,4 +1,10 @@
-package writer
+// Package replace gives a file that others read, and write as well, new content in
+// one step: a new file takes its name, with its owner, mode and ACL.
+//
+// A reader never sees a torn, empty or mixed file. What cannot be promised: on NFS a
+// reader that holds the old file open may get an error instead of the old content,
+// and a bind mount of a single file never shows the renamed one (mount its directory).
+package replace
 
 import (
 	"bytes"
@@ -29,8 +35,10 @@ type Target struct {
 	// written in place. "" is the file's own directory.
 	BackupDir string
 
-	in     *int                        // whose directory it was at the start; another's is refused
-	rename func(from, to string) error // nil is the system's; tests have it fail
+	// DirUID is who owns the file's directory: another's is refused. nil is anyone.
+	DirUID *int
+	// Rename is for tests, which have it fail; nil is the system's.
+	Rename func(from, to string) error
 }
 
 // Owner is a user and a group by their numbers; -1 leaves either as it is. It
@@ -75,8 +83,8 @@ type Result struct {
 // then names it. Other hard links to the file keep the old content.
 func (t Target) Replace(ctx context.Context, edit func(old []byte) ([]byte, error)) (res Result, err error) {
 	res.Path = t.Path
-	err = t.at(func(p *location) error {
-		res.Path = p.path
+	err = t.At(func(p *Location) error {
+		res.Path = p.Path
 		unlock, err := p.lockTidy(ctx)
 		if err != nil {
 			return err
@@ -96,8 +104,17 @@ func (t Target) Replace(ctx context.Context, edit func(old []byte) ([]byte, erro
 	return res, err
 }
 
+// Recover tidies up after writers that were killed.
+func (p *Location) Recover(ctx context.Context) error {
+	unlock, err := p.lockTidy(ctx)
+	if err == nil {
+		unlock()
+	}
+	return err
+}
+
 // lockTidy locks the sentinel and tidies up after writers that were killed.
-func (p *location) lockTidy(ctx context.Context) (unlock func(), err error) {
+func (p *Location) lockTidy(ctx context.Context) (unlock func(), err error) {
 	if unlock, err = p.lock(ctx); err != nil {
 		return nil, err
 	}
@@ -109,14 +126,14 @@ func (p *location) lockTidy(ctx context.Context) (unlock func(), err error) {
 	return unlock, nil
 }
 
-func (t Target) once(ctx context.Context, p *location, edit func(old []byte) ([]byte, error)) (Way, error, error) {
-	was, err := p.read()
+func (t Target) once(ctx context.Context, p *Location, edit func(old []byte) ([]byte, error)) (Way, error, error) {
+	was, err := p.Read()
 	if err != nil {
 		return Unchanged, nil, err
 	}
 	var old []byte
 	if was != nil {
-		old = was.data
+		old = was.Data
 	}
 	content, err := edit(old)
 	if err != nil {
@@ -139,8 +156,8 @@ func (t Target) once(ctx context.Context, p *location, edit func(old []byte) ([]
 }
 
 // renameNew writes content to a temporary file and gives it the file's name.
-func (t Target) renameNew(p *location, content []byte, was *found) (err error) {
-	name := besidePrefix(p.name) + pathsafe.RandomName() + tempSuffix
+func (t Target) renameNew(p *Location, content []byte, was *Content) (err error) {
+	name := BesidePrefix(p.name) + pathsafe.RandomName() + tempSuffix
 	temp, err := pathsafe.CreateOwn(p.dir, name)
 	if err != nil {
 		return err
@@ -169,15 +186,15 @@ func (t Target) renameNew(p *location, content []byte, was *found) (err error) {
 	if err := p.unchanged(was); err != nil {
 		return err
 	}
-	if t.rename != nil {
-		err = t.rename(filepath.Join(filepath.Dir(p.path), name), p.path)
+	if t.Rename != nil {
+		err = t.Rename(filepath.Join(filepath.Dir(p.Path), name), p.Path)
 	} else {
 		err = renameOver(p.dir, name, p.name)
 	}
 	// An NFS server may have done it and its answer been lost: asked again, it
 	// does not find the file.
 	if errors.Is(err, fs.ErrNotExist) {
-		if now, rerr := p.read(); rerr == nil && now != nil && bytes.Equal(now.data, content) {
+		if now, rerr := p.Read(); rerr == nil && now != nil && bytes.Equal(now.Data, content) {
 			err = nil
 		}
 	}
@@ -186,12 +203,12 @@ func (t Target) renameNew(p *location, content []byte, was *found) (err error) {
 }
 
 // unchanged returns pathsafe.ErrRaced if the file is not what it was when it was read.
-func (p *location) unchanged(was *found) error {
-	now, err := p.read()
+func (p *Location) unchanged(was *Content) error {
+	now, err := p.Read()
 	if err != nil {
 		return err
 	}
-	if (was == nil) != (now == nil) || was != nil && !bytes.Equal(now.data, was.data) {
+	if (was == nil) != (now == nil) || was != nil && !bytes.Equal(now.Data, was.Data) {
 		return pathsafe.ErrRaced
 	}
 	return nil
@@ -199,7 +216,7 @@ func (p *location) unchanged(was *found) error {
 
 // dress gives the new file the mode, owner, ACL and a later time than the one
 // it replaces.
-func (t Target) dress(p *location, temp *os.File, name string, was *found) error {
+func (t Target) dress(p *Location, temp *os.File, name string, was *Content) error {
 	made, err := temp.Stat()
 	if err != nil {
 		return err
@@ -216,10 +233,10 @@ func (t Target) dress(p *location, temp *os.File, name string, was *found) error
 		return &ownerError{err}
 	}
 	// After the owner: changing that clears the set-id bits.
-	if err := temp.Chmod(was.info.Mode()); err != nil {
+	if err := temp.Chmod(was.Info.Mode()); err != nil {
 		return err
 	}
-	if last := was.info.ModTime(); !made.ModTime().After(last) {
+	if last := was.Info.ModTime(); !made.ModTime().After(last) {
 		// A second that Java and others with a coarse clock can tell apart.
 		return p.dir.Chtimes(name, time.Time{}, last.Truncate(time.Second).Add(time.Second))
 	}
@@ -236,21 +253,76 @@ func (e *ownerError) Unwrap() error { return e.err }
 // those that say that nothing can be written now.
 func mustWriteInPlace(err error) bool {
 	var owner *ownerError
-	return errors.As(err, &owner) || cannotRename(err)
+	return errors.As(err, &owner) || CannotRename(err)
 }
 
-// Names of our own beside a file, for strays to be told from others' files.
-func besidePrefix(name string) string { return "." + name + ".brs-exec-" }
+// BesidePrefix begins the names of all that we put beside a file, for strays to be
+// told from others' files.
+func BesidePrefix(name string) string { return "." + name + ".brs-exec-" }
 
 const tempSuffix = ".tmp"
 
 // removeStrays removes the temporary files of writers that were killed. The
 // caller holds the lock, so there are no others.
-func (p *location) removeStrays() {
+func (p *Location) removeStrays() {
 	names, _ := pathsafe.Names(p.dir)
 	for _, name := range names {
-		if strings.HasPrefix(name, besidePrefix(p.name)) && strings.HasSuffix(name, tempSuffix) {
+		if strings.HasPrefix(name, BesidePrefix(p.name)) && strings.HasSuffix(name, tempSuffix) {
 			p.dir.Remove(name) // the next one tries again
 		}
 	}
+}
+
+// RemoveIfEmpty removes the file if nothing is in it.
+func (t Target) RemoveIfEmpty(ctx context.Context) error {
+	return t.At(func(p *Location) error {
+		unlock, err := p.lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		now, err := p.Read()
+		if err != nil || now == nil || len(now.Data) > 0 {
+			return err
+		}
+		if err := p.dir.Remove(p.name); err != nil && !CannotRename(err) { // a mount point stays
+			return err
+		}
+		return nil
+	})
+}
+
+// SaveBackup keeps content beside the file, for people.
+func (t Target) SaveBackup(content []byte) (path string, err error) {
+	err = t.At(func(p *Location) error {
+		name := p.newBackup()
+		path = filepath.Join(p.Beside().Name(), name)
+		return writeNew(p.Beside(), name, content)
+	})
+	return path, err
+}
+
+// MakeDir makes a directory of its owner's alone, unless it is there.
+func MakeDir(path string) error {
+	err := Target{Path: path}.At(func(p *Location) error { return p.dir.Mkdir(p.name, 0o700) })
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}
+
+// Hint says what a person can do about an error of At; "" is nothing that the error
+// does not say itself.
+func Hint(err error) string {
+	var acting *pathsafe.ActingError
+	var planted *plantedError
+	switch {
+	case errors.As(err, &acting):
+		return fmt.Sprintf("run brs-exec as user %d, or with CAP_SETUID and CAP_SETGID", acting.UID)
+	case errors.As(err, new(*pathsafe.LinkError)):
+		return "name the file that it leads to, or make the link anew as its owner or root"
+	case errors.As(err, &planted):
+		return fmt.Sprintf("name a file in a directory of your own, or add --file-owner %d if that user is to have the keys", planted.uid)
+	}
+	return ""
 }
