@@ -25,6 +25,7 @@ import (
 	"brs-exec/supervisor"
 	"brs-exec/supervisor/logfile"
 	"brs-exec/supervisor/runlock"
+	"brs-exec/writer/filelock"
 )
 
 const (
@@ -80,7 +81,7 @@ func (p *program) run(args []string) int {
 	app := p.app()
 	if err := app.Run(append([]string{"brs-exec"}, p.typed...)); err != nil {
 		code := exitFailed
-		if errors.Is(err, runlock.ErrHeld) {
+		if errors.Is(err, filelock.ErrLocked) {
 			code = exitLocked
 		}
 		p.complain(err, code)

@@ -8,10 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-)
 
-// ErrHeld is what [Take] returns if another process holds the lock.
-var ErrHeld = errors.New("held by another process")
+	"brs-exec/writer/filelock"
+)
 
 // A Lock is a lock that this process holds until it is closed, or the process ends.
 // The command does not hold it.
@@ -34,6 +33,8 @@ func (l Lock) Close() error {
 // of the user's in each of /run/lock, /var/lock, /dev/shm and /tmp that is writable, or
 // in the system's temporary directory. One would do, but in each of them another user can
 // have the directory's name for a time.
+//
+// The error wraps [filelock.ErrLocked] if another process holds the lock.
 func Take(name string) (Lock, error) {
 	paths := []string{name}
 	if !strings.ContainsRune(name, filepath.Separator) {
@@ -53,7 +54,7 @@ func Take(name string) (Lock, error) {
 	var first error
 	for _, path := range paths {
 		f, err := lockFile(path, held)
-		if errors.Is(err, ErrHeld) {
+		if errors.Is(err, filelock.ErrLocked) {
 			held.Close()
 			return nil, fmt.Errorf("lock %s: %w", name, err)
 		}
@@ -84,7 +85,7 @@ func lockFile(path string, held Lock) (*os.File, error) {
 		}
 	}
 	if err == nil {
-		err = tryLock(f)
+		err = filelock.Try(f)
 	}
 	if err != nil {
 		f.Close()

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"brs-exec/writer/filelock"
 )
 
 // takes is the name of a lock that the test binary takes, in place of running tests,
@@ -60,8 +62,8 @@ func TestLock(t *testing.T) {
 		if said != "lock: <nil>\n" {
 			t.Errorf("%s: %s", name, said)
 		}
-		if _, err := Take(name); !errors.Is(err, ErrHeld) {
-			t.Errorf("second lock of %s: %v, want %v", name, err, ErrHeld)
+		if _, err := Take(name); !errors.Is(err, filelock.ErrLocked) {
+			t.Errorf("second lock of %s: %v, want %v", name, err, filelock.ErrLocked)
 		}
 		other.Process.Kill()
 		other.Wait()
@@ -120,8 +122,8 @@ func TestLockNameIsTaken(t *testing.T) {
 	if err := os.Remove(taken); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Take("job"); !errors.Is(err, ErrHeld) {
-		t.Errorf("a second one = %v, want %v", err, ErrHeld)
+	if _, err := Take("job"); !errors.Is(err, filelock.ErrLocked) {
+		t.Errorf("a second one = %v, want %v", err, filelock.ErrLocked)
 	}
 	if err := held.Close(); err != nil {
 		t.Fatal(err)

@@ -12,14 +12,6 @@ import (
 
 var lockParents = []string{"/run/lock", "/var/lock", "/dev/shm", "/tmp"}
 
-func tryLock(f *os.File) error {
-	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == unix.EWOULDBLOCK {
-		return ErrHeld
-	}
-	return err
-}
-
 // private checks that dir is a directory of ours that nobody else can write to:
 // its parent is everybody's.
 func private(dir string) error {
