@@ -73,6 +73,7 @@ func TestLayers(t *testing.T) {
 		{"=brs-exec/refresh", nil},
 		// Names of settings are shared: what one reads of a file the other must not leave behind in it.
 		{"brs-exec/refresh/source", []string{"=brs-exec/refresh", "brs-exec/refresh/source", "=brs-exec/writer/ini", "=brs-exec/writer/filelock"}},
+		{"=brs-exec/refresh/source/logincache", []string{"=brs-exec/refresh", "=brs-exec/writer/filelock"}},
 		{"=brs-exec/refresh/source/keyfile", []string{"=brs-exec/refresh"}},
 		{"=brs-exec/writer/ini", nil},
 		{"=brs-exec/writer/filelock", nil},

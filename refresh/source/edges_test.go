@@ -80,7 +80,7 @@ func TestMFASessionTooShort(t *testing.T) {
 // waits for a newer one.
 func TestOlderCode(t *testing.T) {
 	mfaEnv(t)
-	u, err := openUsed(t.Context(), envOf(t).dirs(), device)
+	u, err := openUsed(t.Context(), envOf(t).user(), device)
 	if err != nil {
 		t.Fatal(err)
 	}

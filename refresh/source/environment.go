@@ -1,7 +1,10 @@
 package source
 
 import (
+	"brs-exec/refresh/source/logincache"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -46,13 +49,6 @@ func (e environ) get(name string) string {
 	return value
 }
 
-// dirs are those of the user.
-func (e environ) dirs() userDirs {
-	home, _ := e.home()
-	caches, _ := e.caches()
-	return userDirs{home, caches, e.get("XDG_RUNTIME_DIR")}
-}
-
 func (e environ) isTrue(name string) bool { return strings.EqualFold(e.get(name), "true") }
 
 // endpointVariable is the variable that has the address of a service, by its id in the
@@ -64,4 +60,18 @@ func (e environ) endpointVariable(service string) string {
 		}
 	}
 	return ""
+}
+
+// user is whose caches and locks of logins count. Locks are where a login and cron both
+// find them, first; a directory that all may write to is none of them.
+func (e environ) user() logincache.User {
+	var u logincache.User
+	u.Home, _ = e.home()
+	if cache, err := e.caches(); err == nil {
+		u.Locks = append(u.Locks, filepath.Join(cache, "brs-exec"))
+	}
+	if run := e.get("XDG_RUNTIME_DIR"); run != "" && runtime.GOOS == "linux" {
+		u.Locks = append(u.Locks, filepath.Join(run, "brs-exec-mfa"))
+	}
+	return u
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/source/logincache"
 )
 
 // Login begins an SSO session for a profile, as `aws sso login --use-device-code` does,
@@ -72,7 +73,7 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 	if err != nil {
 		return LoggedIn{}, refresh.Permanentf("set HOME", "%v", err)
 	}
-	t := &ssoToken{StartURL: session.startURL, Region: session.region}
+	t := &logincache.SSOToken{StartURL: session.startURL, Region: session.region}
 	waiting, cancel := context.WithTimeoutCause(ctx, loginTime, errNobody)
 	defer cancel()
 	client := ssooidc.NewFromConfig(session.config(f.cfg))
@@ -84,16 +85,16 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 		err = refresh.Permanentf("run it again", "%v", errNobody)
 	}
 	if err != nil {
-		return LoggedIn{}, &withheld{err, t.secrets()}
+		return LoggedIn{}, &withheld{err, t.Secrets()}
 	}
-	if lock, err := s.vars().dirs().lockToken(ctx, "sso", path); err == nil && lock != nil {
+	if lock, err := s.vars().user().LockEntry(ctx, "sso", path); err == nil && lock != nil {
 		defer lock.Close()
 	}
-	if err := s.vars().dirs().writeEntry(path, t.format()); err != nil {
+	if err := t.Write(s.vars().user(), path); err != nil {
 		return LoggedIn{}, refresh.Permanentf("", "the token cannot be written to %s: %v", path, deepest(err))
 	}
-	in := LoggedIn{Name: session.key(), Ends: t.Ends}
-	if t.renewable(now()) {
+	in := LoggedIn{Name: session.key(), Ends: t.Expires}
+	if t.Renewable(now()) {
 		in.Renew = t.Registered
 	}
 	return in, nil
@@ -129,7 +130,7 @@ func (l Login) find(s *Source, f *found) (session ssoSession, err error) {
 
 // register makes a client of us, which AWS forgets after 90 days. The AWS CLI uses
 // one for several logins; with one for each the session can be renewed the longest.
-func register(ctx context.Context, client *ssooidc.Client, scopes []string, t *ssoToken) error {
+func register(ctx context.Context, client *ssooidc.Client, scopes []string, t *logincache.SSOToken) error {
 	out, err := client.RegisterClient(ctx, &ssooidc.RegisterClientInput{ClientName: aws.String("brs-exec"), ClientType: aws.String("public"), Scopes: scopes})
 	if err != nil {
 		return err
@@ -160,7 +161,7 @@ func (s ssoSession) scopes() []string {
 }
 
 // byDevice is the device authorization grant, RFC 8628.
-func (l Login) byDevice(ctx context.Context, client *ssooidc.Client, session ssoSession, t *ssoToken) error {
+func (l Login) byDevice(ctx context.Context, client *ssooidc.Client, session ssoSession, t *logincache.SSOToken) error {
 	if err := register(ctx, client, session.scopes(), t); err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (l Login) byDevice(ctx context.Context, client *ssooidc.Client, session sso
 
 // poll asks until the person has confirmed the code. RFC 8628 section 3.5: every
 // five seconds if nothing else is said, and five seconds later if told to slow down.
-func poll(ctx context.Context, client *ssooidc.Client, t *ssoToken, code string, interval time.Duration) error {
+func poll(ctx context.Context, client *ssooidc.Client, t *logincache.SSOToken, code string, interval time.Duration) error {
 	const step = 5 * time.Second
 	if interval <= 0 {
 		interval = step
@@ -205,7 +206,7 @@ func poll(ctx context.Context, client *ssooidc.Client, t *ssoToken, code string,
 		})
 		a, answered := answerOf(err)
 		switch {
-		case err == nil && t.take(out, asked):
+		case err == nil && takeToken(t, out, asked):
 			return nil
 		case err == nil:
 			return errNoSense

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"brs-exec/refresh/source/logincache"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -76,7 +77,7 @@ func TestLoginPace(t *testing.T) {
 					}
 					return
 				}
-				token, e := readToken(path)
+				token, e := logincache.ReadSSO(path)
 				if err != nil || e != nil || token.Access != "a" || token.Refresh != ssoRefresh || in.Name != "corp" || !in.Renew.Equal(token.Registered) {
 					t.Errorf("logged in to %+v, %v; the cache has %+v, %v", in, err, token, e)
 				}

@@ -229,7 +229,7 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 		return refresh.Permanentf("leave MFA out, or take the keys of a user for the source: AWS gives no such session to a role or another session",
 			"an MFA session can only be begun with the long-term keys of a user, and these are temporary")
 	}
-	used, err := openUsed(ctx, s.vars().dirs(), f.mfa)
+	used, err := openUsed(ctx, s.vars().user(), f.mfa)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"brs-exec/refresh/source/logincache"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -25,10 +26,10 @@ type used struct {
 }
 
 // openUsed waits for its turn.
-func openUsed(ctx context.Context, dirs userDirs, serial string) (*used, error) {
+func openUsed(ctx context.Context, user logincache.User, serial string) (*used, error) {
 	u := &used{serial: serial}
 	var err error
-	if u.file, err = dirs.lockShared(ctx, "mfa-"+u.sum("")[:16]); err != nil {
+	if u.file, err = user.Lock(ctx, "mfa-"+u.sum("")[:16]); err != nil {
 		return nil, fmt.Errorf("wait for another process to use an MFA code: %w", err)
 	}
 	if u.file == nil {

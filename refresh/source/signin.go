@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/ecdsa"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,6 +18,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/source/logincache"
 )
 
 // The SDK has a provider for `aws login`. It is not used, because it renews a set only
@@ -41,12 +40,13 @@ const (
 
 // console gives the credentials of a session of `aws login`.
 type console struct {
+	src     *Source
 	f       *found
 	profile string
 	session string // its ARN
 
 	// Guarded by Source.asking.
-	keeper[*signinToken]
+	cache   logincache.Cache[*logincache.LoginSession]
 	regions []string      // in which the login may have begun; the likeliest is first
 	given   string        // access key of the set that was had last
 	life    time.Duration // what it had left of it then
@@ -58,9 +58,10 @@ type console struct {
 // console asks for the credentials of a profile that has a session of `aws login`, which may have
 // begun in any of regions; "" is none.
 func (s *Source) console(f *found, profile, session string, regions ...string) {
-	p := &console{f: f, profile: profile, session: session}
-	p.keeper = keeper[*signinToken]{
-		src: s, kind: "login", what: "the login session", gives: "login session", hint: "aws login" + ofProfile(profile), parse: parseSignin,
+	p := &console{src: s, f: f, profile: profile, session: session}
+	p.cache = logincache.Cache[*logincache.LoginSession]{
+		User: s.vars().user(), Kind: "login", What: "the login session", Hint: "aws login" + ofProfile(profile), Parse: logincache.ParseLogin,
+		Unwritten: s.noteUnwritten("login session"), ReadOnly: s.spec.limits.readOnly,
 	}
 	for _, region := range regions {
 		if region != "" && !slices.Contains(p.regions, region) {
@@ -86,29 +87,29 @@ func (p *console) credentials(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, err
 	}
 	if t.KeyID != p.given {
-		p.given, p.life = t.KeyID, t.Ends.Sub(now())
+		p.given, p.life = t.KeyID, t.Expires.Sub(now())
 	}
-	c := t.credentials()
+	c := t.Credentials()
 	c.Expires = c.Expires.Add(-p.src.web.skew()) // the cache has it on the clock of this machine
 	return c, nil
 }
 
 // token gives another set than the last, if the cache has one with most of its life
 // before it, or else a new one.
-func (p *console) token(ctx context.Context) (*signinToken, error) {
+func (p *console) token(ctx context.Context) (*logincache.LoginSession, error) {
 	path, err := p.src.vars().signinPath(p.session)
 	if err != nil {
 		return nil, refresh.Permanentf("set HOME", "%v", err)
 	}
-	t, err := p.read(path)
+	t, err := p.cache.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	if t.KeyID != p.given && now().Add(p.window()).Before(t.Ends) {
+	if t.KeyID != p.given && now().Add(p.window()).Before(t.Expires) {
 		return t, nil
 	}
-	newer, err := p.renew(ctx, path, t, p.create, p.refused)
-	if err != nil && ctx.Err() == nil && t.lives(now()) && (t.KeyID != p.given || len(p.f.roles) > 0) {
+	newer, err := p.cache.Renew(ctx, path, t, p.create)
+	if err != nil && ctx.Err() == nil && t.UsableAt(now()) && (t.KeyID != p.given || len(p.f.roles) > 0) {
 		var known *refresh.Error
 		if errors.As(err, &known) && known.Permanent {
 			p.setOver(t.KeyID)
@@ -128,8 +129,8 @@ func (p *console) window() time.Duration {
 }
 
 // refused is for a session that only a person can begin again.
-func (p *console) refused(_ *signinToken, err error, a reply) error {
-	hint := p.hint
+func (p *console) refused(err error, a reply) error {
+	hint := p.cache.Hint
 	var denied *types.AccessDeniedException
 	var invalid *types.ValidationException
 	switch {
@@ -145,13 +146,13 @@ func (p *console) refused(_ *signinToken, err error, a reply) error {
 
 // create asks for a new set where the login may have begun: elsewhere its refresh token
 // is said to be invalid (github.com/aws/aws-cli/issues/10613).
-func (p *console) create(ctx context.Context, t *signinToken) (newer *signinToken, err error) {
-	if !t.renewable() {
-		return nil, refresh.Permanentf(p.hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", onClock(t.Ends))
+func (p *console) create(ctx context.Context, t *logincache.LoginSession) (newer *logincache.LoginSession, err error) {
+	if !t.Renewable() {
+		return nil, refresh.Permanentf(p.cache.Hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", onClock(t.Expires))
 	}
-	key, err := t.dpopKey()
+	key, err := t.ProofKey()
 	if err != nil {
-		return nil, refresh.Permanentf(p.hint, "the login session cannot be renewed: %v", err)
+		return nil, refresh.Permanentf(p.cache.Hint, "the login session cannot be renewed: %v", err)
 	}
 	if len(p.regions) == 0 {
 		return nil, refresh.Permanentf("set region in the profile", "the region that the login session began in is not known")
@@ -166,10 +167,13 @@ func (p *console) create(ctx context.Context, t *signinToken) (newer *signinToke
 			break
 		}
 	}
+	if a, answered := answerOf(err); answered && refusal400(a) {
+		return nil, &withheld{p.refused(err, a), t.Secrets()}
+	}
 	return newer, err
 }
 
-func (p *console) ask(ctx context.Context, region string, key *ecdsa.PrivateKey, t *signinToken) (*signinToken, error) {
+func (p *console) ask(ctx context.Context, region string, key *ecdsa.PrivateKey, t *logincache.LoginSession) (*logincache.LoginSession, error) {
 	prove := func(st *middleware.Stack) error {
 		return st.Finalize.Add(dpop{key, p.src.serverTime}, middleware.After)
 	}
@@ -187,24 +191,24 @@ func (p *console) ask(ctx context.Context, region string, key *ecdsa.PrivateKey,
 		out, err = create() // with a proof of the server's time, which is known now
 	}
 	if err != nil {
-		return nil, &withheld{err, t.secrets()}
+		return nil, &withheld{err, t.Secrets()}
 	}
 	newer := *t
-	if !newer.take(out.TokenOutput, asked) {
+	if !takeLogin(&newer, out.TokenOutput, asked) {
 		return nil, p.src.noSense()
 	}
 	return &newer, nil
 }
 
-// take puts an answer into t. It says whether there was a set in it. RFC 6749
+// takeLogin puts an answer into t. It says whether there were credentials in it. RFC 6749
 // section 6: a refresh token that is not repeated stays.
-func (t *signinToken) take(out *types.CreateOAuth2TokenResponseBody, asked time.Time) bool {
+func takeLogin(t *logincache.LoginSession, out *types.CreateOAuth2TokenResponseBody, asked time.Time) bool {
 	if out == nil || out.AccessToken == nil || aws.ToInt32(out.ExpiresIn) <= 0 {
 		return false
 	}
 	t.KeyID, t.Secret = aws.ToString(out.AccessToken.AccessKeyId), aws.ToString(out.AccessToken.SecretAccessKey)
 	t.Session = aws.ToString(out.AccessToken.SessionToken)
-	t.Ends = asked.Add(time.Duration(*out.ExpiresIn) * time.Second).UTC()
+	t.Expires = asked.Add(time.Duration(*out.ExpiresIn) * time.Second).UTC()
 	t.Refresh = cmp.Or(aws.ToString(out.RefreshToken), t.Refresh)
 	return t.KeyID != "" && t.Secret != "" && t.Session != ""
 }
@@ -222,37 +226,20 @@ func (p *console) ends() (Ending, bool) {
 	if err != nil {
 		return Ending{}, false
 	}
-	t, err := readEntry(path, parseSignin)
+	t, err := logincache.ReadLogin(path)
 	if err != nil {
 		return Ending{}, false
 	}
 	p.mu.Lock()
 	over := p.over == t.KeyID
 	p.mu.Unlock()
-	at := t.Ends
-	if t.renewable() && !over {
-		began := t.began()
+	at := t.Expires
+	if t.Renewable() && !over {
+		began := t.Began()
 		if began.IsZero() {
 			return Ending{}, false
 		}
 		at = p.src.here(began.Add(longestSignin))
 	}
-	return Ending{At: at, What: fmt.Sprintf("the login session of profile %q", p.profile), Hint: p.hint}, true
-}
-
-// began is when a person logged in, on the server's clock: the time of the ID token,
-// which no renewal replaces. It is zero if that is not known.
-func (t *signinToken) began() time.Time {
-	var token string
-	json.Unmarshal(t.other[keyIDToken], &token)
-	_, rest, _ := strings.Cut(token, ".")
-	claims, _, _ := strings.Cut(rest, ".")
-	text, _ := base64.RawURLEncoding.DecodeString(strings.TrimRight(claims, "="))
-	var c struct {
-		Issued int64 `json:"iat"`
-	}
-	if json.Unmarshal(text, &c) != nil || c.Issued <= 0 {
-		return time.Time{}
-	}
-	return time.Unix(c.Issued, 0)
+	return Ending{At: at, What: fmt.Sprintf("the login session of profile %q", p.profile), Hint: p.cache.Hint}, true
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/source/logincache"
 )
 
 // Two weeks of a chain of two roles on the keys of a profile: an hour each.
@@ -85,7 +86,7 @@ func TestSSOSoak(t *testing.T) {
 		if renewed < 14*12 {
 			t.Errorf("the token was renewed %d times in 14 days", renewed)
 		}
-		if last, err := readToken(filepath.Join(cache, fmt.Sprintf("%x.json", sha1.Sum([]byte("corp"))))); err != nil || last.Access != token() || last.Refresh != refresh() {
+		if last, err := logincache.ReadSSO(filepath.Join(cache, fmt.Sprintf("%x.json", sha1.Sum([]byte("corp"))))); err != nil || last.Access != token() || last.Refresh != refresh() {
 			t.Errorf("the cache has %+v, %v, and not the last token", last, err)
 		}
 	})
@@ -124,8 +125,8 @@ func TestSSOLoginSoak(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			logins, began = logins+1, time.Now()
-			fresh := ssoToken{Access: token(), Refresh: fmt.Sprint("r", logins), Ends: began.Add(time.Hour), ClientID: "c", ClientSecret: "s", Registered: began.AddDate(0, 3, 0)}
-			if err := envOf(t).dirs().writeEntry(path, fresh.format()); err != nil {
+			fresh := logincache.SSOToken{Access: token(), Refresh: fmt.Sprint("r", logins), Expires: began.Add(time.Hour), ClientID: "c", ClientSecret: "s", Registered: began.AddDate(0, 3, 0)}
+			if err := fresh.Write(envOf(t).user(), path); err != nil {
 				t.Error(err)
 			}
 		}

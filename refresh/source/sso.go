@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/source/logincache"
 )
 
 // The SDK has a provider for this. It is not used, because it renews a token only
@@ -23,21 +25,18 @@ import (
 const (
 	// renewBefore is when a token is renewed: botocore's window.
 	renewBefore = 15 * time.Minute
-
-	// renewWait is how long another process may take to renew the token that this
-	// one needs as well. One that hangs must not stop all.
-	renewWait = 10 * time.Second
 )
 
 // portal gives a role's credentials for a token of an SSO session.
 type portal struct {
+	src     *Source
 	profile string
 	session ssoSession
 	cfg     aws.Config
 
 	// Guarded by Source.asking.
-	keeper[*ssoToken]
-	life time.Duration // of the token that was had last; 0 if none was
+	cache logincache.Cache[*logincache.SSOToken]
+	life  time.Duration // of the token that was had last; 0 if none was
 
 	mu   sync.Mutex
 	over string // the access token that could not be renewed again: AWS refused to
@@ -114,9 +113,10 @@ func (s ssoSession) key() string {
 
 // portal asks for the credentials of a profile.
 func (s *Source) portal(f *found, profile string, session ssoSession) {
-	p := &portal{profile: profile, session: session, cfg: session.config(f.cfg)}
-	p.keeper = keeper[*ssoToken]{
-		src: s, kind: "sso", what: "the SSO session", gives: "SSO token", hint: loginHint(profile), parse: parseToken,
+	p := &portal{src: s, profile: profile, session: session, cfg: session.config(f.cfg)}
+	p.cache = logincache.Cache[*logincache.SSOToken]{
+		User: s.vars().user(), Kind: "sso", What: "the SSO session", Hint: loginHint(profile), Parse: logincache.ParseSSO,
+		Unwritten: s.noteUnwritten("SSO token"), ReadOnly: s.spec.limits.readOnly,
 	}
 	f.login, f.base, f.ends = profile, p.credentials, p.ends
 }
@@ -144,7 +144,7 @@ func (p *portal) credentials(ctx context.Context) (aws.Credentials, error) {
 	}
 	c, err := p.ask(ctx, t)
 	a, answered := answerOf(err)
-	if err == nil || !answered || a.status != http.StatusUnauthorized || !t.renewable(now()) {
+	if err == nil || !answered || a.status != http.StatusUnauthorized || !t.Renewable(now()) {
 		return c, err
 	}
 	// The token was revoked, or the clocks of who wrote it and of this machine
@@ -156,12 +156,12 @@ func (p *portal) credentials(ctx context.Context) (aws.Credentials, error) {
 }
 
 // ask asks the portal for the role.
-func (p *portal) ask(ctx context.Context, t *ssoToken) (aws.Credentials, error) {
+func (p *portal) ask(ctx context.Context, t *logincache.SSOToken) (aws.Credentials, error) {
 	out, err := sso.NewFromConfig(p.cfg).GetRoleCredentials(ctx, &sso.GetRoleCredentialsInput{
 		AccessToken: &t.Access, AccountId: &p.session.account, RoleName: &p.session.role,
 	})
 	if err != nil {
-		return aws.Credentials{}, &withheld{err, t.secrets()}
+		return aws.Credentials{}, &withheld{err, t.Secrets()}
 	}
 	r := out.RoleCredentials
 	if r == nil || aws.ToString(r.AccessKeyId) == "" || aws.ToString(r.SecretAccessKey) == "" || r.Expiration <= 0 {
@@ -184,26 +184,26 @@ func now() time.Time { return time.Now().Round(0) }
 
 // token gives a token that lives, and is not the one that was refused, "" for
 // none.
-func (p *portal) token(ctx context.Context, refused string) (*ssoToken, error) {
+func (p *portal) token(ctx context.Context, refused string) (*logincache.SSOToken, error) {
 	path, err := p.src.vars().tokenPath(p.session.key())
 	if err != nil {
 		return nil, refresh.Permanentf("set HOME", "%v", err)
 	}
-	t, err := p.read(path)
+	t, err := p.cache.Read(path)
 	if err != nil {
 		return nil, err
 	}
-	if t.Access != refused && now().Add(p.window()).Before(t.Ends) {
+	if t.Access != refused && now().Add(p.window()).Before(t.Expires) {
 		return t, nil
 	}
-	if !t.renewable(now()) {
-		if t.Access != refused && t.lives(now()) {
+	if !t.Renewable(now()) {
+		if t.Access != refused && t.UsableAt(now()) {
 			return t, nil
 		}
 		return nil, p.ended(t, "")
 	}
-	newer, err := p.renew(ctx, path, t, p.create, p.refused)
-	if err != nil && t.Access != refused && t.lives(now()) && ctx.Err() == nil {
+	newer, err := p.cache.Renew(ctx, path, t, p.create)
+	if err != nil && t.Access != refused && t.UsableAt(now()) && ctx.Err() == nil {
 		return t, nil // there is time to try again
 	}
 	return newer, err
@@ -219,18 +219,18 @@ func (p *portal) window() time.Duration {
 }
 
 // ended is for a session that only a person can begin again.
-func (p *portal) ended(t *ssoToken, why string) error {
+func (p *portal) ended(t *logincache.SSOToken, why string) error {
 	if why == "" {
-		why = "its token was valid until " + onClock(t.Ends)
+		why = "its token was valid until " + onClock(t.Expires)
 		if t.Refresh != "" && !t.Registered.IsZero() && !now().Before(t.Registered) {
 			why = "the client that it was begun with was registered until " + onClock(t.Registered)
 		}
 	}
-	return refresh.Permanentf(p.hint, "the SSO session has ended: %s", why)
+	return refresh.Permanentf(p.cache.Hint, "the SSO session has ended: %s", why)
 }
 
 // refused is for a token that AWS did not renew.
-func (p *portal) refused(t *ssoToken, _ error, a reply) error {
+func (p *portal) refused(t *logincache.SSOToken, a reply) error {
 	p.setOver(t.Access)
 	return p.ended(t, a.String())
 }
@@ -242,31 +242,34 @@ func refusal400(a reply) bool {
 }
 
 // create is the call of SSO OIDC.
-func (p *portal) create(ctx context.Context, t *ssoToken) (*ssoToken, error) {
+func (p *portal) create(ctx context.Context, t *logincache.SSOToken) (*logincache.SSOToken, error) {
 	asked := now()
 	out, err := ssooidc.NewFromConfig(p.cfg).CreateToken(ctx, &ssooidc.CreateTokenInput{
 		GrantType: aws.String("refresh_token"), ClientId: &t.ClientID, ClientSecret: &t.ClientSecret, RefreshToken: &t.Refresh,
 	})
+	if a, answered := answerOf(err); answered && refusal400(a) {
+		err = p.refused(t, a)
+	}
 	if err != nil {
-		return nil, &withheld{err, t.secrets()}
+		return nil, &withheld{err, t.Secrets()}
 	}
 	newer := *t
 	newer.StartURL, newer.Region = p.session.startURL, p.session.region
-	if !newer.take(out, asked) {
+	if !takeToken(&newer, out, asked) {
 		return nil, p.src.noSense()
 	}
-	p.life = newer.Ends.Sub(asked)
+	p.life = newer.Expires.Sub(asked)
 	return &newer, nil
 }
 
-// take puts an answer into t. It says whether there was a token in it. RFC 6749
+// takeToken puts an answer into t. It says whether there was a token in it. RFC 6749
 // section 6: a refresh token that is not repeated stays.
-func (t *ssoToken) take(out *ssooidc.CreateTokenOutput, asked time.Time) bool {
+func takeToken(t *logincache.SSOToken, out *ssooidc.CreateTokenOutput, asked time.Time) bool {
 	if aws.ToString(out.AccessToken) == "" || out.ExpiresIn <= 0 {
 		return false
 	}
 	t.Access = *out.AccessToken
-	t.Ends = asked.Add(time.Duration(out.ExpiresIn) * time.Second).UTC()
+	t.Expires = asked.Add(time.Duration(out.ExpiresIn) * time.Second).UTC()
 	if r := aws.ToString(out.RefreshToken); r != "" {
 		t.Refresh = r
 	}
@@ -285,16 +288,33 @@ func (p *portal) ends() (Ending, bool) {
 	if err != nil {
 		return Ending{}, false
 	}
-	t, err := readToken(path)
+	t, err := logincache.ReadSSO(path)
 	if err != nil {
 		return Ending{}, false
 	}
 	p.mu.Lock()
 	over := p.over == t.Access
 	p.mu.Unlock()
-	at := t.end(now())
+	at := t.LatestExpiry(now())
 	if over {
-		at = t.Ends
+		at = t.Expires
 	}
-	return Ending{At: at, What: fmt.Sprintf("the SSO session of profile %q", p.profile), Hint: p.hint}, !at.IsZero()
+	return Ending{At: at, What: fmt.Sprintf("the SSO session of profile %q", p.profile), Hint: p.cache.Hint}, !at.IsZero()
+}
+
+// tokenPath is where the entry of a session is: named after the session, in the
+// older form after the start URL.
+func (e environ) tokenPath(key string) (string, error) {
+	path, err := ssocreds.StandardCachedTokenFilepath(key)
+	if err != nil {
+		return "", errors.New("no home directory is known for the cache of SSO tokens")
+	}
+	return e.below(path), nil
+}
+
+// noteUnwritten notes that what was renewed serves this process alone.
+func (s *Source) noteUnwritten(what string) func(error) {
+	return func(err error) {
+		s.note("the renewed %s cannot be written to the cache, and serves this process alone: %v", what, err)
+	}
 }

@@ -30,9 +30,9 @@ type limits struct {
 
 	program time.Duration // one run of a program that prints a token or an MFA code; 0 is a minute, and 30 s
 
-	pollOnly bool // watch no files: events come from outside of a test's clock
-	noPoll   bool // look at files only when there are events
-	readOnly bool // the cache of logins cannot be written
+	pollOnly bool  // watch no files: events come from outside of a test's clock
+	noPoll   bool  // look at files only when there are events
+	readOnly error // of each attempt to write to a cache of logins; nil: it can be written
 
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // in place of the network
 }

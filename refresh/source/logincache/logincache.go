@@ -1,10 +1,11 @@
-package source
+// Package logincache reads and writes the AWS CLI's caches of logins, which all SDKs
+// share: ~/.aws/sso/cache of `aws sso login`, ~/.aws/login/cache of `aws login`. It writes
+// an entry byte for byte as the AWS CLI does, with what other tools have put there. Its
+// errors hold nothing of what is in an entry.
+package logincache
 
 import (
 	"bytes"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -28,19 +30,18 @@ const (
 	halfTries   = 5
 )
 
-// errNoToken is a cache without an entry for the session.
-var errNoToken = errors.New("there is no token")
+// errNoEntry is a cache without an entry for the session.
+var errNoEntry = errors.New("there is no token")
 
-// readEntry reads an entry of a cache of logins, ~/.aws/sso/cache or ~/.aws/login/cache.
-// Its errors hold nothing of what is in it.
+// readEntry reads an entry.
 func readEntry[T any](path string, parse func([]byte) (T, error)) (none T, err error) {
 	for try := 1; ; try++ {
 		text, err := readSome(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return none, errNoToken
+			return none, errNoEntry
 		case err != nil:
-			return none, fmt.Errorf("%s: %w", path, deepest(err))
+			return none, fmt.Errorf("%s: %w", path, errors.Unwrap(err))
 		}
 		t, err := parse(text)
 		if err == nil {
@@ -113,10 +114,10 @@ func quote(s string) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// writeEntry replaces the entry at path, so that no reader sees half of it. Where only
+// write replaces the entry at path, so that no reader sees half of it. Where only
 // the file itself can be written, because it is mounted on its own, say, it is
 // written in place, as the AWS CLI does.
-func (u userDirs) writeEntry(path string, text []byte) error {
+func (u User) write(path string, text []byte) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
@@ -193,15 +194,18 @@ func replaceFile(path string, text []byte) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
-// lockToken takes the turn of this process to replace a token, for as long as the
-// file is open. Without a file there are no turns.
-func (u userDirs) lockToken(ctx context.Context, kind, path string) (*os.File, error) {
-	waiting, cancel := context.WithTimeout(ctx, renewWait)
-	defer cancel()
-	sum := sha256.Sum256([]byte("brs-exec SSO\x00" + path))
-	lock, err := u.lockShared(waiting, kind+"-"+hex.EncodeToString(sum[:8]))
-	if err != nil && ctx.Err() != nil {
-		return nil, fmt.Errorf("wait for another process to renew the login: %w", ctx.Err())
+var timeLayouts = []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05"}
+
+// parseTime reads a time, without a zone in UTC, also as versions of the AWS CLI before
+// 2.9 wrote it.
+func parseTime(s string) (time.Time, error) {
+	if rest, ok := strings.CutSuffix(s, "UTC"); ok {
+		s = rest + "Z"
 	}
-	return lock, nil
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, s); err == nil && t.Year() >= 1970 && t.Year() <= 9999 {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, errors.New("is not a time")
 }

@@ -1,21 +1,18 @@
-package source
+package logincache
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 )
 
-// ssoToken is an entry of ~/.aws/sso/cache, which the AWS CLI and all SDKs share:
+// SSOToken is an entry of ~/.aws/sso/cache, which the AWS CLI and all SDKs share:
 // what a login has brought, and the client that it was brought to.
-type ssoToken struct {
+type SSOToken struct {
 	StartURL, Region       string
 	Access, Refresh        string // Refresh is "" if it cannot be renewed
-	Ends                   time.Time
+	Expires                time.Time
 	ClientID, ClientSecret string
 	Registered             time.Time // when the client's registration ends; zero if that is not known
 
@@ -34,33 +31,36 @@ const (
 	keyRefresh      = "refreshToken"
 )
 
-// lives says whether the access token can still be used.
-func (t *ssoToken) lives(now time.Time) bool { return now.Before(t.Ends) }
+// UsableAt says whether the access token has not expired by then.
+func (t *SSOToken) UsableAt(now time.Time) bool { return now.Before(t.Expires) }
 
-// renewable says whether there is what a new access token can be had with.
-func (t *ssoToken) renewable(now time.Time) bool {
+// Renewable says whether there is what a new access token can be had with.
+func (t *SSOToken) Renewable(now time.Time) bool {
 	return t.Refresh != "" && t.ClientID != "" && t.ClientSecret != "" && (t.Registered.IsZero() || now.Before(t.Registered))
 }
 
-// end is the latest time up to which the token is of use without a person. Of one
+// LatestExpiry is the latest time up to which the token is of use without a person. Of one
 // that is renewed it is the end of the client's registration: how long AWS renews
 // it is a setting of the organization's that no one is told.
-func (t *ssoToken) end(now time.Time) time.Time {
-	if t.renewable(now) {
+func (t *SSOToken) LatestExpiry(now time.Time) time.Time {
+	if t.Renewable(now) {
 		return t.Registered
 	}
-	return t.Ends
+	return t.Expires
 }
 
-func (t *ssoToken) id() string           { return t.Access }
-func (t *ssoToken) refreshToken() string { return t.Refresh }
-func (t *ssoToken) secrets() []string    { return []string{t.Access, t.Refresh, t.ClientSecret} }
+func (t *SSOToken) id() string           { return t.Access }
+func (t *SSOToken) refreshToken() string { return t.Refresh }
 
-func readToken(path string) (*ssoToken, error) { return readEntry(path, parseToken) }
+// Secrets are what must not be shown of it.
+func (t *SSOToken) Secrets() []string { return []string{t.Access, t.Refresh, t.ClientSecret} }
 
-// parseToken reads an entry. Its errors hold nothing of what is in it.
-func parseToken(text []byte) (*ssoToken, error) {
-	t := &ssoToken{}
+// ReadSSO reads the entry at path.
+func ReadSSO(path string) (*SSOToken, error) { return readEntry(path, ParseSSO) }
+
+// ParseSSO reads the text of an entry. Its errors hold nothing of what is in it.
+func ParseSSO(text []byte) (*SSOToken, error) {
+	t := &SSOToken{}
 	if json.Unmarshal(text, &t.other) != nil {
 		return nil, errors.New("is not the JSON of an SSO token")
 	}
@@ -75,29 +75,21 @@ func parseToken(text []byte) (*ssoToken, error) {
 		return nil, fmt.Errorf("has no %s", keyAccess)
 	}
 	var err error
-	if t.Ends, err = parseUTC(ends); err != nil {
+	if t.Expires, err = parseTime(ends); err != nil {
 		return nil, fmt.Errorf("has no time in %s", keyEnds)
 	}
-	t.Registered, _ = parseUTC(registered)
+	t.Registered, _ = parseTime(registered)
 	return t, nil
-}
-
-// parseUTC also reads what versions of the AWS CLI before 2.9 wrote.
-func parseUTC(s string) (time.Time, error) {
-	if rest, ok := strings.CutSuffix(s, "UTC"); ok {
-		s = rest + "Z"
-	}
-	return parseTime(s)
 }
 
 // format is the text of an entry, byte for byte as the AWS CLI writes it, with
 // what other tools have put there at its end.
-func (t *ssoToken) format() []byte {
+func (t *SSOToken) format() []byte {
 	var o object
 	o.text(keyStartURL, t.StartURL)
 	o.text(keyRegion, t.Region)
 	o.text(keyAccess, t.Access)
-	o.moment(keyEnds, t.Ends)
+	o.moment(keyEnds, t.Expires)
 	o.text(keyClientID, t.ClientID)
 	o.text(keyClientSecret, t.ClientSecret)
 	o.moment(keyRegistered, t.Registered)
@@ -106,12 +98,5 @@ func (t *ssoToken) format() []byte {
 	return o.bytes()
 }
 
-// tokenPath is where the entry of a session is: named after the session, in the
-// older form after the start URL.
-func (e environ) tokenPath(key string) (string, error) {
-	path, err := ssocreds.StandardCachedTokenFilepath(key)
-	if err != nil {
-		return "", errors.New("no home directory is known for the cache of SSO tokens")
-	}
-	return e.below(path), nil
-}
+// Write replaces the entry at path.
+func (t *SSOToken) Write(u User, path string) error { return u.write(path, t.format()) }
