@@ -52,9 +52,9 @@ func unignore() {
 func raiseParallel() {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	most := "40"
+	most := "64"
 	if raceEnabled { // which costs several times the work
-		most = "24"
+		most = "36"
 	}
 	if !given {
 		flag.Set("test.parallel", most)

@@ -171,6 +171,7 @@ func TestVanished(t *testing.T) {
 // to files that are alice's alone, or files that all can read.
 func TestVanishedAndTaken(t *testing.T) {
 	slow(t)
+	t.Parallel()
 	for name, trap := range map[string]string{
 		"links": `ln -s "$2/authorized_keys" "$1/state"; ln -s "$2/thesis" "$1/credentials"; ln -s "$2/thesis" "$1/config"; ln -s "$2/thesis" "$1/status"`,
 		"files": `: >"$1/state"; : >"$1/credentials"; : >"$1/status"`,

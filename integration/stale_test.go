@@ -63,7 +63,7 @@ func (w *world) alarmTimes(found []string) (at, ends time.Time) {
 
 // staleLife is the life of a set in these tests. A tenth of it is the time that
 // clients of the process have for asking.
-const staleLife = 40 * time.Second
+const staleLife = 30 * time.Second
 
 func TestStaleFileReader(t *testing.T) {
 	filesSeen(t)
@@ -106,7 +106,7 @@ func TestStaleCopy(t *testing.T) {
 
 func TestOnStale(t *testing.T) {
 	filesSeen(t)
-	const life = staleLife / 2
+	const life = 20 * time.Second
 	t.Run("signal", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, life)

@@ -8,16 +8,17 @@
 // without one refusal in the server's log.
 //
 //	.ci/install-matrix all
-//	go run ./integration/compat [-core] [-only NAME,…] [-channels NAME,…] [-parallel N] [-missing] [-binary PATH] [-log] [-write]
+//	go run ./integration/compat [-core] [-only NAME,…] [-channels NAME,…] [-parallel N] [-missing] [-binary PATH] [-results PATH] [-log] [-write]
 //
 // Each cell runs in a network namespace that has nothing but loopback. Results
-// are kept in $BRS_EXEC_CLIENTS/results.jsonl as they come. -write adds them to
+// are kept in a file as they come (-results). -write adds them to
 // the record, integration/compat/results.jsonl, in which the newest of a cell
 // counts, and makes of the record docs/compatibility.md and the table of what
 // clients do that brs-exec doctor has, refresh/doctor/clients/measured.txt.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -44,6 +45,7 @@ func main() {
 	flag.BoolVar(&o.write, "write", false, "write the record, docs/compatibility.md and doctor's table")
 	flag.StringVar(&o.binary, "binary", "", "`path` of the brs-exec to measure (default: built from this tree)")
 	flag.BoolVar(&o.log, "log", false, "print the log of the server on standard error")
+	flag.StringVar(&o.results, "results", "", "`path` of the file that keeps the results (default: results.jsonl in $BRS_EXEC_CLIENTS)")
 	flag.BoolVar(&o.missing, "missing", false, "only the cells without a result")
 	flag.Parse()
 	o.only, o.channels = names(*only), names(*channels)
@@ -63,7 +65,7 @@ type options struct {
 	core, write, missing, log bool
 	only, channels            []string
 	parallel                  int
-	binary                    string
+	binary, results           string
 }
 
 // places are where things are on this machine.
@@ -109,7 +111,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	kept := filepath.Join(p.Clients, "results.jsonl")
+	kept := cmp.Or(o.results, filepath.Join(p.Clients, "results.jsonl"))
 	var results []result
 	for _, path := range []string{filepath.Join(p.Module, recordPath), kept} {
 		some, err := readResults(path)

@@ -3,9 +3,6 @@
 package main
 
 import (
-	"os"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,68 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 )
-
-func TestMain(m *testing.M) {
-	if runCellIfAsked() {
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// TestCore is the promise for the clients that most programs are made of: each
-// outlives its credentials under --deliver auto, and would not without brs-exec.
-func TestCore(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for credentials to expire: left out by -short")
-	}
-	t.Parallel()
-	p, err := findPlaces(t.Context(), t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cells []cell
-	for _, c := range clients {
-		if !c.core {
-			continue
-		}
-		if what := c.missing(p); what != "" {
-			t.Run(c.name, func(t *testing.T) {
-				if os.Getenv("BRS_EXEC_REQUIRE_CLIENTS") == "1" {
-					t.Fatalf("%s is missing: run .ci/install-matrix", what)
-				}
-				t.Skipf("%s is missing: .ci/install-matrix brings it", what)
-			})
-			continue
-		}
-		cells = append(cells, cell{Client: c.name, Channel: "auto"}, cell{Client: c.name, Channel: control})
-	}
-	var mu sync.Mutex // guards results
-	var results []result
-	l := lot{places: p, parallel: len(cells), done: func(r result) error {
-		mu.Lock()
-		defer mu.Unlock()
-		results = append(results, r)
-		return nil
-	}}
-	if err := l.run(t.Context(), cells); err != nil {
-		t.Error(err)
-	}
-	for _, c := range cells {
-		t.Run(c.Client+"/"+c.Channel, func(t *testing.T) {
-			r := latest(results, c.Client, c.Channel)
-			if r == nil {
-				t.Fatal("no result")
-			}
-			t.Log(r)
-			switch {
-			case c.Channel == "auto" && r.Outcome != survived:
-				t.Errorf("%s: %s", r.Outcome, r.Reason)
-			case c.Channel == control && (r.Outcome != failed || r.Sets != 1 || !strings.HasPrefix(r.Reason, "ExpiredToken")):
-				t.Errorf("the control %s with %d sets (%s), want it to fail with ExpiredToken after one", r.Outcome, r.Sets, r.Reason)
-			}
-		})
-	}
-}
 
 func TestJudge(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
