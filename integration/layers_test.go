@@ -84,6 +84,10 @@ func TestLayers(t *testing.T) {
 		{"brs-exec/refresh/doctor", []string{"brs-exec/refresh/doctor", "brs-exec/refresh/plan", "=brs-exec/refresh", "brs-exec/refresh/source", "brs-exec/writer", "brs-exec/supervisor"}},
 		{"brs-exec/refresh/simulator", []string{"brs-exec/refresh/simulator"}},
 		{"=brs-exec/writer/replace", []string{"=brs-exec/writer/pathsafe", "=brs-exec/writer/filelock"}},
+		{"=brs-exec/writer/process", nil},
+		{"=brs-exec/writer/rundir", []string{"=brs-exec/writer/pathsafe", "=brs-exec/writer/filelock", "=brs-exec/writer/process"}},
+		{"=brs-exec/writer/endpoint", []string{"=brs-exec/writer/process"}},
+		{"=brs-exec/writer/stale", []string{"=brs-exec/writer/process"}},
 		{"brs-exec/writer", []string{"brs-exec/writer"}},
 		{"brs-exec/integration", []string{"brs-exec/integration"}},
 	}

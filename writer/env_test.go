@@ -12,7 +12,7 @@ import (
 
 // private is a Private as Env sees it.
 func private(opt Options) *Private {
-	return &Private{opt: opt, profile: "prod", dir: &runDir{path: "/run/x"}}
+	return &Private{opt: opt, profile: "prod", path: "/run/x"}
 }
 
 const (

@@ -1,11 +1,10 @@
 package writer
 
 import (
-	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
+	"runtime"
 	"slices"
+
+	"brs-exec/writer/rundir"
 )
 
 // Preview is what NewPrivate would do, and Env.
@@ -36,37 +35,12 @@ func NewPreview(opt Options, env []string) (*Preview, error) {
 		}
 	}
 	v := &Preview{Profile: p.profile}
-	for _, b := range basesFor(opt.Dirs) {
-		path, err := b.usable()
-		if err == nil {
-			v.Base = path
-			break
-		}
-		if why := b.why(err); !slices.Contains(v.Passed, why) {
-			v.Passed = append(v.Passed, why)
-		}
-	}
+	v.Base, v.Passed = rundir.Usable(opt.Dirs)
 	for _, entry := range env {
-		if name, ok := nameOf(entry); ok && p.scrubs(name, foldNames) && !slices.Contains(v.Taken, name) {
+		if name, ok := nameOf(entry); ok && p.scrubs(name, runtime.GOOS == "windows") && !slices.Contains(v.Taken, name) {
 			v.Taken = append(v.Taken, name)
 		}
 	}
 	v.Notes = p.Notes()
 	return v, nil
-}
-
-// usable is check and, in place of an attempt, a question whether one would be
-// allowed.
-func (b base) usable() (path string, err error) {
-	path, _, err = b.check()
-	if b.make && errors.Is(err, os.ErrNotExist) {
-		if err := mayWrite(filepath.Dir(b.path)); err != nil {
-			return "", fmt.Errorf("cannot be made: %w", err)
-		}
-		return b.path, nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return path, mayWrite(path)
 }

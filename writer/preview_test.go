@@ -25,8 +25,8 @@ func TestPreview(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if names, err := readNames(good); err != nil || len(names) > 0 {
-			t.Fatalf("the preview has made %q, %v", names, err)
+		if names := names(t, good); len(names) > 0 {
+			t.Fatalf("the preview has made %q", names)
 		}
 		p, err := NewPrivate(opt)
 		if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -15,11 +14,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/writer/process"
+	"brs-exec/writer/rundir"
 )
 
 // Names in the run directory.
 const (
-	configFile      = "config"
+	configFile      = rundir.ConfigFile
 	credentialsFile = "credentials"
 	programLink     = "brs-exec"
 )
@@ -30,15 +30,14 @@ type Private struct {
 	opt     Options
 	profile string // the first of names but "default"
 	names   []string
-	dir     *runDir
 	user    *iniFile // the credentials file without what changes
-	command string   // the credential_process; "" where there is none
 	notes   []string
+	path    string // of the run directory
+	command string // the credential_process; "" where there is none
 
-	mu    sync.Mutex        // guards the following, and what is in the directory
-	kept  map[string][]byte // the files that do not change with the set
-	last  process.Set       // what was delivered last
-	wrote map[string]fs.FileInfo
+	mu    sync.Mutex // guards the following
+	dir   *rundir.Dir
+	last  process.Set // what was delivered last
 	reads map[string]Read
 	lost  bool // the directory, and that was said
 }
@@ -70,13 +69,13 @@ func NewPrivate(opt Options) (*Private, error) {
 	if p.user, err = p.readUser(opt.CredentialsFile); err != nil {
 		return nil, err
 	}
-	p.kept, p.wrote, p.reads = map[string][]byte{}, map[string]fs.FileInfo{}, map[string]Read{}
-	p.dir, err = newRunDir(basesFor(opt.Dirs), func(d *runDir, final string) error {
-		if err := p.setCommand(d, final); err != nil {
+	p.reads = map[string]Read{}
+	p.dir, err = rundir.Make(opt.Dirs, func(d *rundir.Dir) error {
+		p.path = d.Path()
+		if err := p.setCommand(d); err != nil {
 			return err
 		}
-		p.kept[configFile] = p.configText(config)
-		return p.put(d, configFile, p.kept[configFile])
+		return d.Put(configFile, p.configText(config))
 	})
 	if err != nil {
 		return nil, err
@@ -87,32 +86,23 @@ func NewPrivate(opt Options) (*Private, error) {
 
 // setCommand makes the command line of the credential_process. A program whose
 // path not every SDK can split is run through a link in the run directory.
-func (p *Private) setCommand(d *runDir, final string) error {
+func (p *Private) setCommand(d *rundir.Dir) error {
 	if !p.opt.Mode.byProcess() {
 		return nil
 	}
 	program := p.opt.Executable
 	switch {
-	case plainPath(program):
+	case rundir.PlainPath(program):
 	case runtime.GOOS == "windows": // links need a privilege, but quotes are understood
 		program = `"` + program + `"`
 	default:
-		if err := d.root.Symlink(program, programLink); err != nil {
+		if err := d.Link(programLink, program); err != nil {
 			return err
 		}
-		program = filepath.Join(final, programLink)
+		program = filepath.Join(d.Path(), programLink)
 	}
-	p.command = program + " credentials --run-dir " + final
+	p.command = program + " credentials --run-dir " + d.Path()
 	return nil
-}
-
-// put writes a file and remembers which it is.
-func (p *Private) put(d *runDir, name string, content []byte) error {
-	err := d.write(name, content)
-	if err == nil {
-		p.wrote[name], err = d.root.Lstat(name)
-	}
-	return err
 }
 
 // readUser reads a file of the user's. One that is missing, not allowed to us
@@ -141,7 +131,7 @@ func (p *Private) readUser(path string) (*iniFile, error) {
 }
 
 // Dir returns the run directory.
-func (p *Private) Dir() string { return p.dir.path }
+func (p *Private) Dir() string { return p.path }
 
 // Profile returns the name of the profile that the child is given.
 func (p *Private) Profile() string { return p.profile }
@@ -168,31 +158,25 @@ func (p *Private) Deliver(ctx context.Context, sets map[string]aws.Credentials) 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	set := toSet(creds, p.last.Delivered)
-	if err := p.mend(); err != nil {
+	if err := p.recover(); err != nil {
 		return err
 	}
-	if set == p.last && p.intact() {
+	if set == p.last && p.dir.IsIntact(process.StateFile, credentialsFile) {
 		return nil
 	}
 	if set != p.last {
 		set.Delivered = time.Now().Round(0)
 	}
 	p.noteReads()
-	if err := p.putSet(p.dir, set); err != nil {
+	if err := p.dir.Put(process.StateFile, set.State()); err != nil {
+		return err
+	}
+	if err := p.dir.Put(credentialsFile, p.credentials(set)); err != nil {
 		return err
 	}
 	p.last = set
-	p.dir.touch(configFile)
-	p.dir.touch(lockedFile)
+	p.dir.Touch(configFile)
 	return nil
-}
-
-// putSet writes the files that hold a set.
-func (p *Private) putSet(d *runDir, set process.Set) error {
-	if err := p.put(d, process.StateFile, set.State()); err != nil {
-		return err
-	}
-	return p.put(d, credentialsFile, p.credentials(set))
 }
 
 func (p *Private) pick(sets map[string]aws.Credentials) (creds aws.Credentials, ok bool, err error) {
@@ -213,7 +197,7 @@ func (p *Private) pick(sets map[string]aws.Credentials) (creds aws.Credentials, 
 func (p *Private) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.dir.remove(); err != nil {
+	if err := p.dir.Remove(); err != nil {
 		return fmt.Errorf("remove run directory: %w", err)
 	}
 	return nil
@@ -229,3 +213,29 @@ func toSet(c aws.Credentials, delivered time.Time) process.Set {
 	}
 	return set
 }
+
+// WriteStatus puts text about this run, which must hold no secret, into the run
+// directory, where [rundir.Runs] finds it. It changes in one step.
+func (p *Private) WriteStatus(text []byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.dir.Put(rundir.StatusFile, text); err != nil {
+		return fmt.Errorf("write status: %w", err)
+	}
+	return nil
+}
+
+// Adopt takes a file into Keep's care that somebody else has put into the
+// directory, and that does not change.
+func (p *Private) Adopt(name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dir.Adopt(name)
+}
+
+// Sweep removes what other runs that were killed have left; see [rundir.Sweep].
+func (p *Private) Sweep() { rundir.Sweep(p.opt.Dirs) }
+
+// Users lists the processes with an id above the given one that were given the
+// run directory in their environment, as far as we may look: PID and name.
+func (p *Private) Users(above int) []string { return p.dir.Users(above) }

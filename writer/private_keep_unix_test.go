@@ -15,15 +15,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/writer/process"
+	"brs-exec/writer/rundir"
 	"brs-exec/writer/writertest"
 )
 
 // kept is a Private in a directory that others can write to, and what it told.
 func kept(t *testing.T) (p *Private, told *[]string) {
 	t.Helper()
-	b, _ := inSticky(t)
+	base := openBase(t)
+	if err := os.Chmod(base, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
 	told = new([]string)
-	p, err := newPrivate(t, userConfig, userCredentials, Options{Executable: "/usr/bin/odd name", Dirs: []string{b.path}, Notify: func(note string, err error) {
+	p, err := newPrivate(t, userConfig, userCredentials, Options{Executable: "/usr/bin/odd name", Dirs: []string{base}, Notify: func(note string, err error) {
 		if err != nil {
 			note = "FAILED: " + err.Error()
 		}
@@ -51,15 +55,13 @@ func TestKeep(t *testing.T) {
 		{"all that is in it", func(dir string) error {
 			entries, err := os.ReadDir(dir)
 			for _, e := range entries {
-				if e.Name() != programLink {
-					err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
-				}
+				err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 			}
 			return err
 		}},
 		{"the config file", func(dir string) error { return os.Remove(filepath.Join(dir, configFile)) }},
 		{"the state", func(dir string) error { return os.Remove(filepath.Join(dir, process.StateFile)) }},
-		{"the lock", func(dir string) error { return os.Remove(filepath.Join(dir, lockedFile)) }},
+		{"the lock", func(dir string) error { return os.Remove(filepath.Join(dir, "lock")) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, told := kept(t)
@@ -79,9 +81,8 @@ func TestKeep(t *testing.T) {
 				t.Errorf("told %q, want once", *told)
 			}
 			// Nobody takes it for one that was left behind.
-			in := place{path: filepath.Dir(p.Dir()), shared: true}
-			sweep(in)
-			if runs := runsIn([]base{{path: filepath.Dir(in.path)}}); len(runs) != 1 || string(runs[0].Status) != "{}\n" {
+			p.Sweep()
+			if runs := rundir.Runs(p.opt.Dirs); len(runs) != 1 || string(runs[0].Status) != "{}\n" {
 				t.Errorf("runs: %+v", runs)
 			}
 			if err := deliver(p, numbered(2)); err != nil {
@@ -126,7 +127,7 @@ func TestKeepTaken(t *testing.T) {
 	}{
 		{"by a directory with links", func(dir, victim string) error {
 			err := os.Mkdir(dir, 0o777)
-			for _, name := range []string{configFile, process.StateFile, credentialsFile, statusFile, lockedFile} {
+			for _, name := range []string{configFile, process.StateFile, credentialsFile, rundir.StatusFile, "lock"} {
 				err = errors.Join(err, os.Symlink(victim, filepath.Join(dir, name)))
 			}
 			return err

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/writer/process"
+	"brs-exec/writer/rundir"
 )
 
 const userConfig = `# my config
@@ -343,7 +344,7 @@ func TestPrivateExecutableWithOddPath(t *testing.T) {
 	f := parse(t, read(t, p.Dir()+"/config"))
 	command, _ := f.get(inDefault, "credential_process")
 	words := strings.Fields(command)
-	if len(words) != 4 || !plainPath(strings.Join(words, "")) {
+	if len(words) != 4 || !rundir.PlainPath(strings.Join(words, "")) {
 		t.Fatalf("credential_process = %q", command)
 	}
 	if got, err := os.Readlink(words[0]); got != program {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"brs-exec/writer/process"
+	"brs-exec/writer/rundir"
 )
 
 // Whatever the umask, only the user can enter the directory and read what is
@@ -72,7 +73,7 @@ func TestPrivateKilled(t *testing.T) {
 	}
 	for i := range kills {
 		cmd, _, dir := startHelper(t, "private", in, "again and again")
-		p := &Private{dir: &runDir{path: dir}}
+		p := &Private{path: dir}
 		done := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 2 {
@@ -102,7 +103,7 @@ func TestPrivateKilled(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	sweep(place{path: in})
+	rundir.Sweep([]string{in})
 	if got := names(t, in); len(got) > 0 {
 		t.Errorf("left behind: %v", got)
 	}

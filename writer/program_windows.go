@@ -1,8 +1,12 @@
 package writer
 
-import "golang.org/x/sys/windows"
+import (
+	"golang.org/x/sys/windows"
 
-func program(path string) (string, error) { return plainly(path, plainPath, shortName) }
+	"brs-exec/writer/rundir"
+)
+
+func program(path string) (string, error) { return plainly(path, rundir.PlainPath, shortName) }
 
 // shortName returns the 8.3 name of a file, which not every volume has; then it is
 // path itself.

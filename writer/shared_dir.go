@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"brs-exec/writer/rundir"
 )
 
 // spareDir returns a directory of this user's alone for what goes beside a file
@@ -19,10 +21,8 @@ func spareDir(getenv func(string) string) (string, error) {
 	} else if home := getenv("HOME"); home != "" && exists(home) { // what is not there is not made
 		dirs = append(dirs, filepath.Join(home, ".local", "state", "brs-exec"))
 	}
-	for _, b := range defaultBases(getenv) {
-		if path, _, err := b.check(); err == nil {
-			dirs = append(dirs, filepath.Join(path, "brs-exec-shared-"+strconv.Itoa(max(0, os.Geteuid()))))
-		}
+	for _, base := range rundir.Bases(getenv) {
+		dirs = append(dirs, filepath.Join(base, "brs-exec-shared-"+strconv.Itoa(max(0, os.Geteuid()))))
 	}
 	var tried []string
 	for _, dir := range dirs {
@@ -50,7 +50,7 @@ func makeOwn(dir string) error {
 	if !info.IsDir() {
 		return errors.New("not a directory")
 	}
-	if err := trusted(info, true); err != nil {
+	if err := rundir.Alone(info); err != nil {
 		return err
 	}
 	probe, err := os.CreateTemp(dir, ".probe-")

@@ -65,10 +65,8 @@ type Options struct {
 	// Executable is the absolute path of the binary that the profiles run as
 	// `Executable credentials --run-dir DIR`.
 	Executable string
-	// Dirs are the directories to make the run directory in: the first that
-	// can be used is. nil means $XDG_RUNTIME_DIR, /run/brs-exec (root only, and
-	// last but $TMPDIR if it is on a disk), /dev/shm, /run/user/UID, $TMPDIR or
-	// /tmp.
+	// Dirs are the directories to make the run directory in, as [rundir.Make] has
+	// it: the first that can be used is.
 	Dirs []string
 	// Notify is told when the run directory vanished: that it was made again,
 	// or why it cannot be. nil tells nobody.

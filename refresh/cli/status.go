@@ -15,7 +15,7 @@ import (
 
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/run"
-	"brs-exec/writer"
+	"brs-exec/writer/rundir"
 )
 
 const exitNotRunning = 1
@@ -59,7 +59,7 @@ func (p *program) status(c *cli.Context) error {
 			return &plan.Error{Text: fmt.Sprintf("%q is no process id", args[0]), Hint: hint}
 		}
 	}
-	records := recordsOf(writer.Runs(), only)
+	records := recordsOf(rundir.Runs(nil), only)
 	if len(records) == 0 {
 		p.code = exitNotRunning
 		which := ""
@@ -89,7 +89,7 @@ func (p *program) status(c *cli.Context) error {
 
 // recordsOf reads what the runs say of themselves, all or one of them. One that
 // cannot be read is no reason to be silent about the others.
-func recordsOf(runs []writer.Run, only int) (records []run.Record) {
+func recordsOf(runs []rundir.Run, only int) (records []run.Record) {
 	for _, found := range runs {
 		if only != 0 && only != found.PID {
 			continue

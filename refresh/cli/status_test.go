@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/refresh/run"
-	"brs-exec/writer"
+	"brs-exec/writer/rundir"
 )
 
 func TestTabulate(t *testing.T) {
@@ -32,7 +32,7 @@ func TestTabulate(t *testing.T) {
 
 // TestRecordsOf: one run that says nonsense does not hide the others.
 func TestRecordsOf(t *testing.T) {
-	runs := []writer.Run{
+	runs := []rundir.Run{
 		{PID: 3}, {PID: 4, Status: []byte(`{"pid":1,"command":"sh","key":"ASIA…1"}`)}, {PID: 5, Status: []byte("garbage")}, {PID: 6, Status: []byte(`{"pid":"x"}`)},
 	}
 	want := []run.Record{

@@ -1,4 +1,4 @@
-package writer
+package rundir
 
 import (
 	"fmt"
@@ -42,7 +42,7 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 			put(t, filepath.Join(dir, process.StateFile), string(set.State()), 0o600)
 
 			command := exec.Command("cat") // lives until its input ends
-			command.Env = []string{"A=b", "AWS_CONFIG_FILE=" + filepath.Join(dir, configFile), "C=d"}
+			command.Env = []string{"A=b", "AWS_CONFIG_FILE=" + filepath.Join(dir, ConfigFile), "C=d"}
 			if !tt.used {
 				command.Env[1] += ".other"
 			}
@@ -73,36 +73,40 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 	}
 }
 
-// TestCloseKeepsTheNameInUse: where others could make a directory of that name, an
+// TestRemoveKeepsTheNameInUse: where others could make a directory of that name, an
 // empty one stays as long as a process was told to look there.
-func TestCloseKeepsTheNameInUse(t *testing.T) {
+func TestRemoveKeepsTheNameInUse(t *testing.T) {
 	for _, used := range []bool{true, false} {
-		p, _ := kept(t)
+		b, _ := inSticky(t)
+		d, err := makeIn([]base{b}, func(d *Dir) error { return d.Put(ConfigFile, nil) })
+		if err != nil {
+			t.Fatal(err)
+		}
 		command := exec.Command("cat") // lives until its input ends
 		if used {
-			command.Env = []string{"AWS_CONFIG_FILE=" + filepath.Join(p.Dir(), configFile)}
+			command.Env = []string{"AWS_CONFIG_FILE=" + filepath.Join(d.Path(), ConfigFile)}
 		}
 		input, err := command.StdinPipe()
 		if err == nil {
 			err = command.Start()
 		}
 		if err == nil {
-			err = p.Close()
+			err = d.Remove()
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		left, err := os.ReadDir(p.Dir())
+		left, err := os.ReadDir(d.Path())
 		if stays := err == nil; stays != used || len(left) > 0 {
 			t.Errorf("used: %v; it stays: %v, with %v", used, stays, left)
 		}
 		if used {
-			wantMode(t, p.Dir(), 0o700)
+			wantMode(t, d.Path(), 0o700)
 		}
 		input.Close()
 		command.Wait()
-		p.Sweep()
-		if left := names(t, filepath.Dir(p.Dir())); len(left) > 0 {
+		Sweep([]string{b.path})
+		if left := names(t, filepath.Dir(d.Path())); len(left) > 0 {
 			t.Errorf("used by nobody: %v stays", left)
 		}
 	}

@@ -1,7 +1,6 @@
-package writer
+package rundir
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,36 +10,24 @@ import (
 	"brs-exec/writer/process"
 )
 
-// statusFile is for people: no client reads it.
-const statusFile = "status"
+// StatusFile is for people: no client reads it. It must hold no secret.
+const StatusFile = "status"
 
 // maxStatus is more than any status has.
 const maxStatus = 64 << 10
-
-// WriteStatus puts text about this run, which must hold no secret, into the run
-// directory, where [Runs] finds it. It changes in one step.
-func (p *Private) WriteStatus(text []byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.kept[statusFile] = text
-	if err := p.put(p.dir, statusFile, text); err != nil {
-		return fmt.Errorf("write status: %w", err)
-	}
-	return nil
-}
 
 // Run is a brs-exec that runs, seen from outside.
 type Run struct {
 	PID    int    // in the process id namespace of that brs-exec
 	Dir    string // its run directory
-	Status []byte // what it last gave to WriteStatus; nil if nothing yet, or nothing that can be read
+	Status []byte // its StatusFile; nil if it has none yet, or nothing that can be read
 }
 
 // Runs returns this user's running brs-exec processes by PID: those whose run
-// directories are where one that starts now would make its own, here or in a
-// login shell. (A $XDG_RUNTIME_DIR or $TMPDIR of another kind than here is not
-// known.)
-func Runs() []Run { return runsIn(defaultBases(os.Getenv)) }
+// directories are in these directories or, if dirs is nil, where one that starts now
+// would make its own, here or in a login shell. (A $XDG_RUNTIME_DIR or $TMPDIR of
+// another kind than here is not known.)
+func Runs(dirs []string) []Run { return runsIn(basesFor(dirs)) }
 
 func runsIn(bases []base) (runs []Run) {
 	for _, in := range allPlaces(bases) {
@@ -75,7 +62,7 @@ func lookAt(in *os.Root, name string) (run Run, ok bool) {
 	if run.PID, ok, err = owner(dir); err != nil || !ok || run.PID == 0 {
 		return run, false
 	}
-	if f, err := process.OpenOwn(dir, statusFile, os.O_RDONLY); err == nil {
+	if f, err := process.OpenOwn(dir, StatusFile, os.O_RDONLY); err == nil {
 		defer f.Close()
 		text, err := io.ReadAll(io.LimitReader(f, maxStatus+1))
 		if err == nil && len(text) <= maxStatus {

@@ -1,4 +1,4 @@
-package writer
+package rundir
 
 import (
 	"errors"
@@ -14,11 +14,11 @@ import (
 	"brs-exec/writer/process"
 )
 
-// Sweep removes what brs-exec processes of this user that were killed have left.
-// It is not urgent, and takes time for each of those that run: it belongs behind
-// the start of the command.
-func (p *Private) Sweep() {
-	for _, in := range allPlaces(basesFor(p.opt.Dirs)) {
+// Sweep removes what brs-exec processes of this user that were killed have left in
+// these directories; see [Make]. It is not urgent, and takes time for each of those
+// that run: it belongs behind the start of the command.
+func Sweep(dirs []string) {
+	for _, in := range allPlaces(basesFor(dirs)) {
 		sweep(in)
 	}
 }
@@ -63,9 +63,9 @@ func sweepOne(root *os.Root, name string, in place) {
 		return
 	default:
 		if _, err := process.Output(path, time.Now()); err == nil && inUse(path) {
-			return // until the set ends, or the last who has it
+			return // until the credentials expire, or the last who has it
 		}
-		emptyDir(dir)
+		empty(dir)
 	}
 	if !in.shared || !inUse(path) {
 		root.Remove(name)

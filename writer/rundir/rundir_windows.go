@@ -1,4 +1,4 @@
-package writer
+package rundir
 
 import (
 	"errors"
@@ -9,18 +9,18 @@ import (
 	"brs-exec/writer/filelock"
 )
 
-// moveTo gives the directory its name. A directory that is open, or with an open
+// publish gives the directory its name. A directory that is open, or with an open
 // file in it, cannot be renamed here, so there is a moment without the lock; the
 // sweeper's look at the process id covers it.
-func (d *runDir) moveTo(final string) error {
+func (d *Dir) publish() error {
 	if err := errors.Join(d.lock.Close(), d.root.Close()); err != nil {
 		return err
 	}
-	err := os.Rename(d.path, final)
+	err := os.Rename(d.making, d.path)
 	if err == nil {
-		d.path = final
+		d.making = ""
 	}
-	root, oerr := os.OpenRoot(d.path)
+	root, oerr := os.OpenRoot(d.at())
 	if oerr != nil {
 		return errors.Join(err, oerr)
 	}
@@ -34,6 +34,9 @@ func (d *runDir) moveTo(final string) error {
 	return filelock.Try(d.lock)
 }
 
+// mayWrite cannot be told without a try; the temporary directory is the user's.
+func mayWrite(string) error { return nil }
+
 func resolveDir(path string) (string, fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
@@ -43,6 +46,10 @@ func resolveDir(path string) (string, fs.FileInfo, error) {
 }
 
 // The temporary directory is the user's own here.
-func trusted(fs.FileInfo, bool) error { return nil }
-func mine(fs.FileInfo) bool           { return true }
-func ours(fs.FileInfo) bool           { return true }
+func trusted(fs.FileInfo) error { return nil }
+
+// Alone says why a directory is not this user's alone.
+func Alone(fs.FileInfo) error { return nil }
+
+func mine(fs.FileInfo) bool { return true }
+func ours(fs.FileInfo) bool { return true }

@@ -1,4 +1,4 @@
-package writer
+package rundir
 
 import (
 	"bytes"
@@ -21,8 +21,8 @@ func inUse(dir string) bool {
 
 // Users lists the processes with an id above the given one that were given the
 // run directory in their environment, as far as we may look: PID and name.
-func (p *Private) Users(above int) (found []string) {
-	for pid := range users(p.Dir(), above) {
+func (d *Dir) Users(above int) (found []string) {
+	for pid := range users(d.path, above) {
 		name, _ := os.ReadFile("/proc/" + pid + "/comm")
 		found = append(found, pid+" ("+strings.TrimSuffix(string(name), "\n")+")")
 	}
@@ -30,7 +30,7 @@ func (p *Private) Users(above int) (found []string) {
 }
 
 func users(dir string, above int) iter.Seq[string] {
-	needle := []byte("=" + filepath.Join(dir, configFile) + "\x00")
+	needle := []byte("=" + filepath.Join(dir, ConfigFile) + "\x00")
 	return func(yield func(string) bool) {
 		names, _ := readNames("/proc")
 		for _, name := range names {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package writer
+package rundir
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ func TestRuns(t *testing.T) {
 	if runs := runsIn(bases); runs != nil {
 		t.Errorf("runs in an empty directory: %+v", runs)
 	}
-	d, err := newRunDir(bases, noFill)
+	d, err := makeIn(bases, noFill)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,27 +26,26 @@ func TestRuns(t *testing.T) {
 	if diff := cmp.Diff(want, runsIn(bases)); diff != "" {
 		t.Errorf("without a status (-want +got):\n%s", diff)
 	}
-	p := &Private{dir: d, kept: map[string][]byte{}, wrote: map[string]os.FileInfo{}}
 	for _, text := range []string{"one", "another\n"} {
-		if err := p.WriteStatus([]byte(text)); err != nil {
+		if err := d.Put(StatusFile, []byte(text)); err != nil {
 			t.Fatal(err)
 		}
 		want[0].Status = []byte(text)
 		if diff := cmp.Diff(want, runsIn(bases)); diff != "" {
 			t.Errorf("with a status (-want +got):\n%s", diff)
 		}
-		info, err := os.Stat(filepath.Join(d.path, statusFile))
+		info, err := os.Stat(filepath.Join(d.path, StatusFile))
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("the status file: %v, %v", info, err)
 		}
 	}
 
 	// A status that cannot be read costs no more than itself.
-	other, err := newRunDir(bases, noFill)
+	other, err := makeIn(bases, noFill)
 	if err != nil {
 		t.Fatal(err)
 	}
-	status := filepath.Join(other.path, statusFile)
+	status := filepath.Join(other.path, StatusFile)
 	for name, spoil := range map[string]func() error{
 		"a pipe":      func() error { return unix.Mkfifo(status, 0o600) },
 		"too large":   func() error { return errors.Join(os.WriteFile(status, nil, 0o600), os.Truncate(status, 1<<40)) },
@@ -61,7 +60,7 @@ func TestRuns(t *testing.T) {
 			t.Errorf("with %s: %+v", name, got)
 		}
 	}
-	if err := other.remove(); err != nil {
+	if err := other.Remove(); err != nil {
 		t.Fatal(err)
 	}
 
@@ -77,7 +76,7 @@ func TestRuns(t *testing.T) {
 	if diff := cmp.Diff(want, runsIn(bases)); diff != "" {
 		t.Errorf("beside others (-want +got):\n%s", diff)
 	}
-	if err := d.remove(); err != nil {
+	if err := d.Remove(); err != nil {
 		t.Fatal(err)
 	}
 	if runs := runsIn(bases); runs != nil {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package writer
+package rundir
 
 import (
 	"errors"
@@ -11,17 +11,21 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"brs-exec/writer/pathsafe"
 )
 
-// moveTo gives the directory its name. The lock goes with it.
-func (d *runDir) moveTo(final string) error {
-	if err := os.Rename(d.path, final); err != nil {
-		return err
+// publish gives the directory its name. The lock goes with it.
+func (d *Dir) publish() error {
+	err := os.Rename(d.making, d.path)
+	if err == nil {
+		d.making = ""
 	}
-	d.path = final
-	return nil
+	return err
 }
+
+func mayWrite(dir string) error { return unix.Access(dir, unix.W_OK|unix.X_OK) }
 
 // resolveDir returns path without links, and what it is. It fails if on the way
 // there is a link that another user can turn, or a directory in which one can
@@ -87,14 +91,20 @@ func passable(path string, info fs.FileInfo) error {
 	return nil
 }
 
+// Alone says why a directory is not this user's alone.
+func Alone(info fs.FileInfo) error {
+	if !ours(info) {
+		return fmt.Errorf("owned by uid %d with mode %04o: must be ours and 0700", pathsafe.UID(info), info.Mode().Perm())
+	}
+	return nil
+}
+
 // trusted says why the owner or the mode of a base directory let others move
-// what is in it. only means that nobody else may even look.
-func trusted(info fs.FileInfo, only bool) error {
+// what is in it.
+func trusted(info fs.FileInfo) error {
 	uid, me := pathsafe.UID(info), os.Geteuid()
 	sticky := info.Mode()&fs.ModeSticky != 0
 	switch {
-	case only && (uid != me || info.Mode().Perm()&0o077 != 0):
-		return fmt.Errorf("owned by uid %d with mode %04o: must be ours and 0700", uid, info.Mode().Perm())
 	case uid != me && uid != 0 && (uid != pathsafe.OverflowUID || !sticky):
 		return fmt.Errorf("owned by uid %d, not by us or root", uid)
 	case pathsafe.OthersWrite(info) && !sticky:

@@ -1,4 +1,4 @@
-package writer
+package rundir
 
 import (
 	"errors"
@@ -58,6 +58,17 @@ func defaultBases(getenv func(string) string) (bases []base) {
 	return append(bases, base{path: "/tmp"})
 }
 
+// Bases returns the default candidates of [Make] that are safe, their paths without
+// links, in the environment that getenv reads.
+func Bases(getenv func(string) string) (paths []string) {
+	for _, b := range defaultBases(getenv) {
+		if path, _, err := b.check(); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
 func basesFor(dirs []string) (bases []base) {
 	if dirs == nil {
 		return defaultBases(os.Getenv)
@@ -91,10 +102,47 @@ func (b base) check() (path string, info fs.FileInfo, err error) {
 	if path, info, err = resolveDir(b.path); err != nil {
 		return "", nil, err
 	}
-	if !plainPath(path) {
+	if !PlainPath(path) {
 		return "", nil, errors.New("its path has characters other than letters, digits and _./-, which not every SDK can run a program with")
 	}
-	return path, info, trusted(info, b.own)
+	if b.own {
+		return path, info, Alone(info)
+	}
+	return path, info, trusted(info)
+}
+
+// Usable returns the directory that [Make] would make a run directory in or, if others
+// can write to it, below; "" if there is none. passed says of each candidate before it
+// why it cannot be used. It makes nothing. dirs are the candidates; nil means
+// $XDG_RUNTIME_DIR, /run/brs-exec (root only, and last but $TMPDIR if it is on a disk),
+// /dev/shm, /run/user/UID, $TMPDIR and /tmp.
+func Usable(dirs []string) (base string, passed []string) {
+	for _, b := range basesFor(dirs) {
+		path, err := b.usable()
+		if err == nil {
+			return path, passed
+		}
+		if why := b.why(err); !slices.Contains(passed, why) {
+			passed = append(passed, why)
+		}
+	}
+	return "", passed
+}
+
+// usable is check and, in place of an attempt, a question whether one would be
+// allowed.
+func (b base) usable() (path string, err error) {
+	path, _, err = b.check()
+	if b.make && errors.Is(err, os.ErrNotExist) {
+		if err := mayWrite(filepath.Dir(b.path)); err != nil {
+			return "", fmt.Errorf("cannot be made: %w", err)
+		}
+		return b.path, nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return path, mayWrite(path)
 }
 
 // place makes what has to be made of b, and checks it.
@@ -216,9 +264,9 @@ func readNames(dir string) ([]string, error) {
 	return f.Readdirnames(-1)
 }
 
-// plainPath tells whether SDKs take path as one word of a credential_process
+// PlainPath tells whether SDKs take path as one word of a credential_process
 // command: they differ in how they split and quote it, and agree on these.
-func plainPath(path string) bool { return plainOn(runtime.GOOS, path) }
+func PlainPath(path string) bool { return plainOn(runtime.GOOS, path) }
 
 func plainOn(goos, path string) bool {
 	return !strings.ContainsFunc(path, func(r rune) bool {

@@ -1,4 +1,4 @@
-package writer
+package rundir
 
 import (
 	"io/fs"

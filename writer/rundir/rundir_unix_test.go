@@ -1,6 +1,6 @@
 //go:build unix
 
-package writer
+package rundir
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 	"brs-exec/writer/writertest"
 )
 
-func noFill(*runDir, string) error { return nil }
+func noFill(*Dir) error { return nil }
 
 func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 	good := openBase(t)
@@ -100,14 +100,14 @@ func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bad := tt.bad(t)
-			d, err := newRunDir([]base{bad, {path: good}}, noFill)
+			d, err := makeIn([]base{bad, {path: good}}, noFill)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if filepath.Dir(d.path) != good {
 				t.Errorf("made %s, want it in %s", d.path, good)
 			}
-			if err := d.remove(); err != nil {
+			if err := d.Remove(); err != nil {
 				t.Error(err)
 			}
 			if bad.path != "" {
@@ -115,9 +115,9 @@ func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
 					t.Errorf("left behind: %v", left)
 				}
 			}
-			_, err = newRunDir([]base{bad, bad}, noFill)
+			_, err = makeIn([]base{bad, bad}, noFill)
 			if err == nil || !strings.HasPrefix(err.Error(), "no writable run directory: tried ") || !strings.Contains(err.Error(), tt.why) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("newRunDir = %v, want one line with %q", err, tt.why)
+				t.Errorf("makeIn = %v, want one line with %q", err, tt.why)
 			}
 		})
 	}
@@ -156,7 +156,7 @@ func TestRunDirIn(t *testing.T) {
 		{sticky, in.path}, {base{path: link + "/"}, in.path},
 		{base{path: own, own: true, make: true}, own},
 	} {
-		d, err := newRunDir([]base{tt.base}, noFill)
+		d, err := makeIn([]base{tt.base}, noFill)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,7 +166,7 @@ func TestRunDirIn(t *testing.T) {
 		wantMode(t, tt.in, 0o700)
 		wantMode(t, d.path, 0o700)
 		wantMode(t, filepath.Join(d.path, lockedFile), 0o600)
-		if err := d.remove(); err != nil {
+		if err := d.Remove(); err != nil {
 			t.Error(err)
 		}
 		if got := names(t, tt.in); len(got) > 0 {
@@ -205,11 +205,11 @@ func TestRunDirSquatted(t *testing.T) {
 			if err := tt.squat(in.path); err != nil {
 				t.Fatal(err)
 			}
-			one, err := newRunDir([]base{b}, noFill)
+			one, err := makeIn([]base{b}, noFill)
 			if err != nil {
 				t.Fatal(err)
 			}
-			two, err := newRunDir([]base{b}, noFill)
+			two, err := makeIn([]base{b}, noFill)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -228,7 +228,7 @@ func TestRunDirSquatted(t *testing.T) {
 			if got := names(t, spare); len(got) != 1 || got[0] != filepath.Base(two.path) {
 				t.Errorf("after the sweep: %v, want the second alone", got)
 			}
-			if err := two.remove(); err != nil {
+			if err := two.Remove(); err != nil {
 				t.Error(err)
 			}
 			if _, err := os.Lstat(in.path); err != nil {
@@ -239,7 +239,7 @@ func TestRunDirSquatted(t *testing.T) {
 }
 
 // A directory of ours that its owner has opened to others is closed again.
-func TestRunDirMendsItsParent(t *testing.T) {
+func TestRunDirClosesItsParent(t *testing.T) {
 	b, in := inSticky(t)
 	if err := os.Chmod(in.path, 0o755); err != nil {
 		t.Fatal(err)
@@ -250,34 +250,28 @@ func TestRunDirMendsItsParent(t *testing.T) {
 	wantMode(t, in.path, 0o700)
 }
 
-// If filling fails (a full disk) the next candidate is tried, but not if it is
-// the user's file that is wrong.
+// If filling fails (a full disk) the next candidate is tried.
 func TestRunDirFill(t *testing.T) {
 	first, second := openBase(t), openBase(t)
 	bases := []base{{path: first}, {path: second}}
-	full := func(d *runDir, final string) error {
-		if strings.HasPrefix(d.path, first) {
-			return &os.PathError{Op: "write", Path: d.path + "/config", Err: syscall.ENOSPC}
+	full := func(d *Dir) error {
+		if strings.HasPrefix(d.at(), first) {
+			return &os.PathError{Op: "write", Path: d.at() + "/config", Err: syscall.ENOSPC}
 		}
-		return d.write("config", []byte(final))
+		return d.Put("config", []byte(d.Path()))
 	}
-	d, err := newRunDir(bases, full)
+	d, err := makeIn(bases, full)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(filepath.Join(d.path, "config")); string(got) != d.path || filepath.Dir(d.path) != second {
 		t.Errorf("fill was told %q, %v, want %s", got, err, d.path)
 	}
-	if err := d.remove(); err != nil {
+	if err := d.Remove(); err != nil {
 		t.Error(err)
 	}
-	if _, err := newRunDir(bases[:1], full); err == nil || !strings.Contains(err.Error(), first+" (no space left on device)") {
-		t.Errorf("newRunDir = %v, want the reason", err)
-	}
-	tries := 0
-	_, err = newRunDir(bases, func(*runDir, string) error { tries++; return &parseError{File: "config", Line: 3, Problem: "x"} })
-	if err == nil || err.Error() != "config:3: x" || tries != 1 {
-		t.Errorf("newRunDir = %v after %d tries", err, tries)
+	if _, err := makeIn(bases[:1], full); err == nil || !strings.Contains(err.Error(), first+" (no space left on device)") {
+		t.Errorf("makeIn = %v, want the reason", err)
 	}
 	for _, dir := range []string{first, second} {
 		if got := names(t, dir); len(got) > 0 {
@@ -287,7 +281,7 @@ func TestRunDirFill(t *testing.T) {
 }
 
 func TestSweep(t *testing.T) {
-	_, _, living := startHelper(t, "private", openBase(t)) // of a process that lives
+	_, _, living := startHelper(t, "run", openBase(t)) // of a process that lives
 	lives, err := os.ReadFile(filepath.Join(living, lockedFile))
 	if err != nil {
 		t.Fatal(err)
@@ -380,7 +374,7 @@ func TestSweepFollowsNoLinks(t *testing.T) {
 // in another process id namespace.
 func TestSweepBelievesTheLock(t *testing.T) {
 	in := openBase(t)
-	cmd, stdin, dir := startHelper(t, "private", in)
+	cmd, stdin, dir := startHelper(t, "run", in)
 	put(t, filepath.Join(dir, lockedFile), "4194304 5\n", 0o600)
 	sweep(place{path: in})
 	if _, err := os.Stat(filepath.Join(dir, "config")); err != nil {
@@ -399,14 +393,14 @@ func TestSweepBelievesTheLock(t *testing.T) {
 // third one that lives stays.
 func TestKilledIsSwept(t *testing.T) {
 	in := openBase(t)
-	_, _, alive := startHelper(t, "private", in)
-	cmd, _, dead := startHelper(t, "private", in)
+	_, _, alive := startHelper(t, "run", in)
+	cmd, _, dead := startHelper(t, "run", in)
 	cmd.Process.Kill()
 	cmd.Wait()
 	if _, err := os.Stat(filepath.Join(dead, "config")); err != nil {
 		t.Fatalf("nothing to sweep: %v", err)
 	}
-	_, _, next := startHelper(t, "private", in)
+	_, _, next := startHelper(t, "run", in)
 	if _, err := os.Stat(filepath.Join(dead, "config")); err != nil {
 		t.Errorf("the start of the next one was delayed by a sweep: %v", err)
 	}
@@ -432,10 +426,10 @@ func TestStartTogether(t *testing.T) {
 		put(t, filepath.Join(dir, lockedFile), "4194304 5\n", 0o600)
 	}
 	const n = 8
-	made := make(chan *runDir, n)
+	made := make(chan *Dir, n)
 	for range n {
 		go func() {
-			d, err := newRunDir([]base{{path: in}}, noFill)
+			d, err := makeIn([]base{{path: in}}, noFill)
 			if err != nil {
 				t.Error(err)
 			}
@@ -448,7 +442,7 @@ func TestStartTogether(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(d.path, lockedFile)); err != nil {
 				t.Error(err)
 			}
-			defer d.remove()
+			defer d.Remove()
 		}
 	}
 	if got := names(t, in); len(got) != n {
@@ -474,5 +468,15 @@ func TestDefaultBases(t *testing.T) {
 	}
 	if s := strings.Join(got, " "); s != want {
 		t.Errorf("candidates = %s, want %s", s, want)
+	}
+}
+
+func TestPlainPath(t *testing.T) {
+	for path, want := range map[string][2]bool{ // on unix, on Windows
+		"/usr/bin/brs-exec": {true, true}, "/opt/a b": {false, false}, `C:\PROGRA~1\brs-exec.exe`: {false, true}, "/é": {false, false},
+	} {
+		if got := [2]bool{plainOn("linux", path), plainOn("windows", path)}; got != want {
+			t.Errorf("%s: %v, want %v", path, got, want)
+		}
 	}
 }

@@ -1,0 +1,35 @@
+//go:build unix
+
+package rundir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"testing"
+
+	"brs-exec/writer/writertest"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(writertest.Main(m, map[string]func(args []string) error{"run": helpRun}))
+}
+
+var (
+	put, holds, names, openBase = writertest.Put, writertest.Holds, writertest.Names, writertest.OpenDir
+	wantMode, needRoot          = writertest.WantMode, writertest.NeedRoot
+	startHelper                 = writertest.Start
+)
+
+// helpRun makes a run directory in DIR, says which, and removes it when its input
+// ends.
+func helpRun(args []string) error {
+	d, err := Make(args[:1], func(d *Dir) error { return d.Put(ConfigFile, nil) })
+	if err != nil {
+		return err
+	}
+	fmt.Println(d.Path())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return errors.Join(err, d.Remove())
+}

@@ -1,0 +1,399 @@
+// Package rundir makes the private directory of a run: in memory where there is such
+// a place, for its user alone, found and swept by later runs if this one is killed, and
+// made again if something takes it away.
+package rundir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"brs-exec/writer/filelock"
+	"brs-exec/writer/pathsafe"
+)
+
+// A Dir is a run directory: brs-exec-PID-RANDOM, 0700. Its file "lock" is locked as
+// long as its process lives, and says which process that is: a directory whose lock is
+// free and whose process is gone is stale, and swept by whoever starts next. The
+// lock alone tells the truth across process id reuse and process id namespaces;
+// the process is the second witness where a file system has no locks.
+//
+// Its name is in the environment of processes that may outlive it, and what they
+// find under it can have them run programs. So nobody else must ever be able to
+// make it: see base.
+//
+// A directory is made under a hidden name and gets its own when it is locked
+// and filled, so a sweeper never meets one that is not. From then on it is held
+// by a descriptor, so that whatever comes to have its name, nothing is written to
+// another one.
+//
+// Its methods must not be called at once, but for Path and Users.
+type Dir struct {
+	path   string // that it has when it is filled
+	making string // the hidden one that it has until then, "" afterwards
+	in     place
+	root   *os.Root    // nil: removed
+	info   fs.FileInfo // of root
+	lock   *os.File
+	names  []string // of files, in the order in which they were put
+	files  map[string]file
+}
+
+// A file is what belongs into the directory.
+type file struct {
+	content []byte
+	link    string      // of a symbolic link: where it leads
+	info    fs.FileInfo // as it was written last
+}
+
+// ConfigFile is the file that every process of the run has in its environment, by
+// which they are told.
+const ConfigFile = "config"
+
+const (
+	runPrefix  = "brs-exec-"
+	lockedFile = "lock"
+	// A hidden directory whose making takes longer than this belongs to a
+	// process that was killed at it.
+	makingTimeout = time.Minute
+)
+
+// Make makes a run directory in the first of these directories that can be used, and
+// has it filled. nil means those of [Usable].
+func Make(dirs []string, fill func(*Dir) error) (*Dir, error) { return makeIn(basesFor(dirs), fill) }
+
+func makeIn(bases []base, fill func(*Dir) error) (*Dir, error) {
+	var tried, seen []string
+	for _, b := range bases {
+		if b.path != "" && slices.Contains(seen, filepath.Clean(b.path)) {
+			continue
+		}
+		seen = append(seen, filepath.Clean(b.path))
+		in, err := b.place()
+		if err == nil {
+			d := &Dir{in: in, path: filepath.Join(in.path, runPrefix+strconv.Itoa(os.Getpid())+"-"+pathsafe.RandomName()), files: map[string]file{}}
+			if err = d.make(fill); err == nil {
+				return d, nil
+			}
+		}
+		tried = append(tried, b.why(err))
+	}
+	return nil, fmt.Errorf("no writable run directory: tried %s", strings.Join(tried, "; "))
+}
+
+// make makes the directory, and leaves nothing behind if it fails.
+func (d *Dir) make(fill func(*Dir) error) (err error) {
+	d.making = filepath.Join(d.in.path, "."+filepath.Base(d.path))
+	if err := os.Mkdir(d.making, 0o700); err != nil {
+		return err
+	}
+	if d.root, err = os.OpenRoot(d.making); err != nil {
+		os.Remove(d.making)
+		return err
+	}
+	defer func() {
+		if err != nil {
+			d.Remove()
+		}
+	}()
+	if d.info, err = d.root.Stat("."); err != nil {
+		return err
+	}
+	// The umask may have taken from it, a set-group-id parent added to it.
+	if err := d.root.Chmod(".", 0o700); err != nil {
+		return err
+	}
+	if err := d.takeLock(); err != nil {
+		return err
+	}
+	if err := fill(d); err != nil {
+		return err
+	}
+	return d.publish()
+}
+
+func (d *Dir) takeLock() (err error) {
+	d.lock, err = d.root.OpenFile(lockedFile, os.O_RDWR|os.O_CREATE|os.O_EXCL, pathsafe.FileMode)
+	if err != nil {
+		return err
+	}
+	if err := filelock.Try(d.lock); err != nil && !errors.Is(err, filelock.ErrNoLocks) {
+		return fmt.Errorf("lock run directory: %w", err)
+	}
+	_, err = fmt.Fprintln(d.lock, filelock.Me())
+	return err
+}
+
+// Path returns the path of the directory, while it is filled already.
+func (d *Dir) Path() string { return d.path }
+
+// at is the path that the directory has now.
+func (d *Dir) at() string {
+	if d.making != "" {
+		return d.making
+	}
+	return d.path
+}
+
+// isThere tells whether the path still leads to the directory.
+func (d *Dir) isThere() bool {
+	is, err := os.Lstat(d.at())
+	return err == nil && os.SameFile(is, d.info)
+}
+
+// Recover makes again what was removed, the directory itself or a file in it, as it
+// was last put. It tells whether anything was missing. A file that is another one
+// stays: the command may have changed its configuration. Somebody else may have
+// taken the directory's name; then it fails, and nothing is written.
+func (d *Dir) Recover() (missing bool, err error) {
+	if d.root == nil {
+		return false, fs.ErrClosed
+	}
+	if d.isThere() && len(d.missing()) == 0 {
+		return false, nil
+	}
+	err = d.recover()
+	if errors.Is(err, fs.ErrNotExist) { // something is about to remove it
+		err = d.recover()
+	}
+	return true, err
+}
+
+func (d *Dir) recover() error {
+	if !d.isThere() {
+		return d.again()
+	}
+	for _, name := range d.missing() {
+		if name == lockedFile {
+			d.lock.Close()
+			if err := d.takeLock(); err != nil {
+				return err
+			}
+		} else if err := d.write(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again makes the directory under the same path. It fails if somebody else has the
+// name, and then nothing has changed.
+func (d *Dir) again() error {
+	if err := d.in.again(); err != nil {
+		return err
+	}
+	made := &Dir{in: d.in, path: d.path, names: d.names, files: maps.Clone(d.files)}
+	err := made.make(func(made *Dir) error {
+		for _, name := range made.names {
+			if err := made.write(name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	d.lock.Close()
+	d.root.Close()
+	d.root, d.info, d.lock, d.files = made.root, made.info, made.lock, made.files
+	return nil
+}
+
+// missing are the files that belong into the directory and are not there.
+func (d *Dir) missing() (names []string) {
+	for _, name := range append(d.names[:len(d.names):len(d.names)], lockedFile) {
+		if _, err := d.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Put gives name to a new file with this content, in one step for readers.
+func (d *Dir) Put(name string, content []byte) error {
+	d.keep(name, file{content: content})
+	return d.write(name)
+}
+
+// Link makes a symbolic link. It must not be there yet.
+func (d *Dir) Link(name, target string) error {
+	d.keep(name, file{link: target})
+	return d.write(name)
+}
+
+// Adopt takes a file that somebody else has put into the directory for one to recover.
+// It must not change.
+func (d *Dir) Adopt(name string) error {
+	content, err := d.root.ReadFile(name)
+	if err == nil {
+		d.keep(name, file{content: content})
+	}
+	return err
+}
+
+func (d *Dir) keep(name string, f file) {
+	if _, ok := d.files[name]; !ok {
+		d.names = append(d.names, name)
+	}
+	d.files[name] = f
+}
+
+// write puts a file into the directory. It follows no link and writes to no file
+// that is there.
+func (d *Dir) write(name string) (err error) {
+	if d.root == nil {
+		return fs.ErrClosed
+	}
+	f := d.files[name]
+	if f.link != "" {
+		return d.root.Symlink(f.link, name)
+	}
+	if err := d.replace(name, f.content); err != nil {
+		return err
+	}
+	f.info, err = d.root.Lstat(name)
+	d.files[name] = f
+	return err
+}
+
+// replace gives name to a new file. It is later than the old one by a time that
+// every client can tell, and shows whether it was read (see Read).
+func (d *Dir) replace(name string, content []byte) (err error) {
+	temp := "." + name + "-" + pathsafe.RandomName() + ".tmp"
+	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, pathsafe.FileMode)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			d.root.Remove(temp)
+		}
+	}()
+	if _, err := f.Write(content); err != nil {
+		return err
+	}
+	if err := f.Chmod(pathsafe.FileMode); err != nil { // whatever the umask
+		return err
+	}
+	made, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	at := made.ModTime()
+	if old, err := d.root.Lstat(name); err == nil && !at.After(old.ModTime()) {
+		at = old.ModTime().Truncate(time.Second).Add(time.Second)
+	}
+	if err := d.root.Chtimes(temp, unread(at), at); err != nil {
+		return err
+	}
+	return d.root.Rename(temp, name)
+}
+
+// IsIntact tells whether these files are still those that were put. It does not open
+// them, as only readers do.
+func (d *Dir) IsIntact(names ...string) bool {
+	for _, name := range names {
+		was := d.files[name].info
+		is, err := d.root.Lstat(name)
+		if err != nil || was == nil || !os.SameFile(was, is) || is.Size() != was.Size() || !is.ModTime().Equal(was.ModTime()) {
+			return false
+		}
+	}
+	return true
+}
+
+// Touch makes the directory young, with the file of this name, so that no cleaner of
+// temporary files takes them for what nobody needs.
+func (d *Dir) Touch(name string) {
+	now := time.Now()
+	for _, name := range []string{name, lockedFile} {
+		d.root.Chtimes(name, unread(now), now)
+	}
+}
+
+// Read returns when a file was read since it was put, or since the last Read said so;
+// false if it was not. Of several readings it is the time of the first that is known,
+// since with relatime, the default, only that moves an access time (mount(8)). On a
+// file system that is mounted noatime, and on anything but Linux, nobody is seen to
+// read.
+func (d *Dir) Read(name string) (at time.Time, ok bool) {
+	if d.root == nil {
+		return at, false
+	}
+	info, err := d.root.Lstat(name)
+	if err != nil {
+		return at, false
+	}
+	at = accessTime(info)
+	if at.IsZero() || at.Equal(unread(info.ModTime())) {
+		return at, false
+	}
+	d.root.Chtimes(name, unread(info.ModTime()), time.Time{}) // so that the next reading shows
+	return at, true
+}
+
+// unread is the access time that a file written at that time is given. A whole
+// second is what every file system can store, and one that is past tells it from
+// a reading in the same moment.
+func unread(written time.Time) time.Time { return written.Truncate(time.Second).Add(-time.Second) }
+
+// Remove removes the directory, its lock last: as long as that is there, a
+// sweeper can tell what the directory is. As long as a process was told to look
+// there, it stays as an empty one where others could make one of that name.
+func (d *Dir) Remove() error {
+	if d.root == nil {
+		return nil
+	}
+	path := d.at()
+	err := empty(d.root)
+	isThere := d.isThere()
+	d.lock.Close()
+	d.root.Close()
+	d.root = nil
+	if !isThere || d.in.shared && inUse(path) {
+		return err
+	}
+	os.Remove(filepath.Join(path, lockedFile)) // Windows: not while it is open
+	gone := os.Remove(path)
+	if errors.Is(gone, fs.ErrNotExist) { // another run has swept it by now
+		gone = nil
+	}
+	return errors.Join(err, gone)
+}
+
+func empty(root *os.Root) error {
+	names, err := pathsafe.Names(root)
+	errs := []error{err}
+	for _, name := range names {
+		if name != lockedFile {
+			errs = append(errs, root.RemoveAll(name))
+		}
+	}
+	root.Remove(lockedFile)
+	return errors.Join(errs...)
+}
+
+// isRunName is strict: nothing else that a user named after us is touched.
+func isRunName(name string) bool {
+	rest, ok := strings.CutPrefix(name, runPrefix)
+	if !ok {
+		return false
+	}
+	pid, random, _ := strings.Cut(rest, "-")
+	return pid != "" && strings.Trim(pid, "0123456789") == "" && isRandom(random)
+}
+
+// isRandom tells what pathsafe.RandomName returns.
+func isRandom(s string) bool { return len(s) == 16 && strings.Trim(s, "0123456789abcdef") == "" }
