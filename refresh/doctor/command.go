@@ -6,11 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	reader "brs-exec/refresh/doctor/clients"
+	"brs-exec/refresh/doctor/clients"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/writer"
@@ -22,11 +21,7 @@ func (d *examination) examineCommand() {
 		d.note("command", "brs-exec doctor … -- COMMAND", "none given: what it would pick up is not known")
 		return
 	}
-	d.report(d.look, "command")
-}
-
-// report is about one command; about is how it is called.
-func (d *examination) report(r *reader.Report, about string) {
+	r := d.look
 	if r.Err != nil {
 		hint := "check PATH, or give the path of the file"
 		switch {
@@ -35,84 +30,65 @@ func (d *examination) report(r *reader.Report, about string) {
 		case len(r.Steps) > 1:
 			hint = "check the path: a relative one begins in the working directory"
 		}
-		d.problem(about, hint, "%v", r.Err)
+		d.problem("command", hint, "%v", r.Err)
 	} else if len(r.Steps) > 0 {
 		by := ""
 		if r.Runtime != "" {
 			by = " (" + r.Runtime + ")"
 		}
-		d.ok(about, "%s%s", strings.Join(r.Steps, " → "), by)
+		d.ok("command", "%s%s", strings.Join(r.Steps, " → "), by)
 	}
 	cut := false // nothing that is delivered gets there
 	for _, t := range r.Traps {
-		d.trap(about, t)
-		cut = cut || d.cuts(t) || t.Kind == reader.LeftBehind && r.Runtime == ""
+		d.trap(t)
+		cut = cut || d.cuts(t) || t.Kind == clients.LeftBehind && r.Runtime == ""
 	}
-	var vague, beside []string
-	named := slices.ContainsFunc(r.Clients, func(c reader.Client) bool { return c.Named })
+	var beside []string
+	named := slices.ContainsFunc(r.Clients, func(c clients.Client) bool { return c.Named })
 	for _, c := range r.Clients {
-		if text, ok := strings.CutPrefix(c.ID, "some:"); ok {
-			vague = append(vague, text)
-		} else if cut || r.Err != nil {
-			continue
-		} else if c.Named || len(r.Clients) == 1 {
-			d.client(about, c, named)
-		} else if !named {
+		switch {
+		case cut || r.Err != nil:
+		case c.Named || len(r.Clients) == 1:
+			d.client(c, named)
+		case !named:
 			beside = append(beside, c.String())
 		}
 	}
-	for _, inner := range r.Inner {
-		d.report(inner, about+" "+filepath.Base(inner.Argv[0]))
-	}
 	switch {
+	case r.Err != nil || cut:
+	case r.Shell:
+		d.note("command", d.trial()+"; or ask of each command in it: brs-exec doctor -- COMMAND",
+			"is a script of a shell, into which doctor does not look: what AWS clients it starts is not known")
 	case len(beside) > 0:
-		d.note(about, d.trial(), "names no AWS client, so that its own is not known; installed beside it: %s", strings.Join(beside, ", "))
-	case len(vague) > 0:
-		d.vague(about, vague)
-	case len(r.Clients) == 0 && len(r.Inner) == 0 && r.Err == nil && !cut:
-		d.note(about, d.trial(),
+		d.note("command", d.trial(), "names no AWS client, so that its own is not known; installed beside it: %s", strings.Join(beside, ", "))
+	case len(r.Clients) == 0:
+		d.note("command", d.trial(),
 			"no AWS client that is known here was found; looked at %s", strings.Join(append(r.Looked, "its name"), "; "))
 	}
 }
 
-// vague is about a client that is not known but for the names that it has in it.
-func (d *examination) vague(about string, names []string) {
-	const text = "has an AWS client that is not known here; it has the words %s"
-	has := func(name string) bool { return slices.Contains(names, name) }
-	switch {
-	case has("credential_process") || has("AWS_CONTAINER_CREDENTIALS_FULL_URI"):
-		d.note(about, d.trial(), text, strings.Join(names, ", "))
-	case has("AWS_SHARED_CREDENTIALS_FILE") && d.Deliver != "file":
-		d.note(about, d.With("--deliver file"), text+", and of nothing that refreshes by itself", strings.Join(names, ", "))
-	case !has("AWS_SHARED_CREDENTIALS_FILE") && d.Deliver != "env":
-		d.note(about, d.With("--deliver env --on-refresh restart"), text+" alone, which only --deliver env sets", strings.Join(names, ", "))
-	default:
-		d.note(about, d.trial(), text, strings.Join(names, ", "))
-	}
-}
-
 // client says what a client does with what is delivered.
-func (d *examination) client(about string, c reader.Client, certain bool) {
+func (d *examination) client(c clients.Client, certain bool) {
 	name := c.String()
 	v, known := c.Under(d.Deliver)
-	if d.bare && v.Takes == reader.Process {
+	if d.bare && v.Takes == clients.Process {
 		v, known = c.Under("endpoint")
 	}
 	level, say := "ok", ""
 	switch {
 	case !known:
 		return
-	case v.Takes == reader.Environ:
+	case v.Takes == clients.Environ:
 		say = "has the keys in its environment, and is started again with each new set"
-	case v.Takes == reader.Unclear && v.Versions:
+	case v.Takes == clients.Unclear && v.Versions:
 		level, say = "note", "may or may not find credentials under --deliver "+d.Deliver+", as its version is, which cannot be told"
-	case v.Takes == reader.Unclear:
+	case v.Takes == clients.Unclear:
 		level, say = "note", "may or may not find credentials under --deliver "+d.Deliver
-	case v.Takes == reader.None:
+	case v.Takes == clients.None:
 		level, say = "problem", "finds no credentials under --deliver "+d.Deliver
 	case v.Outlives:
 		say = fmt.Sprintf("takes credentials from %s, and comes back for the next set", v.Takes)
-	case v.Takes == reader.IMDS:
+	case v.Takes == clients.IMDS:
 		level, say = "problem", fmt.Sprintf("takes credentials from %s, and goes on with dead ones", v.Takes)
 	default:
 		level, say = "problem", fmt.Sprintf("takes %s once, and dies with the first set", v.Takes)
@@ -132,17 +108,17 @@ func (d *examination) client(about string, c reader.Client, certain bool) {
 	hint := ""
 	switch {
 	case level == "ok":
-	case v.Takes == reader.Unclear && len(c.Helps()) == 0:
+	case v.Takes == clients.Unclear && len(c.Helps()) == 0:
 		hint = d.trial()
 	default:
 		hint = d.remedy(c)
 	}
-	d.add(level, about, hint, "%s %s [%s]", name, say, c.Where)
-	if v.Takes == reader.Process && v.Shell {
-		d.needsShell(about, c)
+	d.add(level, "command", hint, "%s %s [%s]", name, say, c.Where)
+	if v.Takes == clients.Process && v.Shell {
+		d.needsShell(c)
 	}
-	if most := outputLimit(c); v.Takes == reader.Process && d.size > most && most > 0 {
-		d.problem(about, d.With("--deliver endpoint"), "%s reads at most %d bytes from a credential_process, and a set of this source takes %d", c, most, d.size)
+	if most := c.OutputLimit(); v.Takes == clients.Process && d.size > most && most > 0 {
+		d.problem("command", d.With("--deliver endpoint"), "%s reads at most %d bytes from a credential_process, and a set of this source takes %d", c, most, d.size)
 	}
 }
 
@@ -151,24 +127,13 @@ func (d *examination) trial() string {
 	return "try it on credentials that live 20 seconds: brs-exec demo -- " + plan.ShellLine(d.Plan.Argv)
 }
 
-// outputLimit is how much a client reads from a credential_process; 0 is enough.
-func outputLimit(c reader.Client) int {
-	switch {
-	case c.ID != "go1":
-		return 0
-	case c.Version != "" && reader.Older(c.Version, "1.25.42"):
-		return 1 << 10
-	}
-	return 8 << 10
-}
-
 // remedy is the flag that helps a client.
-func (d *examination) remedy(c reader.Client) string {
+func (d *examination) remedy(c clients.Client) string {
 	helps := slices.DeleteFunc(c.Helps(), func(name string) bool { return name == d.Deliver })
 	switch v, _ := c.Under("env"); {
 	case len(helps) > 0:
 		return d.With("--deliver " + helps[0])
-	case v.Takes == reader.Environ:
+	case v.Takes == clients.Environ:
 		return d.With("--deliver env --on-refresh restart")
 	case c.ID == "curl":
 		return "have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew"
@@ -187,52 +152,52 @@ func (d *examination) examineDelivery() {
 }
 
 // needsShell is about the many SDKs that run a credential_process by sh -c.
-func (d *examination) needsShell(about string, c reader.Client) {
+func (d *examination) needsShell(c clients.Client) {
 	if os.PathSeparator == '\\' {
 		return
 	}
 	if _, err := exec.LookPath("sh"); err != nil {
-		d.problem(about, d.With("--deliver endpoint"), "%s runs a credential_process through sh, and there is none in PATH", c)
+		d.problem("command", d.With("--deliver endpoint"), "%s runs a credential_process through sh, and there is none in PATH", c)
 	}
 }
 
-func (d *examination) trap(about string, t reader.Trap) {
+func (d *examination) trap(t clients.Trap) {
 	level := "problem"
 	if t.Maybe {
 		level = "note"
 	}
-	say := func(hint, format string, args ...any) { d.add(level, about, hint, format, args...) }
+	say := func(hint, format string, args ...any) { d.add(level, "command", hint, format, args...) }
 	behind := "put brs-exec behind it: " + t.What + " … brs-exec … -- …"
 	switch t.Kind {
-	case reader.SelectsProfile:
-		d.selects(about, t)
-	case reader.PassesKeys:
+	case clients.SelectsProfile:
+		d.selects(t)
+	case clients.PassesKeys:
 		if t.Maybe {
 			say("leave them out", "%s: %s hands on keys if it is given any: the client then looks for no others", t.Where, t.What)
 			return
 		}
 		say("leave the keys out, so that the client looks for them itself", "%s: %s hands keys to the client, which then looks for no others", t.Where, t.What)
-	case reader.CopiesKeys:
-		d.note(about, "let whatever gets the copy look for credentials itself", "%s: %s copies a set, and the copy dies with it", t.Where, t.What)
-	case reader.KeepsCopy:
+	case clients.CopiesKeys:
+		d.note("command", "let whatever gets the copy look for credentials itself", "%s: %s copies a set, and the copy dies with it", t.Where, t.What)
+	case clients.KeepsCopy:
 		say("leave it out: the client then asks the endpoint itself", "%s: %s keeps each set for 30 minutes, and signs with it when it is dead", t.Where, t.What)
-	case reader.SetsVariable:
+	case clients.SetsVariable:
 		say("take it out of there", "%s sets %s, which wins over what is delivered", t.Where, t.What)
-	case reader.DropsEnvironment:
+	case clients.DropsEnvironment:
 		say(behind, "%s starts the rest with a new environment, in which nothing says where the credentials are", t.What)
-	case reader.OtherPlace:
+	case clients.OtherPlace:
 		say("run brs-exec there: "+t.What+" … brs-exec … -- …", "%s runs the rest elsewhere, where neither the files nor the endpoint are", t.What)
-	case reader.LeftBehind:
-		d.leftBehind(about, t, level)
-	case reader.OtherUser, reader.OtherFiles, reader.OtherNetwork:
-		d.apart(about, t, behind)
-	case reader.ReadsVariable, reader.ReadsFile:
-		d.readsItself(about, t, level)
+	case clients.LeftBehind:
+		d.leftBehind(t, level)
+	case clients.OtherUser, clients.OtherFiles, clients.OtherNetwork:
+		d.apart(t, behind)
+	case clients.ReadsVariable, clients.ReadsFile:
+		d.readsItself(t, level)
 	}
 }
 
 // leftBehind is about what outlives the command, and with it brs-exec.
-func (d *examination) leftBehind(about string, t reader.Trap, level string) {
+func (d *examination) leftBehind(t clients.Trap, level string) {
 	hint := "have it wait for that: in a shell, wait"
 	switch {
 	case t.What == "setsid":
@@ -244,67 +209,67 @@ func (d *examination) leftBehind(about string, t reader.Trap, level string) {
 	if level == "note" {
 		text = "%s may go on in the background when the command has ended: its credentials would end with brs-exec"
 	}
-	d.add(level, about, hint, text, t.What)
+	d.add(level, "command", hint, text, t.What)
 }
 
 // cuts tells whether what is delivered does not get behind a program.
-func (d *examination) cuts(t reader.Trap) bool {
+func (d *examination) cuts(t clients.Trap) bool {
 	switch t.Kind {
-	case reader.DropsEnvironment, reader.OtherPlace:
+	case clients.DropsEnvironment, clients.OtherPlace:
 		return true
-	case reader.OtherUser:
+	case clients.OtherUser:
 		return d.Deliver != "endpoint" && d.Deliver != "env"
-	case reader.OtherFiles:
+	case clients.OtherFiles:
 		return d.Deliver != "endpoint" && d.Deliver != "env" && d.Deliver != "imds"
-	case reader.OtherNetwork:
+	case clients.OtherNetwork:
 		return d.Deliver == "endpoint" || d.Deliver == "imds" || d.bare
 	}
 	return false
 }
 
 // apart is about what runs where only some of the channels are.
-func (d *examination) apart(about string, t reader.Trap, behind string) {
+func (d *examination) apart(t clients.Trap, behind string) {
 	what, helps := "as another user, who cannot read the run directory", "endpoint"
 	switch t.Kind {
-	case reader.OtherFiles:
+	case clients.OtherFiles:
 		what = "with other files, among which the run directory is not"
-	case reader.OtherNetwork:
+	case clients.OtherNetwork:
 		what, helps = "in another network, from which the endpoint cannot be reached", "process"
 	}
 	switch {
 	case d.cuts(t):
-		d.problem(about, d.With("--deliver "+helps)+"; or "+behind, "%s starts the rest %s", t.What, what)
+		d.problem("command", d.With("--deliver "+helps)+"; or "+behind, "%s starts the rest %s", t.What, what)
 	case d.Deliver == "auto":
-		d.note(about, d.With("--deliver "+helps), "%s starts the rest %s: only what takes the profile gets credentials", t.What, what)
+		d.note("command", d.With("--deliver "+helps), "%s starts the rest %s: only what takes the profile gets credentials", t.What, what)
 	default:
-		d.ok(about, "%s starts the rest %s, which --deliver %s does without", t.What, what, d.Deliver)
+		d.ok("command", "%s starts the rest %s, which --deliver %s does without", t.What, what, d.Deliver)
 	}
 }
 
 // readsItself is about a program that has an AWS client of its own making, or gives
 // its client what it has read.
-func (d *examination) readsItself(about string, t reader.Trap, level string) {
+func (d *examination) readsItself(t clients.Trap, level string) {
 	switch {
-	case t.Kind == reader.ReadsVariable && d.Deliver != "env":
-		d.add(level, about, d.With("--deliver env --on-refresh restart"), "%s reads %s, which only --deliver env sets", t.Where, t.What)
+	case t.Kind == clients.ReadsVariable && d.Deliver != "env":
+		d.add(level, "command", d.With("--deliver env --on-refresh restart"), "%s reads %s, which only --deliver env sets", t.Where, t.What)
 	case t.What == ".aws/credentials" && d.Plan.Shared.Path == "":
-		d.add(level, about, d.With("--credentials-file ~/.aws/credentials"), "%s names %s: if it reads that file itself, it finds what was there before", t.Where, t.What)
+		d.add(level, "command", d.With("--credentials-file ~/.aws/credentials"), "%s names %s: if it reads that file itself, it finds what was there before", t.Where, t.What)
 	case t.What == "AWS_SHARED_CREDENTIALS_FILE" && d.Deliver != "file":
-		d.add(level, about, d.With("--deliver file"), "%s names %s: if it reads that file itself, it finds keys there only with --deliver file", t.Where, t.What)
+		d.add(level, "command", d.With("--deliver file"), "%s names %s: if it reads that file itself, it finds keys there only with --deliver file", t.Where, t.What)
 	}
 }
 
 // selects is about a profile that the command names itself.
-func (d *examination) selects(about string, t reader.Trap) {
+func (d *examination) selects(t clients.Trap) {
 	if t.What == d.profile || t.What == "default" || slices.Contains(d.Plan.As, t.What) {
-		d.ok(about, "%s: profile %q is one that it finds the credentials under", t.Where, t.What)
+		d.ok("command", "%s: profile %q is one that it finds the credentials under", t.Where, t.What)
 		return
 	}
 	if d.hasProfile(t.What) {
-		d.note(about, d.With("--as-profile "+t.What), "%s: it selects profile %q, and so gets that profile's own credentials, not those that are kept fresh", t.Where, t.What)
+		d.note("command", d.With("--as-profile "+t.What), "%s: it selects profile %q, and so gets that profile's own credentials, not those that are kept fresh", t.Where, t.What)
 		return
 	}
-	d.problem(about, d.With("--as-profile "+t.What), "%s: it selects profile %q, which it will not find", t.Where, t.What)
+	d.problem("command", d.With("--as-profile "+t.What), "%s: it selects profile %q, which it will not find", t.Where, t.What)
 }
 
 // hasProfile tells whether the configuration has a profile of that name.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	reader "brs-exec/refresh/doctor/clients"
+	"brs-exec/refresh/doctor/clients"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/writer"
@@ -40,9 +40,9 @@ type examination struct {
 	bare     bool // auto, but no profile can be used
 	findings []Finding
 	source   *source.Source
-	look     *reader.Report // nil without a command
-	profile  string         // that the command would find
-	size     int            // of what a credential_process would print; 0 if no set was asked for
+	look     *clients.Report // nil without a command
+	profile  string          // that the command would find
+	size     int             // of what a credential_process would print; 0 if no set was asked for
 }
 
 // Examine looks at the source, the environment, the machine and the command, which
@@ -50,7 +50,7 @@ type examination struct {
 func Examine(o Options) []Finding {
 	d := &examination{Options: o}
 	if argv := o.Plan.Argv; len(argv) > 0 {
-		d.look = reader.Look(reader.Start{Argv: argv, Env: os.Environ()})
+		d.look = clients.Look(argv, os.Environ(), "")
 	}
 	d.examineDelivery()
 	d.examineSource()

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	reader "brs-exec/refresh/doctor/clients"
+	"brs-exec/refresh/doctor/clients"
 	"brs-exec/refresh/plan"
 )
 
@@ -14,23 +14,6 @@ func options(p *plan.Plan, deliver string) Options {
 	return Options{Plan: p, Deliver: deliver, With: func(flags string) string {
 		return "brs-exec " + flags + " -- " + plan.ShellLine(p.Argv)
 	}}
-}
-
-// TestDoctorVague: what is advised for a program that only its words tell of.
-func TestDoctorVague(t *testing.T) {
-	for _, test := range []struct{ words, deliver, hint string }{
-		{"AWS_ACCESS_KEY_ID", "auto", "brs-exec --deliver env --on-refresh restart -- job"},
-		{"AWS_SHARED_CREDENTIALS_FILE AWS_ACCESS_KEY_ID", "auto", "brs-exec --deliver file -- job"},
-		{"AWS_SHARED_CREDENTIALS_FILE AWS_ACCESS_KEY_ID", "file", "try it on credentials that live 20 seconds: brs-exec demo -- job"},
-		{"AWS_ACCESS_KEY_ID", "env", "try it on credentials that live 20 seconds: brs-exec demo -- job"},
-		{"credential_process AWS_SHARED_CREDENTIALS_FILE", "auto", "try it on credentials that live 20 seconds: brs-exec demo -- job"},
-	} {
-		d := &examination{Options: options(&plan.Plan{Argv: []string{"job"}}, test.deliver)}
-		d.vague("command", strings.Fields(test.words))
-		if f := d.findings[0]; f.Level != "note" || f.Hint != test.hint {
-			t.Errorf("%s under %s: %+v, want the hint %q", test.words, test.deliver, f, test.hint)
-		}
-	}
 }
 
 // TestDoctorOutputLimit is about sets that are too long for some versions of a
@@ -44,7 +27,7 @@ func TestDoctorOutputLimit(t *testing.T) {
 		{"go1", "1.55.8", 9000, true}, {"go1", "1.55.8", 2000, false}, {"go1", "1.25.0", 2000, true}, {"go1", "1.25.0", 0, false}, {"botocore", "1.43.0", 9000, false},
 	} {
 		d := &examination{Options: options(&plan.Plan{}, "auto"), size: test.size}
-		d.client("command", reader.Client{ID: test.id, Version: test.version, Named: true}, true)
+		d.client(clients.Client{ID: test.id, Version: test.version, Named: true}, true)
 		if got := slices.ContainsFunc(d.findings, func(f Finding) bool { return strings.Contains(f.Text, "from a credential_process, and a set") }); got != test.problem {
 			t.Errorf("%s %s with a set of %d bytes: a problem: %v, want %v", test.id, test.version, test.size, got, test.problem)
 		}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	reader "brs-exec/refresh/doctor/clients"
+	"brs-exec/refresh/doctor/clients"
 )
 
 // examineEnvironment is about what brs-exec leaves as it is, and what some
@@ -55,15 +55,12 @@ func (d *examination) examineEnvironment(env []string) {
 
 // may tells whether the command could have such a client.
 func (d *examination) may(id string) bool {
-	return d.look == nil || d.uses(id) || len(d.look.Clients) == 0 && len(d.look.Inner) == 0
+	return d.look == nil || d.uses(id) || len(d.look.Clients) == 0
 }
 
 // uses tells whether it has.
-func (d *examination) uses(id string) bool { return d.look != nil && uses(d.look, id) }
-
-func uses(r *reader.Report, id string) bool {
-	return slices.ContainsFunc(r.Clients, func(c reader.Client) bool { return c.ID == id }) ||
-		slices.ContainsFunc(r.Inner, func(inner *reader.Report) bool { return uses(inner, id) })
+func (d *examination) uses(id string) bool {
+	return d.look != nil && slices.ContainsFunc(d.look.Clients, func(c clients.Client) bool { return c.ID == id })
 }
 
 // shadow is a problem if the command has the client, else worth a note.

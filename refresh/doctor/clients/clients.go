@@ -1,13 +1,15 @@
-// Package clients finds out what a command is that credentials are delivered to,
-// and which of the deliveries it will come back to: the program that runs in the
-// end, the AWS client in it, and that client's habits.
+// Package clients knows what AWS clients do: which of them a command has in it,
+// and which deliveries that client takes credentials from.
 //
 // It only looks: at paths, at the first line of scripts, at what packages and
 // binaries say of themselves. Nothing is run, written or asked, so that it can
-// be wrong where a program decides at run time, and says so where it cannot tell.
+// be wrong where a program decides at run time, and says so where it cannot
+// tell. Into shell scripts and unknown binaries it does not look at all:
+// brs-exec demo runs them, and so measures what could only be guessed.
 package clients
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -18,28 +20,20 @@ import (
 	"strings"
 )
 
-// Start is how a command would be started.
-type Start struct {
-	Argv []string
-	Env  []string
-	Dir  string // "" is the working directory
-}
-
 // Report is what was found out about one command.
 type Report struct {
-	Argv []string
 	// Steps are the files that lead to the program, in order: the one that PATH
-	// gives, the interpreters of scripts, the real one behind a shim.
+	// gives, then the interpreters of scripts, and what wrappers start.
 	Steps []string
 	// Runtime is what executes the program: "Go", "Python 3.11", "sh"; "" if
 	// that is unknown.
 	Runtime string
+	// Shell is set if the program is a shell's script.
+	Shell bool
 	// Clients are the AWS clients in it, the ones that it names itself first.
 	Clients []Client
 	// Traps are what the command does with credentials or their surroundings.
 	Traps []Trap
-	// Inner are the commands of a shell script that have clients or traps.
-	Inner []*Report
 	// Looked says where clients were looked for.
 	Looked []string
 	// Err is why the command cannot be run: fs.ErrNotExist, fs.ErrPermission.
@@ -58,12 +52,7 @@ type Client struct {
 }
 
 // String is the name and the version.
-func (c Client) String() string {
-	if c.Version == "" {
-		return c.Name
-	}
-	return c.Name + " " + c.Version
-}
+func (c Client) String() string { return strings.TrimSpace(c.Name + " " + c.Version) }
 
 // Kind is what a Trap is about.
 type Kind int
@@ -72,17 +61,17 @@ type Kind int
 const (
 	SelectsProfile   Kind = iota // What is the profile's name
 	PassesKeys                   // hands keys to its client; What is the word
-	CopiesKeys                   // takes a copy of a set; What is the word
+	CopiesKeys                   // takes a copy of credentials; What is the word
 	SetsVariable                 // What is a variable that wins over what is delivered
 	DropsEnvironment             // What is the program that starts the rest with a new environment
 	OtherUser                    // What is the program that starts the rest as another user
 	OtherPlace                   // What is the program that runs the rest in a container or on another machine
 	OtherFiles                   // What is the program that runs the rest with other files, but the same network
 	OtherNetwork                 // What is the program that runs the rest in another network, but with the same files
-	LeftBehind                   // What is the program, or the command, that goes on when the command has ended
-	ReadsVariable                // What is an expression that reads the keys from the environment
+	LeftBehind                   // What is the program that goes on when the command has ended
+	ReadsVariable                // What is a variable with keys that the program reads
 	ReadsFile                    // What is how the program names a credentials file, which it reads itself
-	KeepsCopy                    // What keeps a set for half an hour, however long that lives
+	KeepsCopy                    // What keeps credentials for half an hour, however long they live
 )
 
 // Trap is something in a command that keeps delivered credentials from use.
@@ -93,26 +82,37 @@ type Trap struct {
 	Maybe bool   // it may come to nothing
 }
 
-const (
-	textLimit = 4 << 20   // of a script that is looked through
-	scanLimit = 256 << 20 // of a binary
-)
-
-// Look finds out what it can about a command.
-func Look(s Start) *Report {
-	l := &looker{dir: s.Dir, env: s.Env}
-	if l.dir == "" {
-		l.dir, _ = os.Getwd()
+// Look finds out what it can about a command that would be started with the
+// environment env in the directory dir, "" being the working directory.
+func Look(argv, env []string, dir string) *Report {
+	if dir == "" {
+		dir, _ = os.Getwd()
 	}
-	return l.command(s.Argv)
+	l := &looker{dir: dir, env: env, r: &Report{}}
+	const most = 8 // wrappers and interpreters in a row
+	for range most {
+		var more bool
+		if argv, more = l.once(argv); !more {
+			break
+		}
+	}
+	slices.SortStableFunc(l.r.Clients, func(a, b Client) int {
+		switch {
+		case a.Named == b.Named:
+			return 0
+		case a.Named:
+			return -1
+		}
+		return 1
+	})
+	return l.r
 }
 
 // looker looks at one command.
 type looker struct {
-	dir   string
-	env   []string
-	shell bool // already inside a shell script
-	r     *Report
+	dir string
+	env []string
+	r   *Report
 }
 
 func (l *looker) getenv(name string) string {
@@ -122,11 +122,6 @@ func (l *looker) getenv(name string) string {
 		}
 	}
 	return ""
-}
-
-// with puts a variable in front of the others.
-func (l *looker) with(name, value string) {
-	l.env = append([]string{name + "=" + value}, l.env...)
 }
 
 func (l *looker) abs(path string) string {
@@ -156,55 +151,35 @@ func (l *looker) add(t Trap) {
 	}
 }
 
-// program takes a step to what an interpreter is to read, as it was typed and where
-// that is. In a shell script it may be somewhere else: who knows where it has gone.
-func (l *looker) program(name, path string) {
+// program takes a step to what an interpreter is to read, as it was typed, and
+// returns its path.
+func (l *looker) program(name string) string {
+	path := l.abs(name)
 	l.step(path)
-	if !l.shell && !exists(path) {
+	if !exists(path) {
 		l.r.Err = fmt.Errorf("read %q: %w", name, fs.ErrNotExist)
 	}
+	return path
 }
 
 // found adds a client, unless one of its kind was found before: where it is
 // looked for first is where it is loaded from.
 func (l *looker) found(c Client) {
-	for i := range l.r.Clients {
-		if old := &l.r.Clients[i]; old.ID == c.ID {
-			old.Named = old.Named || c.Named
-			if old.Version == "" && c.Version != "" {
-				old.Version, old.Where = c.Version, c.Where
-			}
-			return
-		}
+	i := slices.IndexFunc(l.r.Clients, func(old Client) bool { return old.ID == c.ID })
+	if i < 0 {
+		l.r.Clients = append(l.r.Clients, c)
+		return
 	}
-	l.r.Clients = append(l.r.Clients, c)
-}
-
-// command looks at argv from its first word on.
-func (l *looker) command(argv []string) *Report {
-	l.r = &Report{Argv: argv}
-	const most = 8 // wrappers and interpreters in a row
-	for range most {
-		var more bool
-		if argv, more = l.once(argv); !more {
-			break
-		}
+	old := &l.r.Clients[i]
+	old.Named = old.Named || c.Named
+	if old.Version == "" && c.Version != "" {
+		old.Version, old.Where = c.Version, c.Where
 	}
-	slices.SortStableFunc(l.r.Clients, func(a, b Client) int {
-		switch {
-		case a.Named == b.Named:
-			return 0
-		case a.Named:
-			return -1
-		}
-		return 1
-	})
-	return l.r
 }
 
 // once takes one step towards the program that runs in the end, and returns the
 // command line that is left to look at, if there is one.
-func (l *looker) once(argv []string) ([]string, bool) {
+func (l *looker) once(argv []string) (rest []string, more bool) {
 	path, err := l.find(argv[0])
 	if err != nil {
 		l.r.Err = err
@@ -214,58 +189,88 @@ func (l *looker) once(argv []string) ([]string, bool) {
 	if rest, ok := l.unwrap(argv); ok {
 		return rest, len(rest) > 0
 	}
-	if l.runtime(path, argv) {
+	head := head(path)
+	first, script := strings.CutPrefix(head, "#!")
+	if !script && l.runtime(path, argv) {
 		return nil, false
 	}
-	if tool, whole, ok := toolOf(path); ok && whole && isText(l.head(path)) && l.head(path) != "" {
-		l.found(tool) // a script around what it is known for
-		l.confFlags(argv)
+	text := head != "" && isText(head)
+	switch tool, whole, ok := toolOf(path); {
+	case ok && whole && text: // a script around what it is known for
+		l.found(tool)
+		l.arguments(argv)
 		return nil, false
-	}
-	head := l.head(path)
-	if real := l.shim(path, head); real != "" {
-		return append([]string{real}, argv[1:]...), true
-	}
-	if line, ok := strings.CutPrefix(head, "#!"); ok {
-		line, _, _ = strings.Cut(line, "\n")
-		return l.shebang(line, path, argv[1:])
-	}
-	if isText(head) && head != "" { // as execvp does
+	case script:
+		line, _, _ := strings.Cut(first, "\n")
+		return shebang(line, path, argv[1:])
+	case text: // as execvp does
 		return append([]string{"/bin/sh", path}, argv[1:]...), true
 	}
 	l.binary(path, argv)
 	return nil, false
 }
 
+// shebang is the command line that the kernel makes of a script's first line:
+// the interpreter, at most one argument, the script.
+func shebang(line, script string, args []string) (argv []string, more bool) {
+	interpreter, arg, _ := strings.Cut(strings.TrimSpace(line), " ")
+	argv = []string{interpreter}
+	if arg = strings.TrimSpace(arg); arg != "" {
+		argv = append(argv, arg)
+	}
+	return append(append(argv, script), args...), interpreter != ""
+}
+
 // runtime looks further if path is an interpreter that is known here.
 func (l *looker) runtime(path string, argv []string) bool {
 	base := strings.TrimSuffix(filepath.Base(path), ".exe")
-	plain := strings.TrimRight(base, "0123456789.")
-	if strings.HasPrefix(l.head(path), "#!") { // a shim, or a script of that name
-		return false
-	}
-	switch {
-	case plain == "python" || plain == "pypy":
+	switch plain := strings.TrimRight(base, "0123456789."); plain {
+	case "python", "pypy":
 		l.python(path, argv[1:])
-	case plain == "node" || plain == "nodejs" || plain == "bun":
+	case "node", "nodejs", "bun":
 		l.node(argv[1:])
-	case plain == "java":
+	case "java":
 		l.java(argv[1:])
-	case plain == "ruby":
+	case "ruby":
 		l.ruby(path, argv[1:])
-	case plain == "php":
+	case "php":
 		l.php(argv[1:])
-	case plain == "dotnet":
+	case "dotnet":
 		l.dotnet(argv[1:])
-	case slices.Contains([]string{"sh", "bash", "dash", "ash", "zsh", "ksh", "mksh"}, plain):
-		l.shellCommand(base, argv[1:])
-	case slices.Contains([]string{"perl", "lua", "Rscript", "julia", "deno", "tclsh", "awk", "gawk"}, plain):
+	case "sh", "bash", "dash", "ash", "zsh", "ksh", "mksh":
+		l.shell(base, argv[1:])
+	case "perl", "lua", "Rscript", "julia", "deno", "tclsh", "awk", "gawk":
 		l.r.Runtime = plain
 		l.looked("%s, whose libraries are not known here", path)
 	default:
 		return false
 	}
 	return true
+}
+
+// script is the path of an interpreter's script; "" if its text is an argument,
+// that of an option that ends in the letter inline, or if there is none. The
+// options with the letters of values take a value.
+func (l *looker) script(args []string, inline, values string) string {
+	rest, typed := wrapper{values: values}.rest(args)
+	if len(rest) == 0 || slices.ContainsFunc(typed, func(o option) bool {
+		return strings.HasSuffix(o.word, inline) && !strings.HasPrefix(o.word, "--")
+	}) {
+		return ""
+	}
+	return l.program(rest[0])
+}
+
+// shell is one whose script is not looked into.
+func (l *looker) shell(name string, args []string) {
+	l.r.Runtime, l.r.Shell = name, true
+	if rest, _ := (wrapper{values: "oO"}).rest(args); len(rest) > 0 && !exists(l.abs(rest[0])) {
+		if path, err := l.find(rest[0]); err == nil { // as bash does
+			l.step(path)
+			return
+		}
+	}
+	l.script(args, "c", "oO")
 }
 
 // find is execvp's search, without the start.
@@ -280,12 +285,8 @@ func (l *looker) find(name string) (string, error) {
 		}
 		return path, nil
 	}
-	search := l.getenv("PATH")
-	if search == "" {
-		search = "/bin:/usr/bin"
-	}
-	last := error(fs.ErrNotExist)
-	for _, dir := range filepath.SplitList(search) {
+	last := fs.ErrNotExist
+	for _, dir := range filepath.SplitList(cmp.Or(l.getenv("PATH"), "/bin:/usr/bin")) {
 		path := filepath.Join(l.abs(dir), name)
 		err := runnable(path)
 		if err != nil && filepath.Ext(path) == "" && os.PathSeparator == '\\' {
@@ -316,57 +317,54 @@ func runnable(path string) error {
 	return nil
 }
 
-// open opens a regular file. Another kind is the command's: to read from a pipe
-// would take what is in it, and to open one can take for ever.
-func open(path string) (*os.File, error) {
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fs.ErrInvalid
+// read reads at most limit bytes of a regular file; "" if it is none. Another
+// kind is the command's: to read from a pipe would take what is in it, and to
+// open one can take for ever.
+func read(path string, limit int64) string {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return ""
 	}
-	if err != nil {
-		return nil, err
-	}
-	return os.Open(path)
-}
-
-// head is the beginning of a file.
-func (l *looker) head(path string) string {
-	f, err := open(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
 	defer f.Close()
-	buf := make([]byte, 4096)
-	n, _ := io.ReadFull(f, buf)
-	return string(buf[:n])
-}
-
-func isText(head string) bool { return !strings.ContainsRune(head, 0) }
-
-// text reads a script; "" if it is none.
-func (l *looker) text(path string) string {
-	f, err := open(path)
+	b, err := io.ReadAll(io.LimitReader(f, limit))
 	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, textLimit))
-	if err != nil || !isText(string(b)) {
 		return ""
 	}
 	return string(b)
 }
 
-// upwards lists dir and the directories above it.
-func upwards(dir string) (dirs []string) {
-	for {
-		dirs = append(dirs, dir)
-		up := filepath.Dir(dir)
-		if up == dir {
-			return dirs
-		}
-		dir = up
+// head is the beginning of a file.
+func head(path string) string { return read(path, 4<<10) }
+
+// text reads a script; "" if it is none.
+func text(path string) string {
+	if s := read(path, 4<<20); isText(s) {
+		return s
 	}
+	return ""
+}
+
+func isText(s string) bool { return !strings.ContainsRune(s, 0) }
+
+// upwards lists dir and the directories above it.
+func upwards(dir string) []string {
+	dirs := []string{dir}
+	for up := filepath.Dir(dir); up != dir; up = filepath.Dir(dir) {
+		dir = up
+		dirs = append(dirs, dir)
+	}
+	return dirs
+}
+
+// resolved is path without links, as far as it can be told.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
 }
 
 func exists(path string) bool {

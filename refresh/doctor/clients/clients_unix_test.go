@@ -17,7 +17,7 @@ func TestPipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, argv := range [][]string{{pipe}, {"sh", pipe}, {"python3.11", pipe}, {"node", pipe}, {"java", "-jar", pipe}, {"ruby", pipe}} {
-		if r := Look(Start{Argv: argv, Env: []string{"PATH=" + root + "/bin"}, Dir: root}); len(r.Clients) > 0 {
+		if r := Look(argv, []string{"PATH=" + root + "/bin"}, root); len(r.Clients) > 0 {
 			t.Errorf("Look(%q) found %v", argv, r.Clients)
 		}
 	}

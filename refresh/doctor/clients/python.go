@@ -10,57 +10,46 @@ import (
 // python looks at a Python interpreter, where its packages are and what the
 // script says. The rules are those of CPython's site module.
 func (l *looker) python(exe string, args []string) {
-	p := &pythonStart{user: l.getenv("PYTHONNOUSERSITE") == "", env: true}
+	p := pythonStart{user: l.getenv("PYTHONNOUSERSITE") == "", env: true}
 	p.parse(args)
 	version, sites := l.sites(exe, p)
 	l.r.Runtime = strings.TrimSpace("Python " + version)
+	where := "the text of -c"
 	switch {
 	case p.module != "":
 		sites = slices.Insert(sites, 0, l.dir)
-		p.text, p.where = l.moduleText(p.module, sites)
-	case p.script != "":
-		p.where = l.abs(p.script)
-		if real, err := filepath.EvalSymlinks(p.where); err == nil {
-			sites = slices.Insert(sites, 0, filepath.Dir(real))
-		}
-		if p.script != "-" {
-			l.program(p.script, p.where)
-		}
-		p.text = l.text(p.where)
-	case p.text != "":
-		p.where = "the text of -c"
+		p.text, where = l.module(p.module, sites)
+	case p.script != "" && p.script != "-":
+		where = l.program(p.script)
+		sites = slices.Insert(sites, 0, filepath.Dir(resolved(where)))
+		p.text = text(where)
+	default:
 		sites = slices.Insert(sites, 0, l.dir)
 	}
 	imports := pythonImports(p.text)
 	for _, site := range sites {
 		l.pythonSite(site, imports)
 	}
-	if tool, _, ok := toolOf(p.script); ok && p.script != "" {
-		l.tool(tool, imports)
-	}
-	l.pythonTraps(p.text, p.where)
-	l.profileFlag(append([]string{cmp.Or(p.script, p.module, "python")}, p.rest...))
-	l.confFlags(append([]string{""}, p.rest...))
-}
-
-// tool makes a script that is a known tool the only client: whatever else is
-// installed beside it is not its own.
-func (l *looker) tool(tool Client, imports []string) {
-	for _, c := range l.r.Clients {
-		if c.ID == tool.ID {
-			tool.Version, tool.Where = c.Version, c.Where
+	if tool, _, ok := toolOf(p.script); ok { // whatever else is installed beside it is not its own
+		for _, c := range l.r.Clients {
+			if c.ID == tool.ID {
+				tool.Version, tool.Where = c.Version, c.Where
+			}
 		}
+		l.r.Clients = []Client{tool}
 	}
-	l.r.Clients = []Client{tool}
+	l.pythonTraps(p.text, where)
+	l.profileFlag(append([]string{cmp.Or(p.script, p.module, "python")}, p.rest...))
+	l.arguments(append([]string{""}, p.rest...))
 }
 
 // pythonStart is what Python's command line says.
 type pythonStart struct {
-	user, env   bool // look at the user's packages, the variables
-	module      string
-	script      string
-	text, where string // of the program
-	rest        []string
+	user, env bool // look at the user's packages, the variables
+	module    string
+	script    string
+	text      string // of the program
+	rest      []string
 }
 
 func (p *pythonStart) parse(args []string) {
@@ -102,10 +91,12 @@ func (p *pythonStart) parse(args []string) {
 
 // sites are the directories that packages are installed in, in the order in
 // which they are searched.
-func (l *looker) sites(exe string, p *pythonStart) (version string, sites []string) {
-	add := func(dir string) {
-		if exists(dir) && !slices.Contains(sites, dir) {
-			sites = append(sites, dir)
+func (l *looker) sites(exe string, p pythonStart) (version string, sites []string) {
+	add := func(dirs ...string) {
+		for _, dir := range dirs {
+			if exists(dir) && !slices.Contains(sites, dir) {
+				sites = append(sites, dir)
+			}
 		}
 	}
 	if p.env {
@@ -114,57 +105,51 @@ func (l *looker) sites(exe string, p *pythonStart) (version string, sites []stri
 		}
 	}
 	system := exe
-	if root, cfg := l.venv(exe); root != "" {
+	if root, home, alone := venv(exe); root != "" {
 		version = libVersion(root)
-		for _, dir := range siteDirs(root, version) {
-			add(dir)
-		}
-		if !strings.EqualFold(cfg["include-system-site-packages"], "true") {
+		add(siteDirs(root, version)...)
+		if alone {
 			l.looked("the packages of the virtual environment %s", root)
 			return version, sites
 		}
-		system = filepath.Join(cfg["home"], filepath.Base(exe))
+		system = filepath.Join(home, filepath.Base(exe))
 	}
-	if real, err := filepath.EvalSymlinks(system); err == nil {
-		system = real
-	}
+	system = resolved(system)
 	prefix := filepath.Dir(filepath.Dir(system))
 	if v := strings.TrimSuffix(filepath.Base(system), ".exe"); strings.Contains(v, ".") {
 		version = strings.TrimPrefix(strings.TrimPrefix(v, "python"), "pypy")
 	}
-	if version == "" {
-		version = libVersion(prefix)
-	}
+	version = cmp.Or(version, libVersion(prefix))
 	if p.user && version != "" {
-		base := l.getenv("PYTHONUSERBASE")
-		if base == "" {
-			base = filepath.Join(l.getenv("HOME"), ".local")
-		}
+		base := cmp.Or(l.getenv("PYTHONUSERBASE"), filepath.Join(l.getenv("HOME"), ".local"))
 		add(filepath.Join(base, "lib", "python"+version, "site-packages"))
 	}
-	for _, dir := range siteDirs(prefix, version) {
-		add(dir)
-	}
+	add(siteDirs(prefix, version)...)
 	l.looked("the packages of %s", strings.Join(append([]string{system}, sites...), ", "))
 	return version, sites
 }
 
 // venv is the virtual environment that exe belongs to, which its place tells,
-// not what it is a link to.
-func (l *looker) venv(exe string) (root string, cfg map[string]string) {
+// not what it is a link to: its root, the directory of the Python that it was
+// made with, and whether that one's packages are left out. root is "" if there
+// is none.
+func venv(exe string) (root, home string, alone bool) {
 	for _, dir := range []string{filepath.Dir(exe), filepath.Dir(filepath.Dir(exe))} {
-		text := l.text(filepath.Join(dir, "pyvenv.cfg"))
-		if text == "" {
-			continue
-		}
-		cfg = map[string]string{}
-		for line := range strings.Lines(text) {
+		alone = true
+		for line := range strings.Lines(text(filepath.Join(dir, "pyvenv.cfg"))) {
 			key, value, _ := strings.Cut(line, "=")
-			cfg[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
+			switch value = strings.TrimSpace(value); strings.ToLower(strings.TrimSpace(key)) {
+			case "home":
+				root, home = dir, value
+			case "include-system-site-packages":
+				alone = !strings.EqualFold(value, "true")
+			}
 		}
-		return dir, cfg
+		if root != "" {
+			break
+		}
 	}
-	return "", nil
+	return root, home, alone
 }
 
 // siteDirs are the package directories below a prefix: those of Python itself,
@@ -184,7 +169,7 @@ func siteDirs(prefix, version string) []string {
 // libVersion is the newest version that has a library below prefix.
 func libVersion(prefix string) (version string) {
 	for _, dir := range append(glob(prefix, "lib", "python[23].*"), glob(prefix, "lib64", "python[23].*")...) {
-		if v := strings.TrimPrefix(filepath.Base(dir), "python"); version == "" || Older(version, v) {
+		if v := strings.TrimPrefix(filepath.Base(dir), "python"); version == "" || older(version, v) {
 			version = v
 		}
 	}

@@ -3,38 +3,39 @@ package clients
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // pythonClient knows Python packages: by the name that they are installed under,
-// and by the modules that are imported.
-func pythonClient(name string) (id, human string, ok bool) {
+// and by the modules that are imported. own is set if the version of the package
+// is that of the client.
+func pythonClient(name string) (id, human string, own bool) {
 	switch name {
-	case "boto3", "botocore", "aiobotocore", "aioboto3", "s3fs", "awswrangler", "s3transfer":
-		return "botocore", "botocore", true
-	case "awscli":
-		return "awscli", "AWS CLI", true
+	case "boto3", "aiobotocore", "aioboto3", "s3fs", "awswrangler", "s3transfer":
+		return "botocore", "botocore", false
+	case "botocore", "awscli", "s3cmd":
+		return name, strings.Replace(name, "awscli", "AWS CLI", 1), true
 	case "boto":
 		return "boto", "boto 2", true
-	case "awscrt":
-		return "crt", "awscrt", true
-	case "pyarrow":
-		return "cpp", "pyarrow (AWS SDK for C++)", true
-	case "lancedb":
-		return "rust", "lancedb (AWS SDK for Rust)", true
-	case "deltalake", "obstore":
-		return "object_store", name + " (Rust object_store)", true
 	case "duckdb":
 		return "duckdb", "DuckDB", true
 	case "gdal", "osgeo":
 		return "gdal", "GDAL", true
 	case "rasterio", "fiona", "pyogrio":
-		return "gdal", name + " (GDAL)", true
-	case "s3cmd":
-		return "s3cmd", "s3cmd", true
+		return "gdal", name + " (GDAL)", false
+	case "awscrt":
+		return "crt", "awscrt", false
+	case "pyarrow":
+		return "cpp", "pyarrow (AWS SDK for C++)", false
+	case "lancedb":
+		return "rust", "lancedb (AWS SDK for Rust)", false
+	case "deltalake", "obstore":
+		return "object_store", name + " (Rust object_store)", false
 	case "pyspark":
-		return "s3a", "pyspark (Hadoop S3A)", true
+		return "s3a", "pyspark (Hadoop S3A)", false
 	}
 	return "", "", false
 }
@@ -47,42 +48,26 @@ func (l *looker) pythonSite(site string, imports []string) {
 	}
 	for _, e := range entries {
 		name, version, ok := distribution(e.Name())
-		if !ok {
-			// A package that was copied there, without what an installer writes.
-			if (name == "botocore" || name == "boto3") && e.IsDir() && len(glob(site, name+"-*-info")) == 0 {
-				version = l.moduleVersion(filepath.Join(site, name, "__init__.py"))
-				ok = version != ""
-			}
-			if !ok {
-				continue
-			}
-		}
-		id, human, known := pythonClient(name)
-		if !known {
+		id, human, own := pythonClient(name)
+		if !ok || id == "" {
 			continue
 		}
-		c := Client{ID: id, Name: human, Version: version, Where: filepath.Join(site, e.Name()), Named: named(id, imports)}
-		switch {
-		case id == "botocore" && name != "botocore", human != name && strings.HasSuffix(human, "(GDAL)"):
-			c.Version = "" // the version is not that of the client
-		case id == "cpp" || id == "rust" || id == "object_store" || id == "crt" || id == "s3a":
-			c.Name, c.Version = strings.Replace(human, name, name+" "+version, 1), ""
-		}
-		if strings.HasSuffix(human, "(GDAL)") {
-			for _, lib := range glob(site, name+".libs", "libgdal*.so.*") {
-				c.Version = gdalVersion(filepath.Base(lib))
+		c := Client{ID: id, Name: human, Version: version, Where: filepath.Join(site, e.Name())}
+		c.Named = slices.ContainsFunc(imports, func(module string) bool {
+			imported, _, _ := pythonClient(module)
+			return imported == id
+		})
+		if !own {
+			c.Version = ""
+			if id != "gdal" {
+				c.Name = strings.Replace(human, name, name+" "+version, 1)
 			}
+		}
+		for _, lib := range glob(site, name+".libs", "libgdal*.so.*") {
+			c.Version = gdalVersion(filepath.Base(lib))
 		}
 		l.found(c)
 	}
-}
-
-// named tells whether a program that imports these modules names a client.
-func named(id string, imports []string) bool {
-	return slices.ContainsFunc(imports, func(module string) bool {
-		other, _, ok := pythonClient(module)
-		return ok && other == id
-	})
 }
 
 // distribution splits the name of what an installer leaves beside a package:
@@ -95,26 +80,17 @@ func distribution(file string) (name, version string, ok bool) {
 			return strings.ToLower(name), version, true
 		}
 	}
-	return strings.ToLower(file), "", false
+	return "", "", false
 }
 
-func (l *looker) moduleVersion(file string) string {
-	for line := range strings.Lines(l.text(file)) {
-		if rest, ok := strings.CutPrefix(line, "__version__ = "); ok {
-			return strings.Trim(strings.TrimSpace(rest), `'"`)
-		}
-	}
-	return ""
-}
-
-// moduleText finds the source of -m MODULE.
-func (l *looker) moduleText(module string, sites []string) (text, where string) {
+// module finds the source of -m MODULE.
+func (l *looker) module(module string, sites []string) (source, where string) {
 	path := filepath.Join(strings.Split(module, ".")...)
 	for _, site := range sites {
 		for _, file := range []string{path + ".py", filepath.Join(path, "__main__.py")} {
 			if file = filepath.Join(site, file); exists(file) {
 				l.step(file)
-				return l.text(file) + "\nimport " + module + "\n", file
+				return text(file) + "\nimport " + module + "\n", file
 			}
 		}
 	}
@@ -123,25 +99,19 @@ func (l *looker) moduleText(module string, sites []string) (text, where string) 
 }
 
 // pythonImports are the top names of the modules that a source file imports.
-func pythonImports(text string) (list []string) {
-	for line := range strings.SplitSeq(strings.ReplaceAll(text, ";", "\n"), "\n") {
-		words := strings.Fields(strings.ReplaceAll(line, ",", " , "))
-		if len(words) < 2 || words[0] != "import" && words[0] != "from" {
+func pythonImports(source string) (list []string) {
+	for line := range strings.SplitSeq(strings.ReplaceAll(source, ";", "\n"), "\n") {
+		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch verb {
+		case "from":
+			rest, _, _ = strings.Cut(rest, " import")
+		case "import":
+		default:
 			continue
 		}
-		next := true
-		for _, w := range words[1:] {
-			if w == "," {
-				next = true
-				continue
-			}
-			if next {
-				top, _, _ := strings.Cut(w, ".")
-				list = append(list, strings.ToLower(top))
-			}
-			next = false
-			if words[0] == "from" {
-				break
+		for name := range strings.SplitSeq(rest, ",") {
+			if words := strings.FieldsFunc(name, func(r rune) bool { return r == ' ' || r == '.' || r == '\r' }); len(words) > 0 {
+				list = append(list, strings.ToLower(words[0]))
 			}
 		}
 	}
@@ -149,29 +119,27 @@ func pythonImports(text string) (list []string) {
 }
 
 // pythonTraps minds what a script does with credentials, as far as words tell.
-func (l *looker) pythonTraps(text, where string) {
-	l.reads(text, where)
-	for line := range strings.Lines(text) {
+func (l *looker) pythonTraps(source, where string) {
+	l.reads(source, where)
+	for line := range strings.Lines(source) {
 		code, _, _ := strings.Cut(line, "#")
-		compact := strings.ReplaceAll(code, " ", "")
-		if strings.Contains(compact, "get_frozen_credentials(") {
+		code = strings.NewReplacer(" ", "", "'", `"`).Replace(strings.TrimSpace(code))
+		if strings.Contains(code, "get_frozen_credentials(") {
 			l.trap(CopiesKeys, "get_frozen_credentials()", where)
 		}
-		if strings.Contains(compact, "Boto3CredentialProvider(") {
+		if strings.Contains(code, "Boto3CredentialProvider(") {
 			l.trap(KeepsCopy, "obstore's Boto3CredentialProvider", where)
 		}
-		if _, value, ok := strings.Cut(strings.TrimSpace(compact), "aws_access_key_id="); ok {
+		if _, value, ok := strings.Cut(code, "aws_access_key_id="); ok {
 			l.passes(value, where)
 		}
-		for _, quote := range []string{`"`, `'`} {
-			if _, rest, ok := strings.Cut(compact, "profile_name="+quote); ok {
-				if name, _, ok := strings.Cut(rest, quote); ok && name != "" {
-					l.trap(SelectsProfile, name, where)
-				}
+		if _, rest, ok := strings.Cut(code, `profile_name="`); ok {
+			if name, _, ok := strings.Cut(rest, `"`); ok && name != "" {
+				l.trap(SelectsProfile, name, where)
 			}
-			if strings.Contains(compact, "environ["+quote+"AWS_ACCESS_KEY_ID"+quote+"]=") {
-				l.trap(SetsVariable, "AWS_ACCESS_KEY_ID", where)
-			}
+		}
+		if strings.Contains(code, `environ["AWS_ACCESS_KEY_ID"]=`) {
+			l.trap(SetsVariable, "AWS_ACCESS_KEY_ID", where)
 		}
 	}
 }
@@ -180,13 +148,43 @@ func (l *looker) pythonTraps(text, where string) {
 // has left open, as in a tool that can be given keys and need not be.
 func (l *looker) passes(value, where string) {
 	value, _, _ = strings.Cut(value, ",")
-	value = strings.TrimRight(strings.TrimSpace(value), "):")
-	if value == "" || value == "None" || value == `""` || value == "''" {
+	value = strings.TrimRight(value, "):")
+	if value == "" || value == "None" || value == `""` {
 		return
 	}
-	name := value
-	for _, settings := range []string{"self.", "args.", "opt.", "opts.", "options.", "config."} {
-		name = strings.TrimPrefix(name, settings)
+	name := strings.TrimLeft(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789")
+	_, settings, _ := strings.Cut(value, ".")
+	settled := slices.Contains([]string{"self." + settings, "args." + settings, "opt." + settings, "opts." + settings, "options." + settings, "config." + settings}, value)
+	l.add(Trap{Kind: PassesKeys, What: "aws_access_key_id=", Where: where, Maybe: name == "" || settled || strings.Contains(value, "environ.get(")})
+}
+
+// readsKeys is how programs get at a variable.
+var readsKeys = sync.OnceValue(func() *regexp.Regexp {
+	const name = `AWS_ACCESS_KEY_ID`
+	return regexp.MustCompile(`(?:environ|ENV)(?:\.get|\.fetch)?\s*[\[(]\s*["']` + name + `["'][^\n=]{0,3}(?:=[^=])?|` +
+		`getenv\(\s*["']` + name + `["']|process\.env(?:\.|\[["'])` + name + `\b["'\]]*\s*(?:=[^=])?`)
+})
+
+// reads minds a program that looks for credentials itself. Which it does if it finds
+// none, is not known if it asks in a way that does without.
+func (l *looker) reads(source, where string) {
+	if strings.Contains(source, "brs-static") { // the program knows where to look
+		return
 	}
-	l.add(Trap{Kind: PassesKeys, What: "aws_access_key_id=", Where: where, Maybe: strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789") == "" || strings.Contains(value, "environ.get(")})
+	asked := strings.Contains(source, `AWS_ACCESS_KEY_ID" in `) || strings.Contains(source, "AWS_ACCESS_KEY_ID' in ")
+	for line := range strings.Lines(source) {
+		code, _, _ := strings.Cut(line, "#")
+		for _, found := range readsKeys().FindAllString(code, -1) {
+			if strings.Contains(strings.TrimSuffix(found, "=="), "=") {
+				continue // sets it
+			}
+			must := !asked && (strings.HasPrefix(found, "environ[") || strings.HasPrefix(found, "ENV.fetch("))
+			l.add(Trap{Kind: ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: where, Maybe: !must})
+		}
+		for _, name := range []string{"AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"} {
+			if strings.Contains(code, name) && !strings.Contains(code, name+"=") {
+				l.add(Trap{Kind: ReadsFile, What: name, Where: where, Maybe: true})
+			}
+		}
+	}
 }
