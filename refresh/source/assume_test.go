@@ -20,6 +20,7 @@ const (
 )
 
 func TestChain(t *testing.T) {
+	t.Parallel()
 	session := Role{
 		SessionName: "s", ExternalID: "x", Policy: "{}", PolicyARNs: []string{"p"}, SourceIdentity: "i", Duration: time.Hour,
 		Tags: map[string]string{"team": "red", "stays": "here"}, TransitiveTags: []string{"team"},
@@ -60,6 +61,7 @@ func form(pairs ...string) url.Values {
 }
 
 func TestAssumeRoleParameters(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	sts := newSTS(t)
@@ -104,6 +106,7 @@ func TestAssumeRoleParameters(t *testing.T) {
 // A profile's own roles are assumed by us, so that every override of the endpoint
 // counts for them as it does for --role-arn.
 func TestEndpointAndRegion(t *testing.T) {
+	t.Parallel()
 	const keys = "aws_access_key_id = AKIABASE\naws_secret_access_key = " + baseSecret + "\n"
 	profile := "[profile app]\nrole_arn = " + roleA + "\nsource_profile = src\n%s\n[profile src]\n" + keys
 	tests := []struct {
@@ -153,6 +156,7 @@ func TestEndpointAndRegion(t *testing.T) {
 }
 
 func TestProfileRole(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	sts := newSTS(t)
 	write(t, conf, fmt.Sprintf(`
@@ -198,6 +202,7 @@ aws_secret_access_key = %s
 
 // AWS's limit of an hour on role chaining, where it is certain and where it is not.
 func TestDurationCap(t *testing.T) {
+	t.Parallel()
 	const message = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
 	limited := func(w http.ResponseWriter, c call) bool {
 		return c.Get("DurationSeconds") != "3600" && c.Get("RoleArn") == roleB && refuse(w, 400, "ValidationError", message)
@@ -252,6 +257,7 @@ func TestDurationCap(t *testing.T) {
 }
 
 func TestSpecErrors(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	tests := []struct {
@@ -274,7 +280,7 @@ func TestSpecErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := New(t.Context(), tt.spec)
+			_, err := newIn(t, tt.spec)
 			e := failure(t, err)
 			if e.Error() != tt.want || !e.Permanent || !strings.Contains(e.Hint, tt.hint) {
 				t.Errorf("New = %q, permanent %v, hint %q; want %q, permanent, %q", e, e.Permanent, e.Hint, tt.want, tt.hint)
@@ -282,13 +288,14 @@ func TestSpecErrors(t *testing.T) {
 		})
 	}
 	for _, arn := range []string{"arn:aws:iam:::role/x", "arn:minio:iam:::role/dummy", "arn:aws-iso-b:iam::1:role/p/q"} {
-		if _, err := New(t.Context(), Spec{Roles: []Role{{ARN: arn}}}); err != nil {
+		if _, err := newIn(t, Spec{Roles: []Role{{ARN: arn}}}); err != nil {
 			t.Errorf("New with role %s = %v, want nil", arn, err)
 		}
 	}
 }
 
 func TestSessionName(t *testing.T) {
+	t.Parallel()
 	s := &Source{spec: Spec{Names: Names{User: "änn", Host: "h", Command: "c", PID: 12}, Profile: "p q"}}
 	long := strings.Repeat("x", 70)
 	tests := []struct{ template, want string }{

@@ -18,6 +18,7 @@ import (
 // The order of the AWS CLI, where the SDK for Go has another. The comparison with the
 // AWS CLI itself is integration/chain_test.go.
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	keys := func(id string) string { return "aws_access_key_id = " + id + "\naws_secret_access_key = s\n" }
 	process := `credential_process = printf '{"Version":1,"AccessKeyId":"%s","SecretAccessKey":"s"}' `
 	const envKeys = "AWS_ACCESS_KEY_ID=AKIAENV|AWS_SECRET_ACCESS_KEY=s"
@@ -145,10 +146,11 @@ func chosen(t *testing.T, src *Source) string {
 
 // credential_process lines as AWS documents them, and as people write them.
 func TestProcessLine(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("has other rules")
 	}
-	t.Setenv("WHO", "me")
+	setenv(t, "WHO=me")
 	dir := filepath.Join(t.TempDir(), "with space")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -184,8 +186,8 @@ func TestProcessLine(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {
 			conf, _ := isolate(t)
-			home, _ := os.UserHomeDir()
-			t.Setenv("PLAINDIR", filepath.Dir(plain))
+			home, _ := envOf(t).home()
+			setenv(t, "PLAINDIR="+filepath.Dir(plain))
 			line := strings.NewReplacer("DIR/", dir+"/", "$PLAINDIR", "$PLAINDIR", "PLAIN", plain).Replace(tt.line)
 			write(t, conf, "[profile p]\n# no\ncredential_process = "+line+"\nregion = r-1\n")
 			var stderr strings.Builder
@@ -204,9 +206,10 @@ func TestProcessLine(t *testing.T) {
 
 // The two file variables are as the AWS CLI reads them.
 func TestFileVariables(t *testing.T) {
+	t.Parallel()
 	for _, value := range []string{"~/conf", "$HOME/conf", "${HOME}/conf"} {
 		isolate(t)
-		home, _ := os.UserHomeDir()
+		home, _ := envOf(t).home()
 		write(t, filepath.Join(home, "conf"), "[default]\naws_access_key_id = AKIADEF\naws_secret_access_key = s\n")
 		for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
 			setenv(t, "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null")
@@ -218,13 +221,14 @@ func TestFileVariables(t *testing.T) {
 	}
 	isolate(t)
 	setenv(t, "AWS_CONFIG_FILE=$NONE/~/x")
-	if got, _ := SharedFiles(); got != "$NONE/~/x" {
+	if got := envOf(t).sharedFiles()[0]; got != "$NONE/~/x" {
 		t.Errorf("path %q, want it as it was", got)
 	}
 }
 
 // What cannot be read is said, and counts as empty.
 func TestUnreadableConfiguration(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	baseEnv(t)
 	write(t, conf, "")
@@ -243,6 +247,7 @@ func TestUnreadableConfiguration(t *testing.T) {
 
 // A shell's <(COMMAND) is read once, and counts as long as the run lasts.
 func TestPiped(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("has no such paths")
 	}
@@ -272,12 +277,12 @@ func TestPiped(t *testing.T) {
 	if c := mustRetrieve(t, src); c.AccessKeyID != "AKIAPIPED" || src.Notes() != nil {
 		t.Errorf("read again: key %s, Notes %q", c.AccessKeyID, src.Notes())
 	}
-	if !HasProfile("p") {
+	if !envOf(t).hasProfile("p") {
 		t.Error("the profile is forgotten")
 	}
 
 	path := piped("AWS_CONFIG_FILE")
-	_, err := New(t.Context(), Spec{Profile: "q"})
+	_, err := newIn(t, Spec{Profile: "q"})
 	if e := failure(t, err); e.Hint != "the profiles are p ("+path+" cannot be read)" {
 		t.Errorf("hint %q", e.Hint)
 	}
@@ -297,6 +302,7 @@ func TestPiped(t *testing.T) {
 
 // Addresses and files that no request can be made with are named at the start.
 func TestClientSettings(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ name, config, env, want string }{
 		{"no scheme", "", "AWS_ENDPOINT_URL_STS=sts.example.com", `AWS_ENDPOINT_URL_STS: "sts.example.com" is not the address of a server`},
 		{"port for a scheme", "", "AWS_ENDPOINT_URL=localhost:4566", `AWS_ENDPOINT_URL: "localhost:4566" is not the address of a server`},
@@ -313,7 +319,7 @@ func TestClientSettings(t *testing.T) {
 			if tt.env != "" {
 				setenv(t, tt.env)
 			}
-			_, err := New(t.Context(), Spec{Roles: []Role{{ARN: roleA}}})
+			_, err := newIn(t, Spec{Roles: []Role{{ARN: roleA}}})
 			if e := failure(t, err); e.Error() != tt.want || !e.Permanent {
 				t.Errorf("error %q, permanent %v, want %q", e, e.Permanent, tt.want)
 			}
@@ -328,6 +334,7 @@ func TestClientSettings(t *testing.T) {
 
 // What a profile lacks is said when no instance's role has come in its place.
 func TestLacks(t *testing.T) {
+	t.Parallel()
 	for config, want := range map[string]string{
 		"role_arn = " + roleA + "\n":                    `profile "p": has role_arn, but neither source_profile nor credential_source`,
 		"source_profile = q\n":                          `profile "p": has source_profile, but no role_arn`,
@@ -344,11 +351,12 @@ func TestLacks(t *testing.T) {
 
 // The profile that a variable names is missing: the AWS CLI refuses, for both variables.
 func TestMissingProfile(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"} {
 		_, creds := isolate(t)
 		write(t, creds, "[prod]\n")
 		setenv(t, name+"=prdo")
-		_, err := New(t.Context(), Spec{})
+		_, err := newIn(t, Spec{})
 		if e := failure(t, err); e.Error() != `profile "prdo": there is no such profile (`+name+` names it)` || e.Hint != `did you mean "prod"?` {
 			t.Errorf("error %q, hint %q", e, e.Hint)
 		}
@@ -359,6 +367,7 @@ func TestMissingProfile(t *testing.T) {
 
 // CloudTrail shows who asked.
 func TestUserAgent(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	var agents []string
@@ -398,6 +407,7 @@ func FuzzSections(f *testing.F) {
 
 // What is no length of a session is left out: AWS then gives the role's own.
 func TestSeconds(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]time.Duration{"3600": time.Hour, "": 0, "1h": 0, "-1": 0, "9999999999": 0, "99999999999999999999": 0} {
 		if got := seconds(text); got != want {
 			t.Errorf("duration_seconds = %s: %s, want %s", text, got, want)

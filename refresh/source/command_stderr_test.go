@@ -7,6 +7,7 @@ import (
 )
 
 func TestChatter(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, said, want string
 	}{
@@ -40,6 +41,7 @@ func TestChatter(t *testing.T) {
 
 // However what is said comes in pieces, its end is shown.
 func TestChatterEnd(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{1, 4, 5, 100} {
 		var got bytes.Buffer
 		c := &chatter{to: &got, left: 8}
@@ -55,6 +57,7 @@ func TestChatterEnd(t *testing.T) {
 // A program that does not stop talking does not fill the command's log, and does not
 // fail for it either.
 func TestChatterLimit(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	var stderr bytes.Buffer
 	c := mustRetrieve(t, mustNew(t, Spec{Command: helperCommand("chatter"), Stderr: &stderr}))

@@ -21,6 +21,11 @@ func TestMain(m *testing.M) {
 		helper(os.Args[2], os.Args[3:])
 		return
 	}
+	for _, kv := range os.Environ() { // each test has an environment of its own
+		if k, _, _ := strings.Cut(kv, "="); strings.HasPrefix(k, "AWS_") {
+			os.Unsetenv(k)
+		}
+	}
 	time.Local = time.UTC // what is compared with texts is written so
 	os.Exit(m.Run())
 }
@@ -91,6 +96,7 @@ func hang() {
 func helperCommand(args ...string) []string { return append([]string{os.Args[0], "helper"}, args...) }
 
 func TestCommand(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	var stderr bytes.Buffer
 	src := mustNew(t, Spec{Command: helperCommand("set"), Stderr: &stderr, Region: "eu-west-1"})
@@ -107,6 +113,7 @@ func TestCommand(t *testing.T) {
 }
 
 func TestCommandWithRole(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	sts := newSTS(t)
 	setenv(t, "AWS_ENDPOINT_URL="+sts.URL, "AWS_ACCESS_KEY_ID=AKIAENV", "AWS_SECRET_ACCESS_KEY=x")
@@ -117,6 +124,7 @@ func TestCommandWithRole(t *testing.T) {
 }
 
 func TestCommandLifetime(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	c := mustRetrieve(t, mustNew(t, Spec{Command: helperCommand("print", "AWS_ACCESS_KEY_ID=A\nAWS_SECRET_ACCESS_KEY=S"), AssumeLifetime: time.Hour}))
 	if life := time.Until(c.Expires); !c.CanExpire || life < 50*time.Minute || life > time.Hour {
@@ -168,6 +176,7 @@ func TestCommandInput(t *testing.T) {
 }
 
 func TestCommandErrors(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	self := filepath.Base(os.Args[0])
 	tests := []struct {
@@ -207,6 +216,7 @@ func TestCommandErrors(t *testing.T) {
 }
 
 func TestCommandTimeout(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	for _, how := range []string{"timeout", "cancelled"} {
 		t.Run(how, func(t *testing.T) {
@@ -241,6 +251,7 @@ func TestCommandTimeout(t *testing.T) {
 
 // Every kind of program has its time, also one that prints something all the time.
 func TestProgramsAreLate(t *testing.T) {
+	t.Parallel()
 	drip := []string{"sh", "-c", "while :; do printf 1; sleep 0.02; done"}
 	tests := []struct {
 		name string
@@ -273,6 +284,7 @@ func TestProgramsAreLate(t *testing.T) {
 // What a command leaves running (an agent, say) neither holds up the answer nor is
 // killed.
 func TestCommandLeavesDaemon(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	inTime(t, func() {

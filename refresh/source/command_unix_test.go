@@ -44,6 +44,7 @@ func zombie(pid int) bool {
 
 // Nor does one that has the terminal, where our standard error goes elsewhere.
 func TestChatterLimitAtTheTerminal(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	null, err := os.Open(os.DevNull)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 // An assumed life begins on the clock of the server, as any end of a set is on that.
 func TestAssumeLifetimeOnTheServersClock(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	setenv(t, "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1/creds")
 	synctest.Test(t, func(t *testing.T) {
@@ -30,6 +31,7 @@ func TestAssumeLifetimeOnTheServersClock(t *testing.T) {
 // What an agent gives is renewed by itself: that it had ended when a role was assumed
 // with it is worth another try.
 func TestEndedAtSTS(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"container", "instance", "environment"} {
 		t.Run(kind, func(t *testing.T) {
 			isolate(t)
@@ -55,6 +57,7 @@ func TestEndedAtSTS(t *testing.T) {
 
 // An MFA session that is about to end begins no role's session.
 func TestMFASessionTooShort(t *testing.T) {
+	t.Parallel()
 	dir := mfaEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
 	secret := filepath.Join(dir, "totp")
@@ -79,6 +82,7 @@ func TestMFASessionTooShort(t *testing.T) {
 // AWS takes no code that is older than the last one: after a step back of the clock one
 // waits for a newer one.
 func TestOlderCode(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	u, err := openUsed(t.Context(), envOf(t).user(), device)
 	if err != nil {
@@ -100,6 +104,7 @@ func TestOlderCode(t *testing.T) {
 // A code that was typed long ago is none that AWS would take: nobody is to wonder why
 // it was refused.
 func TestTypedLongAgo(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		wait time.Duration
 		want string // "" is a set
@@ -132,6 +137,7 @@ func TestTypedLongAgo(t *testing.T) {
 
 // A token of SSO that lives for a minute is not renewed all the time.
 func TestSSOShortToken(t *testing.T) {
+	t.Parallel()
 	path := ssoConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := &ssoServer{life: time.Minute}
@@ -153,6 +159,7 @@ func TestSSOShortToken(t *testing.T) {
 
 // If asking for less is refused as well, what was said first counts.
 func TestFirstRefusal(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	sts := newSTS(t)
@@ -171,6 +178,7 @@ func TestFirstRefusal(t *testing.T) {
 
 // The end of a certificate is told on the local clock, by which a person goes.
 func TestCertificateEndsHere(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f := newAnywhere(t)
 	f.ahead = 4 * time.Minute

@@ -64,6 +64,7 @@ func (a *allNames) got() []string {
 // Which of AWS's own addresses is asked: of the region, of the partition, FIPS, dual
 // stack.
 func TestAWSAddresses(t *testing.T) {
+	t.Parallel()
 	const role = "[profile app]\nrole_arn = " + roleA + "\nsource_profile = base\n%s\n[profile base]\naws_access_key_id = AKIABASE\naws_secret_access_key = " + baseSecret + "\n"
 	arn := func(partition string) Spec {
 		return Spec{Roles: []Role{{ARN: "arn:" + partition + ":iam::123456789012:role/a"}}}
@@ -123,6 +124,7 @@ func TestAWSAddresses(t *testing.T) {
 
 // The addresses at which containers and instances find their credentials.
 func TestLocalAddresses(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, env, want string
 		authorization   string

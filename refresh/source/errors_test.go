@@ -10,6 +10,7 @@ import (
 
 // What a server may answer, by code and by status, and what it comes to.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		status        int
 		code, message string
@@ -75,6 +76,7 @@ func TestAnswers(t *testing.T) {
 
 // In a chain the one that is refused is named, and the one that asked.
 func TestDeniedInChain(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	sts := newSTS(t)
@@ -89,6 +91,7 @@ func TestDeniedInChain(t *testing.T) {
 }
 
 func TestProfileErrors(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, config, profile, want, hint string
 	}{
@@ -125,7 +128,7 @@ func TestProfileErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			conf, _ := isolate(t)
 			write(t, conf, tt.config)
-			_, err := New(t.Context(), Spec{Profile: tt.profile})
+			_, err := newIn(t, Spec{Profile: tt.profile})
 			if e := failure(t, err); !e.Permanent || !strings.Contains(strings.Replace(e.Error(), conf, "CONFIG", 1), tt.want) || !strings.Contains(e.Hint, tt.hint) {
 				t.Errorf("error %q, permanent %v, hint %q; want %q, %q", e, e.Permanent, e.Hint, tt.want, tt.hint)
 			}
@@ -134,6 +137,7 @@ func TestProfileErrors(t *testing.T) {
 }
 
 func TestLogin(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	write(t, conf, "[profile app]\nlogin_session = arn:aws:iam::123456789012:user/ann\nregion = eu-west-1\n")
 	_, err := mustNew(t, Spec{Profile: "app"}).Retrieve(t.Context())
@@ -143,6 +147,7 @@ func TestLogin(t *testing.T) {
 }
 
 func TestScrub(t *testing.T) {
+	t.Parallel()
 	long := "Abc1" + strings.Repeat("x", 36)
 	tests := []struct{ in, want string }{
 		{"plain words", "plain words"},

@@ -18,7 +18,7 @@ import (
 // newOthers makes the sources of Spec.Else, with what they have in common.
 func (s *Source) newOthers(ctx context.Context) error {
 	for _, e := range s.spec.Else {
-		e.Names, e.Stderr, e.Prompt, e.limits, e.codes = s.spec.Names, s.spec.Stderr, s.spec.Prompt, s.spec.limits, s.spec.codes
+		e.Names, e.Stderr, e.Prompt, e.limits, e.codes, e.env = s.spec.Names, s.spec.Stderr, s.spec.Prompt, s.spec.limits, s.spec.codes, s.spec.env
 		other, err := New(ctx, e)
 		if err != nil {
 			return err

@@ -25,6 +25,7 @@ func printing(id string) []string {
 // The first that has a set is used, at each refresh anew, and a person is told of
 // every change.
 func TestFallback(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	dir := t.TempDir()
 	first, second := filepath.Join(dir, "first"), filepath.Join(dir, "second")
@@ -69,6 +70,7 @@ func TestFallback(t *testing.T) {
 }
 
 func TestFallbackErrors(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	none := filepath.Join(t.TempDir(), "none")
 	file := Spec{File: none}
@@ -94,7 +96,7 @@ func TestFallbackErrors(t *testing.T) {
 		})
 	}
 	// What is wrong with any of them is said at the start.
-	_, err := New(t.Context(), Spec{Command: printing("A"), Else: []Spec{{Profile: "nowhere"}}})
+	_, err := newIn(t, Spec{Command: printing("A"), Else: []Spec{{Profile: "nowhere"}}})
 	if e := failure(t, err); !strings.Contains(e.Error(), `profile "nowhere": there is no such profile`) {
 		t.Errorf("error %q", e)
 	}
@@ -107,6 +109,7 @@ func TestFallbackErrors(t *testing.T) {
 
 // Times in messages are in the zone of who reads them.
 func TestLocalTimes(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	was := time.Local
 	time.Local = time.FixedZone("EST", -5*60*60)
@@ -122,6 +125,7 @@ func TestLocalTimes(t *testing.T) {
 
 // A program gets the time to be given up on for itself before the start is.
 func TestStartTimeout(t *testing.T) {
+	t.Parallel()
 	config, _ := isolate(t)
 	write(t, config, "[profile p]\ncredential_process = true\n")
 	for _, tt := range []struct {
@@ -144,6 +148,7 @@ func TestStartTimeout(t *testing.T) {
 
 // A source that hangs leaves time for the next.
 func TestFallbackHang(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://127.0.0.1")
@@ -182,6 +187,7 @@ func mustRetrieveWith(t *testing.T, ctx context.Context, src *Source) {
 // TestFallbackReturns: a first source that is back is used within a minute, also if
 // the keys of the second one never end; until then nothing that is delivered changes.
 func TestFallbackReturns(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		other Spec
@@ -252,6 +258,7 @@ func TestFallbackReturns(t *testing.T) {
 // A day in which the first source is away for half of it: the second takes over at
 // the next refresh, and the first comes back by itself, at once if it keeps a file.
 func TestFallbackDay(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://127.0.0.1")
@@ -289,6 +296,7 @@ func TestFallbackDay(t *testing.T) {
 
 // Sessions with MFA are begun for all sources that need one, while somebody is there.
 func TestFallbackMFA(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	sts := newSTS(t)
 	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
@@ -315,6 +323,7 @@ func TestFallbackMFA(t *testing.T) {
 // One code serves the roles of all sources that begin with the same keys, and a
 // secret from a pipe is read once for all of them.
 func TestFallbackSharesCode(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"typed", "pipe"} {
 		t.Run(how, func(t *testing.T) {
 			mfaEnv(t)

@@ -99,6 +99,7 @@ func (u untyped) Write(b []byte) (int, error) {
 // Whatever a server does instead of answering, a retrieval ends in time with one
 // line that says what happened and is no secret, and the next one works.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	text := func(status int, kind, body string) func(http.ResponseWriter, *http.Request) {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", kind)

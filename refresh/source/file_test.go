@@ -30,6 +30,7 @@ func keysINI(name, id, more string) string {
 }
 
 func TestFile(t *testing.T) {
+	t.Parallel()
 	noon := time.Date(2031, 2, 3, 12, 5, 6, 0, time.UTC)
 	tests := []struct {
 		name, text, profile string
@@ -81,6 +82,7 @@ func TestFile(t *testing.T) {
 }
 
 func TestFileErrors(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, text, profile string
 		want                string
@@ -119,6 +121,7 @@ func TestFileErrors(t *testing.T) {
 }
 
 func TestFileNotAllowed(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	dir := t.TempDir()
 	if e := failure(t, &refresh.Error{Err: judgeFile(&os.PathError{Op: "open", Path: dir, Err: os.ErrPermission})}); !strings.Contains(e.Error(), "permission denied") {
@@ -133,6 +136,7 @@ func TestFileNotAllowed(t *testing.T) {
 
 // A file that is being written in place is left alone until that is over.
 func TestFileSettles(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	path := filepath.Join(t.TempDir(), "credentials")
 	const keys = "[default]\naws_access_key_id = AKIA1\naws_secret_access_key = " + roleSecret + "\n"
@@ -209,6 +213,7 @@ func FuzzParseFile(f *testing.F) {
 // Two weeks of a sidecar that writes a set of an hour every 45 minutes, and is
 // away for hours sometimes, in which case there is nothing better to have.
 func TestFileSoak(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	path := filepath.Join(t.TempDir(), "credentials")
 	synctest.Test(t, func(t *testing.T) {

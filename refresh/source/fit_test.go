@@ -34,6 +34,7 @@ func answering(t *testing.T, body string) string {
 // Temporary keys without their token are of use to nobody, and are refused wherever
 // they come from.
 func TestTokenless(t *testing.T) {
+	t.Parallel()
 	const json = `{"Code":"Success","AccessKeyId":"ASIA1","SecretAccessKey":"` + roleSecret + `","Expiration":"2100-01-01T00:00:00Z"}`
 	const xml = `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIA1</AccessKeyId><SecretAccessKey>` + roleSecret + `</SecretAccessKey><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`
 	const ini = "aws_access_key_id = ASIA1\naws_secret_access_key = " + roleSecret + "\n"
@@ -82,6 +83,7 @@ func TestTokenless(t *testing.T) {
 // The year 1 is what some programs have for no time at all. It must not become an end
 // that never comes.
 func TestNoTime(t *testing.T) {
+	t.Parallel()
 	json := func(end string) string {
 		return `{"Code":"Success","AccessKeyId":"ASIA1","SecretAccessKey":"` + roleSecret + `","Token":"` + roleToken + `"` + end + `}`
 	}
@@ -143,6 +145,7 @@ func TestNoTime(t *testing.T) {
 // After keys that somebody has exported there are no newer ones. With a role on top it is
 // STS that says whether they have ended.
 func TestExportedEnded(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	setenv(t, "AWS_ACCESS_KEY_ID=ASIA1", "AWS_SECRET_ACCESS_KEY="+baseSecret, "AWS_SESSION_TOKEN="+baseToken, "AWS_CREDENTIAL_EXPIRATION=2020-01-02T03:04:05Z")
 	_, err := mustNew(t, Spec{}).Retrieve(t.Context())
@@ -155,6 +158,7 @@ func TestExportedEnded(t *testing.T) {
 
 // Keys that are configured and of no session do not end, whatever their names.
 func TestLongTerm(t *testing.T) {
+	t.Parallel()
 	for token, want := range map[string]bool{"": true, "AWS_SESSION_TOKEN=t": false} {
 		isolate(t)
 		setenv(t, "AWS_ACCESS_KEY_ID=minioadmin", "AWS_SECRET_ACCESS_KEY="+baseSecret)
@@ -172,6 +176,7 @@ func TestLongTerm(t *testing.T) {
 // What something else keeps may have ended when we start, and the next set be on its way:
 // a login of the morning, a sidecar that starts as we do, a machine that was asleep.
 func TestEndedAtTheStart(t *testing.T) {
+	t.Parallel()
 	sts := func(w http.ResponseWriter, r *http.Request) {
 		r.ParseForm()
 		stsAnswer(w, r.Form.Get("Action"), time.Hour)
@@ -242,6 +247,7 @@ func TestEndedAtTheStart(t *testing.T) {
 // A Date header that no session agrees with is not believed; a clock of ours that is as
 // wrong is.
 func TestDate(t *testing.T) {
+	t.Parallel()
 	const day = 24 * time.Hour
 	tests := []struct {
 		name      string

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,38 +36,10 @@ func secrets() []string {
 	return []string{baseSecret, baseToken, roleSecret, roleToken, shortSecret, jwt}
 }
 
-// isolate gives the test an environment with no AWS configuration in it, and the
-// paths of its config and credentials file.
-func isolate(t testing.TB) (config, credentials string) {
-	t.Helper()
-	for _, kv := range os.Environ() {
-		if k, _, _ := strings.Cut(kv, "="); strings.HasPrefix(k, "AWS_") || strings.HasSuffix(strings.ToUpper(k), "_PROXY") {
-			t.Setenv(k, "") // so that it is put back
-			os.Unsetenv(k)
-		}
-	}
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("USERPROFILE", home)
-	config, credentials = filepath.Join(home, "config"), filepath.Join(home, "credentials")
-	t.Setenv("AWS_CONFIG_FILE", config)
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", credentials)
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
-	return config, credentials
-}
-
 func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func setenv(t testing.TB, pairs ...string) {
-	t.Helper()
-	for _, p := range pairs {
-		k, v, _ := strings.Cut(p, "=")
-		t.Setenv(k, v)
 	}
 }
 
@@ -186,9 +157,15 @@ func refuse(w http.ResponseWriter, status int, code, message string) bool {
 	return true
 }
 
+// newIn is New in the environment of the test.
+func newIn(t testing.TB, s Spec) (*Source, error) {
+	s.env = envOf(t).environment
+	return New(t.Context(), s)
+}
+
 func mustNew(t testing.TB, s Spec) *Source {
 	t.Helper()
-	src, err := New(t.Context(), s)
+	src, err := newIn(t, s)
 	if err != nil {
 		t.Fatalf("New = %v", err)
 	}
@@ -273,6 +250,3 @@ func (g greeting) Accept() (net.Conn, error) {
 	}
 	return c, err
 }
-
-// envOf is the environment of a test.
-func envOf(testing.TB) environ { return environ{processEnvironment{}} }

@@ -20,6 +20,7 @@ import (
 
 // Hints that say what helps with just this failure.
 func TestHints(t *testing.T) {
+	t.Parallel()
 	const short = "1 validation error detected: Value '60' at 'durationSeconds' failed to satisfy constraint: Member must have value greater than or equal to 900"
 	refusing := func(t *testing.T, status int, body string) string {
 		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -122,6 +123,7 @@ func TestHints(t *testing.T) {
 
 // Keys of other algorithms are not made readable by another form of them.
 func TestOtherAlgorithms(t *testing.T) {
+	t.Parallel()
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +146,7 @@ func TestOtherAlgorithms(t *testing.T) {
 			f := newIoT(t, nil)
 			spec := f.spec(t, "device")
 			write(t, spec.IoT.PrivateKey, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
-			_, err := New(t.Context(), spec)
+			_, err := newIn(t, spec)
 			if e := failure(t, err); !strings.Contains(e.Error(), "is neither an RSA nor an EC key") || !strings.Contains(e.Hint, "openssl genpkey") {
 				t.Errorf("error %q, hint %q", e, e.Hint)
 			}
@@ -154,6 +156,7 @@ func TestOtherAlgorithms(t *testing.T) {
 
 // The address of Roles Anywhere is decided about as that of AWS's other services.
 func TestRolesAnywhereAddress(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, flag, partition, env, want string
 	}{

@@ -130,6 +130,7 @@ func (f *fakeIoT) spec(t testing.TB, name string) Spec {
 }
 
 func TestIoT(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f := newIoT(t, nil)
 	spec := f.spec(t, "device")
@@ -163,6 +164,7 @@ func TestIoT(t *testing.T) {
 
 // TestIoTRole: a role on top, which is a chained one.
 func TestIoTRole(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f, sts := newIoT(t, nil), newSTS(t)
 	setenv(t, "AWS_ENDPOINT_URL_STS="+sts.URL)
@@ -183,6 +185,7 @@ func TestIoTRole(t *testing.T) {
 
 // TestIoTRefusals: what AWS says, and what to do about it.
 func TestIoTRefusals(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f := newIoT(t, nil)
 	for _, tt := range []struct {
@@ -217,6 +220,7 @@ func TestIoTRefusals(t *testing.T) {
 
 // TestIoTHandshake: what already TLS refuses.
 func TestIoTHandshake(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	// The alert comes in the handshake itself before TLS 1.3, and else at any time
 	// after it, when a lost race shows only a reset connection.
@@ -260,7 +264,7 @@ func TestIoTHandshake(t *testing.T) {
 	}
 	t.Run("by AWS_CA_BUNDLE", func(t *testing.T) {
 		spec := good.spec(t, "device")
-		t.Setenv("AWS_CA_BUNDLE", spec.IoT.CAFile)
+		setenv(t, "AWS_CA_BUNDLE="+spec.IoT.CAFile)
 		spec.IoT.CAFile = ""
 		mustRetrieve(t, mustNew(t, spec))
 	})
@@ -276,6 +280,7 @@ func TestIoTHandshake(t *testing.T) {
 }
 
 func TestIoTFaults(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f := newIoT(t, nil)
 	certificateFaults(t, f.spec(t, "device"), `IoT role alias "app": `, f.connections, func(answer func(http.ResponseWriter, *http.Request) bool) {

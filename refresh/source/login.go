@@ -24,6 +24,7 @@ type Login struct {
 	Show func(url, code string)
 
 	limits limits
+	env    environment
 }
 
 // LoggedIn is the session that a [Login] began.
@@ -47,7 +48,7 @@ var errNobody = errors.New("nobody has confirmed it in time")
 // Run asks the person through Show, and waits, for at most ten minutes. Errors are
 // *refresh.Error.
 func (l Login) Run(ctx context.Context) (LoggedIn, error) {
-	s := &Source{spec: Spec{Profile: l.Profile}, web: newWeb(l.limits), said: map[string]bool{}}
+	s := &Source{spec: Spec{Profile: l.Profile, env: l.env}, web: newWeb(l.limits), said: map[string]bool{}}
 	f := &found{}
 	in, err := l.run(ctx, s, f)
 	if err == nil {

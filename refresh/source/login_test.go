@@ -15,6 +15,7 @@ import (
 
 // TestLoginPace: RFC 8628 section 3.5, and a server or network that is away for a while.
 func TestLoginPace(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name     string
 		interval int
@@ -62,7 +63,7 @@ func TestLoginPace(t *testing.T) {
 				}))
 				shown := ""
 				in, err := Login{
-					Profile: "app", limits: limits{dial: n.dial},
+					Profile: "app", limits: limits{dial: n.dial}, env: envOf(t).environment,
 					Show: func(url, code string) { shown = url + " " + code },
 				}.Run(t.Context())
 				if shown != "http://sso.test/device?user_code=ABCD-EFGH ABCD-EFGH" {
@@ -87,6 +88,7 @@ func TestLoginPace(t *testing.T) {
 }
 
 func TestLoginScopes(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	for text, want := range map[string]string{
 		"":                                     "sso:account:access",

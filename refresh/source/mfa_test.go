@@ -80,6 +80,7 @@ func typing(labels *[]string, answers ...string) Prompt {
 
 // One code serves both roles, and all refreshes after.
 func TestMFAPrompt(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	sts := newSTS(t)
 	setenv(t, "AWS_ENDPOINT_URL="+sts.URL, "AWS_REGION=eu-central-1")
@@ -113,6 +114,7 @@ func TestMFAPrompt(t *testing.T) {
 
 // A profile's mfa_serial is the same.
 func TestMFAProfile(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	setenv(t, "XDG_CACHE_HOME="+t.TempDir())
 	write(t, conf, "[profile app]\nrole_arn = "+roleA+"\nmfa_serial = "+device+"\nsource_profile = base\n[profile base]\naws_access_key_id = AKIABASE\naws_secret_access_key = "+baseSecret+"\n")
@@ -129,6 +131,7 @@ func TestMFAProfile(t *testing.T) {
 
 // Nothing but the session: it is what the command gets, once.
 func TestMFAAlone(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	sts := newSTS(t)
 	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
@@ -150,6 +153,7 @@ func TestMFAAlone(t *testing.T) {
 }
 
 func TestMFAPromptErrors(t *testing.T) {
+	t.Parallel()
 	invalid := func(w http.ResponseWriter, _ call) bool {
 		return refuse(w, 403, "AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code. ")
 	}
@@ -201,6 +205,7 @@ func TestMFAPromptErrors(t *testing.T) {
 }
 
 func TestMFASpecErrors(t *testing.T) {
+	t.Parallel()
 	dir := mfaEnv(t)
 	secret := filepath.Join(dir, "totp")
 	write(t, secret, "not base32!")
@@ -218,7 +223,7 @@ func TestMFASpecErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := New(t.Context(), tt.spec)
+			_, err := newIn(t, tt.spec)
 			if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), tt.want) || !strings.Contains(e.Hint, tt.hint) {
 				t.Errorf("error %q, hint %q; want %q, %q", e, e.Hint, tt.want, tt.hint)
 			}
@@ -228,6 +233,7 @@ func TestMFASpecErrors(t *testing.T) {
 
 // Temporary keys cannot begin a session, and AWS need not be asked.
 func TestMFATemporaryKeys(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	setenv(t, "AWS_SESSION_TOKEN="+baseToken)
 	_, err := mustNew(t, Spec{MFA: MFA{Serial: device, Command: []string{"echo", "123456"}}}).Retrieve(t.Context())
@@ -237,6 +243,7 @@ func TestMFATemporaryKeys(t *testing.T) {
 }
 
 func TestMFACommandErrors(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	tests := []struct {
 		name, script, want string
@@ -267,6 +274,7 @@ func mfaWorld(t *testing.T, life time.Duration) (*mfaSTS, *pipeNet, *totp) {
 // Several processes with one device: each code is used by one of them, and each
 // waits for its turn and then for the next code.
 func TestMFASharedDevice(t *testing.T) {
+	t.Parallel()
 	dir := mfaEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
 	secret := filepath.Join(dir, "totp")
@@ -314,6 +322,7 @@ func checkUsedFile(t *testing.T, dir string) {
 // A network failure does not use a code up; an answer does, in which case the next
 // code is awaited.
 func TestMFANetworkDoesNotBurn(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
 	synctest.Test(t, func(t *testing.T) {
@@ -345,6 +354,7 @@ func TestMFANetworkDoesNotBurn(t *testing.T) {
 // A clock that is minutes ahead makes codes of the future; the first refusal says
 // how much, and the next code is right.
 func TestMFASkewedClock(t *testing.T) {
+	t.Parallel()
 	dir := mfaEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
 	secret := filepath.Join(dir, "totp")
@@ -366,6 +376,7 @@ func TestMFASkewedClock(t *testing.T) {
 
 // The wrong secret is not tried for ever.
 func TestMFAWrongSecret(t *testing.T) {
+	t.Parallel()
 	dir := mfaEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
 	secret := filepath.Join(dir, "totp")
@@ -382,6 +393,7 @@ func TestMFAWrongSecret(t *testing.T) {
 
 // A prompt that is interrupted ends Begin.
 func TestMFAInterrupted(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	src := mustNew(t, Spec{MFA: MFA{Serial: device}, Roles: []Role{{ARN: roleA}}, Prompt: func(ctx context.Context, _ string) (string, error) {
@@ -396,6 +408,7 @@ func TestMFAInterrupted(t *testing.T) {
 
 // Where nothing can be remembered a session is begun all the same.
 func TestMFANoHome(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	setenv(t, "XDG_CACHE_HOME=/dev/null/x", "HOME=", "XDG_RUNTIME_DIR=/dev/null/y")
 	sts := newSTS(t)
@@ -405,6 +418,7 @@ func TestMFANoHome(t *testing.T) {
 
 // A home that is not there is not made: /nonexistent is meant to be so.
 func TestNoHomeIsMade(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	home := filepath.Join(t.TempDir(), "nobody")
 	setenv(t, "HOME="+home, "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=")
@@ -418,6 +432,7 @@ func TestNoHomeIsMade(t *testing.T) {
 
 // Two weeks of a role on sessions of twelve hours, with codes that nobody types.
 func TestMFASoak(t *testing.T) {
+	t.Parallel()
 	dir := mfaEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
 	secret := filepath.Join(dir, "totp")
@@ -437,6 +452,7 @@ func TestMFASoak(t *testing.T) {
 
 // The end of a session is on the server's clock, and told on ours.
 func TestTypedSessionEndsHere(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
 	synctest.Test(t, func(t *testing.T) {
@@ -461,6 +477,7 @@ func TestTypedSessionEndsHere(t *testing.T) {
 // A session that a person began ends in one loud line, hours before the set does
 // that it gave; nothing is asked on the way.
 func TestMFASessionEnds(t *testing.T) {
+	t.Parallel()
 	mfaEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
 	synctest.Test(t, func(t *testing.T) {

@@ -79,6 +79,7 @@ var outputs = []struct {
 }
 
 func TestParseOutput(t *testing.T) {
+	t.Parallel()
 	for _, tt := range outputs {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := parseOutput([]byte(tt.out), parseNow)
@@ -127,6 +128,7 @@ var badOutputs = []struct{ name, out, want string }{
 }
 
 func TestParseOutputErrors(t *testing.T) {
+	t.Parallel()
 	for _, tt := range badOutputs {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := parseOutput([]byte(tt.out), parseNow)
@@ -170,6 +172,7 @@ func FuzzParseOutput(f *testing.F) {
 }
 
 func TestParseTime(t *testing.T) {
+	t.Parallel()
 	for in, want := range map[string]time.Time{
 		"2030-01-02T03:04:05Z":          parseEnd,
 		" 2030-01-02T03:04:05Z\n":       parseEnd,

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"context"
 	"path/filepath"
 	"testing"
 
@@ -9,6 +8,7 @@ import (
 )
 
 func TestPlaintext(t *testing.T) {
+	t.Parallel()
 	const profiles = "[profile sso]\nsso_session = s\nsso_account_id = 123456789012\nsso_role_name = r\n[sso-session s]\nsso_start_url = https://x.example.com/start\nsso_region = eu-west-1\n" +
 		"[profile own]\nservices = mine\naws_access_key_id = AKIABASE\naws_secret_access_key = x\n[services mine]\nsts =\n  endpoint_url = http://sts.example.com/path\n"
 	role := []Role{{ARN: "arn:aws:iam::123456789012:role/App"}}
@@ -47,7 +47,7 @@ func TestPlaintext(t *testing.T) {
 			for i := range test.spec.Else {
 				test.spec.Else[i].WebIdentity.TokenFile = token
 			}
-			s, err := New(context.Background(), test.spec)
+			s, err := newIn(t, test.spec)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -265,8 +265,10 @@ func (s *iniSection) name() (kind, name string) {
 func (sh *shared) names() []string { return slices.Sorted(maps.Keys(sh.profiles)) }
 
 // HasProfile says whether the user's files have a profile of that name.
-func HasProfile(name string) bool {
-	sh, err := readShared(environ{processEnvironment{}})
+func HasProfile(name string) bool { return environ{processEnvironment{}}.hasProfile(name) }
+
+func (e environ) hasProfile(name string) bool {
+	sh, err := readShared(e)
 	return err == nil && slices.Contains(sh.names(), name)
 }
 

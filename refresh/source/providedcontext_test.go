@@ -14,6 +14,7 @@ const identityCenter = "arn:aws:iam::aws:contextProvider/IdentityCenter"
 // The last role of a chain is assumed with what is asserted about a person, as it
 // stands in the file at that time.
 func TestProvidedContext(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	sts := newSTS(t)
@@ -42,6 +43,7 @@ func TestProvidedContext(t *testing.T) {
 }
 
 func TestProvidedContextErrors(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name, text string // of the file; "" is none
 		want       string

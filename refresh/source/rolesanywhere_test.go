@@ -63,7 +63,7 @@ func newAnywhere(t testing.TB) *fakeAnywhere {
 	t.Cleanup(f.Close)
 	bundle := filepath.Join(t.TempDir(), "bundle.pem")
 	write(t, bundle, pemOf(f.Certificate().Raw))
-	t.Setenv("AWS_CA_BUNDLE", bundle)
+	setenv(t, "AWS_CA_BUNDLE="+bundle)
 	return f
 }
 
@@ -140,6 +140,7 @@ var anywhereSet = fmt.Sprintf(`{"credentialSet":[{"assumedRoleUser":{"arn":"arn:
 	`"subjectArn":"arn:aws:rolesanywhere:eu-west-1:123456789012:subject/s"}`, roleExpires.Format(time.RFC3339), roleSecret, roleToken)
 
 func TestRolesAnywhere(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f := newAnywhere(t)
 	inter := newAuthority(t, "intermediate", f.ca)
@@ -193,6 +194,7 @@ func TestRolesAnywhere(t *testing.T) {
 // TestRolesAnywhereTampering: the fake is no rubber stamp, and all that matters
 // is under the signature.
 func TestRolesAnywhereTampering(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	ca := newAuthority(t, "anchor", nil)
 	inter := newAuthority(t, "intermediate", ca)
@@ -252,6 +254,7 @@ func TestRolesAnywhereTampering(t *testing.T) {
 }
 
 func TestRolesAnywhereRefusals(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f := newAnywhere(t)
 	other, inter := newAuthority(t, "other", nil), newAuthority(t, "inter", f.ca)
@@ -319,6 +322,7 @@ func TestRolesAnywhereRefusals(t *testing.T) {
 // TestRolesAnywhereClock: a machine whose clock is wrong is refused once, learns
 // the time from that, and signs by the server's clock from then on.
 func TestRolesAnywhereClock(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f := newAnywhere(t)
 	f.ahead = 3 * time.Hour
@@ -335,6 +339,7 @@ func TestRolesAnywhereClock(t *testing.T) {
 
 // TestRolesAnywhereChain: further roles are assumed with the first one's session.
 func TestRolesAnywhereChain(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f, sts := newAnywhere(t), newSTS(t)
 	setenv(t, "AWS_ENDPOINT_URL_STS="+sts.URL)
@@ -349,6 +354,7 @@ func TestRolesAnywhereChain(t *testing.T) {
 }
 
 func TestRolesAnywhereFaults(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	f := newAnywhere(t)
 	certificateFaults(t, f.spec(t, ecKey(t)), "IAM Roles Anywhere → "+roleA+": ", f.connections, func(answer func(http.ResponseWriter, *http.Request) bool) {

@@ -63,12 +63,13 @@ func TestSameAsSDK(t *testing.T) {
 			if tt.env != "" {
 				setenv(t, strings.Split(tt.env, "|")...)
 			}
+			ofProcess(t)
 			var want, got aws.Credentials
 			cfg, wantErr := config.LoadDefaultConfig(t.Context(), config.WithSharedConfigProfile(tt.profile), config.WithRegion(tt.region))
 			if wantErr == nil {
 				want, wantErr = cfg.Credentials.Retrieve(t.Context())
 			}
-			src, err := New(t.Context(), Spec{Profile: tt.profile, Region: tt.region})
+			src, err := newIn(t, Spec{Profile: tt.profile, Region: tt.region})
 			if err == nil {
 				if src.Region() != cfg.Region {
 					t.Errorf("Region = %q, the SDK's is %q", src.Region(), cfg.Region)
@@ -94,6 +95,7 @@ func TestSameAsSDK(t *testing.T) {
 }
 
 func TestEnvironmentExpiry(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		value, lifetime string
 		want            time.Time
@@ -124,6 +126,7 @@ func TestEnvironmentExpiry(t *testing.T) {
 }
 
 func TestAssumeLifetime(t *testing.T) {
+	t.Parallel()
 	for name, lines := range map[string]string{
 		"keys":                        "aws_access_key_id = AKIADEF\naws_secret_access_key = " + baseSecret,
 		"process without Expiration":  `credential_process = printf '{"Version":1,"AccessKeyId":"AKIADEF","SecretAccessKey":"s"}'`,
@@ -147,6 +150,7 @@ func TestAssumeLifetime(t *testing.T) {
 // Keys that are replaced in the file are the ones that the next refresh gives; a
 // file that cannot be read any more takes nothing away.
 func TestReread(t *testing.T) {
+	t.Parallel()
 	conf, creds := isolate(t)
 	sts := newSTS(t)
 	keys := func(id string) string {
@@ -209,6 +213,7 @@ func newIMDS(t *testing.T) *fakeIMDS {
 // The metadata service's sets keep the end that they have: the SDK would say an
 // hour at most, and after a failure prolong it.
 func TestMetadata(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	imds := newIMDS(t)
 	expires := time.Now().Add(6 * time.Hour).UTC().Truncate(time.Second)
@@ -246,6 +251,7 @@ func TestMetadata(t *testing.T) {
 
 // What the service says of a role that it cannot give.
 func TestMetadataRefusals(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		body, want string
 		permanent  bool
@@ -276,6 +282,7 @@ func TestMetadataRefusals(t *testing.T) {
 
 // An instance's role is a role: what is assumed with it is chained.
 func TestMetadataRole(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	imds, sts := newIMDS(t), newSTS(t)
 	expires := time.Now().Add(time.Hour)
@@ -297,6 +304,7 @@ func TestMetadataRole(t *testing.T) {
 }
 
 func TestNothingFound(t *testing.T) {
+	t.Parallel()
 	for _, disabled := range []string{"true", "false"} {
 		t.Run(disabled, func(t *testing.T) {
 			conf, _ := isolate(t)
@@ -320,6 +328,7 @@ func TestNothingFound(t *testing.T) {
 }
 
 func TestContainer(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name      string
 		status    int
@@ -378,6 +387,7 @@ func TestContainer(t *testing.T) {
 }
 
 func TestWebIdentity(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	sts := newSTS(t)
 	token := filepath.Join(t.TempDir(), "token")
@@ -414,6 +424,7 @@ func TestWebIdentity(t *testing.T) {
 }
 
 func TestSSO(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	portal := newSTS(t)
 	setenv(t, "AWS_ENDPOINT_URL_SSO="+portal.URL)
@@ -427,7 +438,7 @@ func TestSSO(t *testing.T) {
 		}
 	}
 	check("never logged in", "the SSO session has ended", "brs-exec login --profile dev, or aws sso login --profile dev", true)
-	home, _ := os.UserHomeDir()
+	home, _ := envOf(t).home()
 	cache := filepath.Join(home, ".aws", "sso", "cache")
 	if err := os.MkdirAll(cache, 0o700); err != nil {
 		t.Fatal(err)

@@ -184,6 +184,7 @@ func TestDPoP(t *testing.T) {
 }
 
 func TestSigninRenews(t *testing.T) {
+	t.Parallel()
 	ended := "the login session has ended: "
 	login := "aws login --profile app"
 	refuse := func(status int, code, oauth, message string) func(http.ResponseWriter, int) bool {
@@ -287,6 +288,7 @@ func TestSigninRenews(t *testing.T) {
 
 // Who asks again gets a new set, and another process the one that there is.
 func TestSigninAgain(t *testing.T) {
+	t.Parallel()
 	path := signinConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		n := serve(t, &signinServer{life: 15 * time.Minute})
@@ -306,6 +308,7 @@ func TestSigninAgain(t *testing.T) {
 // A set with any life left is good enough to assume a role with: without roles the same
 // one again is no new set, and the failure is told.
 func TestSigninRoles(t *testing.T) {
+	t.Parallel()
 	for _, roles := range [][]string{nil, {roleA}} {
 		path := signinConfig(t)
 		synctest.Test(t, func(t *testing.T) {
@@ -326,6 +329,7 @@ func TestSigninRoles(t *testing.T) {
 // A login is renewed in the region that it began in, which is that of the environment
 // or the profile, whatever --region the command is to work in.
 func TestSigninRegion(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, env, profile, flag, begun string
 		want                            []string // hosts, of two renewals
@@ -337,8 +341,8 @@ func TestSigninRegion(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := signinConfig(t)
-			os.Unsetenv("AWS_ENDPOINT_URL_SIGNIN")
-			write(t, os.Getenv("AWS_CONFIG_FILE"), strings.ReplaceAll(signinProfiles, "eu-west-1", tt.profile))
+			setenv(t, "AWS_ENDPOINT_URL_SIGNIN=")
+			write(t, envOf(t).get("AWS_CONFIG_FILE"), strings.ReplaceAll(signinProfiles, "eu-west-1", tt.profile))
 			setenv(t, "AWS_REGION="+tt.env)
 			server := &signinServer{life: 15 * time.Minute}
 			server.answer = func(w http.ResponseWriter, n int) bool {
@@ -364,6 +368,7 @@ func TestSigninRegion(t *testing.T) {
 
 // Ten sources need a new set at once: one asks for it.
 func TestSigninTakesTurns(t *testing.T) {
+	t.Parallel()
 	path := signinConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := &signinServer{life: 15 * time.Minute, refresh: signinRefresh + "first", asleep: func() { time.Sleep(time.Second) }}
@@ -388,6 +393,7 @@ func TestSigninTakesTurns(t *testing.T) {
 // Someone who takes no turns was faster, or logged in or out: what they left is used,
 // and not overwritten.
 func TestSigninOvertaken(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		theirs  func(t *testing.T, path string)
@@ -428,6 +434,7 @@ func TestSigninOvertaken(t *testing.T) {
 // A cache that cannot be written costs the others the new set, and not us, although each
 // refresh token serves once. A new login counts at once.
 func TestSigninReadOnly(t *testing.T) {
+	t.Parallel()
 	path := signinConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		n := serve(t, &signinServer{life: 15 * time.Minute, refresh: signinRefresh + "first"})
@@ -455,6 +462,7 @@ func TestSigninReadOnly(t *testing.T) {
 
 // A proof has the time of the server, whatever this machine's clock says.
 func TestSigninSkew(t *testing.T) {
+	t.Parallel()
 	path := signinConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		const ahead = 20 * time.Minute
@@ -489,6 +497,7 @@ func TestSigninSkew(t *testing.T) {
 
 // What is written serves the SDK for Go, which renews it, and what that writes serves us.
 func TestSigninSDK(t *testing.T) {
+	t.Parallel()
 	path := signinConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := &signinServer{life: 15 * time.Minute, refresh: signinRefresh + "first"}
@@ -516,6 +525,7 @@ func TestSigninSDK(t *testing.T) {
 // The end that is known is the latest there can be; that of a session which is renewed
 // no more is its set's.
 func TestSigninEnds(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		cache   func(string) string
@@ -558,6 +568,7 @@ func TestSigninEnds(t *testing.T) {
 // Two weeks of a login whose sets live for a quarter of an hour and whose refresh tokens
 // serve once. Each night the server says nothing of use for two minutes.
 func TestSigninSoak(t *testing.T) {
+	t.Parallel()
 	path := signinConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := &signinServer{life: 15 * time.Minute, refresh: signinRefresh + "first"}
@@ -604,6 +615,7 @@ func TestSigninSoak(t *testing.T) {
 // Two weeks in which AWS ends the session every 12 hours. A person logs in four minutes
 // after the loud line, and the reader notices nothing.
 func TestSigninLoginSoak(t *testing.T) {
+	t.Parallel()
 	path := signinConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := &signinServer{life: 15 * time.Minute}

@@ -18,6 +18,7 @@ import (
 
 // Two weeks of a chain of two roles on the keys of a profile: an hour each.
 func TestRoleChainSoak(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	write(t, conf, "[profile app]\nrole_arn = "+roleA+"\nsource_profile = base\n[profile base]\naws_access_key_id = AKIABASE\naws_secret_access_key = "+baseSecret+"\n")
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
@@ -35,9 +36,10 @@ func TestRoleChainSoak(t *testing.T) {
 // with the refresh token, each of which serves once, for a role of an hour. Each
 // night the server says nothing of use for ten minutes.
 func TestSSOSoak(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	write(t, conf, "[profile app]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = r\nregion = eu-west-1\n[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://example.awsapps.com/start\n")
-	home, err := os.UserHomeDir()
+	home, err := envOf(t).home()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,6 +97,7 @@ func TestSSOSoak(t *testing.T) {
 // Two weeks of a container whose agent rotates every six hours, with 30 minutes of
 // overlap.
 func TestContainerSoak(t *testing.T) {
+	t.Parallel()
 	const life, every = 6*time.Hour + 30*time.Minute, 6 * time.Hour
 	isolate(t)
 	setenv(t, "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1/creds")
@@ -114,6 +117,7 @@ func TestContainerSoak(t *testing.T) {
 // logs in half an hour after the loud line, and the reader, whose sets live for
 // four hours, notices nothing.
 func TestSSOLoginSoak(t *testing.T) {
+	t.Parallel()
 	path := ssoConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

@@ -40,6 +40,7 @@ func rotating(began time.Time, every, life time.Duration, until *atomic.Int64) h
 // Two weeks of an instance, whose role's sets live for six hours and have 30 minutes
 // left when the next one is there.
 func TestMetadataSoak(t *testing.T) {
+	t.Parallel()
 	const life, every = 6*time.Hour + 30*time.Minute, 6 * time.Hour
 	isolate(t)
 	setenv(t, "AWS_EC2_METADATA_DISABLED=false", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1")
@@ -53,6 +54,7 @@ func TestMetadataSoak(t *testing.T) {
 // last one, also when that has ended. It is no fresh one: what is held keeps the end
 // that it has, that it has ended is said once, and the next one is there within a minute.
 func TestMetadataStability(t *testing.T) {
+	t.Parallel()
 	const life, every = 6*time.Hour + 30*time.Minute, 6 * time.Hour
 	isolate(t)
 	setenv(t, "AWS_EC2_METADATA_DISABLED=false", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1")
@@ -99,6 +101,7 @@ func TestMetadataStability(t *testing.T) {
 // the same way): each run is a process, whose answer is
 // on the clock of the test because it prints a file.
 func TestProgramSoak(t *testing.T) {
+	t.Parallel()
 	const life = time.Hour
 	set := func() string {
 		return fmt.Sprintf(`{"Version":1,"AccessKeyId":"ASIA%d","SecretAccessKey":"%s","SessionToken":"%s","Expiration":"%s"}`,
@@ -153,6 +156,7 @@ func TestProgramSoak(t *testing.T) {
 
 // Two weeks of two sources, of which the first is refused for half of each day.
 func TestFallbackSoak(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")

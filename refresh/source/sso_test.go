@@ -114,6 +114,7 @@ func ssoRefuse(w http.ResponseWriter, status int, code, message string) bool {
 }
 
 func TestSSORenews(t *testing.T) {
+	t.Parallel()
 	ended := "the SSO session has ended: "
 	login := "brs-exec login --profile app, or aws sso login --profile app"
 	for _, tt := range []struct {
@@ -223,6 +224,7 @@ func expiryOf(text string) string {
 
 // Ten sources need a new token at once: one asks for it.
 func TestSSOTakesTurns(t *testing.T) {
+	t.Parallel()
 	path := ssoConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := &ssoServer{life: time.Hour, asleep: func() { time.Sleep(time.Second) }}
@@ -249,6 +251,7 @@ func TestSSOTakesTurns(t *testing.T) {
 // Someone who takes no turns, as the AWS CLI, was faster: its token is used, and
 // not overwritten.
 func TestSSOOvertaken(t *testing.T) {
+	t.Parallel()
 	for _, refused := range []bool{true, false} {
 		path := ssoConfig(t)
 		synctest.Test(t, func(t *testing.T) {
@@ -279,6 +282,7 @@ func TestSSOOvertaken(t *testing.T) {
 
 // Who logs out while the token is renewed is logged out.
 func TestSSOLoggedOut(t *testing.T) {
+	t.Parallel()
 	path := ssoConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := &ssoServer{life: time.Hour, asleep: func() { os.Remove(path) }}
@@ -296,6 +300,7 @@ func TestSSOLoggedOut(t *testing.T) {
 
 // The AWS CLI empties the file before it writes it.
 func TestSSOHalfWritten(t *testing.T) {
+	t.Parallel()
 	path := ssoConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		n := serve(t, &ssoServer{valid: "first"})
@@ -316,6 +321,7 @@ func TestSSOHalfWritten(t *testing.T) {
 // A cache that cannot be written costs the others the new token, and not us, also
 // where each refresh token serves once. A new login counts at once.
 func TestSSOReadOnly(t *testing.T) {
+	t.Parallel()
 	path := ssoConfig(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := &ssoServer{}
@@ -355,6 +361,7 @@ func TestSSOReadOnly(t *testing.T) {
 }
 
 func TestEnds(t *testing.T) {
+	t.Parallel()
 	login := func(profile string) string {
 		return "brs-exec login --profile " + profile + ", or aws sso login --profile " + profile
 	}
@@ -415,6 +422,7 @@ func TestEnds(t *testing.T) {
 // The end of a certificate is that of the one in the file now; that of an MFA
 // session counts if a person typed the code.
 func TestEndsOfOthers(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	ca := newAuthority(t, "ca", nil)
 	until := func(at time.Time) *holder {

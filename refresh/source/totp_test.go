@@ -15,6 +15,7 @@ import (
 
 // RFC 6238, Appendix B, with the secrets of its erratum 2866.
 func TestTOTPVectors(t *testing.T) {
+	t.Parallel()
 	const digits = "1234567890"
 	sha1 := totp{secret: []byte(strings.Repeat(digits, 2)), period: period, digits: 8}
 	sha1.hash = must(parseTOTP(base32.StdEncoding.EncodeToString(sha1.secret))).hash
@@ -50,6 +51,7 @@ func must[T any](v T, err error) T {
 const rfcSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 
 func TestParseTOTP(t *testing.T) {
+	t.Parallel()
 	at := time.Unix(59, 0)
 	for _, text := range []string{
 		rfcSecret, strings.ToLower(rfcSecret) + "\n", "GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ", "GEZDGNBV-GY3TQOJQ-GEZDGNBVGY3TQOJQ==",
@@ -103,6 +105,7 @@ func FuzzParseTOTP(f *testing.F) {
 }
 
 func TestTOTPFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
@@ -132,6 +135,7 @@ func TestTOTPFile(t *testing.T) {
 
 // A pipe that the secret comes through can be read only once.
 func TestTOTPDescriptor(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no /dev/fd")
 	}
@@ -148,6 +152,7 @@ func TestTOTPDescriptor(t *testing.T) {
 }
 
 func TestLastCode(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		"123456": "123456", "code: 123456\n": "123456", "111111 222222\n": "222222", "1234567": "", "12345": "", "a123456": "", "123456b": "",
 		"1234567890 123456.": "123456", "": "", "AWS:ann  287082 (9 s)": "287082", "123-456": "", "x=123456;": "123456",

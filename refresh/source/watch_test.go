@@ -40,6 +40,7 @@ func watching(t *testing.T, s *Source) <-chan struct{} {
 // A change is told within a second, whichever way the file is replaced. Each step
 // is on top of the ones before.
 func TestWatchFile(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("symbolic links need a privilege")
 	}
@@ -112,6 +113,7 @@ func next(t *testing.T, dir string, version *int) {
 }
 
 func TestWay(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("symbolic links need a privilege")
 	}
@@ -159,9 +161,10 @@ func TestWay(t *testing.T) {
 // A login ends the wait of a job that cannot go on without it; while all is well,
 // nothing in the configuration is worth a call.
 func TestWatchLogin(t *testing.T) {
+	t.Parallel()
 	conf, _ := isolate(t)
 	write(t, conf, "[profile app]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = r\nregion = eu-west-1\n[sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://example.awsapps.com/start\n")
-	home, err := os.UserHomeDir()
+	home, err := envOf(t).home()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,6 +206,7 @@ func TestWatchLogin(t *testing.T) {
 
 // Keys that stand in the file are taken from there as soon as they are replaced.
 func TestWatchKeys(t *testing.T) {
+	t.Parallel()
 	_, creds := isolate(t)
 	write(t, creds, keysINI("default", "ASIA1", ""))
 	synctest.Test(t, func(t *testing.T) {
@@ -235,6 +239,7 @@ func TestWatchRelative(t *testing.T) {
 
 // Who else is busy in the file's directory does not wake anyone.
 func TestWatchNames(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }
 	if err := os.MkdirAll(in("..2026"), 0o700); err != nil {
@@ -265,6 +270,7 @@ func TestWatchNames(t *testing.T) {
 
 // What Watch looks at is not what a retrieval changes at the same time.
 func TestWatchWhileDurationIsCut(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	sts := newSTS(t)
@@ -285,6 +291,7 @@ func TestWatchWhileDurationIsCut(t *testing.T) {
 }
 
 func TestWatchNothing(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	inTime(t, func() {
 		mustNew(t, Spec{Command: []string{"true"}}).Watch(t.Context(), func() {})

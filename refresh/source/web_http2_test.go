@@ -54,6 +54,7 @@ func serveHTTP2(t *testing.T, h http.Handler) *http2Server {
 
 // Servers and proxies that prefer HTTP/2 can be talked to, whatever the source.
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	anchored := func(t *testing.T) Spec {
 		ca := newAuthority(t, "anchor", nil)
 		return Spec{RolesAnywhere: &RolesAnywhere{

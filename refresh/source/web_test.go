@@ -22,6 +22,7 @@ import (
 )
 
 func TestSkew(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	sts := newSTS(t)
@@ -68,6 +69,7 @@ func TestSkew(t *testing.T) {
 }
 
 func TestSkewIsRounded(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 600e6, time.UTC)
 	for date, want := range map[string]time.Duration{
 		"Fri, 02 Jan 2026 03:04:05 GMT": 0,
@@ -155,6 +157,7 @@ func TestCancel(t *testing.T) {
 // What a network can do instead of answering: each must end in time, be worth a
 // retry, and say what happened.
 func TestNetworkFaults(t *testing.T) {
+	t.Parallel()
 	over := make(chan struct{}) // holds up a fake server
 	ok := func(w http.ResponseWriter) { w.Header().Set("Content-Type", "text/xml") }
 	tests := []struct {
@@ -258,6 +261,7 @@ func TestNetworkFaults(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
+	t.Parallel()
 	closed := httptest.NewServer(nil)
 	closed.Close()
 	tls := httptest.NewUnstartedServer(nil)
@@ -303,6 +307,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
@@ -324,6 +329,7 @@ func TestDeadline(t *testing.T) {
 
 // AWS_CA_BUNDLE must reach the client.
 func TestCABundle(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	sts := newSTS(t)
@@ -335,7 +341,7 @@ func TestCABundle(t *testing.T) {
 	mustRetrieve(t, mustNew(t, Spec{Roles: []Role{{ARN: roleA}}}))
 
 	write(t, bundle, "no certificate")
-	_, err := New(t.Context(), Spec{Roles: []Role{{ARN: roleA}}})
+	_, err := newIn(t, Spec{Roles: []Role{{ARN: roleA}}})
 	if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), "AWS_CA_BUNDLE: "+bundle+": holds no certificate") {
 		t.Errorf("error %q, permanent %v, want AWS_CA_BUNDLE named", e, e.Permanent)
 	}
@@ -345,11 +351,14 @@ func TestCABundle(t *testing.T) {
 
 // Go reads the proxy variables once, so that this takes a process of its own.
 func TestProxy(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	proxy := newSTS(t)
 	setenv(t, "HTTP_PROXY="+proxy.URL, "AWS_ENDPOINT_URL=http://sts.invalid")
-	out, err := exec.Command(os.Args[0], "helper", "assume").CombinedOutput()
+	cmd := exec.Command(os.Args[0], "helper", "assume")
+	cmd.Env = envOf(t).list()
+	out, err := cmd.CombinedOutput()
 	if err != nil || string(out) != "ASIAROLE1" {
 		t.Errorf("output %q, %v, want ASIAROLE1", out, err)
 	}
@@ -360,6 +369,7 @@ func TestProxy(t *testing.T) {
 
 // One lost answer is made good within a retrieval; several are the engine's.
 func TestRetries(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t)
 	sts := newSTS(t)

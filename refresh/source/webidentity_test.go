@@ -25,6 +25,7 @@ func webForm(pairs ...string) map[string][]string {
 }
 
 func TestWebChain(t *testing.T) {
+	t.Parallel()
 	session := Role{SessionName: "s", Policy: "{}", PolicyARNs: []string{"p"}, Duration: time.Hour, SourceIdentity: "i", ExternalID: "x"}
 	one := session
 	one.ARN = roleA
@@ -49,6 +50,7 @@ func TestWebChain(t *testing.T) {
 // The token is read anew each time, and is the first role's; the next one is
 // assumed with that. Nothing is said about a duration that nobody asked for.
 func TestTokenFile(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	baseEnv(t) // is no part of it
 	sts := newSTS(t)
@@ -83,6 +85,7 @@ func TestTokenFile(t *testing.T) {
 }
 
 func TestTokenOptions(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	sts := newSTS(t)
 	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
@@ -99,6 +102,7 @@ func TestTokenOptions(t *testing.T) {
 
 // The program of SPIRE prints more than the token.
 func TestTokenOfSPIRE(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	sts := newSTS(t)
 	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
@@ -110,6 +114,7 @@ func TestTokenOfSPIRE(t *testing.T) {
 }
 
 func TestTokenErrors(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	dir := t.TempDir()
 	file := func(name, text string) WebIdentity {
@@ -146,6 +151,7 @@ func TestTokenErrors(t *testing.T) {
 }
 
 func TestTokenSpecErrors(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	web := WebIdentity{GitHub: true}
 	tests := []struct {
@@ -163,7 +169,7 @@ func TestTokenSpecErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := New(t.Context(), tt.spec)
+			_, err := newIn(t, tt.spec)
 			if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), tt.want) || !strings.Contains(e.Hint, tt.hint) {
 				t.Errorf("error %q, hint %q; want %q, %q", e, e.Hint, tt.want, tt.hint)
 			}
@@ -181,6 +187,7 @@ func github(t testing.TB, answer func(w http.ResponseWriter, r *http.Request, n 
 }
 
 func TestGitHub(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ audience, role, want string }{
 		{"", roleA, "sts.amazonaws.com"},
 		{"", "arn:aws-cn:iam::123456789012:role/a", "sts.amazonaws.com.cn"},
@@ -212,6 +219,7 @@ func TestGitHub(t *testing.T) {
 }
 
 func TestGitHubErrors(t *testing.T) {
+	t.Parallel()
 	status := func(code int, body string) func(http.ResponseWriter, *http.Request, int) {
 		return func(w http.ResponseWriter, r *http.Request, _ int) {
 			w.Header().Set("Location", "/elsewhere")
@@ -279,6 +287,7 @@ func TestGitHubErrors(t *testing.T) {
 
 // What STS says of tokens.
 func TestTokenRefused(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		status        int
 		code, message string
@@ -327,6 +336,7 @@ func FuzzToken(f *testing.F) {
 
 // Two weeks of a job in GitHub Actions: tokens that live for five minutes.
 func TestGitHubSoak(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test", githubURL+"=http://localhost/idtoken", githubToken+"="+bearer)
 	synctest.Test(t, func(t *testing.T) {
@@ -351,6 +361,7 @@ func TestGitHubSoak(t *testing.T) {
 
 // Two weeks of a pod whose token is rotated every hour by a rename.
 func TestTokenFileSoak(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
 	path := filepath.Join(t.TempDir(), "token")

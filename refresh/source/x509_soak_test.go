@@ -7,7 +7,6 @@ import (
 	"log"
 	"maps"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,6 +70,7 @@ func (s *soakServer) set(down bool) {
 // real TLS: certificates that live five days are renewed in two steps with hours
 // between, and the service is away for 20 minutes each day, and once for half a day.
 func TestSoakByCertificate(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"IoT", "Roles Anywhere"} {
 		t.Run(kind, func(t *testing.T) {
 			isolate(t)
@@ -96,8 +96,7 @@ func soakByCertificate(t *testing.T, kind, dir string) {
 
 	caFile := filepath.Join(dir, "ca.pem")
 	write(t, caFile, pemOf(ca.cert.Raw))
-	os.Setenv("AWS_CA_BUNDLE", caFile)
-	defer os.Unsetenv("AWS_CA_BUNDLE")
+	setenv(t, "AWS_CA_BUNDLE="+caFile)
 	start := time.Now()
 	renewed := 0
 	renew := func() *holder {

@@ -37,6 +37,7 @@ func x509Source(files keyfile.Pair) *Source {
 }
 
 func TestCertificateEnds(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	ca := newAuthority(t, "ca", nil)
 	now := time.Now()
@@ -59,7 +60,7 @@ func TestCertificateEnds(t *testing.T) {
 	t.Run("not yet, at start", func(t *testing.T) {
 		// The clock of a machine that boots may be set any moment.
 		files := ca.issue(t, "d", ecKey(t), lives(now.Add(time.Hour), now.AddDate(1, 0, 0))).writeTo(t, t.TempDir())
-		s, err := New(t.Context(), Spec{IoT: &IoT{Pair: files, Endpoint: "127.0.0.1:1", RoleAlias: "app"}})
+		s, err := newIn(t, Spec{IoT: &IoT{Pair: files, Endpoint: "127.0.0.1:1", RoleAlias: "app"}})
 		if err != nil {
 			t.Fatalf("New = %v", err)
 		}
@@ -169,6 +170,7 @@ func TestRotation(t *testing.T) {
 
 // TestX509Specs: what cannot work is refused before anyone is asked.
 func TestX509Specs(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	dir := t.TempDir()
 	files := newAuthority(t, "ca", nil).issue(t, "d", ecKey(t), nil).writeTo(t, dir)
@@ -221,7 +223,7 @@ func TestX509Specs(t *testing.T) {
 		{"both", Spec{IoT: iot(func(*IoT) {}).IoT, RolesAnywhere: anywhere(func(*RolesAnywhere) {}).RolesAnywhere}, "IoT Core and IAM Roles Anywhere cannot both be the source", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := New(t.Context(), tt.spec)
+			_, err := newIn(t, tt.spec)
 			if tt.want == "" {
 				if err != nil {
 					t.Errorf("New = %v", err)
@@ -237,6 +239,7 @@ func TestX509Specs(t *testing.T) {
 }
 
 func TestRolesAnywhereEndpoint(t *testing.T) {
+	t.Parallel()
 	isolate(t)
 	for _, tt := range []struct{ anchor, fips, endpoint, want string }{
 		{"arn:aws:rolesanywhere:eu-west-1:1:trust-anchor/a", "", "", "https://rolesanywhere.eu-west-1.amazonaws.com"},
@@ -245,7 +248,7 @@ func TestRolesAnywhereEndpoint(t *testing.T) {
 		{"arn:aws-us-gov:rolesanywhere:us-gov-west-1:1:trust-anchor/a", "", "", "https://rolesanywhere.us-gov-west-1.amazonaws.com"},
 		{"arn:aws:rolesanywhere:eu-west-1:1:trust-anchor/a", "true", "vpce-1.example", "https://vpce-1.example"},
 	} {
-		t.Setenv("AWS_USE_FIPS_ENDPOINT", tt.fips)
+		setenv(t, "AWS_USE_FIPS_ENDPOINT="+tt.fips)
 		u, err := (&RolesAnywhere{TrustAnchorARN: tt.anchor, Endpoint: tt.endpoint}).endpoint(envOf(t))
 		if err != nil || u.String() != tt.want {
 			t.Errorf("endpoint of %s = %v, %v, want %s", tt.anchor, u, err, tt.want)
