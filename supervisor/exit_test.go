@@ -121,7 +121,7 @@ func TestPathIsSearchedAsExecvpDoes(t *testing.T) {
 			t.Parallel()
 			cmd := command(t, wrapped(t, tt.tool)...)
 			cmd.Dir = cwd
-			cmd.Env = []string{helperEnv + "=1", "PATH=" + tt.path}
+			cmd.Env = []string{helperEnv + "=1", "GORACE=" + os.Getenv("GORACE"), "PATH=" + tt.path}
 			p := start(t, cmd)
 			if tt.want != "" {
 				p.expect(tt.want)

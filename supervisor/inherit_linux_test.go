@@ -191,7 +191,7 @@ func TestArgumentsAndEnvironmentAreBytes(t *testing.T) {
 	for i := range 1000 {
 		env = append(env, fmt.Sprintf("VAR_%d=\xff %d\n\\ü", i, i))
 	}
-	env = append(env, "DOUBLE=1", "PATH="+os.Getenv("PATH"), "=odd", "lower.case-odd name=x")
+	env = append(env, "DOUBLE=1", "GORACE="+os.Getenv("GORACE"), "PATH="+os.Getenv("PATH"), "=odd", "lower.case-odd name=x")
 	run := func(argv ...string) []byte {
 		cmd := exec.Command(argv[0], argv[1:]...)
 		cmd.Env = append([]string{helperEnv + "=1"}, env...)

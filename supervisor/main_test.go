@@ -47,6 +47,7 @@ func register(name string, f func(args []string)) { helpers[name] = f }
 func TestMain(m *testing.M) {
 	if os.Getenv(helperEnv) == "" {
 		heedAll()
+		os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // else each helper takes a second to end
 		used.names = map[string]bool{}
 		code := m.Run()
 		if code == 0 && allTestsRan() {
