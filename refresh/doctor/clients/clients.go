@@ -275,35 +275,27 @@ func (l *looker) shell(name string, args []string) {
 
 // find is execvp's search, without the start.
 func (l *looker) find(name string) (string, error) {
-	if name == "" {
-		return "", fmt.Errorf("run %q: %w", name, fs.ErrNotExist)
-	}
-	if strings.ContainsRune(name, '/') || filepath.IsAbs(name) {
-		path := l.abs(name)
-		if err := runnable(path); err != nil {
-			return "", fmt.Errorf("run %q: %w", name, err)
+	paths, where := []string{l.abs(name)}, ""
+	if !strings.ContainsRune(name, '/') && !filepath.IsAbs(name) {
+		paths, where = nil, "not found in PATH: "
+		for _, dir := range filepath.SplitList(cmp.Or(l.getenv("PATH"), "/bin:/usr/bin")) {
+			paths = append(paths, filepath.Join(l.abs(dir), name))
+			if filepath.Ext(name) == "" && os.PathSeparator == '\\' {
+				paths = append(paths, paths[len(paths)-1]+".exe")
+			}
 		}
-		return path, nil
 	}
 	last := fs.ErrNotExist
-	for _, dir := range filepath.SplitList(cmp.Or(l.getenv("PATH"), "/bin:/usr/bin")) {
-		path := filepath.Join(l.abs(dir), name)
+	for _, path := range paths {
 		err := runnable(path)
-		if err != nil && filepath.Ext(path) == "" && os.PathSeparator == '\\' {
-			path += ".exe"
-			err = runnable(path)
-		}
 		if err == nil {
 			return path, nil
 		}
-		if errors.Is(err, fs.ErrPermission) {
-			last = fs.ErrPermission
+		if !errors.Is(err, fs.ErrNotExist) && name != "" {
+			last, where = err, ""
 		}
 	}
-	if errors.Is(last, fs.ErrNotExist) {
-		return "", fmt.Errorf("run %q: not found in PATH: %w", name, last)
-	}
-	return "", fmt.Errorf("run %q: %w", name, last)
+	return "", fmt.Errorf("run %q: %s%w", name, where, last)
 }
 
 func runnable(path string) error {

@@ -248,7 +248,7 @@ func TestLook(t *testing.T) {
 		},
 		{
 			"keys that Node.js may read", tree{"bin/node*": native, "j.js": "process.env.AWS_ACCESS_KEY_ID = 'x'\nconst k = process.env.AWS_ACCESS_KEY_ID\n"}, nil, []string{"node", "j.js"},
-			"run ROOT/bin/node → ROOT/j.js (Node.js)\ntrap reads? AWS_ACCESS_KEY_ID in ROOT/j.js\n",
+			"run ROOT/bin/node → ROOT/j.js (Node.js)\ntrap variable AWS_ACCESS_KEY_ID in ROOT/j.js\ntrap reads? AWS_ACCESS_KEY_ID in ROOT/j.js\n",
 		},
 		{"container", tree{"bin/docker*": native}, nil, []string{"docker", "run", "x"}, "run ROOT/bin/docker ()\ntrap place docker in docker\n"},
 		{
@@ -463,6 +463,23 @@ func TestUnder(t *testing.T) {
 	}
 	if _, ok := (Client{ID: "botocore"}).Under("mail"); ok {
 		t.Error("a verdict for an unknown delivery")
+	}
+}
+
+func TestPythonStart(t *testing.T) {
+	for line, want := range map[string]pythonProgram{
+		"":                         {},
+		"-":                        {},
+		"-u job.py -m x":           {script: "job.py"},
+		"-Im mod -s":               {module: "mod", noUser: true, noEnv: true},
+		"-mmod":                    {module: "mod"},
+		"-sE -W ignore -Xdev a.py": {script: "a.py", noUser: true, noEnv: true},
+		"-Wsilent --check a.py":    {script: "a.py"},
+		"-c x y":                   {text: "x"},
+	} {
+		if got := pythonStart(strings.Fields(line)); got != want {
+			t.Errorf("pythonStart(%q) = %+v, want %+v", line, got, want)
+		}
 	}
 }
 

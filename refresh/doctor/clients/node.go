@@ -31,7 +31,7 @@ func (l *looker) node(args []string) {
 		l.nodeModules(l.abs(d), source)
 	}
 	l.looked("node_modules in %s and above", dir)
-	l.reads(source, script)
+	l.source(source, script)
 	l.profileFlag(append([]string{filepath.Base(script)}, rest...))
 }
 

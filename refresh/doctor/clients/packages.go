@@ -23,7 +23,7 @@ func (l *looker) ruby(exe string, args []string) {
 	core := Client{ID: "ruby", Name: "AWS SDK for Ruby (aws-sdk-core)"}
 	if script := l.script(args, "e", "IrCx"); script != "" {
 		source := text(script)
-		l.reads(source, script)
+		l.source(source, script)
 		core.Named = strings.Contains(source, "aws-sdk") || strings.Contains(source, "Aws::")
 		dirs = append(upwards(filepath.Dir(script)), l.dir)
 	}

@@ -10,24 +10,20 @@ import (
 // python looks at a Python interpreter, where its packages are and what the
 // script says. The rules are those of CPython's site module.
 func (l *looker) python(exe string, args []string) {
-	p := pythonStart{user: l.getenv("PYTHONNOUSERSITE") == "", env: true}
-	p.parse(args)
+	p := pythonStart(args)
 	version, sites := l.sites(exe, p)
 	l.r.Runtime = strings.TrimSpace("Python " + version)
-	where := "the text of -c"
+	own, where := l.dir, "the text of -c"
 	switch {
 	case p.module != "":
-		sites = slices.Insert(sites, 0, l.dir)
-		p.text, where = l.module(p.module, sites)
-	case p.script != "" && p.script != "-":
+		p.text, where = l.module(p.module, append([]string{own}, sites...))
+	case p.script != "":
 		where = l.program(p.script)
-		sites = slices.Insert(sites, 0, filepath.Dir(resolved(where)))
+		own = filepath.Dir(resolved(where))
 		p.text = text(where)
-	default:
-		sites = slices.Insert(sites, 0, l.dir)
 	}
 	imports := pythonImports(p.text)
-	for _, site := range sites {
+	for _, site := range append([]string{own}, sites...) {
 		l.pythonSite(site, imports)
 	}
 	if tool, _, ok := toolOf(p.script); ok { // whatever else is installed beside it is not its own
@@ -38,60 +34,48 @@ func (l *looker) python(exe string, args []string) {
 		}
 		l.r.Clients = []Client{tool}
 	}
-	l.pythonTraps(p.text, where)
-	l.profileFlag(append([]string{cmp.Or(p.script, p.module, "python")}, p.rest...))
-	l.arguments(append([]string{""}, p.rest...))
+	l.source(p.text, where)
+	l.profileFlag(append([]string{cmp.Or(p.script, p.module, "python")}, args...))
+	l.arguments(append([]string{""}, args...))
 }
 
-// pythonStart is what Python's command line says.
-type pythonStart struct {
-	user, env bool // look at the user's packages, the variables
-	module    string
-	script    string
-	text      string // of the program
-	rest      []string
+// pythonProgram is what Python's command line says: a module, a script or its
+// text, and which packages are not looked at.
+type pythonProgram struct {
+	module, script, text string
+	noUser, noEnv        bool
 }
 
-func (p *pythonStart) parse(args []string) {
-	for len(args) > 0 {
-		word := args[0]
-		args = args[1:]
-		if !strings.HasPrefix(word, "-") || word == "-" {
-			p.script, p.rest = word, args
-			return
-		}
-		if strings.HasPrefix(word, "--") {
+func pythonStart(args []string) (p pythonProgram) {
+	rest, typed := wrapper{values: "cmWX"}.rest(args)
+	for _, o := range typed {
+		letters, value := o.word[1:], o.value
+		if letters[0] == '-' {
 			continue
 		}
-		for i, c := range word[1:] {
-			value := word[i+2:]
-			if strings.ContainsRune("cmWX", c) && value == "" && len(args) > 0 {
-				value, args = args[0], args[1:]
-			}
-			switch c {
-			case 's':
-				p.user = false
-			case 'E':
-				p.env = false
-			case 'I':
-				p.user, p.env = false, false
-			case 'c':
-				p.text, p.rest = value, args
-				return
-			case 'm':
-				p.module, p.rest = value, args
-				return
-			}
-			if c == 'W' || c == 'X' {
-				break
-			}
+		if i := strings.IndexAny(letters, "cmWX"); i >= 0 {
+			letters, value = letters[:i+1], letters[i+1:]+value
+		}
+		p.noUser = p.noUser || strings.ContainsAny(letters, "sI")
+		p.noEnv = p.noEnv || strings.ContainsAny(letters, "EI")
+		switch {
+		case strings.HasSuffix(letters, "m"):
+			p.module = value
+			return p
+		case strings.HasSuffix(letters, "c"):
+			p.text = value
+			return p
 		}
 	}
+	if len(rest) > 0 && rest[0] != "-" {
+		p.script = rest[0]
+	}
+	return p
 }
 
 // sites are the directories that packages are installed in, in the order in
 // which they are searched.
-func (l *looker) sites(exe string, p pythonStart) (version string, sites []string) {
+func (l *looker) sites(exe string, p pythonProgram) (version string, sites []string) {
 	add := func(dirs ...string) {
 		for _, dir := range dirs {
 			if exists(dir) && !slices.Contains(sites, dir) {
@@ -99,7 +83,7 @@ func (l *looker) sites(exe string, p pythonStart) (version string, sites []strin
 			}
 		}
 	}
-	if p.env {
+	if !p.noEnv {
 		for _, dir := range filepath.SplitList(l.getenv("PYTHONPATH")) {
 			add(l.abs(dir))
 		}
@@ -120,7 +104,7 @@ func (l *looker) sites(exe string, p pythonStart) (version string, sites []strin
 		version = strings.TrimPrefix(strings.TrimPrefix(v, "python"), "pypy")
 	}
 	version = cmp.Or(version, libVersion(prefix))
-	if p.user && version != "" {
+	if !p.noUser && version != "" && l.getenv("PYTHONNOUSERSITE") == "" {
 		base := cmp.Or(l.getenv("PYTHONUSERBASE"), filepath.Join(l.getenv("HOME"), ".local"))
 		add(filepath.Join(base, "lib", "python"+version, "site-packages"))
 	}

@@ -3,10 +3,8 @@ package clients
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // pythonClient knows Python packages: by the name that they are installed under,
@@ -116,75 +114,4 @@ func pythonImports(source string) (list []string) {
 		}
 	}
 	return list
-}
-
-// pythonTraps minds what a script does with credentials, as far as words tell.
-func (l *looker) pythonTraps(source, where string) {
-	l.reads(source, where)
-	for line := range strings.Lines(source) {
-		code, _, _ := strings.Cut(line, "#")
-		code = strings.NewReplacer(" ", "", "'", `"`).Replace(strings.TrimSpace(code))
-		if strings.Contains(code, "get_frozen_credentials(") {
-			l.trap(CopiesKeys, "get_frozen_credentials()", where)
-		}
-		if strings.Contains(code, "Boto3CredentialProvider(") {
-			l.trap(KeepsCopy, "obstore's Boto3CredentialProvider", where)
-		}
-		if _, value, ok := strings.Cut(code, "aws_access_key_id="); ok {
-			l.passes(value, where)
-		}
-		if _, rest, ok := strings.Cut(code, `profile_name="`); ok {
-			if name, _, ok := strings.Cut(rest, `"`); ok && name != "" {
-				l.trap(SelectsProfile, name, where)
-			}
-		}
-		if strings.Contains(code, `environ["AWS_ACCESS_KEY_ID"]=`) {
-			l.trap(SetsVariable, "AWS_ACCESS_KEY_ID", where)
-		}
-	}
-}
-
-// passes minds an argument aws_access_key_id. A name alone may be what a caller
-// has left open, as in a tool that can be given keys and need not be.
-func (l *looker) passes(value, where string) {
-	value, _, _ = strings.Cut(value, ",")
-	value = strings.TrimRight(value, "):")
-	if value == "" || value == "None" || value == `""` {
-		return
-	}
-	name := strings.TrimLeft(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789")
-	_, settings, _ := strings.Cut(value, ".")
-	settled := slices.Contains([]string{"self." + settings, "args." + settings, "opt." + settings, "opts." + settings, "options." + settings, "config." + settings}, value)
-	l.add(Trap{Kind: PassesKeys, What: "aws_access_key_id=", Where: where, Maybe: name == "" || settled || strings.Contains(value, "environ.get(")})
-}
-
-// readsKeys is how programs get at a variable.
-var readsKeys = sync.OnceValue(func() *regexp.Regexp {
-	const name = `AWS_ACCESS_KEY_ID`
-	return regexp.MustCompile(`(?:environ|ENV)(?:\.get|\.fetch)?\s*[\[(]\s*["']` + name + `["'][^\n=]{0,3}(?:=[^=])?|` +
-		`getenv\(\s*["']` + name + `["']|process\.env(?:\.|\[["'])` + name + `\b["'\]]*\s*(?:=[^=])?`)
-})
-
-// reads minds a program that looks for credentials itself. Which it does if it finds
-// none, is not known if it asks in a way that does without.
-func (l *looker) reads(source, where string) {
-	if strings.Contains(source, "brs-static") { // the program knows where to look
-		return
-	}
-	asked := strings.Contains(source, `AWS_ACCESS_KEY_ID" in `) || strings.Contains(source, "AWS_ACCESS_KEY_ID' in ")
-	for line := range strings.Lines(source) {
-		code, _, _ := strings.Cut(line, "#")
-		for _, found := range readsKeys().FindAllString(code, -1) {
-			if strings.Contains(strings.TrimSuffix(found, "=="), "=") {
-				continue // sets it
-			}
-			must := !asked && (strings.HasPrefix(found, "environ[") || strings.HasPrefix(found, "ENV.fetch("))
-			l.add(Trap{Kind: ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: where, Maybe: !must})
-		}
-		for _, name := range []string{"AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"} {
-			if strings.Contains(code, name) && !strings.Contains(code, name+"=") {
-				l.add(Trap{Kind: ReadsFile, What: name, Where: where, Maybe: true})
-			}
-		}
-	}
 }
