@@ -1,17 +1,11 @@
 package writer
 
 import (
-	"time"
-
 	"brs-exec/writer/process"
 )
 
-// Read is what is known about those who read one file of the run directory.
-// The zero value says that nobody has.
-type Read struct {
-	KeyID string    // access key id of the set that the file held then; for the config file, that there was then
-	At    time.Time // when
-}
+// Read is another name, until no other room uses it.
+type Read = process.Read
 
 // Reads are the last readings of the files in the run directory, whoever it was:
 // an SDK, a shell, a person.

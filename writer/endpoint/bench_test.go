@@ -22,7 +22,7 @@ func BenchmarkServer(b *testing.B) {
 
 // BenchmarkIMDS measures one metadata GET with a session token.
 func BenchmarkIMDS(b *testing.B) {
-	m := startIMDS(b, IMDSOptions{Profile: "p"}, map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)})
+	m := startIMDS(b, Options{Profile: "p"}, map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)})
 	address := m.socket.listener.Addr().String()
 	request := "GET " + credentialsPath + "/brs-exec HTTP/1.1\r\nHost: " + address + "\r\n" +
 		sessionHeader + ": " + session(b, m) + "\r\n\r\n"
@@ -31,15 +31,15 @@ func BenchmarkIMDS(b *testing.B) {
 
 // BenchmarkAnswer is the handler alone.
 func BenchmarkAnswer(b *testing.B) {
-	board := newBoard(containerHead)
-	if err := board.deliver(map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)}, time.Now()); err != nil {
+	store := newStore(containerBody)
+	if err := store.Deliver(b.Context(), map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)}); err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	var w recorder
 	for b.Loop() {
 		w.body.Reset()
-		board.serve(&w, "p")
+		store.serve(&w, "p")
 	}
 }
 

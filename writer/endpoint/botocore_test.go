@@ -124,7 +124,7 @@ func TestBotocoreContainer(t *testing.T) {
 
 func TestBotocoreIMDS(t *testing.T) {
 	t.Parallel()
-	m := startIMDS(t, IMDSOptions{Profile: "p", Region: "ap-southeast-2"}, nil)
+	m := startIMDS(t, Options{Profile: "p", Region: "ap-southeast-2"}, nil)
 	// Without version 1 botocore must come with a token, or it would get nothing.
 	first := survive(t, m.Env(), "iam-role", m.Deliver, "region")
 	if first["region"] != "ap-southeast-2" {

@@ -5,7 +5,7 @@
 //   - [IMDS] speaks version 2 of the EC2 instance metadata service, for clients that know nothing else.
 //     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 //
-// Both answer from memory alone. Deliver puts a new set in place and never waits for a reader; a request never waits for a
+// Both answer from memory alone. Deliver puts new credentials in place and never waits for a reader; a request never waits for a
 // refresh, because SDKs give these addresses one or two seconds and call them while they hold a lock.
 //
 // The caveat: when this process is gone the port is free, and a child that outlives it may find another program there,
@@ -17,7 +17,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -28,22 +27,24 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Options says where a [Server] listens and what its Env points at. The zero value is usable.
+// Options says what a [Server] or an [IMDS] answers. The zero value is usable.
 type Options struct {
-	// Profile is the one that Env points at; every other delivered profile has its own URL.
+	// Profile is the one that Env points at. Every other delivered profile has its own URL.
 	Profile string
-	// Address is a loopback literal and a port, as "127.0.0.1:0"; "" is a free port of 127.0.0.1 (of ::1 where there is no IPv4).
-	Address string
 	// TokenFile, if not "", is created by Listen with mode 0600 and holds the token without a newline, which every SDK
 	// would send and then be refused for. It must not exist yet. Run removes it.
 	TokenFile string
+	// Region answers the region and zone look-ups of an IMDS; "" leaves them 404, as clients expect where there is none.
+	Region string
+	// AllowV1 has an IMDS answer requests without a session token as well.
+	AllowV1 bool
 	// Notify, if not nil, is told that the socket does not work and, with nil, that it does again. It must not wait.
 	Notify func(err error)
 }
 
 // Server is a container credentials endpoint. Its methods may be called from several goroutines.
 type Server struct {
-	board   *board
+	*store
 	socket  *socket
 	profile string
 	prefix  string // path of the default profile; the others are below it
@@ -51,11 +52,11 @@ type Server struct {
 	file    string
 }
 
-// Listen binds the socket and makes the secrets. Requests wait in the kernel until [Server.Run] is called, which is also
+// Listen binds a socket of the loopback interface and makes the secrets. Requests wait in the kernel until [Server.Run] is called, which is also
 // what gives the socket up.
 func Listen(o Options) (*Server, error) {
 	s := &Server{
-		board:   newBoard(containerHead),
+		store:   newStore(containerBody),
 		profile: o.Profile,
 		prefix:  "/" + random(16),
 		token:   random(32),
@@ -66,7 +67,7 @@ func Listen(o Options) (*Server, error) {
 		}
 		s.file = o.TokenFile
 	}
-	socket, err := listen(o.Address, http.HandlerFunc(s.answer), o.Notify)
+	socket, err := listen(http.HandlerFunc(s.answer), o.Notify)
 	if err != nil {
 		s.removeToken()
 		return nil, err
@@ -82,17 +83,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.socket.run(ctx)
 }
 
-// Deliver puts new sets in place; sets that are not named stay. It touches memory only. A set without keys is an error, and
-// then nothing of this delivery is used.
-func (s *Server) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
-	return s.board.deliver(sets, time.Now())
-}
-
-// LastRead reports who fetched profile's credentials last; the zero Read if nobody did.
-func (s *Server) LastRead(profile string) Read { return s.board.lastRead(profile) }
-
-// URL is where profile is served, for AWS_CONTAINER_CREDENTIALS_FULL_URI.
-func (s *Server) URL(profile string) string {
+// url is where profile is served, for AWS_CONTAINER_CREDENTIALS_FULL_URI.
+func (s *Server) url(profile string) string {
 	if profile == s.profile {
 		return s.socket.url() + s.prefix
 	}
@@ -102,7 +94,7 @@ func (s *Server) URL(profile string) string {
 // Env is what the child needs to find the default profile here. The token is in it.
 func (s *Server) Env() []string {
 	env := []string{
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.URL(s.profile),
+		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.url(s.profile),
 		"AWS_CONTAINER_AUTHORIZATION_TOKEN=" + s.token,
 	}
 	if s.file != "" {
@@ -127,7 +119,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "NotFound", "not the path of AWS_CONTAINER_CREDENTIALS_FULL_URI")
 		return
 	}
-	s.board.serve(w, profile)
+	s.serve(w, profile)
 }
 
 // route returns the profile that path stands for.
@@ -150,24 +142,15 @@ func (s *Server) removeToken() {
 	}
 }
 
-// containerHead is a document up to its Expiration, which is decided when it is asked for. Token is there even when empty:
+// containerBody is a document up to its Expiration, which is decided when it is asked for. Token is there even when empty:
 // botocore and the JavaScript SDK fail without the key.
-func containerHead(c aws.Credentials, _ time.Time) ([]byte, error) {
-	return head(struct {
+func containerBody(c aws.Credentials, _ time.Time) ([]byte, error) {
+	return bodyPrefix(struct {
 		AccessKeyID     string `json:"AccessKeyId"`
 		SecretAccessKey string
 		Token           string
 		AccountID       string `json:"AccountId,omitempty"`
 	}{c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.AccountID})
-}
-
-// head encodes doc, an object with at least one member, and opens one more member: Expiration.
-func head(doc any) ([]byte, error) {
-	b, err := json.Marshal(doc)
-	if err != nil {
-		return nil, err
-	}
-	return append(b[:len(b)-1], `,"Expiration":"`...), nil
 }
 
 // writeToken insists on making the file itself, so that nobody else can hold it open or have it point elsewhere.

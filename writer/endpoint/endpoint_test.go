@@ -18,6 +18,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/writer/process"
 )
 
 const testTimeout = 10 * time.Second
@@ -146,7 +148,7 @@ func TestServerAnswers(t *testing.T) {
 		{"static", map[string]string{"AccessKeyId": "AKIASTATIC", "SecretAccessKey": "s", "Token": ""}},
 	} {
 		t.Run(tt.profile, func(t *testing.T) {
-			got := get(t, s.URL(tt.profile), s.token)
+			got := get(t, s.url(tt.profile), s.token)
 			if got.status != 200 {
 				t.Fatalf("status %d, body %s", got.status, got.body)
 			}
@@ -291,26 +293,13 @@ func port(s *socket) string {
 	return p
 }
 
-func TestListenRefusesAddress(t *testing.T) {
-	t.Parallel()
-	for _, address := range []string{"0.0.0.0:0", "[::]:0", ":0", "192.0.2.1:0", "localhost:0", "example.com:80", "127.0.0.1"} {
-		file := filepath.Join(t.TempDir(), "token")
-		if s, err := Listen(Options{Address: address, TokenFile: file}); err == nil {
-			t.Errorf("Listen(%q) = %s, want an error", address, s.socket.url())
-		}
-		if _, err := os.Stat(file); !os.IsNotExist(err) {
-			t.Errorf("Listen(%q) left its token file", address)
-		}
-	}
-}
-
 func TestDeliver(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, Options{Profile: "p"}, nil)
-	if got := get(t, s.URL("p"), s.token); got.status != 404 {
+	if got := get(t, s.url("p"), s.token); got.status != 404 {
 		t.Errorf("before the first delivery: status %d, want 404", got.status)
 	}
-	if r := s.LastRead("p"); r != (Read{}) {
+	if r := s.LastRead("p"); r != (process.Read{}) {
 		t.Errorf("LastRead before any read = %+v, want zero", r)
 	}
 	deliver := func(sets map[string]aws.Credentials) {
@@ -319,21 +308,21 @@ func TestDeliver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	id := func(profile string) string { return get(t, s.URL(profile), s.token).object(t)["AccessKeyId"] }
+	id := func(profile string) string { return get(t, s.url(profile), s.token).object(t)["AccessKeyId"] }
 	deliver(map[string]aws.Credentials{"p": testSet("ASIA1", time.Hour), "q": testSet("ASIAQ", time.Hour)})
 	if got := id("p"); got != "ASIA1" {
 		t.Errorf("first set: %s, want ASIA1", got)
 	}
 	deliver(map[string]aws.Credentials{"p": testSet("ASIA2", time.Hour)})
-	if r := s.LastRead("p"); r.KeyID != "ASIA1" || r.Count != 1 {
-		t.Errorf("LastRead after a delivery that nobody fetched = %+v, want ASIA1 once", r)
+	if r := s.LastRead("p"); r.KeyID != "ASIA1" {
+		t.Errorf("LastRead after a delivery that nobody fetched = %+v, want ASIA1", r)
 	}
 	before := time.Now()
 	if p, q := id("p"), id("q"); p != "ASIA2" || q != "ASIAQ" {
 		t.Errorf("after a delivery of p alone: p = %s, q = %s, want ASIA2, ASIAQ", p, q)
 	}
-	if r := s.LastRead("p"); r.KeyID != "ASIA2" || r.Count != 2 || r.At.Before(before) || r.At.After(time.Now()) {
-		t.Errorf("LastRead = %+v, want ASIA2, twice, just now", r)
+	if r := s.LastRead("p"); r.KeyID != "ASIA2" || r.At.Before(before) || r.At.After(time.Now()) {
+		t.Errorf("LastRead = %+v, want ASIA2, just now", r)
 	}
 	err := s.Deliver(t.Context(), map[string]aws.Credentials{"p": {AccessKeyID: "ASIA3", SessionToken: "hidden"}})
 	if err == nil || strings.Contains(err.Error(), "hidden") {
@@ -342,9 +331,10 @@ func TestDeliver(t *testing.T) {
 	if got := id("p"); got != "ASIA2" {
 		t.Errorf("after a bad delivery: %s, want ASIA2", got)
 	}
-	get(t, s.URL("p"), "wrong")
-	if r := s.LastRead("p"); r.Count != 3 {
-		t.Errorf("LastRead counts %d, want 3: a refused request is no read", r.Count)
+	last := s.LastRead("p")
+	get(t, s.url("p"), "wrong")
+	if r := s.LastRead("p"); r != last {
+		t.Errorf("LastRead = %+v, want %+v: a refused request is no read", r, last)
 	}
 }
 
@@ -365,7 +355,7 @@ func TestDeliverWhileRead(t *testing.T) {
 	for range 4 {
 		readers.Go(func() {
 			for range 100 {
-				address, lines := lines(s.URL("p"), s.token)
+				address, lines := lines(s.url("p"), s.token)
 				r, err := exchange(address, lines...)
 				var got map[string]string
 				if err == nil {
@@ -386,20 +376,28 @@ func TestDeliverWhileRead(t *testing.T) {
 	readers.Wait()
 	cancel()
 	writer.Wait()
-	if r := s.LastRead("p"); r.Count != 400 {
-		t.Errorf("LastRead counts %d reads, want 400", r.Count)
+}
+
+// TestLongTermKeys: every client wants an Expiration, so keys that never expire get one, which moves on.
+func TestLongTermKeys(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, Options{}, map[string]aws.Credentials{"": {AccessKeyID: "AKIA", SecretAccessKey: "s"}})
+	before := time.Now().Truncate(time.Second)
+	expiry, err := time.Parse(time.RFC3339, get(t, s.url(""), s.token).object(t)["Expiration"])
+	if err != nil || expiry.Before(before.Add(time.Hour)) || expiry.After(time.Now().Add(time.Hour)) {
+		t.Errorf("Expiration = %s, %v, want an hour after %s", expiry, err, before)
 	}
 }
 
 func TestHandlerWritesOnce(t *testing.T) {
 	t.Parallel()
 	// A client that is gone must not count as a reader.
-	b := newBoard(containerHead)
-	if err := b.deliver(map[string]aws.Credentials{"p": testSet("ASIA1", time.Hour)}, time.Now()); err != nil {
+	s := newStore(containerBody)
+	if err := s.Deliver(t.Context(), map[string]aws.Credentials{"p": testSet("ASIA1", time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
-	b.serve(&recorder{fail: io.ErrClosedPipe}, "p")
-	if r := b.lastRead("p"); r != (Read{}) {
+	s.serve(&recorder{fail: io.ErrClosedPipe}, "p")
+	if r := s.LastRead("p"); r != (process.Read{}) {
 		t.Errorf("LastRead after a failed write = %+v, want zero", r)
 	}
 }

@@ -16,15 +16,15 @@ import (
 // request that lacks one of the conditions, or an answer outside the protocol.
 func FuzzAnswers(f *testing.F) {
 	sets := map[string]aws.Credentials{"p": testSet("ASIAFUZZ", 24*time.Hour), "q/r": testSet("ASIAFUZZ", 24*time.Hour)}
-	s := &Server{board: newBoard(containerHead), profile: "p", prefix: "/base", token: strings.Repeat("5a", 32)}
-	o := IMDSOptions{Profile: "p", Role: "role", Region: "us-east-1", AnyUser: true}
-	m := &IMDS{board: newBoard(metadataHead), tokens: newSessions(), o: o, tree: metadataTree(o)}
-	for _, b := range []*board{s.board, m.board} {
-		if err := b.deliver(sets, time.Now()); err != nil {
+	s := &Server{store: newStore(containerBody), profile: "p", prefix: "/base", token: strings.Repeat("5a", 32)}
+	o := Options{Profile: "p", Region: "us-east-1"}
+	m := &IMDS{store: newStore(metadataBody), tokens: newSessions(), o: o, tree: metadataTree(o.Region)}
+	for _, s := range []*store{s.store, m.store} {
+		if err := s.Deliver(f.Context(), sets); err != nil {
 			f.Fatal(err)
 		}
 	}
-	at := &socket{listener: &limited{}}
+	at := &socket{listener: &limitListener{}}
 	session := m.tokens.issue(time.Now().Add(time.Hour))
 	for _, seed := range []string{
 		"GET /base HTTP/1.1\nHost: 127.0.0.1:1\nAuthorization: TOKEN\n\n",
@@ -34,7 +34,7 @@ func FuzzAnswers(f *testing.F) {
 		"GET http://127.0.0.1/base HTTP/1.1\nHost: evil\nAuthorization: TOKEN\n\n",
 		"GET /base HTTP/1.1\nHost: localhost\nOrigin: http://evil\nAuthorization: TOKEN\n\n",
 		"PUT /latest/api/token HTTP/1.1\nHost: localhost\nX-aws-ec2-metadata-token-ttl-seconds: 60\n\n",
-		"GET /latest/meta-data/iam/security-credentials/role HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token: SESSION\n\n",
+		"GET /latest/meta-data/iam/security-credentials/brs-exec HTTP/1.1\nHost: 127.0.0.1\nX-aws-ec2-metadata-token: SESSION\n\n",
 		"GET //latest/./dynamic/instance-identity/document/ HTTP/1.0\nHost: ::1\nX-aws-ec2-metadata-token: SESSION\n\n",
 		"OPTIONS * HTTP/1.1\nHost: 0\n\n",
 	} {

@@ -3,37 +3,13 @@ package endpoint
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"path"
-	"strings"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// defaultRole is what the role listing says unless told otherwise.
-const defaultRole = "brs-exec"
-
-// IMDSOptions says where an [IMDS] listens and what it claims to be. The zero value is usable.
-type IMDSOptions struct {
-	// Profile is served as the instance's role. Every other delivered profile can be asked for by name, which clients do when
-	// AWS_EC2_INSTANCE_PROFILE_NAME is set.
-	Profile string
-	// Role is the name in the role listing, put into URLs by clients as it is; "" is "brs-exec".
-	Role string
-	// Region answers the region and zone look-ups; "" leaves them 404, as clients expect where there is none.
-	Region string
-	// Address is a loopback literal and a port, as "127.0.0.1:0"; "" is a free port of 127.0.0.1. Old Ruby SDKs only ever ask port 80.
-	Address string
-	// AllowV1 also answers requests without a session token.
-	AllowV1 bool
-	// AnyUser drops the check, made on Linux only, that a session token goes to our own user: for a child that runs as
-	// somebody else.
-	AnyUser bool
-	// Notify, if not nil, is told that the socket does not work and, with nil, that it does again. It must not wait.
-	Notify func(err error)
-}
+// role is what the role listing says.
+const role = "brs-exec"
 
 // ErrNobody says that our own user cannot be told from others, which the kernel shows to a user namespace as one.
 var ErrNobody = errors.New("in this user namespace other users of the machine have the same number as this one")
@@ -42,27 +18,24 @@ var ErrNobody = errors.New("in this user namespace other users of the machine ha
 // clients have nowhere to put one: on Linux the kernel is asked whose socket a session token goes to, elsewhere every local
 // user gets one. Its methods may be called from several goroutines.
 type IMDS struct {
-	board  *board
-	socket *socket
-	tokens *sessions
-	o      IMDSOptions
-	tree   map[string]string // what does not depend on the credentials, by path without the final slash
-	since  time.Time
+	*store
+	socket    *socket
+	tokens    *sessions
+	o         Options
+	tree      map[string]string // what does not depend on the credentials, by path without the final slash
+	since     time.Time
+	checkUser bool
 }
 
-// ListenIMDS binds the socket. It fails with ErrNobody where other users would be taken for ours. Requests wait in the kernel until [IMDS.Run] is called, which is also what gives it up.
-func ListenIMDS(o IMDSOptions) (*IMDS, error) {
-	if o.Role == "" {
-		o.Role = defaultRole
-	}
-	if strings.ContainsFunc(o.Role, func(r rune) bool { return !plain(r) }) {
-		return nil, fmt.Errorf("metadata role %q: want letters, digits and +=,.@_- only", o.Role)
-	}
-	if !o.AnyUser && anonymous() {
+// ListenIMDS binds a socket of the loopback interface. It fails with ErrNobody where other users would be taken for ours.
+// Requests wait in the kernel until [IMDS.Run] is called, which is also what gives it up. Every delivered profile but that
+// of o can be asked for by name, which clients do when AWS_EC2_INSTANCE_PROFILE_NAME is set.
+func ListenIMDS(o Options) (*IMDS, error) {
+	if anonymous() {
 		return nil, ErrNobody
 	}
-	m := &IMDS{board: newBoard(metadataHead), tokens: newSessions(), o: o, tree: metadataTree(o), since: time.Now()}
-	socket, err := listen(o.Address, http.HandlerFunc(m.answer), o.Notify)
+	m := &IMDS{store: newStore(metadataBody), tokens: newSessions(), o: o, tree: metadataTree(o.Region), since: time.Now(), checkUser: peersKnown}
+	socket, err := listen(http.HandlerFunc(m.answer), o.Notify)
 	if err != nil {
 		return nil, err
 	}
@@ -70,23 +43,9 @@ func ListenIMDS(o IMDSOptions) (*IMDS, error) {
 	return m, nil
 }
 
-// plain is what IAM allows in a role name: https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html
-func plain(r rune) bool {
-	return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("+=,.@_-", r)
-}
-
 // Run answers requests until ctx ends, then closes the socket, lets answers under way finish and returns nil. It leaves no
 // goroutine or connection. A socket that breaks is opened again.
 func (m *IMDS) Run(ctx context.Context) error { return m.socket.run(ctx) }
-
-// Deliver puts new sets in place; sets that are not named stay. It touches memory only. A set without keys is an error, and
-// then nothing of this delivery is used.
-func (m *IMDS) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
-	return m.board.deliver(sets, time.Now())
-}
-
-// LastRead reports who fetched profile's credentials last; the zero Read if nobody did.
-func (m *IMDS) LastRead(profile string) Read { return m.board.lastRead(profile) }
 
 // Env is what the child needs to come here. AWS_EC2_METADATA_DISABLED and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE must not be
 // in its environment besides. Old botocore (1.20, AWS CLI 2.9) puts a path behind it without a slash between, so it ends
@@ -127,7 +86,7 @@ func (m *IMDS) authorized(w http.ResponseWriter, r *http.Request) bool {
 // would be their way to the credentials. Only those who have no token yet are checked, so the look-up, which reads a
 // table of all connections, happens once in the hours that a session lasts.
 func (m *IMDS) known(w http.ResponseWriter, r *http.Request) bool {
-	if m.o.AnyUser || !peersKnown || ownPeer(r) {
+	if !m.checkUser || ownPeer(r) {
 		return true
 	}
 	refuse(w, http.StatusForbidden, "Forbidden", "this metadata service answers only the user that started it")
@@ -143,12 +102,12 @@ func (m *IMDS) metadata(w http.ResponseWriter, p string) {
 	dir, name := path.Split(p)
 	switch {
 	case dir == credentialsPath+"/", dir == credentialsPath+"-extended/":
-		if name == m.o.Role {
+		if name == role {
 			name = m.o.Profile
 		}
-		m.board.serve(w, name)
+		m.serve(w, name)
 	case p == identityPath+"/ec2-instance":
-		m.board.serve(w, m.o.Profile)
+		m.serve(w, m.o.Profile)
 	case p == "/latest/meta-data/iam/info":
 		m.info(w)
 	case p == "/latest/dynamic/instance-identity/document" && m.o.Region != "":

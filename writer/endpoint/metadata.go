@@ -17,9 +17,9 @@ const (
 	instanceID = "i-00000000000000000"
 )
 
-// metadataHead is a credentials document up to its Expiration.
-func metadataHead(c aws.Credentials, now time.Time) ([]byte, error) {
-	return head(struct {
+// metadataBody is a credentials document up to its Expiration.
+func metadataBody(c aws.Credentials, now time.Time) ([]byte, error) {
+	return bodyPrefix(struct {
 		Code            string
 		LastUpdated     string
 		Type            string
@@ -31,25 +31,25 @@ func metadataHead(c aws.Credentials, now time.Time) ([]byte, error) {
 }
 
 // metadataTree is the fixed part of the tree. No text ends in a newline: botocore takes the whole role listing for a name.
-func metadataTree(o IMDSOptions) map[string]string {
+func metadataTree(region string) map[string]string {
 	const data, dynamic = "/latest/meta-data", "/latest/dynamic"
 	tree := map[string]string{
 		"/":                                "latest",
 		"/latest":                          "dynamic\nmeta-data",
 		data:                               "iam/\nidentity-credentials/\ninstance-id",
 		data + "/iam":                      "info\nsecurity-credentials/",
-		credentialsPath:                    o.Role,
-		credentialsPath + "-extended":      o.Role,
+		credentialsPath:                    role,
+		credentialsPath + "-extended":      role,
 		data + "/identity-credentials":     "ec2/",
 		data + "/identity-credentials/ec2": "security-credentials/",
 		identityPath:                       "ec2-instance",
 		data + "/instance-id":              instanceID,
 	}
-	if o.Region != "" {
+	if region != "" {
 		tree[data] += "\nplacement/"
 		tree[data+"/placement"] = "availability-zone\nregion"
-		tree[data+"/placement/region"] = o.Region
-		tree[data+"/placement/availability-zone"] = o.Region + "a" // botocore cuts the last letter off to get the region
+		tree[data+"/placement/region"] = region
+		tree[data+"/placement/availability-zone"] = region + "a" // botocore cuts the last letter off to get the region
 		tree[dynamic] = "instance-identity/"
 		tree[dynamic+"/instance-identity"] = "document"
 	}
@@ -59,8 +59,8 @@ func metadataTree(o IMDSOptions) map[string]string {
 // info names the role's account, which Terraform takes from here. An account that isn't known is therefore a 404, not a
 // made-up number.
 func (m *IMDS) info(w http.ResponseWriter) {
-	s := m.board.current(m.o.Profile)
-	if s == nil || s.accountID == "" {
+	d := m.current(m.o.Profile)
+	if d == nil || d.accountID == "" {
 		refuse(w, http.StatusNotFound, "NotFound", "the account of these credentials is not known")
 		return
 	}
@@ -69,7 +69,7 @@ func (m *IMDS) info(w http.ResponseWriter) {
 		InstanceProfileID                     string `json:"InstanceProfileId"`
 	}{
 		"Success", m.since.UTC().Format(timestamp),
-		"arn:" + partition(m.o.Region) + ":iam::" + s.accountID + ":instance-profile/" + m.o.Role,
+		"arn:" + partition(m.o.Region) + ":iam::" + d.accountID + ":instance-profile/" + role,
 		"AIPA00000000000000000",
 	})
 	writeJSON(w, http.StatusOK, body)
@@ -90,8 +90,8 @@ func (m *IMDS) document(w http.ResponseWriter) {
 		Region           string `json:"region"`
 		Version          string `json:"version"`
 	}{"", arch, m.o.Region + "a", instanceID, m.since.UTC().Format(timestamp), m.o.Region, "2017-09-30"}
-	if s := m.board.current(m.o.Profile); s != nil {
-		doc.AccountID = s.accountID
+	if d := m.current(m.o.Profile); d != nil {
+		doc.AccountID = d.accountID
 	}
 	body, _ := json.Marshal(doc) // strings always encode
 	write(w, http.StatusOK, "text/plain", body)

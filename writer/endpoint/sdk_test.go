@@ -33,7 +33,7 @@ func TestGoEndpointProvider(t *testing.T) {
 	set.AccountID = "123456789012"
 	s := startServer(t, Options{Profile: "p"}, map[string]aws.Credentials{"p": set, "dead": testSet("ASIADEAD", -time.Second)})
 	retrieve := func(profile, token string) (aws.Credentials, error) {
-		return endpointcreds.New(s.URL(profile), func(o *endpointcreds.Options) {
+		return endpointcreds.New(s.url(profile), func(o *endpointcreds.Options) {
 			o.AuthorizationToken = token
 			o.Retryer = aws.NopRetryer{}
 		}).Retrieve(t.Context())
@@ -113,7 +113,7 @@ func TestGoDefaultChain(t *testing.T) {
 		chain(t, s.Deliver, s.LastRead)
 	})
 	t.Run("imds", func(t *testing.T) {
-		m := startIMDS(t, IMDSOptions{Profile: "p"}, nil)
+		m := startIMDS(t, Options{Profile: "p"}, nil)
 		childEnv(t, m.Env())
 		chain(t, m.Deliver, m.LastRead)
 	})
@@ -123,7 +123,7 @@ func TestGoIMDSClient(t *testing.T) {
 	t.Parallel()
 	set := testSet("ASIAONE", 30*time.Minute)
 	set.AccountID = "123456789012"
-	m := startIMDS(t, IMDSOptions{Profile: "p", Region: "eu-west-3"}, map[string]aws.Credentials{"p": set})
+	m := startIMDS(t, Options{Profile: "p", Region: "eu-west-3"}, map[string]aws.Credentials{"p": set})
 	client := imds.New(imds.Options{Endpoint: m.socket.url(), ClientEnableState: imds.ClientEnabled, EnableFallback: aws.FalseTernary})
 
 	got, err := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = client }).Retrieve(t.Context())

@@ -8,7 +8,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"syscall"
 	"time"
@@ -25,21 +24,21 @@ const (
 
 // socket is a loopback listener and the HTTP server on it.
 type socket struct {
-	listener *limited
+	listener *limitListener
 	http     *http.Server
 	conns    sync.WaitGroup // connections that have a goroutine
 }
 
-// listen binds address, which must be a loopback literal with a port. notify, if not nil, is told when the socket breaks
+// listen binds a port of the loopback interface. notify, if not nil, is told when the socket breaks
 // and, with nil, when it has been opened again.
-func listen(address string, h http.Handler, notify func(error)) (*socket, error) {
-	l, err := bind(address)
+func listen(h http.Handler, notify func(error)) (*socket, error) {
+	l, err := bind("")
 	if err != nil {
 		return nil, err
 	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
-	s := &socket{listener: newLimited(l, maxConns, dawdleTime)}
+	s := &socket{listener: newLimitListener(l, maxConns, dawdleTime)}
 	if notify != nil {
 		s.listener.notify = notify
 	}
@@ -83,7 +82,8 @@ func (s *socket) guard(h http.Handler) http.Handler {
 	})
 }
 
-// bind falls back to ::1 only if nothing was asked for: a URL with 127.0.0.1 is the one that every SDK accepts.
+// bind opens address again or, if that is "", a free port. That is one of 127.0.0.1, whose URL every SDK accepts, and of ::1
+// only where there is no IPv4.
 func bind(address string) (*net.TCPListener, error) {
 	lc := net.ListenConfig{
 		Control: func(network, _ string, c syscall.RawConn) error { return limitHops(network, c) },
@@ -99,13 +99,6 @@ func bind(address string) (*net.TCPListener, error) {
 			return l6.(*net.TCPListener), nil
 		}
 		return nil, fmt.Errorf("bind loopback: %w", errors.Join(err, err6))
-	}
-	ap, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return nil, fmt.Errorf("bind %q: want a loopback address and a port: %w", address, err)
-	}
-	if !ap.Addr().IsLoopback() {
-		return nil, fmt.Errorf("bind %s: not a loopback address", address)
 	}
 	l, err := lc.Listen(context.Background(), "tcp", address)
 	if err != nil {

@@ -97,7 +97,7 @@ func TestIdleConnectionsDoNotLockOut(t *testing.T) {
 		idle[i] = dial(t, s.socket)
 	}
 	begin := time.Now()
-	if got := get(t, s.URL(""), s.token); got.status != 200 {
+	if got := get(t, s.url(""), s.token); got.status != 200 {
 		t.Errorf("status %d, want 200", got.status)
 	}
 	if took := time.Since(begin); took > headerTime*2/3 {
@@ -127,7 +127,7 @@ func TestBurstIsServed(t *testing.T) {
 	s.socket.listener.dawdle = testTimeout // on a machine that is busy with other tests nothing here is late
 	start(t, s.Run)
 	const clients = 4 * maxConns
-	address, lines := lines(s.URL(""), s.token)
+	address, lines := lines(s.url(""), s.token)
 	got := make(chan error, clients)
 	for range clients {
 		go func() {
@@ -149,7 +149,7 @@ func TestBurstIsServed(t *testing.T) {
 func TestRunWaitsForHandlers(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
-	s, err := listen("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	s, err := listen(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(entered)
 		<-release
 	}), nil)
@@ -180,7 +180,7 @@ func TestRunLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := ListenIMDS(IMDSOptions{Notify: silent})
+	m, err := ListenIMDS(Options{Notify: silent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestRunLeavesNothing(t *testing.T) {
 	done := make(chan error, 2)
 	go func() { done <- s.Run(ctx) }()
 	go func() { done <- m.Run(ctx) }()
-	if got := get(t, s.URL(""), s.token); got.status != 404 {
+	if got := get(t, s.url(""), s.token); got.status != 404 {
 		t.Errorf("status %d, want 404", got.status)
 	}
 	idle := dial(t, s.socket)
@@ -255,7 +255,7 @@ func TestListensAgain(t *testing.T) {
 		if err := said.next(t); err != nil {
 			t.Errorf("then %v is said, want that it works", err)
 		}
-		if got := get(t, s.URL(""), s.token); got.status != 200 {
+		if got := get(t, s.url(""), s.token); got.status != 200 {
 			t.Errorf("status %d, want 200", got.status)
 		}
 	}
@@ -294,10 +294,10 @@ func TestPortTaken(t *testing.T) {
 	if !peersKnown {
 		want = 403
 	}
-	if got := get(t, s.URL(""), s.token); got.status != want {
+	if got := get(t, s.url(""), s.token); got.status != want {
 		t.Errorf("status %d for our own user, want %d", got.status, want)
 	}
-	address, request := lines(s.URL(""), s.token)
+	address, request := lines(s.url(""), s.token)
 	asNobody(t, address, request, 403)
 }
 

@@ -29,15 +29,8 @@ const StateFile = "state"
 
 const magic = "brs-exec-state 1 "
 
-// MaxEarly is the most by which the reported expiration precedes the real one.
-// Go v1, Go v2 and C++ ask for new credentials only when the reported
-// expiration has come, so a request signed just before it would arrive dead.
-const MaxEarly = 120 * time.Second
-
-// startupGrace is the least life a reported expiration must have left: several
-// SDKs (botocore, JS, .NET, PHP) refuse an answer that has already expired when
-// they look at it, which is some milliseconds after it was printed.
-const startupGrace = time.Second
+// timestamp is how AWS writes an instant: UTC, whole seconds.
+const timestamp = "2006-01-02T15:04:05Z"
 
 // A Set is one set of credentials as delivered to readers.
 type Set struct {
@@ -48,23 +41,17 @@ type Set struct {
 	Expires         time.Time // local clock; zero for a set that never ends
 }
 
-// Early returns the expiration to report for the set: min(120 s, life/10)
-// before it really ends. It is zero for a set that never ends.
-func (s Set) Early() time.Time {
-	if s.Expires.IsZero() {
-		return time.Time{}
-	}
-	life := s.Expires.Sub(s.Delivered)
-	return s.Expires.Add(-min(MaxEarly, max(0, life/10)))
-}
+// window is the expiry window of the set.
+func (s Set) window() Window { return NewWindow(s.Delivered, s.Expires) }
 
 // State returns the content of the state file for the set.
 func (s Set) State() []byte {
 	b := make([]byte, 0, 192+len(s.AccessKeyID)+len(s.SecretAccessKey)+len(s.SessionToken))
+	w := s.window()
 	b = append(b, magic...)
-	b = strconv.AppendInt(b, millis(s.Early()), 10)
+	b = strconv.AppendInt(b, millis(w.Early), 10)
 	b = append(b, ' ')
-	b = strconv.AppendInt(b, millis(s.Expires), 10)
+	b = strconv.AppendInt(b, millis(w.End), 10)
 	b = append(b, '\n')
 	b = s.appendBody(b)
 	return append(b, '\n')
@@ -74,7 +61,7 @@ func (s Set) State() []byte {
 // at now, with its line end. It fails if the set has ended.
 func (s Set) Line(now time.Time) ([]byte, error) {
 	b := s.appendBody(make([]byte, 0, 192+len(s.AccessKeyID)+len(s.SecretAccessKey)+len(s.SessionToken)))
-	return finish(b, millis(s.Early()), millis(s.Expires), now)
+	return finish(b, s.window(), now)
 }
 
 // Output returns the line that `brs-exec credentials --run-dir dir` prints,
@@ -91,59 +78,53 @@ func Output(dir string, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("read credentials: " + err.Error())
 	}
-	body, early, end, ok := parseState(data)
+	body, w, ok := parseState(data)
 	if !ok {
 		return nil, errors.New("read credentials " + dir + string(os.PathSeparator) + StateFile + ": not a state file of this version of brs-exec")
 	}
-	return finish(body, early, end, now)
+	return finish(body, w, now)
 }
 
-func parseState(data []byte) (body []byte, early, end int64, ok bool) {
+func parseState(data []byte) (body []byte, w Window, ok bool) {
 	rest, ok := bytes.CutPrefix(data, []byte(magic))
 	if !ok {
-		return nil, 0, 0, false
+		return nil, w, false
 	}
 	head, rest, ok := bytes.Cut(rest, []byte("\n"))
 	if !ok {
-		return nil, 0, 0, false
+		return nil, w, false
 	}
 	first, second, ok := bytes.Cut(head, []byte(" "))
 	if !ok {
-		return nil, 0, 0, false
+		return nil, w, false
 	}
 	early, err1 := strconv.ParseInt(string(first), 10, 64)
 	end, err2 := strconv.ParseInt(string(second), 10, 64)
 	body, tail, ok := bytes.Cut(rest, []byte("\n"))
 	if err1 != nil || err2 != nil || !ok || len(tail) != 0 || len(body) == 0 || body[0] != '{' {
-		return nil, 0, 0, false
+		return nil, w, false
+	}
+	if end != 0 {
+		w = Window{Early: time.UnixMilli(early), End: time.UnixMilli(end)}
 	}
 	// Clipped, so that appending the expiration cannot touch what follows.
-	return body[:len(body):len(body)], early, end, true
+	return body[:len(body):len(body)], w, true
 }
 
 // finish appends the expiration to report at now.
-func finish(body []byte, early, end int64, now time.Time) ([]byte, error) {
-	if end == 0 {
+func finish(body []byte, w Window, now time.Time) ([]byte, error) {
+	expiry, ok := w.Reported(now)
+	switch {
+	case !ok:
+		return nil, errors.New("credentials ended at " + w.End.UTC().Format(timestamp) +
+			" and there are no newer ones: brs-exec could not refresh them or is gone; see its messages, or start the command under brs-exec again")
+	case expiry.IsZero():
 		return append(body, "}\n"...), nil
 	}
-	at := now.UnixMilli()
-	if end <= at {
-		return nil, errors.New("credentials ended at " + stamp(end) +
-			" and there are no newer ones: brs-exec could not refresh them or is gone; see its messages, or start the command under brs-exec again")
-	}
-	report := early / 1000 * 1000 // the format has whole seconds
-	if report-at < startupGrace.Milliseconds() {
-		report = end / 1000 * 1000
-		if report <= at { // the last second: up rather than into the past
-			report += 1000
-		}
-	}
 	body = append(body, `,"Expiration":"`...)
-	body = append(body, stamp(report)...)
+	body = expiry.AppendFormat(body, timestamp)
 	return append(body, "\"}\n"...), nil
 }
-
-func stamp(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05Z") }
 
 func millis(t time.Time) int64 {
 	if t.IsZero() {

@@ -26,8 +26,7 @@ type set struct {
 	number    int
 	keyID     string
 	delivered time.Time
-	early     time.Time // the end that readers are told; zero if it does not end
-	ends      time.Time
+	expiry    process.Window
 	replaced  time.Time // when no reader got it any more; zero if they still do
 	told      bool
 }
@@ -53,9 +52,8 @@ func (j *judge) deliver(keyID string, ends, now time.Time) {
 			j.sets = append([]*set(nil), j.sets[n-kept:]...)
 		}
 	}
-	// The same set comes again when the clock was set and its end is another.
-	s.delivered, s.ends = now, ends
-	s.early = process.Set{Delivered: now, Expires: ends}.Early()
+	// The same credentials come again when the clock was set and their expiry is another.
+	s.delivered, s.expiry = now, process.NewWindow(now, ends)
 }
 
 func (j *judge) refreshed(now time.Time) {
@@ -123,7 +121,7 @@ func (j *judge) returned(s *set) int {
 // due returns when an alarm is due if nobody comes, zero if none is.
 func (j *judge) due() (at time.Time) {
 	s := j.held
-	if s == nil || s.told || s.ends.IsZero() || s.replaced.IsZero() || j.trust >= enough {
+	if s == nil || s.told || s.expiry.End.IsZero() || s.replaced.IsZero() || j.trust >= enough {
 		return time.Time{}
 	}
 	for channel, r := range j.reads {
@@ -137,25 +135,25 @@ func (j *judge) due() (at time.Time) {
 // due returns when a reader by channel that got the set at that time is late.
 func (s *set) due(channel Channel, at time.Time) time.Time {
 	if channel == File {
-		lead := min(maxLead, s.ends.Sub(s.delivered)/4)
+		lead := min(maxLead, s.expiry.End.Sub(s.delivered)/4)
 		wait := lead // for it to come back at all
-		if left := s.ends.Sub(s.replaced); left > 0 {
+		if left := s.expiry.End.Sub(s.replaced); left > 0 {
 			wait = min(wait, left/2)
 		}
-		return later(s.ends.Add(-lead), s.replaced.Add(wait))
+		return later(s.expiry.End.Add(-lead), s.replaced.Add(wait))
 	}
-	told := s.early
-	if s.early.Sub(at) < time.Second { // they were told the real end then
-		told = s.ends
+	told, ok := s.expiry.Reported(at)
+	if !ok {
+		told = s.expiry.End
 	}
-	return later(told, s.replaced).Add(s.ends.Sub(s.early) / 2)
+	return later(told, s.replaced).Add(s.expiry.End.Sub(s.expiry.Early) / 2)
 }
 
 // alarm is the one that is due, which is no more due after that.
 func (j *judge) alarm() *Alarm {
 	s := j.held
 	s.told = true
-	a := &Alarm{KeyID: s.keyID, Ends: s.ends}
+	a := &Alarm{KeyID: s.keyID, Ends: s.expiry.End}
 	for channel, r := range j.reads {
 		if r.KeyID == s.keyID && (a.Read.IsZero() || r.At.After(a.Read)) {
 			a.Channel, a.Read = channel, r.At

@@ -1,10 +1,8 @@
-package endpoint
+package process
 
 import (
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
 func TestWindow(t *testing.T) {
@@ -33,20 +31,17 @@ func TestWindow(t *testing.T) {
 		{"dead on delivery", -time.Second, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWindow(aws.Credentials{CanExpire: true, Expires: base.Add(tt.life)}, base)
-			got, ok := w.reported(base.Add(tt.at))
+			w := NewWindow(base, base.Add(tt.life))
+			got, ok := w.Reported(base.Add(tt.at))
 			if ok != (tt.want != 0) {
-				t.Fatalf("reported = %v, %v", got, ok)
+				t.Fatalf("Reported = %v, %v", got, ok)
 			}
 			if ok && (!got.Equal(base.Add(tt.want)) || got.Location() != time.UTC) {
-				t.Errorf("reported = %v (%v after delivery), want %v after delivery, in UTC", got, got.Sub(base), tt.want)
+				t.Errorf("Reported = %v (%v after delivery), want %v after delivery, in UTC", got, got.Sub(base), tt.want)
 			}
 		})
 	}
-	t.Run("never ends", func(t *testing.T) {
-		got, ok := newWindow(aws.Credentials{}, base).reported(base.Add(100 * time.Hour))
-		if !ok || !got.Equal(base.Add(101*time.Hour)) {
-			t.Errorf("reported = %v, %v, want an hour later", got, ok)
-		}
-	})
+	if got, ok := NewWindow(base, time.Time{}).Reported(base); !ok || !got.IsZero() {
+		t.Errorf("of credentials that never expire = %v, %v", got, ok)
+	}
 }

@@ -20,13 +20,13 @@ const (
 	firstRetry, lastRetry = 10 * time.Millisecond, time.Second
 )
 
-// limited is a listener with a bounded number of open connections. When it is full it does not shut new clients out, which
+// limitListener is a listener with a bounded number of open connections. When it is full it does not shut new clients out, which
 // would let any local user lock the child out with idle connections: a burst waits in the kernel's queue, and a connection
 // that dawdles is closed to make room.
 //
 // Nothing but Close ends it. The child knows one address, so if the socket breaks (shut down from outside, say) it is opened
 // again there and nowhere else.
-type limited struct {
+type limitListener struct {
 	addr   net.Addr
 	bind   func(address string) (*net.TCPListener, error)
 	notify func(err error) // nil says that it works again
@@ -40,31 +40,31 @@ type limited struct {
 
 	mu      sync.Mutex
 	socket  *net.TCPListener
-	open    *list.List // of *limitedConn, oldest first
+	open    *list.List // of *limitConn, oldest first
 	evicted int        // of dawdling connections in a row
 }
 
-// limitedConn embeds the TCP connection itself, because net/http half-closes it after an early refusal so that the client
+// limitConn embeds the TCP connection itself, because net/http half-closes it after an early refusal so that the client
 // can still read the answer.
-type limitedConn struct {
+type limitConn struct {
 	*net.TCPConn
 	since time.Time
 	once  sync.Once
 	drop  func()
 }
 
-func newLimited(l *net.TCPListener, limit int, dawdle time.Duration) *limited {
-	return &limited{
+func newLimitListener(l *net.TCPListener, limit int, dawdle time.Duration) *limitListener {
+	return &limitListener{
 		addr: l.Addr(), bind: bind, notify: func(error) {}, max: limit, dawdle: dawdle,
 		freed: make(chan struct{}, 1), closed: make(chan struct{}), socket: l, open: list.New(),
 	}
 }
 
 // Addr implements net.Listener.
-func (l *limited) Addr() net.Addr { return l.addr }
+func (l *limitListener) Addr() net.Addr { return l.addr }
 
 // Close implements net.Listener.
-func (l *limited) Close() error {
+func (l *limitListener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
@@ -77,13 +77,13 @@ func (l *limited) Close() error {
 }
 
 // Accept returns the next connection once there is room for it. Its only error is that of a closed listener.
-func (l *limited) Accept() (net.Conn, error) {
+func (l *limitListener) Accept() (net.Conn, error) {
 	tcp, err := l.accept()
 	if err != nil {
 		return nil, err
 	}
 	l.makeRoom()
-	c := &limitedConn{TCPConn: tcp, since: time.Now()}
+	c := &limitConn{TCPConn: tcp, since: time.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	place := l.open.PushBack(c)
@@ -99,8 +99,8 @@ func (l *limited) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-// accept waits for a connection, and mends the socket as often as it takes.
-func (l *limited) accept() (*net.TCPConn, error) {
+// accept waits for a connection, and opens the socket again as often as it takes.
+func (l *limitListener) accept() (*net.TCPConn, error) {
 	for wait := time.Duration(0); ; wait = min(max(2*wait, firstRetry), lastRetry) {
 		select {
 		case <-l.closed:
@@ -112,7 +112,7 @@ func (l *limited) accept() (*net.TCPConn, error) {
 			l.tell(nil)
 			return tcp, nil
 		}
-		switch again := l.mend(err); {
+		switch again := l.reopen(err); {
 		case errors.Is(again, errEnded):
 			return nil, net.ErrClosed
 		case again != nil:
@@ -126,14 +126,14 @@ func (l *limited) accept() (*net.TCPConn, error) {
 	}
 }
 
-func (l *limited) current() *net.TCPListener {
+func (l *limitListener) current() *net.TCPListener {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.socket
 }
 
 // tell says what is wrong, and that it is over, once each.
-func (l *limited) tell(err error) {
+func (l *limitListener) tell(err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -146,8 +146,8 @@ func (l *limited) tell(err error) {
 
 var errEnded = errors.New("the listener was closed")
 
-// mend opens the socket again if that is what err asks for, and returns what is still wrong.
-func (l *limited) mend(err error) error {
+// reopen opens the socket again if that is what err asks for, and returns what is still wrong.
+func (l *limitListener) reopen(err error) error {
 	for _, scarce := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		if errors.Is(err, scarce) {
 			return err
@@ -172,10 +172,10 @@ func (l *limited) mend(err error) error {
 
 // patience is how long a connection may dawdle where there is no room: less and less while all of them do, or a user of
 // this machine who opens thousands would keep the child waiting for minutes.
-func (l *limited) patience() time.Duration { return l.dawdle >> min(l.evicted/l.max, 6) }
+func (l *limitListener) patience() time.Duration { return l.dawdle >> min(l.evicted/l.max, 6) }
 
 // makeRoom returns when one more connection fits; it takes dawdle at most, since then the oldest one is closed.
-func (l *limited) makeRoom() {
+func (l *limitListener) makeRoom() {
 	for {
 		l.mu.Lock()
 		if l.open.Len() < l.max/2 {
@@ -185,7 +185,7 @@ func (l *limited) makeRoom() {
 			l.mu.Unlock()
 			return
 		}
-		oldest := l.open.Front().Value.(*limitedConn)
+		oldest := l.open.Front().Value.(*limitConn)
 		left := l.patience() - time.Since(oldest.since)
 		if left <= 0 {
 			l.evicted++
@@ -205,7 +205,7 @@ func (l *limited) makeRoom() {
 }
 
 // Close may be called from the listener and from the connection's own goroutine.
-func (c *limitedConn) Close() error {
+func (c *limitConn) Close() error {
 	err := c.TCPConn.Close()
 	c.once.Do(c.drop)
 	return err

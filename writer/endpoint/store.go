@@ -1,0 +1,128 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/writer/process"
+)
+
+// timestamp is how AWS writes an instant: UTC, whole seconds. botocore parses metadata timestamps with exactly this form.
+const timestamp = "2006-01-02T15:04:05Z"
+
+// Other names, until no other room uses them.
+type (
+	Read        = process.Read
+	IMDSOptions = Options
+)
+
+// longTermLifetime is until when long-term keys are said to live, at each answer: botocore and the JavaScript SDK refuse a document
+// without Expiration, and an hour is how often keys that a person replaced should be looked for.
+const longTermLifetime = time.Hour
+
+// store holds the current answers, by profile. Every critical section is a map access, so readers and Deliver do not wait for
+// each other in any way that could be measured.
+type store struct {
+	encode func(c aws.Credentials, now time.Time) (prefix []byte, err error)
+
+	mu        sync.Mutex
+	documents map[string]*document // a *document never changes once it is in
+	reads     map[string]process.Read
+}
+
+// document is a precomputed answer.
+type document struct {
+	keyID     string
+	accountID string
+	prefix    []byte // up to the value of Expiration
+	expiry    process.Window
+}
+
+func newStore(encode func(aws.Credentials, time.Time) ([]byte, error)) *store {
+	return &store{encode: encode, documents: map[string]*document{}, reads: map[string]process.Read{}}
+}
+
+// Deliver puts new credentials in place, by profile; those of profiles that are not named stay. It touches memory only.
+// Credentials without keys are an error, and then nothing of this delivery is used.
+func (s *store) Deliver(_ context.Context, creds map[string]aws.Credentials) error {
+	now := time.Now()
+	fresh := make(map[string]*document, len(creds))
+	for profile, c := range creds {
+		if !c.HasKeys() {
+			return fmt.Errorf("deliver profile %q: credentials without keys", profile)
+		}
+		prefix, err := s.encode(c, now)
+		if err != nil {
+			return fmt.Errorf("deliver profile %q: %w", profile, err)
+		}
+		d := &document{keyID: c.AccessKeyID, accountID: c.AccountID, prefix: prefix}
+		if c.CanExpire {
+			d.expiry = process.NewWindow(now, c.Expires)
+		}
+		fresh[profile] = d
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for profile, d := range fresh {
+		s.documents[profile] = d
+	}
+	return nil
+}
+
+// current returns nil for a profile that was never delivered.
+func (s *store) current(profile string) *document {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.documents[profile]
+}
+
+// LastRead tells which credentials of profile were fetched last, and when.
+func (s *store) LastRead(profile string) process.Read {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads[profile]
+}
+
+// serve writes profile's credentials, or why there are none. Expired ones are a 503: SDKs ask again after one, and every one
+// of them fails on a document whose Expiration has passed.
+func (s *store) serve(w http.ResponseWriter, profile string) {
+	d := s.current(profile)
+	if d == nil {
+		refuse(w, http.StatusNotFound, "ProfileNotFound", "no credentials were delivered for this profile")
+		return
+	}
+	now := time.Now().Round(0)
+	expiry, ok := d.expiry.Reported(now)
+	switch {
+	case !ok:
+		refuse(w, http.StatusServiceUnavailable, "CredentialsExpired", "the credentials expired at "+
+			d.expiry.End.UTC().Format(time.RFC3339)+" and have not been refreshed since")
+		return
+	case expiry.IsZero():
+		expiry = now.UTC().Add(longTermLifetime)
+	}
+	body := make([]byte, 0, len(d.prefix)+len(timestamp)+len(`"}`))
+	body = append(body, d.prefix...)
+	body = expiry.AppendFormat(body, timestamp)
+	body = append(body, `"}`...)
+	if writeJSON(w, http.StatusOK, body) == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.reads[profile] = process.Read{KeyID: d.keyID, At: now}
+	}
+}
+
+// bodyPrefix encodes doc, an object with at least one member, and opens one more member: Expiration.
+func bodyPrefix(doc any) ([]byte, error) {
+	b, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	return append(b[:len(b)-1], `,"Expiration":"`...), nil
+}
