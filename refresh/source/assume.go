@@ -184,19 +184,19 @@ func (s *Source) assumeOnce(ctx context.Context, f *found, creds aws.Credentials
 	if r.Duration > 0 {
 		in.DurationSeconds = aws.Int32(int32(r.Duration / time.Second))
 	}
-	hide, err := r.contexts(in)
+	secrets, err := r.contexts(in)
 	if err != nil {
-		return aws.Credentials{}, &roleError{arn: r.ARN, err: err}
+		return aws.Credentials{}, assuming(r.ARN, err)
 	}
 	out, err := f.client.AssumeRole(ctx, in, regionFor(r.ARN), func(o *sts.Options) {
 		o.Credentials = credentials.StaticCredentialsProvider{Value: creds}
 	})
 	if err != nil {
-		return aws.Credentials{}, &roleError{arn: r.ARN, err: err, hide: append(hide, creds.SecretAccessKey, creds.SessionToken)}
+		return aws.Credentials{}, assuming(r.ARN, err, append(secrets, creds.SecretAccessKey, creds.SessionToken)...)
 	}
 	got, ok := fromSTS(out.Credentials, "AssumeRole")
 	if !ok {
-		return got, &roleError{arn: r.ARN, err: errUnreadable}
+		return got, assuming(r.ARN, errUnreadable)
 	}
 	if out.AssumedRoleUser != nil {
 		got.AccountID = account(aws.ToString(out.AssumedRoleUser.Arn))

@@ -1,12 +1,14 @@
 package source
 
 import (
+	"brs-exec/refresh"
 	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/exec"
 	"time"
 
@@ -34,13 +36,20 @@ const (
 func (s *Source) command(argv []string, name string) func(context.Context) (aws.Credentials, error) {
 	limit := cmp.Or(s.spec.CommandTimeout, commandTimeout)
 	return func(ctx context.Context) (aws.Credentials, error) {
-		out, err := s.run(ctx, argv, limit)
+		const hint = "it must print credential_process JSON, an STS answer, or lines KEY=VALUE, and only that, on its standard output"
+		out, err := s.run(ctx, argv, name, limit)
+		if errors.Is(err, errFull) {
+			return aws.Credentials{}, refresh.Permanentf(hint, "%sprints more than %d bytes", name, outputLimit)
+		}
 		if err != nil {
-			return aws.Credentials{}, &commandError{name, err}
+			return aws.Credentials{}, err
 		}
 		creds, err := parseOutput(out, time.Now().Round(0))
+		if errors.Is(err, errTokenless) {
+			return aws.Credentials{}, refresh.Permanentf("it must print the session token as well: SessionToken, or AWS_SESSION_TOKEN", "%sprints %v", name, err)
+		}
 		if err != nil {
-			return aws.Credentials{}, &commandError{name, &outputError{fmt.Errorf("prints %w", err)}}
+			return aws.Credentials{}, refresh.Permanentf(hint, "%sprints %v", name, err)
 		}
 		return creds, nil
 	}
@@ -49,26 +58,11 @@ func (s *Source) command(argv []string, name string) func(context.Context) (aws.
 // errLate is the cause of the end of a program that took too long.
 var errLate = errors.New("took too long")
 
-// programError is what became of a program.
-type programError struct {
-	err   error         // how it ended, unless it was
-	late  time.Duration // ended because it took so long
-	alone bool          // it had no terminal
-}
-
-func (e *programError) Error() string {
-	if e.late > 0 {
-		return fmt.Sprintf("no answer within %s", e.late)
-	}
-	return e.err.Error()
-}
-
-func (e *programError) Unwrap() error { return e.err }
-
 // run runs a program that is to print something. As long as the command has not been
 // started the terminal is ours, and the program's for the time that it runs, as it is
-// under the AWS CLI: it may ask. Later it is the command's.
-func (s *Source) run(ctx context.Context, argv []string, limit time.Duration) ([]byte, error) {
+// under the AWS CLI: it may ask. Later it is the command's. Its errors are errFull, that
+// of ctx, or *refresh.Error, whose text begins with name; none holds anything of the output.
+func (s *Source) run(ctx context.Context, argv []string, name string, limit time.Duration) ([]byte, error) {
 	tty := s.lend()
 	if tty != nil {
 		s.asked, limit = true, max(limit, attendedTimeout)
@@ -96,19 +90,58 @@ func (s *Source) run(ctx context.Context, argv []string, limit time.Duration) ([
 	}
 	switch {
 	case out.over:
-		return nil, &outputError{fmt.Errorf("prints more than %d bytes", outputLimit)}
+		return nil, errFull
 	case errors.Is(err, exec.ErrWaitDelay):
 		return out.buf.Bytes(), nil // it has ended well; what holds its output is no concern of ours
 	case err == nil:
 		return out.buf.Bytes(), nil
-	case context.Cause(late) == errLate:
-		return nil, &programError{late: limit, alone: tty == nil}
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return nil, &programError{late: max(time.Second, time.Since(began).Round(time.Second)), alone: tty == nil}
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
 	}
-	return nil, &programError{err: err, alone: tty == nil}
+	deadline := errors.Is(ctx.Err(), context.DeadlineExceeded)
+	if context.Cause(late) != errLate && !deadline {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, programFailed(name, err, tty == nil)
+	}
+	e := &refresh.Error{}
+	if tty == nil {
+		e.Hint = "it must not ask anything: it has neither standard input nor terminal"
+	}
+	if deadline && context.Cause(late) != errLate {
+		limit = max(time.Second, time.Since(began).Round(time.Second))
+	}
+	e.Err = fmt.Errorf("%sno answer within %s", name, limit)
+	if deadline {
+		e.Err = ended(e.Error(), ctx.Err())
+	}
+	return nil, e
+}
+
+// programFailed is for a program that did not run, or failed; alone: it had no terminal.
+func programFailed(name string, err error, alone bool) *refresh.Error {
+	const noShell = "it is run without a shell: give the path of a program, and its arguments"
+	var exit *exec.ExitError
+	var notRun *exec.Error
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &notRun):
+		return refresh.Permanentf(noShell, "%s%v", name, deepest(notRun))
+	case errors.As(err, &path):
+		return refresh.Permanentf(noShell, "%s%v", name, deepest(path))
+	case !errors.As(err, &exit):
+		return transientf("", "%s%s", name, redactForeign(deepest(err).Error()))
+	}
+	switch exit.ExitCode() {
+	case 127: // of a shell, or env
+		return refresh.Permanentf("what it is to run has not been found: give the whole path", "%s%v", name, exit.ProcessState)
+	case 126:
+		return refresh.Permanentf("what it is to run cannot be executed: look at its mode", "%s%v", name, exit.ProcessState)
+	}
+	hint := ""
+	if alone {
+		hint = "look at what it says itself; it can ask nothing, because it has neither standard input nor terminal"
+	}
+	return transientf(hint, "%s%v", name, exit.ProcessState)
 }
 
 // lendTo makes c a program that may ask.

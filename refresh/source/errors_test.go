@@ -167,8 +167,8 @@ func TestScrub(t *testing.T) {
 		{"\xff\xfe", "?"},
 	}
 	for _, tt := range tests {
-		if got := scrub(foreign(tt.in), []string{"", "pw", shortSecret}); got != tt.want {
-			t.Errorf("scrub(%q) = %q, want %q", tt.in, got, tt.want)
+		if got := redact(redactForeign(tt.in), []string{"", "pw", shortSecret}); got != tt.want {
+			t.Errorf("redact(%q) = %q, want %q", tt.in, got, tt.want)
 		}
 	}
 }
@@ -178,7 +178,7 @@ func FuzzScrub(f *testing.F) {
 	f.Add(`"https://h/`, "?x=", `"`)
 	f.Add("arn:aws:iam::1:role/", "", ",")
 	f.Fuzz(func(t *testing.T, a, b, c string) {
-		got := scrub(foreign(a+baseSecret+b+baseToken+c), []string{baseSecret, baseToken})
+		got := redact(redactForeign(a+baseSecret+b+baseToken+c), []string{baseSecret, baseToken})
 		presentable(t, got)
 	})
 }

@@ -53,7 +53,7 @@ func (s *Source) CallerIdentity(ctx context.Context, creds aws.Credentials) (str
 		o.Credentials = credentials.StaticCredentialsProvider{Value: creds}
 	})
 	if err != nil {
-		return "", s.explain(ctx, nil, &withheld{err, []string{creds.SecretAccessKey, creds.SessionToken}})
+		return "", s.explain(ctx, nil, &callError{err: err, secrets: []string{creds.SecretAccessKey, creds.SessionToken}})
 	}
 	return aws.ToString(out.Arn), nil
 }

@@ -35,7 +35,7 @@ func (s *Source) file(f *found) {
 	f.base = func(ctx context.Context) (aws.Credentials, error) {
 		text, err := readSettled(ctx, path)
 		if err != nil {
-			return aws.Credentials{}, judgeFile(err)
+			return aws.Credentials{}, classifyFile(err)
 		}
 		c, note, err := parseFile(text, profile)
 		if err != nil {
@@ -48,10 +48,10 @@ func (s *Source) file(f *found) {
 	}
 }
 
-func judgeFile(err error) error {
+func classifyFile(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return verdict{text: deepest(err).Error(), hint: "something must write the credentials there"}.err()
+		return transientf("something must write the credentials there", "%v", deepest(err))
 	case errors.Is(err, fs.ErrPermission):
 		return refresh.Permanentf("this user must be allowed to read the file and to pass all directories above it", "%v", deepest(err))
 	}

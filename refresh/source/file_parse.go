@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -27,14 +26,11 @@ func parseFile(text []byte, profile string) (c aws.Credentials, note string, err
 	}
 	if profile != "" {
 		// Also while it is empty for a moment, because it is being written.
-		return c, "", verdict{text: "has no profiles in it", hint: "leave out --from-profile, or name the credentials file itself"}.err()
+		return c, "", transientf("leave out --from-profile, or name the credentials file itself", "has no profiles in it")
 	}
 	c, err = parseOutput(text, time.Now().Round(0))
 	if err != nil {
-		return aws.Credentials{}, "", verdict{
-			text: "holds " + err.Error(),
-			hint: "it must be a credentials file with [profiles], credential_process JSON, or lines KEY=VALUE",
-		}.err()
+		return aws.Credentials{}, "", transientf("it must be a credentials file with [profiles], credential_process JSON, or lines KEY=VALUE", "holds %v", err)
 	}
 	c.Source = "File"
 	return c, "", nil
@@ -109,7 +105,7 @@ func pick(sections []section, profile string) (section, error) {
 		return section{}, refresh.Permanentf("name one with --from-profile: "+list(names), "has %d profiles, and none of them is default", len(names))
 	}
 	// Its tool may be about to write it.
-	return section{}, verdict{text: fmt.Sprintf("there is no profile %q in it", profile), hint: "the profiles are " + list(names)}.err()
+	return section{}, transientf("the profiles are "+list(names), "there is no profile %q in it", profile)
 }
 
 func (s section) credentials() (c aws.Credentials, note string, err error) {
@@ -129,7 +125,7 @@ func (s section) credentials() (c aws.Credentials, note string, err error) {
 		Source:          "File",
 	}
 	if err := whole(c); err != nil {
-		return aws.Credentials{}, "", verdict{text: fmt.Sprintf("profile %q holds %v", s.name, err), hint: "either it is not the profile that the other tool writes, or that tool has not finished"}.err()
+		return aws.Credentials{}, "", transientf("either it is not the profile that the other tool writes, or that tool has not finished", "profile %q holds %v", s.name, err)
 	}
 	r := reading{set: c}
 	for _, k := range ini.Expiries {

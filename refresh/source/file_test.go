@@ -124,7 +124,7 @@ func TestFileNotAllowed(t *testing.T) {
 	t.Parallel()
 	isolate(t)
 	dir := t.TempDir()
-	if e := failure(t, &refresh.Error{Err: judgeFile(&os.PathError{Op: "open", Path: dir, Err: os.ErrPermission})}); !strings.Contains(e.Error(), "permission denied") {
+	if e := failure(t, &refresh.Error{Err: classifyFile(&os.PathError{Op: "open", Path: dir, Err: os.ErrPermission})}); !strings.Contains(e.Error(), "permission denied") {
 		t.Errorf("error %q", e)
 	}
 	// A directory in its place is an error of the read, and may be mended.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"brs-exec/refresh"
 	"brs-exec/refresh/source/keyfile"
 	"context"
 	"encoding/json"
@@ -84,49 +85,50 @@ func (s *Source) iot(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, id.SignError(err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return aws.Credentials{}, i.judge(refusal(resp, body), s.byServer()).err()
+		return aws.Credentials{}, i.classify(parseRefusal(resp, body), s.byServer())
 	}
 	var answer struct{ Credentials sessionKeys }
 	if json.Unmarshal(body, &answer) != nil {
-		return aws.Credentials{}, s.unreadable(resp)
+		return aws.Credentials{}, s.unreadableAnswer(resp)
 	}
 	creds, err := answer.Credentials.credentials("IoT")
 	if err != nil {
-		return creds, s.unreadable(resp)
+		return creds, s.unreadableAnswer(resp)
 	}
 	return creds, nil
 }
 
-// judge knows the refusals of the service. It gives the same code for several
+// classify knows the refusals of the service. It gives the same code for several
 // causes, so that its message is what tells them apart.
-func (i *IoT) judge(a reply, byServer string) verdict {
-	v := verdict{text: a.String(), permanent: !a.transient()}
-	if a.code == "" && a.message == "" {
-		v.text += byServer
+func (i *IoT) classify(a refusal, byServer string) *refresh.Error {
+	if a.code != "" || a.message != "" {
+		byServer = ""
 	}
+	e := transientf("", "%s%s", a, byServer)
+	e.Permanent = !a.transient()
 	message := strings.ToLower(a.message)
 	says := func(part string) bool { return strings.Contains(message, part) }
 	switch {
-	case !v.permanent:
+	case !e.Permanent:
 	case says("invalid thing name"):
-		v.hint = fmt.Sprintf("thing %q must exist and have this certificate attached: aws iot list-thing-principals --thing-name %s", i.ThingName, i.ThingName)
+		e.Hint = fmt.Sprintf("thing %q must exist and have this certificate attached: aws iot list-thing-principals --thing-name %s", i.ThingName, i.ThingName)
 		if i.ThingName == "" {
-			v.hint = "pass --iot-thing-name with the name of the thing that this certificate is attached to"
+			e.Hint = "pass --iot-thing-name with the name of the thing that this certificate is attached to"
 		}
 	case says("certificate is invalid"):
-		v.hint = "it must be registered and active in the account and region that the endpoint is of; " + describeHint
+		e.Hint = "it must be registered and active in the account and region that the endpoint is of; " + describeHint
 	case says("role alias does not exist"):
-		v.hint = "`aws iot list-role-aliases` prints those of an account and region: are they the endpoint's?"
+		e.Hint = "`aws iot list-role-aliases` prints those of an account and region: are they the endpoint's?"
 	case says("unable to assume the role"):
-		v.hint = "the trust policy of the alias's role must allow credentials.iot.amazonaws.com to sts:AssumeRole"
+		e.Hint = "the trust policy of the alias's role must allow credentials.iot.amazonaws.com to sts:AssumeRole"
 	case a.aboutDuration():
-		v.hint = a.durationHint("--duration", "the role's maximum or the alias's duration")
+		e.Hint = a.durationHint("--duration", "the role's maximum or the alias's duration")
 	case a.status == http.StatusForbidden:
-		v.hint = fmt.Sprintf("an IoT policy attached to the certificate must allow iot:AssumeRoleWithCertificate on the role alias %q (its conditions may ask for --iot-thing-name)", i.RoleAlias)
+		e.Hint = fmt.Sprintf("an IoT policy attached to the certificate must allow iot:AssumeRoleWithCertificate on the role alias %q (its conditions may ask for --iot-thing-name)", i.RoleAlias)
 	case a.status == http.StatusNotFound, a.status < 400:
-		v.hint = "is that the right endpoint? " + describeHint
+		e.Hint = "is that the right endpoint? " + describeHint
 	case a.code == "" && a.message == "":
-		v.hint = "this is no answer of AWS IoT: is that the right endpoint, and nothing in between?"
+		e.Hint = "this is no answer of AWS IoT: is that the right endpoint, and nothing in between?"
 	}
-	return v
+	return e
 }

@@ -86,7 +86,7 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 		err = refresh.Permanentf("run it again", "%v", errNobody)
 	}
 	if err != nil {
-		return LoggedIn{}, &withheld{err, t.Secrets()}
+		return LoggedIn{}, &callError{err: err, secrets: t.Secrets()}
 	}
 	if lock, err := s.vars().user().LockEntry(ctx, "sso", path); err == nil && lock != nil {
 		defer lock.Close()
@@ -145,7 +145,7 @@ func register(ctx context.Context, client *ssooidc.Client, scopes []string, t *l
 }
 
 // errNoSense is an answer without what is needed.
-var errNoSense = verdict{text: errUnreadable.Error(), permanent: true}.err()
+var errNoSense = refresh.Permanentf("", "%v", errUnreadable)
 
 // scopes are those of the session's section in the config file.
 func (s ssoSession) scopes() []string {
@@ -205,20 +205,20 @@ func poll(ctx context.Context, client *ssooidc.Client, t *logincache.SSOToken, c
 			GrantType: aws.String("urn:ietf:params:oauth:grant-type:device_code"),
 			ClientId:  &t.ClientID, ClientSecret: &t.ClientSecret, DeviceCode: &code,
 		})
-		a, answered := answerOf(err)
+		r, refused := refusalIn(err)
 		switch {
 		case err == nil && takeToken(t, out, asked):
 			return nil
 		case err == nil:
 			return errNoSense
-		case a.code == "AuthorizationPendingException":
-		case a.code == "SlowDownException":
+		case r.code == "AuthorizationPendingException":
+		case r.code == "SlowDownException":
 			interval += step
-		case a.code == "ExpiredTokenException", ctx.Err() != nil:
+		case r.code == "ExpiredTokenException", ctx.Err() != nil:
 			return errNobody
-		case a.code == "AccessDeniedException":
+		case r.code == "AccessDeniedException":
 			return refresh.Permanentf("run it again", "it was refused in the browser")
-		case answered && a.status < 500:
+		case refused && r.status < 500:
 			return err
 		} // else the network, or a server that will be back
 	}

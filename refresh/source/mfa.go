@@ -120,21 +120,21 @@ func (s *Source) beginOne(ctx context.Context) error {
 	for try := 1; ; try++ {
 		s.web.asked("")
 		err := s.begin(ctx, f, said)
-		var refusal *codeError
+		var known *refresh.Error
 		switch {
 		case err == nil:
 			s.mfa.fresh = true
 			return nil
 		case ctx.Err() != nil:
 			return s.explain(ctx, f, err)
-		case errors.As(err, &refusal) && try < mfaTries:
-			said = strings.TrimSuffix(refusal.known.Error(), ".") + ". "
-			continue
-		case refusal != nil:
-			refusal.known.Permanent = true
+		case errors.Is(err, errCode) && errors.As(err, &known):
+			if try < mfaTries {
+				said = strings.TrimSuffix(known.Error(), ".") + ". "
+				continue
+			}
+			known.Permanent = true
 		}
 		e := s.explain(ctx, f, err)
-		var known *refresh.Error
 		if errors.As(e, &known) && known.Permanent {
 			return e
 		}
@@ -239,8 +239,7 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 		return err
 	}
 	session, err := s.getSessionToken(ctx, f, base, code)
-	var refusal *codeError
-	refused := errors.As(err, &refusal)
+	refused := errors.Is(err, errCode)
 	if err == nil || refused {
 		// Only an answer uses a code up. One that was lost on the way will be
 		// refused the next time, which is then an answer.
@@ -251,8 +250,9 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 		if s.mfa.refused++; !refused {
 			s.mfa.refused = 0
 		}
-		if refused && s.mfa.refused >= mfaTries {
-			refusal.known.Permanent = true
+		var known *refresh.Error
+		if refused && s.mfa.refused >= mfaTries && errors.As(err, &known) {
+			known.Permanent = true
 		}
 		return err
 	}
@@ -294,35 +294,36 @@ func (s *Source) getSessionToken(ctx context.Context, f *found, base aws.Credent
 	if life == 0 {
 		life = mfaSession
 	}
-	step := &roleError{step: "MFA session with " + f.mfa, hide: []string{base.SecretAccessKey, code}}
+	call := &callError{step: "MFA session with " + f.mfa, secrets: []string{base.SecretAccessKey, code}}
 	out, err := f.client.GetSessionToken(ctx, &sts.GetSessionTokenInput{
 		SerialNumber: aws.String(f.mfa), TokenCode: aws.String(code), DurationSeconds: aws.Int32(int32(life / time.Second)),
 	}, regionFor(f.mfa), func(o *sts.Options) { o.Credentials = credentials.StaticCredentialsProvider{Value: base} })
 	if err != nil {
-		step.err = s.refusedCode(err)
-		return aws.Credentials{}, step
+		call.err = s.refusedCode(err)
+		return aws.Credentials{}, call
 	}
 	c, ok := fromSTS(out.Credentials, "GetSessionToken")
 	if !ok {
-		step.err = errUnreadable
-		return c, step
+		call.err = errUnreadable
+		return c, call
 	}
 	return c, nil
 }
 
-// codeError is the refusal of a code: another one may do.
-type codeError struct{ known refresh.Error }
+// errCode is in the error of a code that was refused: another one may do.
+var errCode = errors.New("another code may do")
 
-func (e *codeError) Error() string { return e.known.Error() }
-func (e *codeError) Unwrap() error { return &e.known }
+func codeError(hint, text string) *refresh.Error {
+	return &refresh.Error{Err: fmt.Errorf("%s%.0w", text, errCode), Hint: hint}
+}
 
 // refusedCode tells what AWS says of the code and the device from everything else.
 func (s *Source) refusedCode(err error) error {
-	a, ok := answerOf(err)
+	r, ok := refusalIn(err)
 	switch {
 	case !ok:
 		return err
-	case strings.Contains(a.message, "invalid MFA one time pass code"):
+	case strings.Contains(r.message, "invalid MFA one time pass code"):
 		hint := "does the command print the code of this device?"
 		switch m := s.spec.MFA; {
 		case m.TOTPFile != "":
@@ -333,11 +334,11 @@ func (s *Source) refusedCode(err error) error {
 		if skew := skewHint(s.web.skew()); skew != "" && s.spec.MFA.TOTPFile == "" {
 			hint = skew + ", if the codes are made here"
 		}
-		return &codeError{refresh.Error{Err: errors.New(a.String()), Hint: hint}}
-	case strings.Contains(a.message, "MultiFactorAuthentication"):
-		return refresh.Permanentf("the device must be one of the user whose keys these are: `aws iam list-mfa-devices` shows them", "%s", a)
-	case strings.Contains(a.message, "durationSeconds"), strings.Contains(a.message, "DurationSeconds"):
-		return refresh.Permanentf("--mfa-session takes 15m to 36h, at most 1h with the keys of the account's root user", "%s", a)
+		return codeError(hint, r.String())
+	case strings.Contains(r.message, "MultiFactorAuthentication"):
+		return refresh.Permanentf("the device must be one of the user whose keys these are: `aws iam list-mfa-devices` shows them", "%s", r)
+	case strings.Contains(r.message, "durationSeconds"), strings.Contains(r.message, "DurationSeconds"):
+		return refresh.Permanentf("--mfa-session takes 15m to 36h, at most 1h with the keys of the account's root user", "%s", r)
 	}
 	return err
 }

@@ -17,6 +17,8 @@ const (
 
 	// period is how long a code is shown, with the devices that AWS supports.
 	period = 30 * time.Second
+
+	codeHint = "it must print the code on its standard output"
 )
 
 // code gets one that has not been used.
@@ -34,7 +36,7 @@ func (s *Source) code(ctx context.Context, f *found, used *used) (string, error)
 	case typed == "" || !fits:
 		return "", s.nobody(f)
 	case used.has(typed, s.serverTime()):
-		return "", &codeError{refresh.Error{Err: errors.New("That code was used already"), Hint: "wait for the next one"}}
+		return "", codeError("wait for the next one", "That code was used already")
 	}
 	s.mfa.typed = typed // until it is answered
 	return typed, nil
@@ -68,13 +70,17 @@ func (s *Source) totpCode(ctx context.Context, used *used) (string, error) {
 
 func (s *Source) commandCode(ctx context.Context, used *used) (string, error) {
 	for {
-		out, err := s.run(ctx, s.spec.MFA.Command, cmp.Or(s.spec.limits.program, mfaCommandTimeout))
+		name := "MFA command " + program(s.spec.MFA.Command) + ": "
+		out, err := s.run(ctx, s.spec.MFA.Command, name, cmp.Or(s.spec.limits.program, mfaCommandTimeout))
+		if errors.Is(err, errFull) {
+			return "", refresh.Permanentf(codeHint, "%sprints more than %d bytes", name, outputLimit)
+		}
 		if err != nil {
-			return "", &commandError{name: "MFA command " + program(s.spec.MFA.Command) + ": ", err: err}
+			return "", err
 		}
 		code, now := lastCode(out), s.serverTime()
 		if code == "" {
-			return "", refresh.Permanentf("it must print the code on its standard output", "MFA command %s: prints no number of six digits", program(s.spec.MFA.Command))
+			return "", refresh.Permanentf(codeHint, "%sprints no number of six digits", name)
 		}
 		if !used.has(code, now) {
 			return code, nil

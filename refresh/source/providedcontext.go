@@ -37,30 +37,28 @@ func (c ProvidedContext) assertion() (string, error) {
 	if err == nil {
 		return text, nil
 	}
-	v := verdict{text: deepest(err).Error(), permanent: true}
+	e := refresh.Permanentf("", "provided context in %s: %v", c.File, deepest(err))
 	var known *refresh.Error
 	if errors.As(err, &known) {
-		v = verdictOf(known)
-		v.hint = "it must be one context assertion and nothing else"
+		e.Permanent, e.Hint = known.Permanent, "it must be one context assertion and nothing else"
 	} else if errors.Is(err, fs.ErrNotExist) {
-		v.hint = "something must write the context assertion there"
+		e.Hint = "something must write the context assertion there"
 	}
-	v.text = "provided context in " + c.File + ": " + v.text
-	return "", v.err()
+	return "", e
 }
 
 // contexts puts a role's provided contexts into what is asked for, and returns what
 // of that must not be shown.
-func (r Role) contexts(in *sts.AssumeRoleInput) (hide []string, err error) {
+func (r Role) contexts(in *sts.AssumeRoleInput) (secrets []string, err error) {
 	for _, c := range r.ProvidedContexts {
 		assertion, err := c.assertion()
 		if err != nil {
 			return nil, err
 		}
-		hide = append(hide, assertion)
+		secrets = append(secrets, assertion)
 		in.ProvidedContexts = append(in.ProvidedContexts, types.ProvidedContext{
 			ProviderArn: aws.String(c.ProviderARN), ContextAssertion: aws.String(assertion),
 		})
 	}
-	return hide, nil
+	return secrets, nil
 }

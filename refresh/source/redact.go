@@ -11,10 +11,10 @@ const (
 	redacted = "[redacted]"
 )
 
-// scrub makes text fit to be shown: one line, no secret that is known, and not
+// redact makes text fit to be shown: one line, no secret that is known, and not
 // longer than a person reads.
-func scrub(text string, hide []string) string {
-	for _, h := range hide {
+func redact(text string, secrets []string) string {
+	for _, h := range secrets {
 		// Shorter is no secret, and would make holes in ordinary words.
 		if len(h) >= 4 {
 			text = strings.ReplaceAll(text, h, redacted)
@@ -31,21 +31,21 @@ func fields(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
-// foreign takes out of a text that others wrote what may be a secret: 40 characters
+// redactForeign takes out of a text that others wrote what may be a secret: 40 characters
 // and more of mixed letters and digits (secret keys, tokens, encoded
 // authorization messages), JSON web tokens, and the path of a URL, which for a
 // container's credentials is as good as a key.
-func foreign(text string) string {
+func redactForeign(text string) string {
 	words := fields(text)
 	for i, w := range words {
-		words[i] = foreignWord(w)
+		words[i] = redactWord(w)
 	}
 	return strings.Join(words, " ")
 }
 
-func foreignWord(w string) string {
+func redactWord(w string) string {
 	if strings.Contains(w, "://") {
-		return scrubURL(w)
+		return redactURL(w)
 	}
 	if i := strings.Index(w, "eyJ"); i >= 0 && len(w)-i >= 16 {
 		return w[:i] + redacted // a JSON web token: `{"` in base64
@@ -73,8 +73,8 @@ func foreignWord(w string) string {
 	return b.String()
 }
 
-// scrubURL leaves scheme and host.
-func scrubURL(w string) string {
+// redactURL leaves scheme and host.
+func redactURL(w string) string {
 	trimmed := strings.Trim(w, `"'():,;.`)
 	u, err := url.Parse(trimmed)
 	if err != nil || u.Host == "" {

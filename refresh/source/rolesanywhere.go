@@ -181,7 +181,7 @@ func (s *Source) rolesAnywhere(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, err
 	}
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
-		return aws.Credentials{}, r.judge(refusal(resp, answer), s.byServer(), s.web.skew()).err()
+		return aws.Credentials{}, r.classify(parseRefusal(resp, answer), s.byServer(), s.web.skew())
 	}
 	return s.session(resp, answer)
 }
@@ -223,50 +223,51 @@ func (s *Source) session(resp *http.Response, body []byte) (aws.Credentials, err
 		}
 	}
 	if json.Unmarshal(body, &answer) != nil || len(answer.CredentialSet) == 0 {
-		return aws.Credentials{}, s.unreadable(resp)
+		return aws.Credentials{}, s.unreadableAnswer(resp)
 	}
 	set := answer.CredentialSet[0]
 	creds, err := set.Credentials.credentials("RolesAnywhere")
 	if err != nil {
-		return creds, s.unreadable(resp)
+		return creds, s.unreadableAnswer(resp)
 	}
 	creds.AccountID = account(set.AssumedRoleUser.Arn)
 	return creds, nil
 }
 
-// judge knows the refusals of the service. AccessDeniedException is the code of
+// classify knows the refusals of the service. AccessDeniedException is the code of
 // nearly all, so that the message is what tells them apart.
-func (r *RolesAnywhere) judge(a reply, byServer string, skew time.Duration) verdict {
-	v := verdict{text: a.String(), permanent: !a.transient()}
-	if a.code == "" && a.message == "" {
-		v.text += byServer
+func (r *RolesAnywhere) classify(a refusal, byServer string, skew time.Duration) *refresh.Error {
+	if a.code != "" || a.message != "" {
+		byServer = ""
 	}
+	e := transientf("", "%s%s", a, byServer)
+	e.Permanent = !a.transient()
 	message := strings.ToLower(a.message)
 	says := func(part string) bool { return strings.Contains(message, part) }
 	switch {
-	case !v.permanent:
+	case !e.Permanent:
 	case says("untrusted") && says("certificate"), says("insufficient certificate"):
-		v.hint = "no chain leads from the certificate to the trust anchor: does it need --intermediates, is the anchor of this authority, and is it enabled?"
+		e.Hint = "no chain leads from the certificate to the trust anchor: does it need --intermediates, is the anchor of this authority, and is it enabled?"
 	case says("rolesessionname"):
-		v.hint = "leave out --role-session-name, or let the profile accept it: aws rolesanywhere update-profile --accept-role-session-name"
+		e.Hint = "leave out --role-session-name, or let the profile accept it: aws rolesanywhere update-profile --accept-role-session-name"
 	case says("attributes fail"):
-		v.hint = "AWS makes tags of the certificate's names, and takes only letters, digits, spaces and _.:/=+-@ in them: change the names, or the profile's attribute mappings"
+		e.Hint = "AWS makes tags of the certificate's names, and takes only letters, digits, spaces and _.:/=+-@ in them: change the names, or the profile's attribute mappings"
 	case says("unable to assume role"):
-		v.hint = "the role's trust policy must allow rolesanywhere.amazonaws.com to sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity, and the profile must list the role"
+		e.Hint = "the role's trust policy must allow rolesanywhere.amazonaws.com to sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity, and the profile must list the role"
 	case a.aboutDuration():
-		v.hint = a.durationHint("--duration", "the profile's or the role's maximum")
+		e.Hint = a.durationHint("--duration", "the profile's or the role's maximum")
 	case says("signature"), says("x-amz-date"):
-		if v.hint = skewHint(skew); v.hint != "" {
-			v.permanent = false // the next request goes by the server's clock
+		if e.Hint = skewHint(skew); e.Hint != "" {
+			e.Permanent = false // the next request goes by the server's clock
 		}
 	case a.code == "ResourceNotFoundException":
-		v.hint = "are the trust anchor and the profile in this account and region, and enabled?"
+		e.Hint = "are the trust anchor and the profile in this account and region, and enabled?"
 	case a.status == http.StatusNotFound, a.status < 400:
-		v.hint = "is that the right endpoint?"
+		e.Hint = "is that the right endpoint?"
 	case a.code == "" && a.message == "":
-		v.hint = "this is no answer of IAM Roles Anywhere: is that the right endpoint, and nothing in between?"
+		e.Hint = "this is no answer of IAM Roles Anywhere: is that the right endpoint, and nothing in between?"
 	}
-	return v
+	return e
 }
 
 var errKeyKind = errors.New("the key is neither RSA nor EC")

@@ -62,7 +62,7 @@ func (s *Source) find() (*found, error) {
 func (s *Source) configuration() (*chain, error) {
 	env, err := s.vars().sdk()
 	if err != nil {
-		return nil, &configError{err}
+		return nil, refresh.Permanentf("", "AWS configuration: %s", redactForeign(err.Error()))
 	}
 	files, err := readShared(s.vars())
 	if err != nil {

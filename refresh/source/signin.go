@@ -129,7 +129,7 @@ func (p *console) window() time.Duration {
 }
 
 // refused is for a session that only a person can begin again.
-func (p *console) refused(err error, a reply) error {
+func (p *console) refused(err error, r refusal) error {
 	hint := p.cache.Hint
 	var denied *types.AccessDeniedException
 	var invalid *types.ValidationException
@@ -137,11 +137,11 @@ func (p *console) refused(err error, a reply) error {
 	case errors.As(err, &denied) && denied.Error_ == types.OAuth2ErrorCodeInsufficientPermissions:
 		hint = "it must be allowed signin:CreateOAuth2Token, as AWS's policy SignInLocalDevelopmentAccess does"
 	case errors.As(err, &denied) && denied.Error_ != "":
-		a.code = string(denied.Error_)
+		r.code = string(denied.Error_)
 	case errors.As(err, &invalid):
 		hint += " --region " + p.regions[0] + ": AWS renews a login only in the region that it began in"
 	}
-	return refresh.Permanentf(hint, "the login session has ended: %s", a)
+	return refresh.Permanentf(hint, "the login session has ended: %s", r)
 }
 
 // create asks for a new set where the login may have begun: elsewhere its refresh token
@@ -167,8 +167,8 @@ func (p *console) create(ctx context.Context, t *logincache.LoginSession) (newer
 			break
 		}
 	}
-	if a, answered := answerOf(err); answered && refusal400(a) {
-		return nil, &withheld{p.refused(err, a), t.Secrets()}
+	if r, refused := refusalIn(err); refused && r.final() {
+		return nil, &callError{err: p.refused(err, r), secrets: t.Secrets()}
 	}
 	return newer, err
 }
@@ -187,15 +187,15 @@ func (p *console) ask(ctx context.Context, region string, key *ecdsa.PrivateKey,
 		}})
 	}
 	out, err := create()
-	if a, answered := answerOf(err); answered && refusal400(a) && (p.src.web.skew()-skew).Abs() >= time.Minute {
+	if r, refused := refusalIn(err); refused && r.final() && (p.src.web.skew()-skew).Abs() >= time.Minute {
 		out, err = create() // with a proof of the server's time, which is known now
 	}
 	if err != nil {
-		return nil, &withheld{err, t.Secrets()}
+		return nil, &callError{err: err, secrets: t.Secrets()}
 	}
 	newer := *t
 	if !takeLogin(&newer, out.TokenOutput, asked) {
-		return nil, p.src.noSense()
+		return nil, p.src.unreadable("")
 	}
 	return &newer, nil
 }

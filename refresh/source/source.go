@@ -159,7 +159,7 @@ func (f *found) fit(c aws.Credentials) error {
 		}
 		return refresh.Permanentf(hint, "gives %v", errTokenless)
 	case c.CanExpire && (c.Expires.Year() < 1970 || c.Expires.Year() > 9999):
-		return verdict{text: "gives credentials whose end is no time"}.err()
+		return transientf("", "gives credentials whose end is no time")
 	}
 	return nil
 }
@@ -172,14 +172,11 @@ func (s *Source) over(f *found, c aws.Credentials) error {
 	if !c.CanExpire || c.Expires.After(s.serverTime()) || s.spec.File == "" && !exported && !f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP) {
 		return nil
 	}
-	v := verdict{
-		text: "gives credentials that ended at " + onClock(s.here(c.Expires)),
-		hint: "see whether what keeps them still runs, and whether this machine's clock is right",
-	}
+	e := transientf("see whether what keeps them still runs, and whether this machine's clock is right", "gives credentials that ended at %s", onClock(s.here(c.Expires)))
 	if exported {
-		v.permanent, v.hint = true, "export new ones, or unset AWS_ACCESS_KEY_ID and AWS_CREDENTIAL_EXPIRATION, so that a profile counts"
+		e.Permanent, e.Hint = true, "export new ones, or unset AWS_ACCESS_KEY_ID and AWS_CREDENTIAL_EXPIRATION, so that a profile counts"
 	}
-	return v.err()
+	return e
 }
 
 // longestSession is the longest that AWS gives: GetSessionToken.

@@ -128,23 +128,14 @@ func (s ssoSession) config(cfg aws.Config) aws.Config {
 	return cfg
 }
 
-// withheld is an error with what must not be shown of it.
-type withheld struct {
-	err  error
-	hide []string
-}
-
-func (e *withheld) Error() string { return e.err.Error() }
-func (e *withheld) Unwrap() error { return e.err }
-
 func (p *portal) credentials(ctx context.Context) (aws.Credentials, error) {
 	t, err := p.token(ctx, "")
 	if err != nil {
 		return aws.Credentials{}, err
 	}
 	c, err := p.ask(ctx, t)
-	a, answered := answerOf(err)
-	if err == nil || !answered || a.status != http.StatusUnauthorized || !t.Renewable(now()) {
+	r, refused := refusalIn(err)
+	if err == nil || !refused || r.status != http.StatusUnauthorized || !t.Renewable(now()) {
 		return c, err
 	}
 	// The token was revoked, or the clocks of who wrote it and of this machine
@@ -161,22 +152,17 @@ func (p *portal) ask(ctx context.Context, t *logincache.SSOToken) (aws.Credentia
 		AccessToken: &t.Access, AccountId: &p.session.account, RoleName: &p.session.role,
 	})
 	if err != nil {
-		return aws.Credentials{}, &withheld{err, t.Secrets()}
+		return aws.Credentials{}, &callError{err: err, secrets: t.Secrets()}
 	}
 	r := out.RoleCredentials
 	if r == nil || aws.ToString(r.AccessKeyId) == "" || aws.ToString(r.SecretAccessKey) == "" || r.Expiration <= 0 {
-		return aws.Credentials{}, p.src.noSense()
+		return aws.Credentials{}, p.src.unreadable("")
 	}
 	return aws.Credentials{
 		AccessKeyID: *r.AccessKeyId, SecretAccessKey: *r.SecretAccessKey, SessionToken: aws.ToString(r.SessionToken),
 		CanExpire: true, Expires: time.UnixMilli(r.Expiration).UTC(),
 		Source: ssocreds.ProviderName, AccountID: p.session.account,
 	}, nil
-}
-
-// noSense is for an answer that parses, and has nothing in it that is needed.
-func (s *Source) noSense() error {
-	return verdict{text: errUnreadable.Error() + s.byServer(), hint: "is that the right endpoint, and nothing in between?" + s.endpointHint()}.err()
 }
 
 // now is a time to compare with those of files.
@@ -230,15 +216,9 @@ func (p *portal) ended(t *logincache.SSOToken, why string) error {
 }
 
 // refused is for a token that AWS did not renew.
-func (p *portal) refused(t *logincache.SSOToken, a reply) error {
+func (p *portal) refused(t *logincache.SSOToken, r refusal) error {
 	p.setOver(t.Access)
-	return p.ended(t, a.String())
-}
-
-// refusal400 says whether an answer is a no, and not an excuse.
-func refusal400(a reply) bool {
-	return a.status >= 400 && a.status < 500 && a.status != http.StatusRequestTimeout && a.status != http.StatusTooManyRequests &&
-		a.code != "" && a.code != "SlowDownException" && a.code != "ThrottlingException"
+	return p.ended(t, r.String())
 }
 
 // create is the call of SSO OIDC.
@@ -247,16 +227,16 @@ func (p *portal) create(ctx context.Context, t *logincache.SSOToken) (*logincach
 	out, err := ssooidc.NewFromConfig(p.cfg).CreateToken(ctx, &ssooidc.CreateTokenInput{
 		GrantType: aws.String("refresh_token"), ClientId: &t.ClientID, ClientSecret: &t.ClientSecret, RefreshToken: &t.Refresh,
 	})
-	if a, answered := answerOf(err); answered && refusal400(a) {
-		err = p.refused(t, a)
+	if r, refused := refusalIn(err); refused && r.final() {
+		err = p.refused(t, r)
 	}
 	if err != nil {
-		return nil, &withheld{err, t.Secrets()}
+		return nil, &callError{err: err, secrets: t.Secrets()}
 	}
 	newer := *t
 	newer.StartURL, newer.Region = p.session.startURL, p.session.region
 	if !takeToken(&newer, out, asked) {
-		return nil, p.src.noSense()
+		return nil, p.src.unreadable("")
 	}
 	p.life = newer.Expires.Sub(asked)
 	return &newer, nil

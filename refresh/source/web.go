@@ -234,22 +234,17 @@ func (w *web) skew() time.Duration {
 	return w.ahead
 }
 
-// proxyError is a proxy that makes no connection. Go's own error for it has neither
+const proxyHint = "look at HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+
+// proxyAnswer is for a proxy that makes no connection. Go's own error for it has neither
 // its name nor a word about a proxy.
-type proxyError struct {
-	host   string
-	status int
-}
-
-func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy %s answers %d %s", e.host, e.status, http.StatusText(e.status))
-}
-
 func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
-	if resp.StatusCode != http.StatusOK {
-		return &proxyError{proxy.Host, resp.StatusCode}
+	if resp.StatusCode == http.StatusOK {
+		return nil
 	}
-	return nil
+	e := transientf(proxyHint, "the proxy %s answers %d %s", proxy.Host, resp.StatusCode, http.StatusText(resp.StatusCode))
+	e.Permanent = resp.StatusCode == http.StatusProxyAuthRequired || resp.StatusCode == http.StatusForbidden
+	return e
 }
 
 var errTooLong = errors.New("the answer is too long")

@@ -126,11 +126,11 @@ func (s *Source) assumeByToken(ctx context.Context, f *found, r Role, token stri
 	}
 	out, err := f.client.AssumeRoleWithWebIdentity(ctx, in, regionFor(r.ARN))
 	if err != nil {
-		return aws.Credentials{}, &roleError{arn: r.ARN, err: err, hide: []string{token}}
+		return aws.Credentials{}, assuming(r.ARN, err, token)
 	}
 	c, ok := fromSTS(out.Credentials, "AssumeRoleWithWebIdentity")
 	if !ok {
-		return c, &roleError{arn: r.ARN, err: errUnreadable}
+		return c, assuming(r.ARN, errUnreadable)
 	}
 	if out.AssumedRoleUser != nil {
 		c.AccountID = account(aws.ToString(out.AssumedRoleUser.Arn))
@@ -154,7 +154,7 @@ func oneToken(text []byte, verb string) (string, error) {
 	t := strings.TrimSpace(string(text))
 	switch {
 	case t == "":
-		return "", verdict{text: verb + " no token", hint: tokenHint}.err()
+		return "", transientf(tokenHint, "%s no token", verb)
 	case len(t) > tokenLimit:
 		return "", refresh.Permanentf(tokenHint, "%s more than the %d bytes that a token can have", verb, tokenLimit)
 	case strings.ContainsFunc(t, unprintable):
@@ -177,13 +177,12 @@ func fileToken(path string) (string, error) {
 }
 
 func (s *Source) commandToken(ctx context.Context) (string, error) {
-	out, err := s.run(ctx, s.spec.WebIdentity.Command, cmp.Or(s.spec.limits.program, commandTimeout))
-	var output *outputError
-	switch {
-	case errors.As(err, &output):
-		return oneToken(make([]byte, tokenLimit+1), "prints")
-	case err != nil:
-		return "", &commandError{err: err}
+	out, err := s.run(ctx, s.spec.WebIdentity.Command, "", cmp.Or(s.spec.limits.program, commandTimeout))
+	if errors.Is(err, errFull) {
+		return "", refresh.Permanentf(tokenHint, "prints more than the %d bytes that a token can have", tokenLimit)
+	}
+	if err != nil {
+		return "", err
 	}
 	return oneToken(svid(out), "prints")
 }
@@ -209,7 +208,7 @@ func (s *Source) githubToken(ctx context.Context) (string, error) {
 	resp, body, err := s.exchange(req, nil, "")
 	switch {
 	case resp != nil && resp.StatusCode != http.StatusOK:
-		return "", s.githubRefusal(resp.StatusCode)
+		return "", s.githubRefusal(refusal{status: resp.StatusCode})
 	case err != nil:
 		return "", err
 	}
@@ -260,14 +259,12 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (s *Source) githubRefusal(status int) error {
-	v := verdict{text: reply{status: status}.String() + s.byServer()}
+func (s *Source) githubRefusal(r refusal) error {
 	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		v.permanent, v.hint = true, "the job has ended, or has no `permissions: id-token: write`"
-	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
-	default:
-		v.permanent, v.hint = true, "is "+githubURL+" what the runner has set?"
+	case r.transient():
+		return transientf("", "%s%s", r, s.byServer())
+	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden:
+		return refresh.Permanentf("the job has ended, or has no `permissions: id-token: write`", "%s%s", r, s.byServer())
 	}
-	return v.err()
+	return refresh.Permanentf("is "+githubURL+" what the runner has set?", "%s%s", r, s.byServer())
 }

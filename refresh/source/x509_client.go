@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 
 	"brs-exec/refresh"
 )
@@ -122,10 +121,10 @@ func endpointURL(what, address string, plain bool) (*url.URL, error) {
 
 var errEndpoint = errors.New("is not a host, host:port or https:// URL")
 
-// refusal is what a REST-JSON service of AWS says when it says no: the code in a
+// parseRefusal is what a REST-JSON service of AWS says when it says no: the code in a
 // header or the body, a message in the body.
-func refusal(resp *http.Response, body []byte) reply {
-	a := reply{status: resp.StatusCode}
+func parseRefusal(resp *http.Response, body []byte) refusal {
+	a := refusal{status: resp.StatusCode}
 	var said struct {
 		Type    string `json:"__type"`
 		Code    string `json:"code"`
@@ -143,12 +142,6 @@ func refusal(resp *http.Response, body []byte) reply {
 		}
 	}
 	return a
-}
-
-// transient says whether a refusal is one that a retry may cure.
-func (a reply) transient() bool {
-	_, throttled := retry.DefaultThrottleErrorCodes[a.code]
-	return throttled || a.status == http.StatusTooManyRequests || a.status == http.StatusRequestTimeout || a.status >= 500
 }
 
 // sessionKeys is a set in the answers of both services.
@@ -172,12 +165,11 @@ func (k *sessionKeys) credentials(source string) (aws.Credentials, error) {
 	}, nil
 }
 
-// unreadable is for an answer that is none of the protocol's. What it says may
-// be anything, and is not shown.
-func (s *Source) unreadable(resp *http.Response) error {
+// unreadableAnswer is for an answer that is none of the protocol's.
+func (s *Source) unreadableAnswer(resp *http.Response) error {
 	text := errUnreadable.Error() + s.byServer()
 	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind != "" && kind != "application/json" {
-		text += " (" + foreign(kind) + ")"
+		text += " (" + redactForeign(kind) + ")"
 	}
-	return verdict{text: text, hint: "is that the right endpoint, and nothing in between?"}.err()
+	return transientf("is that the right endpoint, and nothing in between?", "%s", text)
 }
