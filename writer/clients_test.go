@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"brs-exec/writer/ini"
+
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/google/go-cmp/cmp"
 )
@@ -165,7 +167,7 @@ func (v *botocoreView) expect(p *Private) {
 			(*profiles)[name] = section
 		}
 	}
-	v.Credentials[StaticProfile] = keys
+	v.Credentials[ini.StaticProfile] = keys
 }
 
 // The files as botocore (boto3, the AWS CLI) reads them: Python's configparser,

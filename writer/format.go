@@ -1,10 +1,11 @@
 package writer
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"brs-exec/writer/ini"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -51,39 +52,13 @@ func FormatINI(c aws.Credentials, section string) ([]byte, error) {
 	if section == "" || strings.ContainsAny(section, "[]#;\r\n\x00") {
 		return nil, fmt.Errorf("section name %q: cannot be written to a credentials file", section)
 	}
-	if err := checkSet(c); err != nil {
+	if err := ini.Check(c); err != nil {
 		return nil, err
 	}
-	f := &iniFile{eol: "\n"}
-	set := toSet(c, time.Time{})
-	f.add(section, keyPairs(set)...)
-	if !set.Expires.IsZero() {
-		f.lines[0].text += "# ends " + set.Expires.Format(time.RFC3339) + "\n"
+	f := ini.Read(nil)
+	s := f.Add(section, ini.Pairs(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)...)
+	if c.CanExpire {
+		s.Comment("ends " + c.Expires.Round(0).UTC().Format(time.RFC3339))
 	}
-	return f.bytes(), nil
-}
-
-// checkSet refuses a set without keys, and values that the parsers of
-// credentials files would not give back as they are. No AWS key has such.
-func checkSet(c aws.Credentials) error {
-	if c.AccessKeyID == "" || c.SecretAccessKey == "" {
-		return errors.New("credentials without an access key id or a secret key")
-	}
-	for _, v := range [][2]string{
-		{"access key id", c.AccessKeyID}, {"secret access key", c.SecretAccessKey}, {"session token", c.SessionToken},
-	} {
-		if !plainValue(v[1]) {
-			return fmt.Errorf("the %s has a character that a credentials file cannot hold", v[0])
-		}
-	}
-	return nil
-}
-
-func plainValue(s string) bool {
-	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		return false
-	}
-	// Go takes quotes off, and does not survive a lone one.
-	n := len(s)
-	return n == 0 || s[0] != s[n-1] || s[0] != '"' && s[0] != '\''
+	return f.Bytes(), nil
 }

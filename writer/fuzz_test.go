@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"brs-exec/writer/ini"
+
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/google/go-cmp/cmp"
 )
@@ -21,7 +23,7 @@ func FuzzPrivateConfig(f *testing.F) {
 	f.Add("[default]\nrole_arn = x\n[profile other]\nregion = y\n  output = z\nrole_arn =\n  x = y\n")
 	f.Add("[default]\nretrY_mode=")
 	f.Fuzz(func(t *testing.T, data string) {
-		user, err := parseINI("config", []byte(data))
+		user, err := ini.Parse("config", []byte(data))
 		if err != nil || differsInGo(data) {
 			return
 		}

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"slices"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/rundir"
 )
 
@@ -25,7 +26,7 @@ func NewPreview(opt Options, env []string) (*Preview, error) {
 		p.profile = DefaultProfile
 	}
 	for _, name := range append([]string{p.profile}, opt.As...) {
-		if err := checkProfileName(name); err != nil {
+		if err := ini.CheckProfile(name); err != nil {
 			return nil, err
 		}
 	}

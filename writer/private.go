@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/process"
 	"brs-exec/writer/rundir"
 )
@@ -30,7 +31,7 @@ type Private struct {
 	opt     Options
 	profile string // the first of names but "default"
 	names   []string
-	user    *iniFile // the credentials file without what changes
+	user    *ini.File // the credentials file without what changes
 	notes   []string
 	path    string // of the run directory
 	command string // the credential_process; "" where there is none
@@ -52,7 +53,7 @@ func NewPrivate(opt Options) (*Private, error) {
 		p.profile = DefaultProfile
 	}
 	for _, name := range append([]string{"default", p.profile}, opt.As...) {
-		if err := checkProfileName(name); err != nil {
+		if err := ini.CheckProfile(name); err != nil {
 			return nil, err
 		}
 		if !slices.Contains(p.names, name) {
@@ -107,27 +108,27 @@ func (p *Private) setCommand(d *rundir.Dir) error {
 
 // readUser reads a file of the user's. One that is missing, not allowed to us
 // or no file is what SDKs take for an empty one.
-func (p *Private) readUser(path string) (*iniFile, error) {
+func (p *Private) readUser(path string) (*ini.File, error) {
 	if path == "" {
-		return parseINI(path, nil)
+		return ini.Parse(path, nil)
 	}
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return parseINI(path, nil)
+		return ini.Parse(path, nil)
 	case err == nil && !info.Mode().IsRegular():
 		// Reading a pipe would take from the child what is in it.
 		if info.Mode()&os.ModeCharDevice == 0 {
 			p.notes = append(p.notes, fmt.Sprintf("%s is not a regular file and not copied for the child", path))
 		}
-		return parseINI(path, nil)
+		return ini.Parse(path, nil)
 	}
 	data, rerr := os.ReadFile(path)
 	if rerr != nil {
 		p.notes = append(p.notes, fmt.Sprintf("%v; not copied for the child", rerr))
-		return parseINI(path, nil)
+		return ini.Parse(path, nil)
 	}
-	return parseINI(path, data)
+	return ini.Parse(path, data)
 }
 
 // Dir returns the run directory.
@@ -152,7 +153,7 @@ func (p *Private) Deliver(ctx context.Context, sets map[string]aws.Credentials) 
 	if err != nil || !ok {
 		return err
 	}
-	if err := checkSet(creds); err != nil {
+	if err := ini.Check(creds); err != nil {
 		return fmt.Errorf("deliver to %s: %w", p.Dir(), err)
 	}
 	p.mu.Lock()

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/process"
 	"brs-exec/writer/rundir"
 )
@@ -341,8 +342,7 @@ func TestPrivateExecutableWithOddPath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := parse(t, read(t, p.Dir()+"/config"))
-	command, _ := f.get(inDefault, "credential_process")
+	command, _ := ini.Read([]byte(read(t, p.Dir()+"/config"))).Value("default", "credential_process")
 	words := strings.Fields(command)
 	if len(words) != 4 || !rundir.PlainPath(strings.Join(words, "")) {
 		t.Fatalf("credential_process = %q", command)
@@ -485,18 +485,18 @@ func TestReadersSeeWholeSets(t *testing.T) {
 }
 
 func readersAgree(t *testing.T, p *Private) bool {
-	f, err := parseINI("credentials", []byte(read(t, p.Dir()+"/credentials")))
+	f, err := ini.Parse("credentials", []byte(read(t, p.Dir()+"/credentials")))
 	if err != nil {
 		t.Error(err)
 		return false
 	}
-	section := StaticProfile
+	section := ini.StaticProfile
 	if p.opt.Mode == File {
 		section = "default"
 	}
 	var file [3]string
 	for i, key := range []string{"aws_access_key_id", "aws_secret_access_key", "aws_session_token"} {
-		file[i], _ = f.get(func(name string) bool { return name == section }, key)
+		file[i], _ = f.Value(section, key)
 	}
 	line, err := process.Output(p.Dir(), time.Now())
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/process"
 	"brs-exec/writer/replace"
 )
@@ -133,7 +134,7 @@ func (s *Shared) Deliver(ctx context.Context, sets map[string]aws.Credentials) e
 		if !ok {
 			continue
 		}
-		if err := checkSet(creds); err != nil {
+		if err := ini.Check(creds); err != nil {
 			return fmt.Errorf("deliver to %s: %w", s.opt.Path, err)
 		}
 		if set := toSet(creds, time.Time{}); set != p.set {
@@ -162,7 +163,7 @@ func (s *Shared) write(ctx context.Context) error {
 		if err == nil {
 			return s.written(res)
 		}
-		if last || !errors.Is(err, errUnsettled) && !errors.As(err, new(*parseError)) {
+		if last || !errors.Is(err, errUnsettled) && !errors.As(err, new(*ini.ParseError)) {
 			return err
 		}
 		wait := time.NewTimer(min(100*time.Millisecond, max(time.Millisecond, time.Until(until))))
@@ -179,7 +180,7 @@ func (s *Shared) edit(old []byte, last bool) ([]byte, error) {
 	if old != nil && len(old) == 0 && s.wrote && !last {
 		return nil, errUnsettled
 	}
-	f, err := parseINI(s.opt.Path, old)
+	f, err := ini.Parse(s.opt.Path, old)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +201,7 @@ func (s *Shared) edit(old []byte, last bool) ([]byte, error) {
 		}
 		p.apply(f, p.set)
 	}
-	return f.bytes(), nil
+	return f.Bytes(), nil
 }
 
 func (s *Shared) written(res replace.Result) error {

@@ -24,7 +24,7 @@ func longTests() bool { return os.Getenv("BRS_WRITER_TEST_LONG") != "" }
 
 // checkShared tells what is wrong with the file as a reader finds it.
 func checkShared(data []byte, sections ...string) error {
-	f, err := parseINI("credentials", data)
+	f, err := ini.Parse("credentials", data)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func checkShared(data []byte, sections ...string) error {
 	for _, section := range sections {
 		var parts [3]string
 		for i := range parts {
-			parts[i], _ = f.get(func(name string) bool { return name == section }, ini.Keys[i])
+			parts[i], _ = f.Value(section, ini.Keys[i])
 		}
 		if _, ok := setNumber(parts); !ok {
 			return fmt.Errorf("[%s] is torn or mixed", section)
@@ -201,10 +201,10 @@ func current(t *testing.T, path string) (n int, err error) {
 		t.Error(err)
 		return 0, err
 	}
-	f := parse(t, string(data))
+	f := ini.Read(data)
 	for _, section := range []string{"a", "b"} {
 		var i int
-		id, _ := f.get(func(name string) bool { return name == section }, ini.Keys[0])
+		id, _ := f.Value(section, ini.Keys[0])
 		fmt.Sscanf(id, "AKID%d", &i)
 		n += i
 	}
@@ -238,7 +238,7 @@ func TestSharedKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 		var n int
-		id, _ := parse(t, string(data)).get(func(name string) bool { return name == "app" }, ini.Keys[0])
+		id, _ := ini.Read(data).Value("app", ini.Keys[0])
 		fmt.Sscanf(id, "AKID%d", &n)
 		rewrites += n
 	}

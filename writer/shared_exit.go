@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"brs-exec/writer/ini"
 )
 
 // takeOut removes the keys or restores what was there, as configured.
@@ -14,12 +16,12 @@ func (s *Shared) takeOut(ctx context.Context) error {
 		if old == nil {
 			return s.takeOutOfNothing(&left)
 		}
-		f, err := parseINI(s.opt.Path, old)
+		f, err := ini.Parse(s.opt.Path, old)
 		if err != nil {
 			return nil, err
 		}
 		left = s.takeOutOf(f)
-		return f.bytes(), nil
+		return f.Bytes(), nil
 	})
 	if err != nil {
 		return err
@@ -37,43 +39,46 @@ func (s *Shared) takeOut(ctx context.Context) error {
 
 // takeOutOf returns the names of the profiles that hold the keys of others now,
 // but held some before.
-func (s *Shared) takeOutOf(f *iniFile) (left []string) {
+func (s *Shared) takeOutOf(f *ini.File) (left []string) {
+	place := map[*ini.Section]int{}
+	for i, section := range f.Sections {
+		place[section] = i
+	}
+	type part struct {
+		*sharedProfile
+		sections []*ini.Section
+		last     int // the place of the last one that is written to
+	}
+	var parts []part
+	for _, p := range s.profiles {
+		if p.claim.before == nil {
+			continue
+		}
+		part := part{p, p.find(f), -1}
+		if held := p.held(f); len(held) > 0 {
+			part.last = place[held[len(held)-1]]
+		}
+		parts = append(parts, part)
+	}
 	// From the end up: what one added may stand on what another did.
-	order := slices.Clone(s.profiles)
-	slices.SortStableFunc(order, func(a, b *sharedProfile) int { return b.lastIn(f) - a.lastIn(f) })
-	for _, p := range order {
+	slices.SortStableFunc(parts, func(a, b part) int { return b.last - a.last })
+	for _, p := range parts {
 		b := p.claim.before
-		switch {
-		case b == nil:
-		case s.opt.AtExit == Remove:
-			p.remove(f, b, p.claim.ours)
-		case p.restore(f, b, p.set, p.claim.ours):
+		if s.opt.AtExit == Remove {
+			b.remove(f, p.sections, p.claim.ours)
+		} else if b.restore(f, p.sections, p.set, p.claim.ours) {
 			left = append(left, p.name)
 		}
 	}
 	return left
 }
 
-// lastIn returns the line index of the profile's last section, -1 without one.
-func (p sharedSection) lastIn(f *iniFile) int {
-	last := -1
-	for i := range f.lines {
-		if p.holds(f, i) {
-			last = i
-		}
-	}
-	return last
-}
-
 // takeOutOfNothing restores to a file that someone has removed: only if there
 // was something in it.
 func (s *Shared) takeOutOfNothing(left *[]string) ([]byte, error) {
-	f := &iniFile{eol: "\n"}
+	f := ini.Read(nil)
 	*left = s.takeOutOf(f)
-	if len(f.lines) == 0 {
-		return nil, nil
-	}
-	return f.bytes(), nil
+	return f.Bytes(), nil
 }
 
 // saveBefore keeps what could not be put back where others' keys are now.

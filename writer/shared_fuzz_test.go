@@ -19,6 +19,7 @@ import (
 
 	"brs-exec/writer/ini"
 	"brs-exec/writer/process"
+	"brs-exec/writer/writertest"
 )
 
 // sharedCorpus are files to merge into.
@@ -34,9 +35,9 @@ func sharedCorpus() (files []string) {
 	return append(files, "[app]\n0=0\n aws_session_token=\n region=", "[app]\n[app]\r", "[app]\naws_secret_access_key =\n  x = 1\n[ app]\n")
 }
 
-func written(name, data string, set process.Set) (f *iniFile, b *before, err error) {
+func written(name, data string, set process.Set) (f *ini.File, b *before, err error) {
 	p := newSharedSection(name, false)
-	if f, err = parseINI("credentials", []byte(data)); err != nil {
+	if f, err = ini.Parse("credentials", []byte(data)); err != nil {
 		return nil, nil, err
 	}
 	b = p.before(f, true)
@@ -59,21 +60,21 @@ func FuzzShared(f *testing.F) {
 		if err != nil {
 			return
 		}
-		after := string(now.bytes())
+		after := string(now.Bytes())
 		again, _, err := written("app", after, set)
-		if err != nil || string(again.bytes()) != after {
-			t.Fatalf("a second write changes it: %v\n%q\n%q", err, after, again.bytes())
+		if err != nil || string(again.Bytes()) != after {
+			t.Fatalf("a second write changes it: %v\n%q\n%q", err, after, again.Bytes())
 		}
-		checkKept(t, data, after, ownKeys...)
+		writertest.CheckKept(t, data, after, ownKeys...)
 		ours := func(fp string) bool { return fp == fingerprintOf(set) }
-		p.restore(again, b, set, ours)
-		if got := string(again.bytes()); got != data {
+		b.restore(again, p.find(again), set, ours)
+		if got := string(again.Bytes()); got != data {
 			t.Fatalf("restored (-want +got):\n%s", cmp.Diff(data, got))
 		}
-		p.remove(now, b, ours)
-		for i, l := range now.lines {
-			if p.holds(now, i) && hasKey(now.section(i), ini.Keys...) {
-				t.Fatalf("keys are left in [%s]: %q", l.name, now.bytes())
+		b.remove(now, p.find(now), ours)
+		for _, s := range p.held(now) {
+			if s.Has(ini.Keys...) {
+				t.Fatalf("keys are left in [%s]: %q", s.Name, now.Bytes())
 			}
 		}
 		if !differsInGo(data) {
@@ -99,9 +100,12 @@ func compareInGo(t *testing.T, data, after string) {
 		c.Credentials.Source = ""
 		return c, err
 	}
-	f := parse(t, data)
-	for _, name := range append(f.sections(), "other") {
-		if profileOf(name) == "app" {
+	names := []string{"other"}
+	for _, s := range ini.Read([]byte(data)).Sections {
+		names = append(names, s.Name)
+	}
+	for _, name := range names {
+		if ini.ProfileOf(name) == "app" {
 			continue
 		}
 		want, wantErr := load(was, name)
@@ -188,7 +192,7 @@ func TestSharedBotocoreSees(t *testing.T) {
 		}
 		was, now := filepath.Join(dir, fmt.Sprint(i, "-before")), filepath.Join(dir, fmt.Sprint(i, "-after"))
 		put(t, was, data, 0o600)
-		put(t, now, string(f.bytes()), 0o600)
+		put(t, now, string(f.Bytes()), 0o600)
 		paths = append(paths, was, now)
 	}
 	input, err := json.Marshal(paths)
@@ -236,7 +240,7 @@ func compareInBotocore(was, now map[string]map[string]any) string {
 	if token, ok := app["aws_security_token"]; ok && token != "TOKEN7" {
 		return fmt.Sprintf("[app] aws_security_token = %v, which botocore prefers", token)
 	}
-	ours := func(section string) bool { return profileOf(section) == "app" }
+	ours := func(section string) bool { return ini.ProfileOf(section) == "app" }
 	for name, section := range was {
 		if !ours(name) {
 			if diff := cmp.Diff(section, now[name]); diff != "" {

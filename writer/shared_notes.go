@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/replace"
 )
@@ -18,31 +19,30 @@ import (
 var elsewhere = []string{"credential_process", "role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "credential_source", "login_session"}
 
 // noteSettings notes what will keep readers of the file from using the keys.
-func (s *Shared) noteSettings(path string, f *iniFile, was *replace.Content) {
+func (s *Shared) noteSettings(path string, f *ini.File, was *replace.Content) {
 	note := func(format string, args ...any) { s.notes = append(s.notes, fmt.Sprintf(format, args...)) }
-	if len(f.lines) > 0 && strings.HasPrefix(f.lines[0].text, bom) {
+	if f.HasBOM() {
 		note("%s begins with a byte order mark: boto3 and the AWS CLI cannot read it, others miss its first section", s.opt.Path)
 	}
-	if names := twice(f.sections()); len(names) > 0 {
+	if names := twice(f.Sections); len(names) > 0 {
 		note("%s has [%s] more than once: boto3 and the AWS CLI cannot read it", s.opt.Path, strings.Join(names, "], ["))
 	}
-	config := &iniFile{}
+	config := ini.Read(nil)
 	if s.opt.ConfigFile != "" && !pathsafe.SameFile(path, s.opt.ConfigFile) {
 		if data, err := pathsafe.ReadFile(s.opt.ConfigFile); err == nil {
-			if parsed, err := parseINI(s.opt.ConfigFile, data); err == nil {
+			if parsed, err := ini.Parse(s.opt.ConfigFile, data); err == nil {
 				config = parsed
 			}
 		}
 	}
 	for _, p := range s.profiles {
-		match := func(section string) bool { return profileOf(section) == p.name }
 		for _, file := range []struct {
-			*iniFile
+			*ini.File
 			path string
 		}{{f, s.opt.Path}, {config, s.opt.ConfigFile}} {
 			var found []string
 			for _, key := range elsewhere {
-				if _, ok := file.get(match, key); ok {
+				if _, ok := file.Value(p.name, key); ok {
 					found = append(found, key)
 				}
 			}
@@ -61,13 +61,15 @@ func (s *Shared) noteSettings(path string, f *iniFile, was *replace.Content) {
 	}
 }
 
-func twice(names []string) (more []string) {
-	slices.Sort(names)
-	for i := 1; i < len(names); i++ {
-		if names[i] == names[i-1] && !slices.Contains(more, names[i]) {
-			more = append(more, names[i])
+// twice returns the names of more than one section, in order.
+func twice(sections []*ini.Section) (more []string) {
+	count := map[string]int{}
+	for _, s := range sections {
+		if count[s.Name]++; count[s.Name] == 2 {
+			more = append(more, s.Name)
 		}
 	}
+	slices.Sort(more)
 	return more
 }
 
@@ -87,10 +89,10 @@ func (s *Shared) checkSource(path string) error {
 }
 
 func (s *Shared) sourceProfiles() []string {
-	var files []*iniFile
+	var files []*ini.File
 	for _, path := range s.opt.SourceFiles {
 		if data, err := pathsafe.ReadFile(path); err == nil {
-			if f, err := parseINI(path, data); err == nil {
+			if f, err := ini.Parse(path, data); err == nil {
 				files = append(files, f)
 			}
 		}
@@ -104,7 +106,7 @@ func (s *Shared) sourceProfiles() []string {
 		chain = append(chain, name)
 		next := ""
 		for _, f := range files {
-			if v, ok := f.get(func(section string) bool { return profileOf(section) == name }, "source_profile"); ok {
+			if v, ok := f.Value(name, "source_profile"); ok {
 				next = v
 			}
 		}
@@ -120,7 +122,7 @@ func SharedHint(path string, err error) string {
 		return hint
 	}
 	switch {
-	case errors.As(err, new(*parseError)):
+	case errors.As(err, new(*ini.ParseError)):
 		return "correct that line; brs-exec changes no file that it cannot read"
 	case errors.Is(err, fs.ErrNotExist):
 		return "mkdir -p " + filepath.Dir(path)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/process"
 	"brs-exec/writer/replace"
@@ -31,7 +32,7 @@ func NewShared(ctx context.Context, opt SharedOptions) (*Shared, error) {
 			return nil, err
 		}
 	}
-	var f *iniFile
+	var f *ini.File
 	var was *replace.Content
 	err = s.target.At(func(p *replace.Location) (err error) {
 		f, was, err = s.begin(ctx, p)
@@ -55,7 +56,7 @@ func PreviewShared(opt SharedOptions) (notes []string, err error) {
 	if s.target.DirUID == nil {
 		return nil, nil // its directory will be made
 	}
-	var f *iniFile
+	var f *ini.File
 	var was *replace.Content
 	err = s.target.At(func(p *replace.Location) error {
 		was, err = p.Read()
@@ -118,7 +119,7 @@ func (s *Shared) makeDir() error {
 
 // begin takes the claims, tidies up after writers that were killed, and looks
 // at the file.
-func (s *Shared) begin(ctx context.Context, p *replace.Location) (*iniFile, *replace.Content, error) {
+func (s *Shared) begin(ctx context.Context, p *replace.Location) (*ini.File, *replace.Content, error) {
 	if err := s.claimAll(ctx, p); err != nil {
 		return nil, nil, err
 	}
@@ -144,11 +145,11 @@ func (s *Shared) begin(ctx context.Context, p *replace.Location) (*iniFile, *rep
 	return f, was, nil
 }
 
-func (s *Shared) look(was *replace.Content) (*iniFile, error) {
+func (s *Shared) look(was *replace.Content) (*ini.File, error) {
 	if was == nil {
-		return parseINI(s.opt.Path, nil)
+		return ini.Parse(s.opt.Path, nil)
 	}
-	return parseINI(s.opt.Path, was.Data)
+	return ini.Parse(s.opt.Path, was.Data)
 }
 
 func exists(path string) bool {
@@ -160,7 +161,7 @@ func (s *Shared) addProfiles(path string) error {
 	inConfig := filepath.Base(path) == "config" || s.opt.ConfigFile != "" && pathsafe.SameFile(path, s.opt.ConfigFile)
 	for _, from := range slices.Sorted(maps.Keys(s.opt.Sections)) {
 		name := s.opt.Sections[from]
-		if err := checkProfileName(name); err != nil {
+		if err := ini.CheckProfile(name); err != nil {
 			return err
 		}
 		if slices.ContainsFunc(s.profiles, func(p *sharedProfile) bool { return p.name == name }) {
@@ -229,10 +230,10 @@ func (s *Shared) spareDir() (string, error) {
 
 // inherit keeps what a killed process has left only if the keys in the file are
 // still the ones that it wrote.
-func (p *sharedProfile) inherit(f *iniFile) error {
-	for i := range f.lines {
-		if p.claim.inherited && p.holds(f, i) {
-			if fp, _ := fingerprintIn(f.section(i)); p.claim.ours(fp) {
+func (p *sharedProfile) inherit(f *ini.File) error {
+	if p.claim.inherited {
+		for _, s := range p.held(f) {
+			if fp, _ := fingerprintIn(s); p.claim.ours(fp) {
 				return nil
 			}
 		}
@@ -249,33 +250,23 @@ func (e *keysError) Error() string {
 
 // guard refuses to overwrite keys for life that are not ours, unless they are
 // restored in the end.
-func (s *Shared) guard(p *sharedProfile, f *iniFile, set process.Set) error {
+func (s *Shared) guard(p *sharedProfile, f *ini.File, set process.Set) error {
 	refused := &keysError{section: p.name, file: s.opt.Path}
 	if b := p.claim.before; p.claim.inherited && s.opt.AtExit != Restore {
-		for _, section := range b.parse().sections {
+		for _, section := range b.parse(f) {
 			if _, longTerm := fingerprintIn(section); longTerm {
 				return refused
 			}
 		}
 	}
-	for i := range f.lines {
-		if !p.holds(f, i) {
-			continue
-		}
-		fp, longTerm := fingerprintIn(f.section(i))
+	for _, section := range p.held(f) {
+		fp, longTerm := fingerprintIn(section)
 		if !longTerm || p.claim.ours(fp) || fp == fingerprintOf(set) {
 			continue
 		}
-		if s.opt.AtExit != Restore || p.claim.before != nil && !p.claim.before.has(fp) {
+		if s.opt.AtExit != Restore || p.claim.before != nil && !p.claim.before.has(f, fp) {
 			return refused
 		}
 	}
 	return nil
-}
-
-func (b *before) has(fp string) bool {
-	return slices.ContainsFunc(b.parse().sections, func(f *iniFile) bool {
-		was, _ := fingerprintIn(f)
-		return was == fp
-	})
 }

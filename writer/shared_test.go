@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/writer/filelock"
+	"brs-exec/writer/ini"
 	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/replace"
 )
@@ -394,7 +395,7 @@ func TestSharedMendsAtStart(t *testing.T) {
 	path := filepath.Join(dir, "credentials")
 	old, next := "[user]\nregion = x\n", "[applications]\nx = y\n"
 	mixture := next[:7] + (old + strings.Repeat("\n", len(next)))[7:len(next)]
-	if _, err := parseINI(path, []byte(mixture)); err == nil {
+	if _, err := ini.Parse(path, []byte(mixture)); err == nil {
 		t.Fatalf("%q parses", mixture)
 	}
 	put(t, path, mixture, 0o600)

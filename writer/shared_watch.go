@@ -12,6 +12,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/replace"
 )
@@ -105,7 +106,7 @@ func (s *Shared) intact() (bool, error) {
 	if err != nil || now == nil {
 		return false, err
 	}
-	f, err := parseINI(s.opt.Path, now.Data)
+	f, err := ini.Parse(s.opt.Path, now.Data)
 	if err != nil {
 		return false, err
 	}
@@ -114,7 +115,7 @@ func (s *Shared) intact() (bool, error) {
 			p.apply(f, p.set)
 		}
 	}
-	return string(f.bytes()) == string(now.Data), nil
+	return string(f.Bytes()) == string(now.Data), nil
 }
 
 // sharedWatch watches the directories that lead to a file, not the file: that

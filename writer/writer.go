@@ -37,11 +37,6 @@ func (m Mode) byProcess() bool { return m == Auto || m == Process }
 // name of its own.
 const DefaultProfile = "brs-exec"
 
-// StaticProfile is the section of the credentials file that always holds the
-// current keys themselves, for people, scripts and readers told to use it. It
-// is not meant to be selected by an SDK, which would never read it again.
-const StaticProfile = "brs-static"
-
 // Options says what a Private serves. Executable is required where Mode is
 // Auto or Process; the zero value of all else is usable.
 type Options struct {

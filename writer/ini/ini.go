@@ -1,7 +1,7 @@
-// Package ini knows the settings of AWS config and credentials files by which
-// tools keep a set of credentials. Who reads such files and who writes them must
-// agree on them: a setting that only the reader knows would stay behind, and be
-// believed, beside new keys.
+// Package ini reads and edits AWS config and credentials files, and knows the
+// settings by which tools keep credentials in them. Who reads such files and who
+// writes them must agree: a setting that only the reader knows would stay behind,
+// and be believed, beside new keys.
 package ini
 
 import (

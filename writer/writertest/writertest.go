@@ -165,3 +165,27 @@ func Start(t testing.TB, name string, args ...string) (*exec.Cmd, io.Closer, str
 	}
 	return cmd, stdin, strings.TrimSuffix(line, "\n")
 }
+
+// CheckKept fails unless every line of before that is surely not of our keys is in
+// after, in the same order and with the same bytes.
+func CheckKept(t testing.TB, before, after string, keys ...string) {
+	t.Helper()
+	rest := strings.SplitAfter(after, "\n")
+	for _, line := range strings.SplitAfter(before, "\n") {
+		ours := line != "" && (line[0] == ' ' || line[0] == '\t') // may belong to a key above
+		for _, key := range keys {
+			name := strings.ToLower(strings.TrimSpace(strings.TrimPrefix(line, "\ufeff")))
+			ours = ours || strings.HasPrefix(name, key)
+		}
+		if ours || line == "" {
+			continue
+		}
+		for len(rest) > 0 && rest[0] != line && strings.TrimRight(rest[0], "\r\n") != strings.TrimRight(line, "\r") {
+			rest = rest[1:]
+		}
+		if len(rest) == 0 {
+			t.Fatalf("line %q is gone or has moved: %q", line, after)
+		}
+		rest = rest[1:]
+	}
+}

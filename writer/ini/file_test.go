@@ -1,25 +1,34 @@
-package writer
+package ini
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
+	"brs-exec/writer/writertest"
+
 	"github.com/google/go-cmp/cmp"
 )
 
-func parse(t testing.TB, s string) *iniFile {
+func mustParse(t testing.TB, s string) *File {
 	t.Helper()
-	f, err := parseINI("config", []byte(s))
+	f, err := Parse("config", []byte(s))
 	if err != nil {
 		t.Fatalf("parse %q: %v", s, err)
 	}
 	return f
 }
 
-func inDefault(section string) bool { return profileOf(section) == "default" }
+// edit has [default] have no role_arn, and the pairs.
+func edit(f *File, pairs ...[2]string) string {
+	for _, s := range f.Find("default") {
+		s.Remove("role_arn")
+		s.Set(pairs...)
+	}
+	return string(f.Bytes())
+}
 
-func TestINIEdit(t *testing.T) {
+func TestEdit(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
 		{"empty file", "", ""},
 		{"replaced in place", "[default]\na = 1\nregion=old\nb = 2\n", "[default]\na = 1\nregion = new\nb = 2\n"},
@@ -50,23 +59,22 @@ func TestINIEdit(t *testing.T) {
 		{"blank lines and spaces at ends", "\n\n[default]   \n\n  \nrole_arn = x   \n\n", "\n\n[default]   \nregion = new\n\n  \n\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := parse(t, tt.in)
-			if got := string(f.bytes()); got != tt.in {
+			f := mustParse(t, tt.in)
+			if got := string(f.Bytes()); got != tt.in {
 				t.Fatalf("bytes after parsing = %q, want %q", got, tt.in)
 			}
 			for range 2 { // the second time changes nothing
-				f.remove(inDefault, "role_arn")
-				f.set(inDefault, [2]string{"region", "new"})
-				if diff := cmp.Diff(tt.want, string(f.bytes())); diff != "" {
+				got := edit(f, [2]string{"region", "new"})
+				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Fatalf("edited (-want +got):\n%s", diff)
 				}
-				f = parse(t, string(f.bytes()))
+				f = mustParse(t, got)
 			}
 		})
 	}
 }
 
-func TestINIAddAndRemoveSections(t *testing.T) {
+func TestAddAndRemoveSections(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
 		{"empty file", "", "[new]\nk = v\n"},
 		{"no final newline", "[a]\nx = 1", "[a]\nx = 1\n\n[new]\nk = v\n"},
@@ -76,34 +84,38 @@ func TestINIAddAndRemoveSections(t *testing.T) {
 		{"at the end, twice", "[gone]\nz = 1\n[b]\n[gone]\n# c\n", "[b]\n\n[new]\nk = v\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := parse(t, tt.in)
-			f.removeSections(func(name string) bool { return name == "gone" })
-			f.add("new", [2]string{"k", "v"})
-			if diff := cmp.Diff(tt.want, string(f.bytes())); diff != "" {
+			f := mustParse(t, tt.in)
+			f.RemoveSections(func(name string) bool { return name == "gone" })
+			f.Add("new", [2]string{"k", "v"})
+			if diff := cmp.Diff(tt.want, string(f.Bytes())); diff != "" {
 				t.Errorf("edited (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestINIGet(t *testing.T) {
-	f := parse(t, "[default]\na = 1 # one\nb = x#y\nC : z ; w\nd =\n  nested = 1\n[other]\na = 2\n[default]\na = 3\n")
+func TestValue(t *testing.T) {
+	f := mustParse(t, "[default]\na = 1 # one\nb = x#y\nC : z ; w\nd =\n  nested = 1\n[other]\na = 2\n[default]\na = 3\n")
 	for _, tt := range []struct {
 		key, want string
 		ok        bool
 	}{
 		{"a", "3", true}, {"b", "x#y", true}, {"c", "z", true}, {"d", "", true}, {"nested", "", false}, {"e", "", false},
 	} {
-		if got, ok := f.get(inDefault, tt.key); got != tt.want || ok != tt.ok {
-			t.Errorf("get(%q) = %q, %v, want %q, %v", tt.key, got, ok, tt.want, tt.ok)
+		if got, ok := f.Value("default", tt.key); got != tt.want || ok != tt.ok {
+			t.Errorf("Value(%q) = %q, %v, want %q, %v", tt.key, got, ok, tt.want, tt.ok)
 		}
 	}
-	if diff := cmp.Diff([]string{"default", "other", "default"}, f.sections()); diff != "" {
+	var names []string
+	for _, s := range f.Sections {
+		names = append(names, s.Name)
+	}
+	if diff := cmp.Diff([]string{"default", "other", "default"}, names); diff != "" {
 		t.Errorf("sections (-want +got):\n%s", diff)
 	}
 }
 
-func TestINIErrors(t *testing.T) {
+func TestErrors(t *testing.T) {
 	for _, tt := range []struct{ name, in, want string }{
 		{"no key", "[default]\na = 1\nsecret words\n", "config:3: neither"},
 		{"no section", "# x\n\na = 1\n", "config:3: a setting outside"},
@@ -113,8 +125,8 @@ func TestINIErrors(t *testing.T) {
 		{"no name before the sign", "[a]\n= secret\n", "config:2: neither"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := parseINI("config", []byte(tt.in))
-			var perr *parseError
+			_, err := Parse("config", []byte(tt.in))
+			var perr *ParseError
 			if !errors.As(err, &perr) || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Fatalf("error = %v, want %q…", err, tt.want)
 			}
@@ -125,10 +137,10 @@ func TestINIErrors(t *testing.T) {
 	}
 }
 
-// FuzzINIEdit checks, with its own simple look at the lines, that an edit
+// FuzzEdit checks, with its own simple look at the lines, that an edit
 // leaves all bytes alone that are not of our keys, that the keys are then as
 // set, and that a second edit changes nothing.
-func FuzzINIEdit(f *testing.F) {
+func FuzzEdit(f *testing.F) {
 	for _, s := range []string{
 		"[default]\nregion = x\nrole_arn = y\n", "[default] # x\r\n\ts3 =\r\n\t\ta = b\r\n", "\ufeff[default]\nrole_arn=1\n  c\n[default]\nREGION:2",
 		"[profile default]\n a = 1\n  region = 2\n region = 3\n", "[other]\nrole_arn = x\n\n# c\n[ default ]", "[default]\nk =\n  region = x\n  role_arn = y\nb = 1\n  region = 2\n",
@@ -137,69 +149,32 @@ func FuzzINIEdit(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		ini, err := parseINI("config", data)
+		file, err := Parse("config", data)
 		if err != nil {
 			return
 		}
-		if string(ini.bytes()) != string(data) {
-			t.Fatalf("bytes after parsing = %q", ini.bytes())
+		if string(file.Bytes()) != string(data) {
+			t.Fatalf("bytes after parsing = %q", file.Bytes())
 		}
-		edit := func(f *iniFile) string {
-			f.remove(inDefault, "role_arn")
-			f.set(inDefault, [2]string{"region", "new"}, [2]string{"b", "c"})
-			return string(f.bytes())
-		}
-		once := edit(ini)
-		again, err := parseINI("config", []byte(once))
+		pairs := [][2]string{{"region", "new"}, {"b", "c"}}
+		once := edit(file, pairs...)
+		again, err := Parse("config", []byte(once))
 		if err != nil {
 			t.Fatalf("%q does not parse: %v", once, err)
 		}
-		if _, ok := again.get(inDefault, "role_arn"); ok {
+		if _, ok := again.Value("default", "role_arn"); ok {
 			t.Errorf("role_arn is still there: %q", once)
 		}
-		if hasSection(again, inDefault) {
-			for _, pair := range [][2]string{{"region", "new"}, {"b", "c"}} {
-				if got, _ := again.get(inDefault, pair[0]); got != pair[1] {
+		if len(again.Find("default")) > 0 {
+			for _, pair := range pairs {
+				if got, _ := again.Value("default", pair[0]); got != pair[1] {
 					t.Errorf("%s = %q, want %q: %q", pair[0], got, pair[1], once)
 				}
 			}
 		}
-		if twice := edit(again); twice != once {
+		if twice := edit(again, pairs...); twice != once {
 			t.Errorf("a second edit changes it (-once +twice):\n%s", cmp.Diff(once, twice))
 		}
-		checkKept(t, string(data), once, "role_arn", "region", "b")
+		writertest.CheckKept(t, string(data), once, "role_arn", "region", "b")
 	})
-}
-
-func hasSection(f *iniFile, match func(string) bool) bool {
-	for _, name := range f.sections() {
-		if match(name) {
-			return true
-		}
-	}
-	return false
-}
-
-// checkKept fails unless every line of before that is surely not ours is in
-// after, in the same order and with the same bytes.
-func checkKept(t *testing.T, before, after string, keys ...string) {
-	t.Helper()
-	rest := strings.SplitAfter(after, "\n")
-	for _, line := range strings.SplitAfter(before, "\n") {
-		ours := line != "" && (line[0] == ' ' || line[0] == '\t') // may belong to a key above
-		for _, key := range keys {
-			name := strings.ToLower(strings.TrimSpace(strings.TrimPrefix(line, bom)))
-			ours = ours || strings.HasPrefix(name, key)
-		}
-		if ours || line == "" {
-			continue
-		}
-		for len(rest) > 0 && rest[0] != line && strings.TrimRight(rest[0], "\r\n") != strings.TrimRight(line, "\r") {
-			rest = rest[1:]
-		}
-		if len(rest) == 0 {
-			t.Fatalf("line %q is gone or has moved: %q", line, after)
-		}
-		rest = rest[1:]
-	}
 }
