@@ -12,7 +12,6 @@ import (
 	"brs-exec/refresh/doctor/clients"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
-	"brs-exec/writer"
 )
 
 // examineCommand says what the command is, and what becomes of its credentials.
@@ -67,44 +66,17 @@ func (d *examination) examineCommand() {
 	}
 }
 
-// client says what a client does with what is delivered.
-func (d *examination) client(c clients.Client, certain bool) {
-	name := c.String()
+// client says what a client does with what is delivered; named if the command
+// names it, or another.
+func (d *examination) client(c clients.Client, named bool) {
 	v, known := c.Under(d.Deliver)
 	if d.bare && v.Takes == clients.Process {
 		v, known = c.Under("endpoint")
 	}
-	level, say := "ok", ""
-	switch {
-	case !known:
+	if !known {
 		return
-	case v.Takes == clients.Environ:
-		say = "has the keys in its environment, and is started again with each new set"
-	case v.Takes == clients.Unclear && v.Versions:
-		level, say = "note", "may or may not find credentials under --deliver "+d.Deliver+", as its version is, which cannot be told"
-	case v.Takes == clients.Unclear:
-		level, say = "note", "may or may not find credentials under --deliver "+d.Deliver
-	case v.Takes == clients.None:
-		level, say = "problem", "finds no credentials under --deliver "+d.Deliver
-	case v.Outlives:
-		say = fmt.Sprintf("takes credentials from %s, and comes back for the next set", v.Takes)
-	case v.Takes == clients.IMDS:
-		level, say = "problem", fmt.Sprintf("takes credentials from %s, and goes on with dead ones", v.Takes)
-	default:
-		level, say = "problem", fmt.Sprintf("takes %s once, and dies with the first set", v.Takes)
 	}
-	if v.Why != "" {
-		say += " (" + v.Why + ")"
-	}
-	if v.Outlives && !v.Tried {
-		say += "; from its source code, not tried"
-	}
-	if !certain {
-		name += " is installed; if the command uses it: it"
-		if level == "problem" {
-			level = "note"
-		}
-	}
+	level, text := d.verdict(v)
 	hint := ""
 	switch {
 	case level == "ok":
@@ -113,13 +85,48 @@ func (d *examination) client(c clients.Client, certain bool) {
 	default:
 		hint = d.remedy(c)
 	}
-	d.add(level, "command", hint, "%s %s [%s]", name, say, c.Where)
-	if v.Takes == clients.Process && v.Shell {
-		d.needsShell(c)
+	name := c.String()
+	if !named {
+		name += " is installed; if the command uses it: it"
+		level = strings.Replace(level, "problem", "note", 1)
 	}
-	if most := c.OutputLimit(); v.Takes == clients.Process && d.size > most && most > 0 {
+	d.add(level, "command", hint, "%s %s [%s]", name, text, c.Where)
+	if v.Takes != clients.Process {
+		return
+	}
+	if _, err := exec.LookPath("sh"); err != nil && v.Shell && os.PathSeparator == '/' {
+		d.problem("command", d.With("--deliver endpoint"), "%s runs a credential_process through sh, and there is none in PATH", c)
+	}
+	if most := c.OutputLimit(); d.size > most && most > 0 {
 		d.problem("command", d.With("--deliver endpoint"), "%s reads at most %d bytes from a credential_process, and a set of this source takes %d", c, most, d.size)
 	}
+}
+
+// verdict words what a client does.
+func (d *examination) verdict(v clients.Verdict) (level, text string) {
+	switch under := " credentials under --deliver " + d.Deliver; {
+	case v.Takes == clients.Environ:
+		level, text = "ok", "has the keys in its environment, and is started again with each new set"
+	case v.Takes == clients.Unclear && v.Versions:
+		level, text = "note", "may or may not find"+under+", as its version is, which cannot be told"
+	case v.Takes == clients.Unclear:
+		level, text = "note", "may or may not find"+under
+	case v.Takes == clients.None:
+		level, text = "problem", "finds no"+under
+	case v.Outlives:
+		level, text = "ok", fmt.Sprintf("takes credentials from %s, and comes back for the next set", v.Takes)
+	case v.Takes == clients.IMDS:
+		level, text = "problem", fmt.Sprintf("takes credentials from %s, and goes on with dead ones", v.Takes)
+	default:
+		level, text = "problem", fmt.Sprintf("takes %s once, and dies with the first set", v.Takes)
+	}
+	if v.Why != "" {
+		text += " (" + v.Why + ")"
+	}
+	if v.Outlives && !v.Tried {
+		text += "; from its source code, not tried"
+	}
+	return level, text
 }
 
 // trial is how to find out what cannot be told.
@@ -141,104 +148,97 @@ func (d *examination) remedy(c clients.Client) string {
 	return "no delivery helps it: another client does"
 }
 
-// examineDelivery looks whether a run would leave out the credential_process.
-func (d *examination) examineDelivery() {
-	_, mode, why := writer.Self(d.Plan.Deliver.Files)
-	if mode == d.Plan.Deliver.Files {
-		return
-	}
-	d.Plan.Deliver.Files, d.bare = mode, true
-	d.note("delivery", "", "%v: the command is given the endpoint alone, and no profile", why)
-}
-
-// needsShell is about the many SDKs that run a credential_process by sh -c.
-func (d *examination) needsShell(c clients.Client) {
-	if os.PathSeparator == '\\' {
-		return
-	}
-	if _, err := exec.LookPath("sh"); err != nil {
-		d.problem("command", d.With("--deliver endpoint"), "%s runs a credential_process through sh, and there is none in PATH", c)
-	}
-}
-
+// trap says what becomes of the credentials in one.
 func (d *examination) trap(t clients.Trap) {
 	level := "problem"
 	if t.Maybe {
 		level = "note"
 	}
-	say := func(hint, format string, args ...any) { d.add(level, "command", hint, format, args...) }
-	behind := "put brs-exec behind it: " + t.What + " … brs-exec … -- …"
 	switch t.Kind {
 	case clients.SelectsProfile:
 		d.selects(t)
-	case clients.PassesKeys:
-		if t.Maybe {
-			say("leave them out", "%s: %s hands on keys if it is given any: the client then looks for no others", t.Where, t.What)
-			return
-		}
-		say("leave the keys out, so that the client looks for them itself", "%s: %s hands keys to the client, which then looks for no others", t.Where, t.What)
-	case clients.CopiesKeys:
-		d.note("command", "let whatever gets the copy look for credentials itself", "%s: %s copies a set, and the copy dies with it", t.Where, t.What)
-	case clients.KeepsCopy:
-		say("leave it out: the client then asks the endpoint itself", "%s: %s keeps each set for 30 minutes, and signs with it when it is dead", t.Where, t.What)
-	case clients.SetsVariable:
-		say("take it out of there", "%s sets %s, which wins over what is delivered", t.Where, t.What)
-	case clients.DropsEnvironment:
-		say(behind, "%s starts the rest with a new environment, in which nothing says where the credentials are", t.What)
-	case clients.OtherPlace:
-		say("run brs-exec there: "+t.What+" … brs-exec … -- …", "%s runs the rest elsewhere, where neither the files nor the endpoint are", t.What)
-	case clients.LeftBehind:
-		d.leftBehind(t, level)
+		return
 	case clients.OtherUser, clients.OtherFiles, clients.OtherNetwork:
-		d.apart(t, behind)
+		d.apart(t)
+		return
 	case clients.ReadsVariable, clients.ReadsFile:
 		d.readsItself(t, level)
+		return
+	case clients.CopiesKeys:
+		level = "note"
 	}
+	hint, text := trapText(t)
+	d.add(level, "command", hint, text, t.What, t.Where)
 }
 
-// leftBehind is about what outlives the command, and with it brs-exec.
-func (d *examination) leftBehind(t clients.Trap, level string) {
-	hint := "have it wait for that: in a shell, wait"
-	switch {
-	case t.What == "setsid":
+// behind is how to get behind a program that keeps credentials out.
+func behind(t clients.Trap) string {
+	return "put brs-exec behind it: " + t.What + " … brs-exec … -- …"
+}
+
+// trapText has What and Where as its operands.
+func trapText(t clients.Trap) (hint, text string) {
+	there := ": " + t.What + " … brs-exec … -- …"
+	switch t.Kind {
+	case clients.PassesKeys:
+		if t.Maybe {
+			return "leave them out", "%[2]s: %[1]s hands on keys if it is given any: the client then looks for no others"
+		}
+		return "leave the keys out, so that the client looks for them itself", "%[2]s: %[1]s hands keys to the client, which then looks for no others"
+	case clients.CopiesKeys:
+		return "let whatever gets the copy look for credentials itself", "%[2]s: %[1]s copies a set, and the copy dies with it"
+	case clients.KeepsCopy:
+		return "leave it out: the client then asks the endpoint itself", "%[2]s: %[1]s keeps each set for 30 minutes, and signs with it when it is dead"
+	case clients.SetsVariable:
+		return "take it out of there", "%[2]s sets %[1]s, which wins over what is delivered"
+	case clients.DropsEnvironment:
+		return behind(t), "%[1]s starts the rest with a new environment, in which nothing says where the credentials are"
+	case clients.OtherPlace:
+		return "run brs-exec there" + there, "%[1]s runs the rest elsewhere, where neither the files nor the endpoint are"
+	}
+	// clients.LeftBehind
+	hint = "run brs-exec in there" + there
+	if t.What == "setsid" {
 		hint = "setsid --wait"
-	case t.What == t.Where:
-		hint = "run brs-exec in there: " + t.What + " … brs-exec … -- …"
 	}
-	text := "%s goes on in the background when the command has ended: its credentials end with brs-exec"
-	if level == "note" {
-		text = "%s may go on in the background when the command has ended: its credentials would end with brs-exec"
+	if t.Maybe {
+		return hint, "%[1]s may go on in the background when the command has ended: its credentials would end with brs-exec"
 	}
-	d.add(level, "command", hint, text, t.What)
+	return hint, "%[1]s goes on in the background when the command has ended: its credentials end with brs-exec"
 }
 
-// cuts tells whether what is delivered does not get behind a program.
+// surroundings are what a program starts the rest in: what they keep from it, the
+// deliveries that get there all the same, and the one to advise.
+func surroundings(k clients.Kind) (what string, reach []string, helps string) {
+	switch k {
+	case clients.OtherUser:
+		return "as another user, who cannot read the run directory", []string{"endpoint", "env"}, "endpoint"
+	case clients.OtherFiles:
+		return "with other files, among which the run directory is not", []string{"endpoint", "env", "imds"}, "endpoint"
+	case clients.OtherNetwork:
+		return "in another network, from which the endpoint cannot be reached", []string{"auto", "process", "file", "env"}, "process"
+	}
+	return "", nil, ""
+}
+
+// cuts tells whether nothing that is delivered gets behind a program.
 func (d *examination) cuts(t clients.Trap) bool {
 	switch t.Kind {
 	case clients.DropsEnvironment, clients.OtherPlace:
 		return true
-	case clients.OtherUser:
-		return d.Deliver != "endpoint" && d.Deliver != "env"
-	case clients.OtherFiles:
-		return d.Deliver != "endpoint" && d.Deliver != "env" && d.Deliver != "imds"
-	case clients.OtherNetwork:
-		return d.Deliver == "endpoint" || d.Deliver == "imds" || d.bare
+	case clients.OtherUser, clients.OtherFiles, clients.OtherNetwork:
+		_, reach, _ := surroundings(t.Kind)
+		return !slices.Contains(reach, d.Deliver) || t.Kind == clients.OtherNetwork && d.bare
 	}
 	return false
 }
 
-// apart is about what runs where only some of the channels are.
-func (d *examination) apart(t clients.Trap, behind string) {
-	what, helps := "as another user, who cannot read the run directory", "endpoint"
-	switch t.Kind {
-	case clients.OtherFiles:
-		what = "with other files, among which the run directory is not"
-	case clients.OtherNetwork:
-		what, helps = "in another network, from which the endpoint cannot be reached", "process"
-	}
+// apart is about what runs where only some of the deliveries are.
+func (d *examination) apart(t clients.Trap) {
+	what, _, helps := surroundings(t.Kind)
 	switch {
 	case d.cuts(t):
-		d.problem("command", d.With("--deliver "+helps)+"; or "+behind, "%s starts the rest %s", t.What, what)
+		d.problem("command", d.With("--deliver "+helps)+"; or "+behind(t), "%s starts the rest %s", t.What, what)
 	case d.Deliver == "auto":
 		d.note("command", d.With("--deliver "+helps), "%s starts the rest %s: only what takes the profile gets credentials", t.What, what)
 	default:
@@ -265,14 +265,9 @@ func (d *examination) selects(t clients.Trap) {
 		d.ok("command", "%s: profile %q is one that it finds the credentials under", t.Where, t.What)
 		return
 	}
-	if d.hasProfile(t.What) {
+	if d.source != nil && source.HasProfile(t.What) { // else the configuration may not be readable
 		d.note("command", d.With("--as-profile "+t.What), "%s: it selects profile %q, and so gets that profile's own credentials, not those that are kept fresh", t.Where, t.What)
 		return
 	}
 	d.problem("command", d.With("--as-profile "+t.What), "%s: it selects profile %q, which it will not find", t.Where, t.What)
-}
-
-// hasProfile tells whether the configuration has a profile of that name.
-func (d *examination) hasProfile(name string) bool {
-	return d.source != nil && source.HasProfile(name) // else the configuration may not be readable
 }

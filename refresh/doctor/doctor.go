@@ -37,7 +37,8 @@ type Options struct {
 // examination is one of them.
 type examination struct {
 	Options
-	bare     bool // auto, but no profile can be used
+	files    writer.Mode // that a run would take
+	bare     bool        // auto, but no profile can be used
 	findings []Finding
 	source   *source.Source
 	look     *clients.Report // nil without a command
@@ -52,12 +53,11 @@ func Examine(o Options) []Finding {
 	if argv := o.Plan.Argv; len(argv) > 0 {
 		d.look = clients.Look(argv, os.Environ(), "")
 	}
-	d.examineDelivery()
-	d.examineSource()
-	d.examineFiles()
-	d.examineEnvironment(os.Environ())
-	d.examineMachine()
-	d.examineCommand()
+	for _, examine := range []func(){
+		d.examineDelivery, d.examineSource, d.examineFiles, d.examineEnvironment, d.examineMachine, d.examineLimits, d.examineCommand,
+	} {
+		examine()
+	}
 	return d.findings
 }
 
@@ -78,9 +78,18 @@ func (d *examination) add(level, about, hint, format string, args ...any) {
 	}
 }
 
+// examineDelivery looks whether a run would leave out the credential_process.
+func (d *examination) examineDelivery() {
+	var why error
+	if _, d.files, why = writer.Self(d.Plan.Deliver.Files); d.files != d.Plan.Deliver.Files {
+		d.bare = true
+		d.note("delivery", "", "%v: the command is given the endpoint alone, and no profile", why)
+	}
+}
+
 // examineFiles says where the run directory would be.
 func (d *examination) examineFiles() {
-	o := writer.Options{Profile: d.Plan.Source.Profile, As: d.Plan.As, Mode: d.Plan.Deliver.Files, KeepIMDS: d.Plan.KeepIMDS}
+	o := writer.Options{Profile: d.Plan.Source.Profile, As: d.Plan.As, Mode: d.files, KeepIMDS: d.Plan.KeepIMDS}
 	if d.source != nil {
 		o.Profile, o.Region = d.source.Profile(), d.source.Region()
 	}

@@ -17,7 +17,6 @@ func (d *examination) examineMachine() {
 	if name := d.Plan.Lock; name != "" && runlock.Held(name) {
 		d.note("lock", "", "%s is held now: a run would end at once, with exit code 75", name)
 	}
-	d.examineLimits()
 }
 
 // loopback tells whether 127.0.0.1 is there. In a namespace that was made with

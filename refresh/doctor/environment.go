@@ -12,8 +12,8 @@ import (
 
 // examineEnvironment is about what brs-exec leaves as it is, and what some
 // client prefers to anything delivered.
-func (d *examination) examineEnvironment(env []string) {
-	for _, entry := range slices.Sorted(slices.Values(env)) {
+func (d *examination) examineEnvironment() {
+	for _, entry := range slices.Sorted(slices.Values(os.Environ())) {
 		name, value, _ := strings.Cut(entry, "=")
 		switch {
 		case value == "":
