@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
@@ -202,54 +201,4 @@ func (s *Source) assumeOnce(ctx context.Context, f *found, creds aws.Credentials
 		got.AccountID = account(aws.ToString(out.AssumedRoleUser.Arn))
 	}
 	return got, nil
-}
-
-// regionFor picks the region that STS is called in if none is configured. Each
-// partition has an STS of its own, and roles are only known to that.
-func regionFor(arn string) func(*sts.Options) {
-	return func(o *sts.Options) {
-		if o.Region != "" {
-			return
-		}
-		o.Region = "us-east-1"
-		if parts := strings.SplitN(arn, ":", 3); len(parts) == 3 {
-			switch parts[1] {
-			case "aws-cn":
-				o.Region = "cn-north-1"
-			case "aws-us-gov":
-				o.Region = "us-gov-west-1"
-			case "aws-iso":
-				o.Region = "us-iso-east-1"
-			case "aws-iso-b":
-				o.Region = "us-isob-east-1"
-			case "aws-iso-e":
-				o.Region = "eu-isoe-west-1"
-			case "aws-iso-f":
-				o.Region = "us-isof-south-1"
-			case "aws-eusc":
-				o.Region = "eusc-de-east-1"
-			}
-		}
-	}
-}
-
-// refused says whether a server answered with that status.
-func refused(err error, status int) bool {
-	var re *awshttp.ResponseError
-	return errors.As(err, &re) && re.HTTPStatusCode() == status
-}
-
-// account is the account of an ARN, "" if it has none.
-func account(arn string) string {
-	if parts := strings.Split(arn, ":"); len(parts) >= 6 {
-		return parts[4]
-	}
-	return ""
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -36,12 +36,6 @@ func (s *Source) Ends() (Ending, bool) {
 	return Ending{}, false
 }
 
-// onClock is a time as a person reads it.
-func onClock(t time.Time) string { return t.Local().Format(time.RFC3339) }
-
-// here is the moment t of the server's clock on ours.
-func (s *Source) here(t time.Time) time.Time { return t.Add(s.web.skew()) }
-
 // certificateEnds is the end of the certificate as it is in its file now.
 func (s *Source) certificateEnds() (Ending, bool) {
 	path := s.pair.files.Certificate

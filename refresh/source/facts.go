@@ -14,16 +14,9 @@ type Keys struct {
 	Session bool   // they have a session token, and so an end
 }
 
-// facts reads what was found, under its lock.
-func (s *Source) facts() *found {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.found
-}
-
 // Keys returns the keys that all else is done with, and false if they are not at hand.
 func (s *Source) Keys() (Keys, bool) {
-	if k := s.facts().keys; k != nil {
+	if k := s.current().keys; k != nil {
 		return *k, true
 	}
 	return Keys{}, false
@@ -31,14 +24,14 @@ func (s *Source) Keys() (Keys, bool) {
 
 // Program returns the program that a profile's credential_process starts, ""
 // if there is none.
-func (s *Source) Program() string { return s.facts().program }
+func (s *Source) Program() string { return s.current().program }
 
 // MFADevice returns the device that codes are asked of, "" for none.
-func (s *Source) MFADevice() string { return s.facts().mfa }
+func (s *Source) MFADevice() string { return s.current().mfa }
 
 // Overlooked returns what the configuration holds and something else in it comes before,
 // one line each.
-func (s *Source) Overlooked() []string { return s.facts().overlooked }
+func (s *Source) Overlooked() []string { return s.current().overlooked }
 
 // CallerIdentity asks STS whose credentials these are: an ARN.
 func (s *Source) CallerIdentity(ctx context.Context, creds aws.Credentials) (string, error) {

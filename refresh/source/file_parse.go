@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -42,42 +43,23 @@ type section struct {
 	values map[string]string // by lower-case key
 }
 
-// parseINI reads what the SDKs read of such a file, and what they skip: sections
-// of the same name are one, of two values for a key the later counts.
+// parseINI reads what the SDKs read of such a file. Sections of the same name are one.
 func parseINI(text []byte) []section {
-	var sections []section
-	current := -1
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' || line[0] == ';' {
+	var all []section
+	for _, s := range sections(string(text)) {
+		name := sectionName(s.header)
+		if i := slices.IndexFunc(all, func(s section) bool { return s.name == name }); i >= 0 {
+			maps.Copy(all[i].values, s.values)
 			continue
 		}
-		if rest, ok := strings.CutPrefix(line, "["); ok {
-			name, _, closed := strings.Cut(rest, "]")
-			if !closed {
-				continue
-			}
-			name = profileName(name)
-			current = slices.IndexFunc(sections, func(s section) bool { return s.name == name })
-			if current < 0 {
-				current = len(sections)
-				sections = append(sections, section{name, map[string]string{}})
-			}
-			continue
-		}
-		i := strings.IndexAny(line, "=:")
-		if current < 0 || i < 0 {
-			continue
-		}
-		key := strings.ToLower(strings.TrimSpace(line[:i]))
-		sections[current].values[key] = unquote(withoutComment(line[i+1:]))
+		all = append(all, section{name, s.values})
 	}
-	return sections
+	return all
 }
 
-// profileName is that of a section, as the config file and the credentials file
+// sectionName is the profile of a section, as the config file and the credentials file
 // have it.
-func profileName(s string) string {
+func sectionName(s string) string {
 	s = strings.TrimSpace(s)
 	if rest, ok := strings.CutPrefix(s, "profile"); ok && rest != strings.TrimLeft(rest, " \t") {
 		s = strings.TrimSpace(rest)

@@ -13,9 +13,7 @@ import (
 // reread gives what the configuration says now. Long runs outlive the keys in the
 // files: who replaces them there expects that they are used.
 func (s *Source) reread(ctx context.Context) *found {
-	s.mu.Lock()
-	old := s.found
-	s.mu.Unlock()
+	old := s.current()
 	if old.stamp == s.stamp() {
 		return old
 	}

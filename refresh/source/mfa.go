@@ -342,6 +342,3 @@ func (s *Source) refusedCode(err error) error {
 	}
 	return err
 }
-
-// serverTime is now, on the clock of whoever answered last.
-func (s *Source) serverTime() time.Time { return time.Now().Round(0).Add(-s.web.skew()) }

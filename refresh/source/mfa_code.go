@@ -15,9 +15,6 @@ const (
 	// mfaCommandTimeout leaves time to touch a key.
 	mfaCommandTimeout = 30 * time.Second
 
-	// period is how long a code is shown, with the devices that AWS supports.
-	period = 30 * time.Second
-
 	codeHint = "it must print the code on its standard output"
 )
 

@@ -84,18 +84,6 @@ func rolesAnywhereARN(what, kind, arn string) (arnParts, error) {
 	return arnParts{p[1], p[3]}, nil
 }
 
-// suffixes are the domains of the partitions.
-var suffixes = map[string]string{
-	"aws": "amazonaws.com", "aws-us-gov": "amazonaws.com", "aws-cn": "amazonaws.com.cn", "aws-eusc": "amazonaws.eu",
-	"aws-iso": "c2s.ic.gov", "aws-iso-b": "sc2s.sgov.gov", "aws-iso-e": "cloud.adc-e.uk", "aws-iso-f": "csp.hci.ic.gov",
-}
-
-// dualStack are their domains of addresses that IPv6 reaches as well.
-var dualStack = map[string]string{
-	"aws": "api.aws", "aws-us-gov": "api.aws", "aws-cn": "api.amazonwebservices.com.cn", "aws-eusc": "api.amazonwebservices.eu",
-	"aws-iso": "api.aws.ic.gov", "aws-iso-b": "api.aws.scloud", "aws-iso-e": "api.cloud-aws.adc-e.uk", "aws-iso-f": "api.aws.hci.ic.gov",
-}
-
 // endpoint is the address that was named, by flag or as for all of AWS's services, or
 // else that of the trust anchor's region.
 func (r *RolesAnywhere) endpoint(env environ) (*url.URL, error) {
@@ -109,9 +97,9 @@ func (r *RolesAnywhere) endpoint(env environ) (*url.URL, error) {
 	if err != nil {
 		return nil, err
 	}
-	domain := suffixes[anchor.partition]
+	domain := partitions[anchor.partition].domain
 	if env.isTrue("AWS_USE_DUALSTACK_ENDPOINT") {
-		domain = dualStack[anchor.partition]
+		domain = partitions[anchor.partition].dualStack
 	}
 	if domain == "" {
 		return nil, fmt.Errorf("partition %q: its Roles Anywhere endpoint is not known: name it", anchor.partition)

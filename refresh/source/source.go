@@ -227,12 +227,6 @@ func (s *Source) retrieve(ctx context.Context, f *found) (aws.Credentials, error
 	return creds, nil
 }
 
-// Skew returns how far the local clock was ahead of the server's at its last
-// response, also a refusal: whole seconds, and 0 if it is less than 2 s (which
-// the time on the wire and the one-second steps of a Date header explain) or if
-// no server has answered yet.
-func (s *Source) Skew() time.Duration { return s.using().web.skew() }
-
 // Region returns the region that the command should get: the one asked for, or
 // the configuration's; with an instance role and neither, the instance's, known
 // after the first Retrieve. "" if there is none. The region that only STS is

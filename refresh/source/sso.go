@@ -165,9 +165,6 @@ func (p *portal) ask(ctx context.Context, t *logincache.SSOToken) (aws.Credentia
 	}, nil
 }
 
-// now is a time to compare with those of files.
-func now() time.Time { return time.Now().Round(0) }
-
 // token gives a token that lives, and is not the one that was refused, "" for
 // none.
 func (p *portal) token(ctx context.Context, refused string) (*logincache.SSOToken, error) {

@@ -21,6 +21,9 @@ import (
 	"brs-exec/refresh"
 )
 
+// period is how long a code is shown, with the devices that AWS supports.
+const period = 30 * time.Second
+
 // totp makes the codes of a virtual MFA device: RFC 6238.
 type totp struct {
 	secret []byte

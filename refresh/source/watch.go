@@ -96,17 +96,13 @@ func (s *Source) outcome(err error) {
 // kept says whether the keys themselves stand in a file, so that a change of it
 // is a new set.
 func (s *Source) kept() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.found
+	f := s.current()
 	return s.spec.File != "" || len(f.roles) == 0 && len(f.origin) > 0 && f.origin[len(f.origin)-1] == aws.CredentialSourceProfile
 }
 
 // traces change when a file does that has a part in the source.
 func (s *Source) traces() string {
-	s.mu.Lock()
-	f := s.found
-	s.mu.Unlock()
+	f := s.current()
 	if s.spec.File != "" {
 		return s.trace(s.spec.File)
 	}

@@ -138,17 +138,6 @@ func (s *Source) assumeByToken(ctx context.Context, f *found, r Role, token stri
 	return c, nil
 }
 
-// fromSTS is a set in an answer of STS, and whether it is complete.
-func fromSTS(c *types.Credentials, source string) (aws.Credentials, bool) {
-	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || c.Expiration == nil || c.Expiration.Year() < 1970 {
-		return aws.Credentials{}, false
-	}
-	return aws.Credentials{
-		AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: aws.ToString(c.SessionToken),
-		Source: source, CanExpire: true, Expires: *c.Expiration,
-	}, true
-}
-
 // oneToken checks that a text is one token, without a word about what it is else.
 func oneToken(text []byte, verb string) (string, error) {
 	t := strings.TrimSpace(string(text))

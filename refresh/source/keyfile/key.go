@@ -1,7 +1,6 @@
 package keyfile
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -9,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"os"
-	"runtime"
 	"strings"
 
 	"brs-exec/refresh"
@@ -137,35 +135,4 @@ func otherAlgorithm(der []byte) bool {
 	_, err := asn1.Unmarshal(der, &key)
 	return err == nil && !key.Algorithm.Algorithm.Equal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}) && // RSA: RFC 8017
 		!key.Algorithm.Algorithm.Equal(asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}) // EC: RFC 5480
-}
-
-// passphrase reads the first line of the passphrase file.
-func (p Pair) passphrase() ([]byte, error) {
-	if p.Passphrase == "" {
-		return nil, refresh.Permanentf("name a file with its passphrase: --private-key-passphrase-file FILE", "private key %s: is encrypted", p.PrivateKey)
-	}
-	return secretLine("passphrase file", p.Passphrase)
-}
-
-// secretLine reads the first line of a file that no one else may read.
-func secretLine(what, path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, refresh.Permanentf("", "%s %s: %v", what, path, errors.Unwrap(err))
-	}
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, refresh.Permanentf("", "%s %s: %v", what, path, errors.Unwrap(err))
-	}
-	if runtime.GOOS != "windows" && fi.Mode().IsRegular() && fi.Mode().Perm()&0o077 != 0 {
-		return nil, refresh.Permanentf("chmod 600 "+path, "%s %s: others may read it (mode %04o)", what, path, fi.Mode().Perm())
-	}
-	buf := make([]byte, 4096)
-	n, err := f.Read(buf)
-	if err != nil && n == 0 {
-		return nil, refresh.Permanentf("", "%s %s: is empty", what, path)
-	}
-	line, _, _ := bytes.Cut(buf[:n], []byte("\n"))
-	return bytes.TrimSuffix(line, []byte("\r")), nil
 }
