@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"brs-exec/writer/ini"
@@ -17,34 +16,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// userFiles are files as users have them. Real AWS parsers must see in our
-// copies what they see in these, but for our own profiles.
-var userFiles = []struct{ name, config, credentials string }{
-	{"plain", userConfig, userCredentials},
-	{"none", "", ""},
-	{"CRLF", strings.ReplaceAll(userConfig, "\n", "\r\n"), strings.ReplaceAll(userCredentials, "\n", "\r\n")},
-	{"no final newline", strings.TrimSuffix(userConfig, "\n"), strings.TrimSuffix(userCredentials, "\n")},
-	{"no final newline after a header", "[profile prod]\noutput = text\n[profile other]", "[other]"},
-	{"indented", strings.NewReplacer("\nregion", "\n  region", "\noutput", "\n  output", "\nrole", "\n  role", "\nsource", "\n  source", "\ns3 =\n  addr", "\n  s3 =\n    addr").Replace("[default]\nregion = x\noutput = json\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = a\ns3 =\n  addressing_style = path\n[profile a]\nregion = y\n"), "[default]\n\taws_access_key_id = A\n\taws_secret_access_key = B\n[a]\n  aws_access_key_id = A\n  aws_secret_access_key = B\n"},
-	{"cases and colons", "[default]\nREGION: x\nRole_Arn: arn:aws:iam::1:role/x\nSource_Profile = other\nOutput : text\n[profile other]\nRegion:y\n", "[other]\nAWS_ACCESS_KEY_ID: A\nAWS_Secret_Access_Key: B\n"},
-	{"comments", "; top\n[default] ; home\n# region = z\nregion = x # here\noutput = text ; there\n  # indented\n[profile prod] # work\nrole_arn = arn # of mine\noutput = a#b\n", "[prod] ; x\naws_access_key_id = A\naws_secret_access_key = B#;C\n"},
-	{"spellings", "[profile   prod]\noutput = a\n[profile \"with quotes\"]\noutput = b\n[profile\ttab]\noutput = c\n[nonprofile]\nx = 1\n[prod]\noutput = d\n", "[with quotes]\naws_access_key_id = A\naws_secret_access_key = B\n"},
-	{"spellings that not all understand", "[profile default]\noutput = a\ns3 =\n  addressing_style = path\n[profile 'prod']\n  output = b\n  retry_mode = standard", ""},
-	{"empty values", "[default]\nregion =\noutput =\nca_bundle =\n[profile prod]\nsso_session =\ncredential_process =\noutput = x\n", "[default]\naws_session_token =\nk = v\n"},
-	{"nested", "[default]\ns3 =\n  max_concurrent_requests = 20\n  role_arn = not a key\napi_versions =\n    ec2 = 2015-03-01\n    cloudfront = 2015-09-17\nrole_arn = x\nregion = y\n[plugins]\ncli_legacy = x\n", ""},
-	{"services", "[profile prod]\nservices = s\nsso_session = c\n[services s]\ndynamodb =\n  endpoint_url = http://127.0.0.1:1\ns3 =\n  endpoint_url = http://127.0.0.1:2\n[sso-session c]\nsso_region = r\nsso_start_url = u\nsso_registration_scopes = a\n[preview]\ncloudfront = true\n", ""},
-}
-
 // views makes our copies of each of userFiles.
 func views(t *testing.T, mode Mode) (ps []*Private) {
 	t.Helper()
 	for _, u := range userFiles {
-		p, err := newPrivate(t, u.config, u.credentials, Options{Profile: "prod", Region: "eu-central-1", Mode: mode})
+		p, err := newPrivate(t, u.Config, u.Credentials, Options{Profile: "prod", Region: "eu-central-1", Mode: mode})
 		if err != nil {
-			t.Fatalf("%s: %v", u.name, err)
+			t.Fatalf("%s: %v", u.Name, err)
 		}
 		if err := deliver(p, numbered(5)); err != nil {
-			t.Fatalf("%s: %v", u.name, err)
+			t.Fatalf("%s: %v", u.Name, err)
 		}
 		ps = append(ps, p)
 	}
@@ -60,7 +41,7 @@ func TestGoSDKReads(t *testing.T) {
 	}
 	for _, mode := range []Mode{Auto, File} {
 		for i, p := range views(t, mode) {
-			name := userFiles[i].name
+			name := userFiles[i].Name
 			ours := func(profile string) (config.SharedConfig, error) {
 				return load(profile, filepath.Join(p.Dir(), "config"), filepath.Join(p.Dir(), "credentials"))
 			}
@@ -207,7 +188,7 @@ func TestBotocoreReads(t *testing.T) {
 			want, got := seen[2*i], seen[2*i+1]
 			want.expect(p)
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", userFiles[i].name, diff)
+				t.Errorf("%s (-want +got):\n%s", userFiles[i].Name, diff)
 			}
 		}
 	}

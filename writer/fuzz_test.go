@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"brs-exec/writer/ini"
+	"brs-exec/writer/writertest"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/google/go-cmp/cmp"
@@ -18,13 +19,13 @@ import (
 // and no other credentials.
 func FuzzPrivateConfig(f *testing.F) {
 	for _, u := range userFiles {
-		f.Add(u.config)
+		f.Add(u.Config)
 	}
 	f.Add("[default]\nrole_arn = x\n[profile other]\nregion = y\n  output = z\nrole_arn =\n  x = y\n")
 	f.Add("[default]\nretrY_mode=")
 	f.Fuzz(func(t *testing.T, data string) {
 		user, err := ini.Parse("config", []byte(data))
-		if err != nil || differsInGo(data) {
+		if err != nil || writertest.DiffersInGo(data) {
 			return
 		}
 		dir := t.TempDir()
@@ -61,30 +62,4 @@ func FuzzPrivateConfig(f *testing.F) {
 			}
 		}
 	})
-}
-
-// differsInGo tells files whose lines mean something to Python and something
-// else to Go; the edit then follows either.
-func differsInGo(data string) bool {
-	if strings.ContainsAny(data, `'"`) { // aws-sdk-go-v2 config 1.33.18 panics on a value that is one quote
-		return true
-	}
-	for _, line := range strings.Split(data, "\n") {
-		s := strings.Trim(line, " \t\r")
-		if strings.HasPrefix(s, "[") {
-			// Go: no header if "#" or ";" is in the brackets, or anything else after.
-			cut, _, _ := strings.Cut(s, "#")
-			cut, _, _ = strings.Cut(cut, ";")
-			if cut = strings.TrimSpace(cut); strings.IndexByte(cut, ']') != len(cut)-1 {
-				return true
-			}
-		}
-		if key, _, _ := strings.Cut(s, "="); strings.ContainsAny(key, "#;") && s[0] != '#' && s[0] != ';' {
-			return true
-		}
-		if strings.ContainsAny(line, "\ufeff\v\f\u0085\u00a0") || strings.Contains(strings.TrimSuffix(line, "\r"), "\r") {
-			return true
-		}
-	}
-	return false
 }

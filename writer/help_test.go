@@ -6,19 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
-
-// numbered returns the i-th set of credentials. All its parts say which one it
-// is.
-func numbered(i int) aws.Credentials {
-	return aws.Credentials{
-		AccessKeyID: fmt.Sprintf("AKID%d", i), SecretAccessKey: fmt.Sprintf("SECRET%d", i), SessionToken: fmt.Sprintf("TOKEN%d", i),
-		CanExpire: true, Expires: time.Now().Add(time.Hour),
-	}
-}
 
 func deliver(p *Private, creds aws.Credentials) error {
 	return p.Deliver(context.Background(), map[string]aws.Credentials{"x": creds})
@@ -52,14 +42,4 @@ func helpPrivate(args []string) error {
 		return p.Close()
 	}
 	return errors.Join(derr, p.Close())
-}
-
-// setNumber returns which of the numbered sets this is, false if the parts are
-// not all of one.
-func setNumber(parts [3]string) (n int, ok bool) {
-	if _, err := fmt.Sscanf(parts[0], "AKID%d", &n); err != nil {
-		return 0, false
-	}
-	want := numbered(n)
-	return n, parts == [3]string{want.AccessKeyID, want.SecretAccessKey, want.SessionToken}
 }

@@ -9,11 +9,15 @@ import (
 
 func TestMain(m *testing.M) {
 	os.Exit(writertest.Main(m, map[string]func(args []string) error{
-		"private": helpPrivate, "umask": helpUmask, "shared": helpShared,
+		"private": helpPrivate, "umask": helpUmask,
 	}))
 }
 
 var (
 	put, read, holds, names, openBase = writertest.Put, writertest.Read, writertest.Holds, writertest.Names, writertest.OpenDir
 	wantMode, needRoot, startHelper   = writertest.WantMode, writertest.NeedRoot, writertest.Start
+	numbered, setNumber               = writertest.Numbered, writertest.Number
+	findBotocore, userFiles           = writertest.FindBotocore, writertest.UserFiles
 )
+
+const userConfig, userCredentials = writertest.UserConfig, writertest.UserCredentials

@@ -19,46 +19,6 @@ import (
 	"brs-exec/writer/rundir"
 )
 
-const userConfig = `# my config
-[default] # home
-region = us-east-1
-output = json
-role_arn = arn:aws:iam::1:role/x
-source_profile = base
-s3 =
-  addressing_style = path
-services = local
-
-[profile prod]
-SSO_Session = corp
-sso_account_id: 123
-sso_role_name = Admin
-retry_mode = adaptive
-
-[profile child]
-role_arn = arn:aws:iam::2:role/y
-source_profile = prod
-
-[sso-session corp]
-sso_region = eu-west-1
-sso_start_url = https://corp.example
-
-[services local]
-sts =
-  endpoint_url = http://127.0.0.1:1
-`
-
-const userCredentials = `[default]
-aws_access_key_id = AKIDUSER
-aws_secret_access_key = USERSECRET
-
-[other]
-aws_access_key_id=AKIDOTHER
-aws_secret_access_key=OTHERSECRET
-[brs-static]
-aws_access_key_id = MINE
-`
-
 // newPrivate makes a Private from the user's files with these contents.
 func newPrivate(t testing.TB, config, credentials string, opt Options) (*Private, error) {
 	t.Helper()

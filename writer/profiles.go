@@ -47,10 +47,8 @@ func (p *Private) configText(user *ini.File) []byte {
 		pairs = append(pairs, [2]string{"region", p.opt.Region})
 	}
 	cleanInherited(f)
-	others := without(credentialKeys, pairs)
 	for _, s := range p.ours(f) {
-		s.Remove(others...)
-		s.Set(pairs...)
+		s.Replace(credentialKeys, pairs...)
 	}
 	for _, name := range p.names {
 		for _, header := range ini.ConfigHeaders(name) {
@@ -136,10 +134,4 @@ func (p *Private) processPair() [][2]string {
 		return nil
 	}
 	return [][2]string{{"credential_process", p.command}}
-}
-
-func without(keys []string, pairs [][2]string) []string {
-	return slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
-		return slices.ContainsFunc(pairs, func(pair [2]string) bool { return pair[0] == key })
-	})
 }

@@ -104,6 +104,14 @@ func (s *Section) Set(pairs ...[2]string) {
 	}
 }
 
+// Replace sets pairs as Set does, and takes the other keys out.
+func (s *Section) Replace(keys []string, pairs ...[2]string) {
+	s.Remove(slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+		return slices.ContainsFunc(pairs, func(pair [2]string) bool { return pair[0] == key })
+	})...)
+	s.Set(pairs...)
+}
+
 // find returns the index of the first line that sets the key, -1 if there is none.
 func (s *Section) find(key string) int {
 	return slices.IndexFunc(s.lines, func(l line) bool { return l.kind == keyLine && l.name == key })

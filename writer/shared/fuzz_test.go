@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"bytes"
@@ -18,7 +18,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
 	"brs-exec/writer/writertest"
 )
 
@@ -30,13 +29,13 @@ func sharedCorpus() (files []string) {
 		}
 	}
 	for _, u := range userFiles {
-		files = append(files, u.credentials, u.config)
+		files = append(files, u.Credentials, u.Config)
 	}
 	return append(files, "[app]\n0=0\n aws_session_token=\n region=", "[app]\n[app]\r", "[app]\naws_secret_access_key =\n  x = 1\n[ app]\n")
 }
 
-func written(name, data string, set process.Set) (f *ini.File, b *before, err error) {
-	p := newSharedSection(name, false)
+func written(name, data string, set credentials) (f *ini.File, b *before, err error) {
+	p := newSection(name, false)
 	if f, err = ini.Parse("credentials", []byte(data)); err != nil {
 		return nil, nil, err
 	}
@@ -52,9 +51,9 @@ func FuzzShared(f *testing.F) {
 	for _, s := range sharedCorpus() {
 		f.Add(s)
 	}
-	set := toSet(numbered(7), time.Time{})
-	set.Expires = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	p := newSharedSection("app", false)
+	set := keysOf(numbered(7))
+	set.expires = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	p := newSection("app", false)
 	f.Fuzz(func(t *testing.T, data string) {
 		now, b, err := written("app", data, set)
 		if err != nil {
@@ -77,7 +76,7 @@ func FuzzShared(f *testing.F) {
 				t.Fatalf("keys are left in [%s]: %q", s.Name, now.Bytes())
 			}
 		}
-		if !differsInGo(data) {
+		if !writertest.DiffersInGo(data) {
 			compareInGo(t, data, after)
 		}
 	})
@@ -183,7 +182,7 @@ func TestSharedBotocoreSees(t *testing.T) {
 	for range 1500 {
 		files = append(files, randomFile(r))
 	}
-	set := toSet(numbered(7), time.Time{})
+	set := keysOf(numbered(7))
 	var paths []string
 	for i, data := range files {
 		f, _, err := written("app", data, set)

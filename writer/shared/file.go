@@ -1,4 +1,7 @@
-package writer
+// Package shared delivers credentials to profiles in a file that the user and other
+// programs write to as well, such as ~/.aws/credentials: their keys and no other byte
+// of it change, and in the end what stood there is back.
+package shared
 
 import (
 	"context"
@@ -13,12 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
 	"brs-exec/writer/replace"
 )
-
-// Owner is whom a new file is to belong to.
-type Owner = replace.Owner
 
 // AtExit says what becomes of the keys in a shared file in the end.
 type AtExit int
@@ -33,9 +32,9 @@ const (
 	Restore
 )
 
-// SharedOptions says which file a Shared keeps sections of. Path and Sections
+// Options says which file to keep sections of. Path and Sections
 // are required; the zero value of all else is usable.
-type SharedOptions struct {
+type Options struct {
 	// Path names the file. It need not exist; nor does its directory, but its
 	// parent.
 	Path string
@@ -69,12 +68,12 @@ type SharedOptions struct {
 	rename        func(from, to string) error
 }
 
-// Shared keeps profiles in a file that the user and other programs write to as
+// File keeps profiles in a file that the user and other programs write to as
 // well. It changes the bytes of its keys and no others.
-type Shared struct {
-	opt      SharedOptions
+type File struct {
+	opt      Options
 	target   replace.Target
-	profiles []*sharedProfile // by name
+	profiles []*profile // by name
 	claims   *claims
 	spare    string // "" if all that goes beside the file can be there
 	notes    []string
@@ -90,24 +89,24 @@ type Shared struct {
 	told    error // what was told last that does not get better by itself
 }
 
-type sharedProfile struct {
-	sharedSection
+type profile struct {
+	section
 	from  string // the set's name
 	claim *claim
-	set   process.Set // to be in the file; zero until there is one
+	set   credentials // to be in the file; zero until there is one
 }
 
 // Notes returns what the user may want to know about the file, a line each.
-func (s *Shared) Notes() []string { return slices.Clone(s.notes) }
+func (s *File) Notes() []string { return slices.Clone(s.notes) }
 
-func (s *Shared) notify(format string, args ...any) {
+func (s *File) notify(format string, args ...any) {
 	if s.opt.Notify != nil {
 		s.opt.Notify(fmt.Sprintf(format, args...))
 	}
 }
 
 // tell is notify for an error that may come again and again.
-func (s *Shared) tell(format string, err error) {
+func (s *File) tell(format string, err error) {
 	if s.told == nil || s.told.Error() != err.Error() {
 		s.told = err
 		s.notify(format, err)
@@ -117,7 +116,7 @@ func (s *Shared) tell(format string, err error) {
 // Deliver writes the sets to their sections, all in one step; when it returns
 // nil a reader that looks now finds them. The sets must be usable until Expires
 // on the local clock. On an error the file is as it was.
-func (s *Shared) Deliver(ctx context.Context, sets map[string]aws.Credentials) error {
+func (s *File) Deliver(ctx context.Context, sets map[string]aws.Credentials) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -137,7 +136,7 @@ func (s *Shared) Deliver(ctx context.Context, sets map[string]aws.Credentials) e
 		if err := ini.Check(creds); err != nil {
 			return fmt.Errorf("deliver to %s: %w", s.opt.Path, err)
 		}
-		if set := toSet(creds, time.Time{}); set != p.set {
+		if set := keysOf(creds); set != p.set {
 			p.set, s.mended, s.told = set, false, nil
 		}
 		ours = true
@@ -155,7 +154,7 @@ var errUnsettled = errors.New("is empty")
 
 // write makes the file have all sets. A file that is empty or does not parse is
 // given some time: other tools truncate it and then write.
-func (s *Shared) write(ctx context.Context) error {
+func (s *File) write(ctx context.Context) error {
 	until := time.Now().Add(s.opt.settle)
 	for {
 		last := !time.Now().Before(until)
@@ -176,7 +175,7 @@ func (s *Shared) write(ctx context.Context) error {
 	}
 }
 
-func (s *Shared) edit(old []byte, last bool) ([]byte, error) {
+func (s *File) edit(old []byte, last bool) ([]byte, error) {
 	if old != nil && len(old) == 0 && s.wrote && !last {
 		return nil, errUnsettled
 	}
@@ -185,14 +184,14 @@ func (s *Shared) edit(old []byte, last bool) ([]byte, error) {
 		return nil, err
 	}
 	for _, p := range s.profiles {
-		if p.set == (process.Set{}) {
+		if p.set == (credentials{}) {
 			continue
 		}
 		if err := s.guard(p, f, p.set); err != nil {
 			return nil, err
 		}
 		if p.claim.before == nil && s.opt.AtExit != Leave {
-			if err := p.claim.remember(p.sharedSection.before(f, old != nil)); err != nil {
+			if err := p.claim.remember(p.section.before(f, old != nil)); err != nil {
 				return nil, err
 			}
 		}
@@ -204,7 +203,7 @@ func (s *Shared) edit(old []byte, last bool) ([]byte, error) {
 	return f.Bytes(), nil
 }
 
-func (s *Shared) written(res replace.Result) error {
+func (s *File) written(res replace.Result) error {
 	s.wrote = true
 	if res.Way == replace.InPlace && !s.inPlace {
 		s.notify("%s is written in place (%v): a reader in that moment may see a mixture", s.opt.Path, res.Cause)
@@ -217,7 +216,7 @@ func (s *Shared) written(res replace.Result) error {
 		}
 	}
 	for _, p := range s.profiles {
-		if p.set != (process.Set{}) {
+		if p.set != (credentials{}) {
 			if err := p.claim.wrote(fingerprintOf(p.set)); err != nil {
 				return err
 			}
@@ -228,9 +227,9 @@ func (s *Shared) written(res replace.Result) error {
 
 // Close does with the keys what AtExit says, and gives the sections up. Run must
 // have returned. If it fails, as it does when ctx ends while another process has
-// the file locked, the keys are left as they are, and the next NewShared for the
+// the file locked, the keys are left as they are, and the next Open for the
 // section knows what stood there before.
-func (s *Shared) Close(ctx context.Context) error {
+func (s *File) Close(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var err error
@@ -243,7 +242,7 @@ func (s *Shared) Close(ctx context.Context) error {
 }
 
 // release gives the claims up. With keep those stay that know what to put back.
-func (s *Shared) release(keep bool) error {
+func (s *File) release(keep bool) error {
 	if s.claims == nil {
 		return nil
 	}

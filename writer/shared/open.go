@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"context"
@@ -12,18 +12,17 @@ import (
 
 	"brs-exec/writer/ini"
 	"brs-exec/writer/pathsafe"
-	"brs-exec/writer/process"
 	"brs-exec/writer/replace"
 )
 
-// NewShared looks at the file and makes sure that no other brs-exec keeps the
+// Open looks at the file and makes sure that no other brs-exec keeps the
 // same section of it. It changes nothing, but for what a writer that was killed
 // left half-way, and makes the file's directory if that is missing, as the AWS CLI
 // does it. It fails if the file cannot be parsed, with the file and the line, and
 // if keys would be lost that nobody can make again. ctx bounds the wait for the
 // locks of other processes. The caller must Close it.
-func NewShared(ctx context.Context, opt SharedOptions) (*Shared, error) {
-	s, path, err := prepareShared(opt)
+func Open(ctx context.Context, opt Options) (*File, error) {
+	s, path, err := prepare(opt)
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +45,10 @@ func NewShared(ctx context.Context, opt SharedOptions) (*Shared, error) {
 	return s, nil
 }
 
-// PreviewShared finds out what NewShared would say of the file, and changes and
-// locks nothing. The notes are those of [Shared.Notes].
-func PreviewShared(opt SharedOptions) (notes []string, err error) {
-	s, path, err := prepareShared(opt)
+// Preview finds out what Open would say of the file, and changes and
+// locks nothing. The notes are those of [File.Notes].
+func Preview(opt Options) (notes []string, err error) {
+	s, path, err := prepare(opt)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +69,7 @@ func PreviewShared(opt SharedOptions) (notes []string, err error) {
 	}
 	for _, p := range s.profiles {
 		p.claim = &claim{}
-		if err := s.guard(p, f, process.Set{}); err != nil {
+		if err := s.guard(p, f, credentials{}); err != nil {
 			return nil, err
 		}
 	}
@@ -78,9 +77,9 @@ func PreviewShared(opt SharedOptions) (notes []string, err error) {
 	return s.notes, nil
 }
 
-// prepareShared is what needs no look into the file. path is where it leads to.
-func prepareShared(opt SharedOptions) (s *Shared, path string, err error) {
-	s = &Shared{opt: opt, moved: make(chan struct{}, 1)}
+// prepare is what needs no look into the file. path is where it leads to.
+func prepare(opt Options) (s *File, path string, err error) {
+	s = &File{opt: opt, moved: make(chan struct{}, 1)}
 	if s.opt.Perm == 0 {
 		s.opt.Perm = pathsafe.FileMode
 	}
@@ -106,7 +105,7 @@ func prepareShared(opt SharedOptions) (s *Shared, path string, err error) {
 }
 
 // makeDir makes the directory of the file.
-func (s *Shared) makeDir() error {
+func (s *File) makeDir() error {
 	if err := replace.MakeDir(filepath.Dir(s.opt.Path)); err != nil {
 		return err
 	}
@@ -119,7 +118,7 @@ func (s *Shared) makeDir() error {
 
 // begin takes the claims, tidies up after writers that were killed, and looks
 // at the file.
-func (s *Shared) begin(ctx context.Context, p *replace.Location) (*ini.File, *replace.Content, error) {
+func (s *File) begin(ctx context.Context, p *replace.Location) (*ini.File, *replace.Content, error) {
 	if err := s.claimAll(ctx, p); err != nil {
 		return nil, nil, err
 	}
@@ -138,14 +137,14 @@ func (s *Shared) begin(ctx context.Context, p *replace.Location) (*ini.File, *re
 		if err := p.inherit(f); err != nil {
 			return nil, nil, err
 		}
-		if err := s.guard(p, f, process.Set{}); err != nil {
+		if err := s.guard(p, f, credentials{}); err != nil {
 			return nil, nil, err
 		}
 	}
 	return f, was, nil
 }
 
-func (s *Shared) look(was *replace.Content) (*ini.File, error) {
+func (s *File) look(was *replace.Content) (*ini.File, error) {
 	if was == nil {
 		return ini.Parse(s.opt.Path, nil)
 	}
@@ -157,17 +156,17 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-func (s *Shared) addProfiles(path string) error {
+func (s *File) addProfiles(path string) error {
 	inConfig := filepath.Base(path) == "config" || s.opt.ConfigFile != "" && pathsafe.SameFile(path, s.opt.ConfigFile)
 	for _, from := range slices.Sorted(maps.Keys(s.opt.Sections)) {
 		name := s.opt.Sections[from]
 		if err := ini.CheckProfile(name); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(s.profiles, func(p *sharedProfile) bool { return p.name == name }) {
+		if slices.ContainsFunc(s.profiles, func(p *profile) bool { return p.name == name }) {
 			return fmt.Errorf("profile %q: two sets of credentials for one section", name)
 		}
-		s.profiles = append(s.profiles, &sharedProfile{sharedSection: newSharedSection(name, inConfig), from: from})
+		s.profiles = append(s.profiles, &profile{section: newSection(name, inConfig), from: from})
 	}
 	if len(s.profiles) == 0 {
 		return errors.New("internal error: no section to keep")
@@ -177,7 +176,7 @@ func (s *Shared) addProfiles(path string) error {
 
 // claimAll takes the claims, in a directory of ours if none can be made beside
 // the file.
-func (s *Shared) claimAll(ctx context.Context, p *replace.Location) error {
+func (s *File) claimAll(ctx context.Context, p *replace.Location) error {
 	if err := s.claimIn(p, p.Beside()); err != nil {
 		return err
 	}
@@ -199,7 +198,7 @@ func (s *Shared) claimAll(ctx context.Context, p *replace.Location) error {
 }
 
 // claimIn has claims made in the directory, with the rights that we have now.
-func (s *Shared) claimIn(p *replace.Location, dir *os.Root) error {
+func (s *File) claimIn(p *replace.Location, dir *os.Root) error {
 	own, err := dir.OpenRoot(".")
 	if err != nil {
 		return err
@@ -209,7 +208,7 @@ func (s *Shared) claimIn(p *replace.Location, dir *os.Root) error {
 }
 
 // useSpare has all that goes beside the file be in a directory of ours.
-func (s *Shared) useSpare(p *replace.Location) (err error) {
+func (s *File) useSpare(p *replace.Location) (err error) {
 	if s.spare, err = s.spareDir(); err != nil {
 		return err
 	}
@@ -221,7 +220,7 @@ func (s *Shared) useSpare(p *replace.Location) (err error) {
 	return s.claimIn(p, p.Beside())
 }
 
-func (s *Shared) spareDir() (string, error) {
+func (s *File) spareDir() (string, error) {
 	if s.opt.BackupDir != "" {
 		return s.opt.BackupDir, nil
 	}
@@ -230,7 +229,7 @@ func (s *Shared) spareDir() (string, error) {
 
 // inherit keeps what a killed process has left only if the keys in the file are
 // still the ones that it wrote.
-func (p *sharedProfile) inherit(f *ini.File) error {
+func (p *profile) inherit(f *ini.File) error {
 	if p.claim.inherited {
 		for _, s := range p.held(f) {
 			if fp, _ := fingerprintIn(s); p.claim.ours(fp) {
@@ -250,7 +249,7 @@ func (e *keysError) Error() string {
 
 // guard refuses to overwrite keys for life that are not ours, unless they are
 // restored in the end.
-func (s *Shared) guard(p *sharedProfile, f *ini.File, set process.Set) error {
+func (s *File) guard(p *profile, f *ini.File, set credentials) error {
 	refused := &keysError{section: p.name, file: s.opt.Path}
 	if b := p.claim.before; p.claim.inherited && s.opt.AtExit != Restore {
 		for _, section := range b.parse(f) {

@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"errors"
@@ -19,7 +19,7 @@ import (
 var elsewhere = []string{"credential_process", "role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "credential_source", "login_session"}
 
 // noteSettings notes what will keep readers of the file from using the keys.
-func (s *Shared) noteSettings(path string, f *ini.File, was *replace.Content) {
+func (s *File) noteSettings(path string, f *ini.File, was *replace.Content) {
 	note := func(format string, args ...any) { s.notes = append(s.notes, fmt.Sprintf(format, args...)) }
 	if f.HasBOM() {
 		note("%s begins with a byte order mark: boto3 and the AWS CLI cannot read it, others miss its first section", s.opt.Path)
@@ -75,7 +75,7 @@ func twice(sections []*ini.Section) (more []string) {
 
 // checkSource refuses a section that the sets are made from, directly or through
 // source_profile: our keys would win over what is there.
-func (s *Shared) checkSource(path string) error {
+func (s *File) checkSource(path string) error {
 	if !slices.ContainsFunc(s.opt.SourceFiles, func(file string) bool { return file != "" && pathsafe.SameFile(path, file) }) {
 		return nil
 	}
@@ -88,7 +88,7 @@ func (s *Shared) checkSource(path string) error {
 	return nil
 }
 
-func (s *Shared) sourceProfiles() []string {
+func (s *File) sourceProfiles() []string {
 	var files []*ini.File
 	for _, path := range s.opt.SourceFiles {
 		if data, err := pathsafe.ReadFile(path); err == nil {
@@ -115,9 +115,9 @@ func (s *Shared) sourceProfiles() []string {
 	return chain
 }
 
-// SharedHint says what a person can do about an error of NewShared for the file at
+// Hint says what a person can do about an error of Open for the file at
 // path; "" is nothing that the error does not say itself.
-func SharedHint(path string, err error) string {
+func Hint(path string, err error) string {
 	if hint := replace.Hint(err); hint != "" {
 		return hint
 	}

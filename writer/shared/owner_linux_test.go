@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"context"
@@ -23,14 +23,14 @@ func TestActsAsOwner(t *testing.T) {
 	writertest.Mkdirs(t, root, map[string]int{"alice": writertest.Alice})
 	path := filepath.Join(root, "alice", "credentials")
 	made := filepath.Join(root, "alice", ".aws", "credentials") // in a directory that is missing
-	if err := mustShared(t, made, "app", SharedOptions{}).Close(context.Background()); err != nil {
+	if err := mustShared(t, made, "app", Options{}).Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	writertest.WantOwner(t, filepath.Dir(made), writertest.Alice, writertest.Alice)
 	if err := os.Remove(filepath.Dir(made)); err != nil {
 		t.Fatal(err)
 	}
-	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+	s := mustShared(t, path, "app", Options{AtExit: Restore})
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestActsAsOwner(t *testing.T) {
 	}
 	holds(t, filepath.Dir(path), map[string]string{})
 
-	if _, err := newShared(t, path, "app", SharedOptions{Owner: &replace.Owner{UID: writertest.Mallory, GID: -1}}); err == nil || !strings.Contains(err.Error(), "is made") {
+	if _, err := newShared(t, path, "app", Options{Owner: &replace.Owner{UID: writertest.Mallory, GID: -1}}); err == nil || !strings.Contains(err.Error(), "is made") {
 		t.Errorf("a file for mallory in alice's directory = %v", err)
 	}
 	writertest.InGroup(t, 4242)
@@ -58,13 +58,13 @@ func TestActsAsOwner(t *testing.T) {
 	if err := os.Chown(path, 0, 4242); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newShared(t, path, "app", SharedOptions{}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "as user 20000001") {
+	if _, err := newShared(t, path, "app", Options{}); !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "as user 20000001") {
 		t.Errorf("a file that writertest.Alice may not read = %v", err)
 	}
 	if err := errors.Join(os.Remove(path), os.Chmod(filepath.Dir(path), 0o500)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newShared(t, path, "app", SharedOptions{}); !errors.Is(err, fs.ErrPermission) {
+	if _, err := newShared(t, path, "app", Options{}); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("a directory that writertest.Alice may not write to = %v", err)
 	}
 }
@@ -76,7 +76,7 @@ func TestSharedDirectoryChangesHands(t *testing.T) {
 	root := t.TempDir()
 	writertest.Mkdirs(t, root, map[string]int{"d": 0})
 	dir := filepath.Join(root, "d")
-	s := mustShared(t, filepath.Join(dir, "credentials"), "app", SharedOptions{})
+	s := mustShared(t, filepath.Join(dir, "credentials"), "app", Options{})
 	if err := give(s, numbered(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -102,9 +102,9 @@ func TestPlantedClaims(t *testing.T) {
 			if err := make(name, key); err != nil {
 				t.Fatal(err)
 			}
-			_, err := newShared(t, path, "app", SharedOptions{})
+			_, err := newShared(t, path, "app", Options{})
 			if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "remove it") && kind != "endless" {
-				t.Errorf("NewShared = %v, want an error that names it", err)
+				t.Errorf("Open = %v, want an error that names it", err)
 			}
 			for _, f := range []string{name, filepath.Join(dir, "other")} {
 				if info, err := os.Stat(f); err == nil && info.Mode().IsRegular() && info.Size() < 1000 {
@@ -120,8 +120,8 @@ func TestPlantedClaims(t *testing.T) {
 		path := filepath.Join(dir, "credentials")
 		name := filepath.Join(dir, claimName(path, "app"))
 		put(t, name, key, 0o600)
-		if _, err := newShared(t, path, "app", SharedOptions{}); err == nil || !strings.Contains(err.Error(), "not a claim") {
-			t.Errorf("NewShared = %v", err)
+		if _, err := newShared(t, path, "app", Options{}); err == nil || !strings.Contains(err.Error(), "not a claim") {
+			t.Errorf("Open = %v", err)
 		}
 		holds(t, dir, map[string]string{filepath.Base(name): key})
 	})

@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 )
 
 // runShared runs s until the test ends.
-func runShared(t *testing.T, s *Shared) {
+func runShared(t *testing.T, s *File) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -47,7 +47,7 @@ func has(path, want string) func() bool {
 	}
 }
 
-func watching(s *Shared) func() bool {
+func watching(s *File) func() bool {
 	return func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.looked > 0 }
 }
 
@@ -87,7 +87,7 @@ func TestSharedRunPutsBack(t *testing.T) {
 				path := filepath.Join(dir, "credentials")
 				put(t, path, others, 0o600)
 				var n told
-				s := mustShared(t, path, "app", SharedOptions{Notify: n.add, noEvents: noEvents})
+				s := mustShared(t, path, "app", Options{Notify: n.add, noEvents: noEvents})
 				if err := give(s, numbered(7)); err != nil {
 					t.Fatal(err)
 				}
@@ -113,7 +113,7 @@ func TestSharedRunPutsBack(t *testing.T) {
 func TestSharedRunDoesNotFight(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "credentials")
 	var n told
-	s := mustShared(t, path, "app", SharedOptions{Notify: n.add})
+	s := mustShared(t, path, "app", Options{Notify: n.add})
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestSharedRunDoesNotFight(t *testing.T) {
 func TestSharedRunLeavesBrokenFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "credentials")
 	var n told
-	s := mustShared(t, path, "app", SharedOptions{Notify: n.add})
+	s := mustShared(t, path, "app", Options{Notify: n.add})
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestSharedRunFollowsLinks(t *testing.T) {
 	if err := os.Symlink("..data/credentials", path); err != nil {
 		t.Fatal(err)
 	}
-	s := mustShared(t, path, "app", SharedOptions{})
+	s := mustShared(t, path, "app", Options{})
 	runShared(t, s)
 	eventually(t, "it watches", watching(s))
 	for i, version := range []string{"..2", "..3"} {
@@ -205,13 +205,13 @@ func TestSharedRunFollowsLinks(t *testing.T) {
 	}
 }
 
-func (s *Shared) looks() int { s.mu.Lock(); defer s.mu.Unlock(); return s.looked }
+func (s *File) looks() int { s.mu.Lock(); defer s.mu.Unlock(); return s.looked }
 
 // The directory goes and comes back.
 func TestSharedRunOutlivesDirectories(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	path := filepath.Join(dir, "credentials")
-	s := mustShared(t, path, "app", SharedOptions{})
+	s := mustShared(t, path, "app", Options{})
 	if err := give(s, numbered(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestSharedRunOutlivesDirectories(t *testing.T) {
 func TestSharedRunIdle(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
-	s := mustShared(t, path, "app", SharedOptions{settle: time.Millisecond, every: time.Millisecond})
+	s := mustShared(t, path, "app", Options{settle: time.Millisecond, every: time.Millisecond})
 	if err := give(s, numbered(1)); err != nil {
 		t.Fatal(err)
 	}

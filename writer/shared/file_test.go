@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"context"
@@ -36,7 +36,7 @@ func (n *told) all() []string {
 	return append([]string{}, n.lines...)
 }
 
-func newShared(t testing.TB, path, section string, opt SharedOptions) (*Shared, error) {
+func newShared(t testing.TB, path, section string, opt Options) (*File, error) {
 	t.Helper()
 	opt.Path = path
 	if opt.Sections == nil {
@@ -45,14 +45,14 @@ func newShared(t testing.TB, path, section string, opt SharedOptions) (*Shared, 
 	if opt.settle == 0 {
 		opt.settle, opt.every = 50*time.Millisecond, 20*time.Millisecond
 	}
-	s, err := NewShared(context.Background(), opt)
+	s, err := Open(context.Background(), opt)
 	if err == nil {
 		t.Cleanup(func() { s.release(false) })
 	}
 	return s, err
 }
 
-func mustShared(t testing.TB, path, section string, opt SharedOptions) *Shared {
+func mustShared(t testing.TB, path, section string, opt Options) *File {
 	t.Helper()
 	s, err := newShared(t, path, section, opt)
 	if err != nil {
@@ -61,7 +61,7 @@ func mustShared(t testing.TB, path, section string, opt SharedOptions) *Shared {
 	return s
 }
 
-func give(s *Shared, creds aws.Credentials) error {
+func give(s *File, creds aws.Credentials) error {
 	return s.Deliver(context.Background(), map[string]aws.Credentials{"x": creds})
 }
 
@@ -120,7 +120,7 @@ func TestSharedKeepsAllElse(t *testing.T) {
 				if tt.in != "-" {
 					put(t, path, tt.in, 0o640)
 				}
-				opt := SharedOptions{AtExit: exit}
+				opt := Options{AtExit: exit}
 				if tt.name == "token missing" && exit != Restore { // it is, for the guard, a set for life
 					return
 				}
@@ -167,7 +167,7 @@ func TestSharedRestoresAmongOthersEdits(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "credentials")
 			put(t, path, tt.in, 0o600)
-			s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+			s := mustShared(t, path, "app", Options{AtExit: Restore})
 			if err := give(s, numbered(7)); err != nil {
 				t.Fatal(err)
 			}
@@ -191,7 +191,7 @@ func TestSharedSavesWhatItCannotRestore(t *testing.T) {
 	path := filepath.Join(dir, "credentials")
 	put(t, path, "[app]\n"+oldSet, 0o600)
 	var n told
-	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore, Notify: n.add})
+	s := mustShared(t, path, "app", Options{AtExit: Restore, Notify: n.add})
 	if err := give(s, numbered(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestSharedSections(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
 	put(t, path, "# top", 0o600)
-	s := mustShared(t, path, "", SharedOptions{Sections: map[string]string{"one": "a", "two": "b"}, AtExit: Restore})
+	s := mustShared(t, path, "", Options{Sections: map[string]string{"one": "a", "two": "b"}, AtExit: Restore})
 	sets := map[string]aws.Credentials{"two": numbered(2), "three": numbered(3)}
 	for _, want := range []string{
 		"# top\n\n[b]\naws_access_key_id = AKID2\naws_secret_access_key = SECRET2\naws_session_token = TOKEN2\n",
@@ -237,18 +237,18 @@ func TestSharedErrors(t *testing.T) {
 	long := "[app]\naws_access_key_id = AKIA\naws_secret_access_key = secret\n"
 	for _, tt := range []struct {
 		name, in string
-		opt      SharedOptions
+		opt      Options
 		want     string
 	}{
-		{"does not parse", "[app]\na = 1\nsecret\n", SharedOptions{}, "credentials:3: neither"},
-		{"long-term keys", long, SharedOptions{}, "[app] of $ holds long-term keys"},
-		{"long-term keys, removed at exit", long, SharedOptions{AtExit: Remove}, "holds long-term keys"},
-		{"no section", "", SharedOptions{Sections: map[string]string{}}, "no section"},
-		{"bad name", "", SharedOptions{Sections: map[string]string{"x": "a]"}}, "cannot be written"},
-		{"one section for two", "", SharedOptions{Sections: map[string]string{"x": "a", "y": "a"}}, "two sets"},
-		{"the source itself", "[app]\n", SharedOptions{SourceProfile: "app"}, "[app] of $ is what the credentials are made from"},
-		{"the source of the source", "[role]\nsource_profile = app\n[app]\n", SharedOptions{SourceProfile: "role"}, "is what the credentials are made from"},
-		{"the default profile", "", SharedOptions{Sections: map[string]string{"x": "default"}}, "[default] of $ is what"},
+		{"does not parse", "[app]\na = 1\nsecret\n", Options{}, "credentials:3: neither"},
+		{"long-term keys", long, Options{}, "[app] of $ holds long-term keys"},
+		{"long-term keys, removed at exit", long, Options{AtExit: Remove}, "holds long-term keys"},
+		{"no section", "", Options{Sections: map[string]string{}}, "no section"},
+		{"bad name", "", Options{Sections: map[string]string{"x": "a]"}}, "cannot be written"},
+		{"one section for two", "", Options{Sections: map[string]string{"x": "a", "y": "a"}}, "two sets"},
+		{"the source itself", "[app]\n", Options{SourceProfile: "app"}, "[app] of $ is what the credentials are made from"},
+		{"the source of the source", "[role]\nsource_profile = app\n[app]\n", Options{SourceProfile: "role"}, "is what the credentials are made from"},
+		{"the default profile", "", Options{Sections: map[string]string{"x": "default"}}, "[default] of $ is what"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -257,19 +257,19 @@ func TestSharedErrors(t *testing.T) {
 			tt.opt.SourceFiles = []string{"", filepath.Join(dir, "config"), path}
 			_, err := newShared(t, path, "app", tt.opt)
 			if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(tt.want, "$", path)) || strings.Contains(err.Error(), "secret") {
-				t.Errorf("NewShared = %v, want an error with %q", err, tt.want)
+				t.Errorf("Open = %v, want an error with %q", err, tt.want)
 			}
 			holds(t, dir, map[string]string{"credentials": tt.in})
 		})
 	}
 	dir := t.TempDir()
-	if _, err := newShared(t, dir, "app", SharedOptions{}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-		t.Errorf("NewShared of a directory = %v", err)
+	if _, err := newShared(t, dir, "app", Options{}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("Open of a directory = %v", err)
 	}
-	if _, err := newShared(t, filepath.Join(dir, "a", "b", "credentials"), "app", SharedOptions{}); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("NewShared without the parent's directory = %v", err)
+	if _, err := newShared(t, filepath.Join(dir, "a", "b", "credentials"), "app", Options{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Open without the parent's directory = %v", err)
 	}
-	s := mustShared(t, filepath.Join(dir, "a", "credentials"), "app", SharedOptions{Perm: 0o644})
+	s := mustShared(t, filepath.Join(dir, "a", "credentials"), "app", Options{Perm: 0o644})
 	if err := give(s, numbered(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func TestSharedRefusesLater(t *testing.T) {
 		for _, exit := range []AtExit{Leave, Restore} {
 			t.Run(fmt.Sprintf("%s/%d", tt.name, exit), func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "credentials")
-				s := mustShared(t, path, "app", SharedOptions{AtExit: exit})
+				s := mustShared(t, path, "app", Options{AtExit: exit})
 				if err := give(s, numbered(1)); err != nil {
 					t.Fatal(err)
 				}
@@ -314,7 +314,7 @@ func TestSharedRestoresLongTermKeys(t *testing.T) {
 	path := filepath.Join(dir, "credentials")
 	in := "[default]\naws_access_key_id=AKIA # mine\naws_secret_access_key=S"
 	put(t, path, in, 0o600)
-	s := mustShared(t, path, "default", SharedOptions{AtExit: Restore})
+	s := mustShared(t, path, "default", Options{AtExit: Restore})
 	for i := range 3 {
 		if err := give(s, numbered(i)); err != nil {
 			t.Fatal(err)
@@ -331,7 +331,7 @@ func TestSharedNotes(t *testing.T) {
 	path, config := filepath.Join(dir, "credentials"), filepath.Join(dir, "config")
 	put(t, path, "\ufeff[app]\nsso_session = s\ncredential_process = x\n[b]\n[b]\n", 0o600)
 	put(t, config, "[profile app]\nrole_arn = r\n", 0o600)
-	s := mustShared(t, path, "app", SharedOptions{ConfigFile: config})
+	s := mustShared(t, path, "app", Options{ConfigFile: config})
 	want := []string{
 		path + " begins with a byte order mark: boto3 and the AWS CLI cannot read it, others miss its first section",
 		path + " has [b] more than once: boto3 and the AWS CLI cannot read it",
@@ -348,8 +348,8 @@ func TestSharedSeesOthersEdits(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
 	put(t, path, "[b]\nx = 1\n", 0o600)
-	s := mustShared(t, path, "app", SharedOptions{})
-	s.profiles[0].set = toSet(numbered(7), time.Time{})
+	s := mustShared(t, path, "app", Options{})
+	s.profiles[0].set = keysOf(numbered(7))
 	_, err := s.target.Replace(context.Background(), func(old []byte) ([]byte, error) {
 		if !strings.Contains(string(old), "y = 2") {
 			put(t, path, string(old)+"y = 2\n", 0o600)
@@ -370,7 +370,7 @@ func TestSharedWaitsForWriters(t *testing.T) {
 	for _, half := range []string{"", "[b]\nx = 1\nyy"} {
 		path := filepath.Join(t.TempDir(), "credentials")
 		put(t, path, "[b]\nx = 1\n", 0o600)
-		s := mustShared(t, path, "app", SharedOptions{settle: 10 * time.Second})
+		s := mustShared(t, path, "app", Options{settle: 10 * time.Second})
 		if err := give(s, numbered(1)); err != nil {
 			t.Fatal(err)
 		}
@@ -410,7 +410,7 @@ func TestSharedMendsAtStart(t *testing.T) {
 	put(t, kept+".backup", old, 0o600)
 	put(t, kept+".next", fmt.Sprintf("%x%s", sha256.Sum256([]byte(old)), next), 0o600)
 	put(t, beside+"0123456789abcdef.tmp", "x", 0o600)
-	s := mustShared(t, path, "app", SharedOptions{})
+	s := mustShared(t, path, "app", Options{})
 	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -457,7 +457,7 @@ func TestSharedLockedByAnother(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
 	put(t, path, "[app]\n"+oldSet, 0o600)
-	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+	s := mustShared(t, path, "app", Options{AtExit: Restore})
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)
 	}
@@ -474,11 +474,11 @@ func TestSharedLockedByAnother(t *testing.T) {
 	if err := s.Close(ctx); !errors.Is(err, interrupted) {
 		t.Errorf("Close = %v, want %v", err, interrupted)
 	}
-	if _, err := NewShared(ctx, SharedOptions{Path: path, Sections: map[string]string{"x": "app"}, AtExit: Restore}); !errors.Is(err, interrupted) {
-		t.Errorf("NewShared = %v, want %v", err, interrupted)
+	if _, err := Open(ctx, Options{Path: path, Sections: map[string]string{"x": "app"}, AtExit: Restore}); !errors.Is(err, interrupted) {
+		t.Errorf("Open = %v, want %v", err, interrupted)
 	}
 	lock.Close()
-	if err := mustShared(t, path, "app", SharedOptions{AtExit: Restore}).Close(context.Background()); err != nil {
+	if err := mustShared(t, path, "app", Options{AtExit: Restore}).Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet})
@@ -495,7 +495,7 @@ func TestSharedRestoresWithoutSets(t *testing.T) {
 	}
 	cmd.Process.Kill()
 	cmd.Wait()
-	if s := mustShared(t, path, "app", SharedOptions{AtExit: Restore}); s.Close(context.Background()) != nil {
+	if s := mustShared(t, path, "app", Options{AtExit: Restore}); s.Close(context.Background()) != nil {
 		t.Error("Close failed")
 	}
 	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet + "a = 1"})
@@ -506,7 +506,7 @@ func TestSharedCloseFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
 	put(t, path, "[app]\n"+oldSet, 0o600)
-	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+	s := mustShared(t, path, "app", Options{AtExit: Restore})
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)
 	}
@@ -514,11 +514,11 @@ func TestSharedCloseFails(t *testing.T) {
 	if err := s.Close(context.Background()); err == nil || !strings.Contains(err.Error(), "take the keys out of "+path) || !strings.Contains(err.Error(), path+":1: ") {
 		t.Errorf("Close = %v", err)
 	}
-	if _, err := newShared(t, path, "app", SharedOptions{AtExit: Restore}); err == nil {
-		t.Error("NewShared of a broken file")
+	if _, err := newShared(t, path, "app", Options{AtExit: Restore}); err == nil {
+		t.Error("Open of a broken file")
 	}
 	put(t, path, "[app]\n"+newSet, 0o600)
-	if err := mustShared(t, path, "app", SharedOptions{AtExit: Restore}).Close(context.Background()); err != nil {
+	if err := mustShared(t, path, "app", Options{AtExit: Restore}).Close(context.Background()); err != nil {
 		t.Error(err)
 	}
 	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet})

@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 )
 
 // takeOut removes the keys or restores what was there, as configured.
-func (s *Shared) takeOut(ctx context.Context) error {
+func (s *File) takeOut(ctx context.Context) error {
 	var left []string
 	_, err := s.target.Replace(ctx, func(old []byte) ([]byte, error) {
 		if old == nil {
@@ -26,7 +26,7 @@ func (s *Shared) takeOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(s.profiles, func(p *sharedProfile) bool { return p.claim.before != nil && p.claim.before.NoFile }) {
+	if slices.ContainsFunc(s.profiles, func(p *profile) bool { return p.claim.before != nil && p.claim.before.NoFile }) {
 		if err := s.target.RemoveIfEmpty(ctx); err != nil {
 			return err
 		}
@@ -39,13 +39,13 @@ func (s *Shared) takeOut(ctx context.Context) error {
 
 // takeOutOf returns the names of the profiles that hold the keys of others now,
 // but held some before.
-func (s *Shared) takeOutOf(f *ini.File) (left []string) {
+func (s *File) takeOutOf(f *ini.File) (left []string) {
 	place := map[*ini.Section]int{}
 	for i, section := range f.Sections {
 		place[section] = i
 	}
 	type part struct {
-		*sharedProfile
+		*profile
 		sections []*ini.Section
 		last     int // the place of the last one that is written to
 	}
@@ -75,14 +75,14 @@ func (s *Shared) takeOutOf(f *ini.File) (left []string) {
 
 // takeOutOfNothing restores to a file that someone has removed: only if there
 // was something in it.
-func (s *Shared) takeOutOfNothing(left *[]string) ([]byte, error) {
+func (s *File) takeOutOfNothing(left *[]string) ([]byte, error) {
 	f := ini.Read(nil)
 	*left = s.takeOutOf(f)
 	return f.Bytes(), nil
 }
 
 // saveBefore keeps what could not be put back where others' keys are now.
-func (s *Shared) saveBefore(names []string) error {
+func (s *File) saveBefore(names []string) error {
 	var text []byte
 	for _, p := range s.profiles {
 		if slices.Contains(names, p.name) {

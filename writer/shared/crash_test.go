@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"bufio"
@@ -102,17 +102,6 @@ while not done.is_set():
 print(count, flush=True)
 `
 
-func findBotocore() (python, why string) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		return "", "no python3"
-	}
-	if err := exec.Command(python, "-c", "import botocore.configloader").Run(); err != nil {
-		return "", "no botocore for python3"
-	}
-	return python, ""
-}
-
 func botocoreReader(t *testing.T, path string, sections ...string) (stop func() int) {
 	t.Helper()
 	python, why := findBotocore()
@@ -168,7 +157,7 @@ func TestSharedProcesses(t *testing.T) {
 		processes = append(processes, process{stdin, cmd})
 	}
 	stop := readers(t, path, "a", "b")
-	s := mustShared(t, path, "c", SharedOptions{AtExit: Remove, settle: time.Second})
+	s := mustShared(t, path, "c", Options{AtExit: Remove, settle: time.Second})
 	start, _ := current(t, path)
 	own := 0
 	for until := time.Now().Add(budget); time.Now().Before(until); own++ {
@@ -243,7 +232,7 @@ func TestSharedKilled(t *testing.T) {
 		rewrites += n
 	}
 	reads := stop()
-	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+	s := mustShared(t, path, "app", Options{AtExit: Restore})
 	if err := give(s, numbered(1)); err != nil {
 		t.Fatal(err)
 	}

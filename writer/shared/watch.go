@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"context"
@@ -31,7 +31,7 @@ const (
 // for each set that was delivered: after that whoever changes them again has
 // them until the next refresh. It returns nil when ctx ends, and costs nothing
 // until the file changes.
-func (s *Shared) Run(ctx context.Context) error {
+func (s *File) Run(ctx context.Context) error {
 	watch, err := s.newWatch()
 	if err != nil {
 		s.notify("%s is looked at every %s, as the system does not say when it changes (%v)", s.opt.Path, s.opt.every, err)
@@ -48,7 +48,7 @@ func (s *Shared) Run(ctx context.Context) error {
 }
 
 // poll is Run by looking at the file again and again.
-func (s *Shared) poll(ctx context.Context) error {
+func (s *File) poll(ctx context.Context) error {
 	tick := time.NewTicker(s.opt.every)
 	defer tick.Stop()
 	var seen fs.FileInfo
@@ -70,7 +70,7 @@ func (s *Shared) poll(ctx context.Context) error {
 }
 
 // mend puts the keys back if they are not in the file.
-func (s *Shared) mend(ctx context.Context) {
+func (s *File) mend(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked++
@@ -97,7 +97,7 @@ func (s *Shared) mend(ctx context.Context) {
 }
 
 // intact tells whether writing the sets would change nothing.
-func (s *Shared) intact() (bool, error) {
+func (s *File) intact() (bool, error) {
 	var now *replace.Content
 	err := s.target.At(func(p *replace.Location) (err error) { now, err = p.Read(); return err })
 	if errors.Is(err, fs.ErrNotExist) {
@@ -111,24 +111,24 @@ func (s *Shared) intact() (bool, error) {
 		return false, err
 	}
 	for _, p := range s.profiles {
-		if p.set.AccessKeyID != "" {
+		if p.set.id != "" {
 			p.apply(f, p.set)
 		}
 	}
 	return string(f.Bytes()) == string(now.Data), nil
 }
 
-// sharedWatch watches the directories that lead to a file, not the file: that
+// watch watches the directories that lead to a file, not the file: that
 // is another one after each rename.
-type sharedWatch struct {
-	s        *Shared
+type watch struct {
+	s        *File
 	watcher  *fsnotify.Watcher
 	watched  []string
 	names    []string // full paths whose change is one of the file
 	complete bool     // all directories are watched
 }
 
-func (s *Shared) newWatch() (*sharedWatch, error) {
+func (s *File) newWatch() (*watch, error) {
 	if s.opt.noEvents != nil {
 		return nil, s.opt.noEvents
 	}
@@ -136,7 +136,7 @@ func (s *Shared) newWatch() (*sharedWatch, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &sharedWatch{s: s, watcher: watcher}
+	w := &watch{s: s, watcher: watcher}
 	if err := w.follow(); err != nil {
 		watcher.Close()
 		return nil, err
@@ -145,11 +145,11 @@ func (s *Shared) newWatch() (*sharedWatch, error) {
 	return w, nil
 }
 
-func (w *sharedWatch) Close() error { return w.watcher.Close() }
+func (w *watch) Close() error { return w.watcher.Close() }
 
 // follow makes the watches those of where the path leads now. On an error the
 // next wait ends by itself.
-func (w *sharedWatch) follow() error {
+func (w *watch) follow() error {
 	dirs, names := leads(w.s.opt.Path)
 	w.s.mu.Lock()
 	if w.s.inPlace && len(names) > 0 { // what is written to it from elsewhere is not seen in its directory
@@ -175,7 +175,7 @@ func (w *sharedWatch) follow() error {
 
 // wait returns nil some time after the file may have changed, and an error when
 // ctx ends.
-func (w *sharedWatch) wait(ctx context.Context) error {
+func (w *watch) wait(ctx context.Context) error {
 	settled := time.NewTimer(time.Hour)
 	settled.Stop()
 	defer settled.Stop()
@@ -211,7 +211,7 @@ func (w *sharedWatch) wait(ctx context.Context) error {
 	}
 }
 
-func (w *sharedWatch) concerns(e fsnotify.Event) bool {
+func (w *watch) concerns(e fsnotify.Event) bool {
 	if e.Op == fsnotify.Chmod {
 		return false
 	}

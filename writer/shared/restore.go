@@ -1,11 +1,10 @@
-package writer
+package shared
 
 import (
 	"slices"
 	"strings"
 
 	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
 )
 
 // before is what stood in a profile's sections before we wrote to them.
@@ -21,7 +20,7 @@ type before struct {
 }
 
 // before returns what stands in the file, which is there or not.
-func (p sharedSection) before(f *ini.File, there bool) *before {
+func (p section) before(f *ini.File, there bool) *before {
 	b := &before{NoFile: !there}
 	for _, s := range p.find(f) {
 		b.Sections = append(b.Sections, s.Bytes())
@@ -79,7 +78,7 @@ func (b *before) removeFrom(f *ini.File, s *ini.Section, added bool, ours func(f
 // restore puts back what stood in the profile's sections, and takes out those
 // that were added. Keys of others stay; it tells whether it left such where
 // there were some before.
-func (b *before) restore(f *ini.File, sections []*ini.Section, set process.Set, ours func(fp string) bool) (left bool) {
+func (b *before) restore(f *ini.File, sections []*ini.Section, set credentials, ours func(fp string) bool) (left bool) {
 	was := b.parse(f)
 	for _, s := range sections {
 		old := take(&was, s)
@@ -115,7 +114,7 @@ func take(was *[]*ini.Section, s *ini.Section) *ini.Section {
 
 // restored returns the section as it was, if nothing but our writing the set
 // has changed it; else with the keys as they were and the changes of others.
-func restored(f *ini.File, now, was *ini.Section, set process.Set) *ini.Section {
+func restored(f *ini.File, now, was *ini.Section, set credentials) *ini.Section {
 	for _, legacy := range []bool{false, true} {
 		written := was.Clone()
 		setSection(written, set, legacy)

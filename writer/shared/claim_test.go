@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"context"
@@ -23,7 +23,7 @@ func helpShared(args []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := NewShared(context.Background(), SharedOptions{Path: args[0], Sections: map[string]string{"x": args[1]}, AtExit: AtExit(exit)})
+	s, err := Open(context.Background(), Options{Path: args[0], Sections: map[string]string{"x": args[1]}, AtExit: AtExit(exit)})
 	if err != nil {
 		fmt.Println(err)
 		return nil
@@ -60,13 +60,13 @@ func TestSharedClaims(t *testing.T) {
 		t.Fatalf("the first said %q", said)
 	}
 	for _, name := range []string{path, link} {
-		_, err := newShared(t, name, "app", SharedOptions{})
+		_, err := newShared(t, name, "app", Options{})
 		var held *heldError
 		if !errors.As(err, &held) || held.pid != cmd.Process.Pid || !strings.Contains(err.Error(), "section [app] of "+name+": another brs-exec keeps it: process ") {
-			t.Errorf("NewShared = %v, want that process %d has it", err, cmd.Process.Pid)
+			t.Errorf("Open = %v, want that process %d has it", err, cmd.Process.Pid)
 		}
 	}
-	other := mustShared(t, path, "other", SharedOptions{AtExit: Remove})
+	other := mustShared(t, path, "other", Options{AtExit: Remove})
 	if err := give(other, numbered(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -74,9 +74,9 @@ func TestSharedClaims(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	again := mustShared(t, path, "app", SharedOptions{})
-	if _, err := newShared(t, path, "app", SharedOptions{}); !errors.As(err, new(*heldError)) {
-		t.Errorf("a second NewShared in the same process = %v", err)
+	again := mustShared(t, path, "app", Options{})
+	if _, err := newShared(t, path, "app", Options{}); !errors.As(err, new(*heldError)) {
+		t.Errorf("a second Open in the same process = %v", err)
 	}
 	if err := errors.Join(again.Close(context.Background()), other.Close(context.Background())); err != nil {
 		t.Fatal(err)
@@ -112,11 +112,11 @@ func TestSharedKilledThenRestored(t *testing.T) {
 				put(t, path, tt.edit, 0o600)
 			} else if tt.in == original {
 				// Its keys for life must not be forgotten by one that does not restore.
-				if _, err := newShared(t, path, "app", SharedOptions{}); !errors.As(err, new(*keysError)) {
-					t.Errorf("NewShared that leaves = %v", err)
+				if _, err := newShared(t, path, "app", Options{}); !errors.As(err, new(*keysError)) {
+					t.Errorf("Open that leaves = %v", err)
 				}
 			}
-			s := mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+			s := mustShared(t, path, "app", Options{AtExit: Restore})
 			if err := give(s, numbered(5)); err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +148,7 @@ func TestSharedSweepsClaims(t *testing.T) {
 		}
 		return names
 	}
-	s := mustShared(t, path, "app", SharedOptions{})
+	s := mustShared(t, path, "app", Options{})
 	if got := claims(); len(got) != 2 {
 		t.Errorf("claims of two that live: %q", got)
 	}
@@ -157,7 +157,7 @@ func TestSharedSweepsClaims(t *testing.T) {
 	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	mustShared(t, path, "app", SharedOptions{})
+	mustShared(t, path, "app", Options{})
 	if got := claims(); len(got) != 1 {
 		t.Errorf("claims of one that lives: %q", got)
 	}

@@ -1,4 +1,4 @@
-package writer
+package shared
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func TestSharedSingleFileMount(t *testing.T) {
 	put(t, path, "", 0o600)
 	writertest.Mount(t, source, path, "", unix.MS_BIND, "")
 	var n told
-	s := mustShared(t, path, "app", SharedOptions{AtExit: Restore, Notify: n.add})
+	s := mustShared(t, path, "app", Options{AtExit: Restore, Notify: n.add})
 	runShared(t, s)
 	eventually(t, "it watches", watching(s))
 	before := s.looks()
@@ -64,7 +64,7 @@ func TestSharedReadOnlyDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("XDG_STATE_HOME", state)
-	s := mustShared(t, path, "app", SharedOptions{})
+	s := mustShared(t, path, "app", Options{})
 	if err := give(s, numbered(7)); !errors.Is(err, unix.EROFS) {
 		t.Errorf("Deliver to a read-only file = %v, want EROFS", err)
 	}
@@ -72,7 +72,7 @@ func TestSharedReadOnlyDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	writertest.Mount(t, source, path, "", unix.MS_BIND, "")
-	s = mustShared(t, path, "app", SharedOptions{AtExit: Restore})
+	s = mustShared(t, path, "app", Options{AtExit: Restore})
 	if notes := s.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "backups go to "+state) {
 		t.Errorf("Notes = %q", notes)
 	}
@@ -80,7 +80,7 @@ func TestSharedReadOnlyDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, outside, map[string]string{"source": "[app]\n" + newSet})
-	if _, err := newShared(t, path, "app", SharedOptions{}); !errors.As(err, new(*heldError)) {
+	if _, err := newShared(t, path, "app", Options{}); !errors.As(err, new(*heldError)) {
 		t.Errorf("a second one = %v", err)
 	}
 	if err := s.Close(context.Background()); err != nil {
@@ -108,7 +108,7 @@ func TestSharedRenameFails(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "credentials")
 			put(t, path, "[b]\n", 0o600)
-			s := mustShared(t, path, "app", SharedOptions{rename: tt.rename, AtExit: Remove})
+			s := mustShared(t, path, "app", Options{rename: tt.rename, AtExit: Remove})
 			err := give(s, numbered(7))
 			if tt.wantErr == nil && err != nil || !errors.Is(err, tt.wantErr) {
 				t.Errorf("Deliver = %v, want %v", err, tt.wantErr)
@@ -133,7 +133,7 @@ func TestSharedOwner(t *testing.T) {
 	writertest.NeedRoot(t)
 	path := filepath.Join(t.TempDir(), "credentials")
 	for range 2 { // a file that is there keeps its owner
-		s := mustShared(t, path, "app", SharedOptions{Owner: &replace.Owner{UID: 1234, GID: 4321}, Perm: 0o640})
+		s := mustShared(t, path, "app", Options{Owner: &replace.Owner{UID: 1234, GID: 4321}, Perm: 0o640})
 		if err := errors.Join(give(s, numbered(7)), s.Close(context.Background())); err != nil {
 			t.Fatal(err)
 		}

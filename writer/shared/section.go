@@ -1,28 +1,31 @@
-package writer
+package shared
 
 import (
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
 
 	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
 )
 
 // ownKeys are the settings that change with each set. No SDK reads an expiry, so
 // none is added; one that is there is kept true, for the tools that do.
 var ownKeys = slices.Concat(ini.Keys, ini.Expiries)
 
-// sharedSection is a profile in a file that others write to as well.
-type sharedSection struct {
+// section is a profile in a file that others write to as well.
+type section struct {
 	name string
 	// headers are the section names under which the readers of such a file
 	// find the profile; one that is missing is added.
 	headers []string
 }
 
-func newSharedSection(name string, inConfig bool) sharedSection {
-	p := sharedSection{name: name, headers: []string{name}}
+func newSection(name string, inConfig bool) section {
+	p := section{name: name, headers: []string{name}}
 	if inConfig {
 		p.headers = ini.ConfigHeaders(name)
 	}
@@ -31,12 +34,12 @@ func newSharedSection(name string, inConfig bool) sharedSection {
 
 // canonical tells whether all readers find the profile in the section: for
 // Python spaces in the brackets are part of the name.
-func (p sharedSection) canonical(s *ini.Section) bool {
+func (p section) canonical(s *ini.Section) bool {
 	return slices.ContainsFunc(p.headers, s.IsNamed)
 }
 
 // find returns the sections of the profile, in any spelling.
-func (p sharedSection) find(f *ini.File) []*ini.Section {
+func (p section) find(f *ini.File) []*ini.Section {
 	return slices.DeleteFunc(f.Find(p.name, p.headers...), func(s *ini.Section) bool {
 		return !p.canonical(s) && ini.ProfileOf(s.Name) != p.name
 	})
@@ -44,7 +47,7 @@ func (p sharedSection) find(f *ini.File) []*ini.Section {
 
 // held returns the sections to write to: one of another spelling only if it has keys
 // already, which a reader that understands the spelling would go on using.
-func (p sharedSection) held(f *ini.File) []*ini.Section {
+func (p section) held(f *ini.File) []*ini.Section {
 	return slices.DeleteFunc(p.find(f), func(s *ini.Section) bool { return !p.canonical(s) && !s.Has(ini.Keys...) })
 }
 
@@ -54,9 +57,23 @@ func legacyToken(f *ini.File) bool {
 	return slices.ContainsFunc(f.Find("DEFAULT"), func(s *ini.Section) bool { return s.Name == "DEFAULT" && s.Has(ini.SecurityToken) })
 }
 
+// credentials are what a section is to hold.
+type credentials struct {
+	id, secret, token string
+	expires           time.Time // zero if they do not expire
+}
+
+func keysOf(c aws.Credentials) credentials {
+	keys := credentials{id: c.AccessKeyID, secret: c.SecretAccessKey, token: c.SessionToken}
+	if c.CanExpire {
+		keys.expires = c.Expires.Round(0).UTC()
+	}
+	return keys
+}
+
 // apply writes the set to all sections of the profile, and to a new one at the
 // end if readers would find none. What is there already keeps its bytes.
-func (p sharedSection) apply(f *ini.File, set process.Set) {
+func (p section) apply(f *ini.File, set credentials) {
 	legacy := legacyToken(f)
 	sections := p.held(f)
 	for _, s := range sections {
@@ -70,18 +87,17 @@ func (p sharedSection) apply(f *ini.File, set process.Set) {
 }
 
 // setSection writes the set to a section.
-func setSection(s *ini.Section, set process.Set, legacy bool) {
-	pairs := ini.Pairs(set.AccessKeyID, set.SecretAccessKey, set.SessionToken)
-	if set.SessionToken != "" && (legacy || s.Has(ini.SecurityToken)) {
-		pairs = append(pairs, [2]string{ini.SecurityToken, set.SessionToken})
+func setSection(s *ini.Section, set credentials, legacy bool) {
+	pairs := ini.Pairs(set.id, set.secret, set.token)
+	if set.token != "" && (legacy || s.Has(ini.SecurityToken)) {
+		pairs = append(pairs, [2]string{ini.SecurityToken, set.token})
 	}
 	for _, key := range ini.Expiries {
-		if was, ok := s.Get(key); ok && !set.Expires.IsZero() {
-			pairs = append(pairs, [2]string{key, ini.FormatLike(was, set.Expires)})
+		if was, ok := s.Get(key); ok && !set.expires.IsZero() {
+			pairs = append(pairs, [2]string{key, ini.FormatLike(was, set.expires)})
 		}
 	}
-	s.Remove(without(ownKeys, pairs)...)
-	s.Set(pairs...)
+	s.Replace(ownKeys, pairs...)
 }
 
 // A fingerprint tells one set from others without giving it away; "" is that of a
@@ -94,8 +110,8 @@ func fingerprint(id, secret, token string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func fingerprintOf(set process.Set) string {
-	return fingerprint(set.AccessKeyID, set.SecretAccessKey, set.SessionToken)
+func fingerprintOf(set credentials) string {
+	return fingerprint(set.id, set.secret, set.token)
 }
 
 // fingerprintIn returns the fingerprint of the set in a section, and whether
