@@ -102,7 +102,7 @@ func (p *program) app() *cli.App {
 		DisableSliceFlagSeparator: true,
 		Writer:                    p.stdout,
 		ErrWriter:                 p.stderr,
-		Flags:                     slices.Concat(sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn"), []cli.Flag{cli.HelpFlag}),
+		Flags:                     append(flags(""), cli.HelpFlag),
 		Commands: []*cli.Command{
 			p.credentialsCommand(), p.loginCommand(), p.statusCommand(), p.doctorCommand(), p.demoCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", OnUsageError: usageError, HideHelpCommand: true, Action: func(*cli.Context) error {
@@ -154,7 +154,7 @@ func (p *program) stray(c *cli.Context) error {
 		wrong.Hint = typed("--profile", "NAME", "--", "COMMAND")
 		command = words[1:]
 	}
-	switch near := nearest("brs-exec ", first, subcommands(c)); {
+	switch near := plan.Nearest("brs-exec ", first, subcommands(c)); {
 	case first != plainDashes(first):
 		wrong.Text = fmt.Sprintf("%q begins with a long dash, as word processors make it", first)
 		for i, word := range words {
@@ -223,7 +223,7 @@ func (p *program) complain(err error, code int) {
 // wantsJSON tells whether the command line or the environment asks for
 // --log-format json. It is asked before they are parsed, because that may fail.
 func wantsJSON(typed []string) bool {
-	format := os.Getenv(variable("log-format"))
+	format := os.Getenv("BRS_EXEC_LOG_FORMAT")
 	for i, word := range typed {
 		name, value, ok := strings.Cut(strings.TrimLeft(word, "-"), "=")
 		if name != "log-format" || !strings.HasPrefix(word, "-") {

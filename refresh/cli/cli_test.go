@@ -189,23 +189,6 @@ func withoutSettings(t *testing.T) {
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 }
 
-// TestNotSettings: variables that others make are no reason not to start.
-func TestNotSettings(t *testing.T) {
-	for _, test := range []struct {
-		entry string
-		known bool
-	}{
-		{"BRS_EXEC_CLIENTS=/x", true}, {"BRS_EXEC_REQUIRE_CLIENTS=1", true}, {"_BRS_EXEC_STAGE=1", true}, {"BRS_EVENT=refreshed", true},
-		{"BRS_EXEC_SERVICE_HOST=10.0.0.1", true}, {"BRS_EXEC_PROXY_SERVICE_PORT_HTTP=80", true}, {"BRS_EXEC_PORT=tcp://10.0.0.1:80", true}, {"BRS_EXEC_PORT_80_TCP_ADDR=10.0.0.1", true},
-		{"BRS_EXEC_ROLE_ARN=x", true}, {"BRS_EXEC_DEVICE_CODE=true", true}, {"BRS_EXEC_EMPTY=", true}, {"BRS_EXEC=x", true}, {"brs_exec_x=1", true},
-		{"BRS_EXEC_ROLEARN=x", false}, {"BRS_EXEC_=x", false}, {"BRS_EXEC_role_arn=x", false},
-	} {
-		if err := allKnown([]string{test.entry}, settings()); (err == nil) != test.known {
-			t.Errorf("with %s: %v, want it known: %v", test.entry, err, test.known)
-		}
-	}
-}
-
 // TestErrorsAsJSON: whoever asks for JSON gets it when nothing is started, too.
 func TestErrorsAsJSON(t *testing.T) {
 	withoutSettings(t)
@@ -301,18 +284,10 @@ func TestPrintable(t *testing.T) {
 					p.tell([]doctor.Finding{{Level: "problem", About: "source", Text: "profile " + bad, Hint: bad}}, true)
 				},
 				"a log line": func() {
-					log, err := logger(p.stderr, "info", "text", false)
-					if err != nil {
-						t.Fatal(err)
-					}
-					log.Warn(bad, "x", bad)
+					logger(p.stderr, plan.Output{JSON: false}).Warn(bad, "x", bad)
 				},
 				"a log line in JSON": func() {
-					log, err := logger(p.stderr, "info", "json", false)
-					if err != nil {
-						t.Fatal(err)
-					}
-					log.Warn(bad, "x", bad)
+					logger(p.stderr, plan.Output{JSON: true}).Warn(bad, "x", bad)
 				},
 			}
 			for name, say := range says {
@@ -420,43 +395,25 @@ func TestNotRun(t *testing.T) {
 	}
 }
 
-// TestPrecedence holds flag > variable > file > default.
-func TestPrecedence(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "c.yaml")
-	if err := os.WriteFile(path, []byte("region: file\nprofile: file\nstop-signal: INT\ntag: [a=1, 'b=x, y']\npolicy-arn: arn:one\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+// TestTyped: what is typed arrives, of whatever kind the flag is.
+func TestTyped(t *testing.T) {
 	withoutSettings(t)
-	t.Setenv("BRS_EXEC_CONFIG", path)
-	t.Setenv("BRS_EXEC_REGION", "env")
+	t.Setenv("BRS_EXEC_REGION", "us-east-1")
 	t.Setenv("BRS_EXEC_PROFILE", "env")
-	t.Setenv("BRS_EXEC_ROLE_ARN", "arn:one, arn:two")
-	t.Setenv("BRS_EXEC_TRANSITIVE_TAG", "a, b\nc")
-	t.Setenv("BRS_EXEC_QUIET", "1")
 	p := &program{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}
-	got := map[string]string{}
+	var got *plan.Plan
 	app := p.app()
 	app.Action = func(c *cli.Context) error {
-		if _, err := p.settle(c); err != nil {
-			return err
+		s, err := p.settle(c)
+		if err == nil {
+			got, err = plan.New(s, nil)
 		}
-		for _, name := range []string{"region", "profile", "stop-signal", "stop-timeout"} {
-			got[name] = c.String(name)
-		}
-		for _, name := range []string{"role-arn", "tag", "transitive-tag", "policy-arn"} {
-			got[name] = strings.Join(c.StringSlice(name), "|")
-		}
-		got["quiet"] = fmt.Sprint(c.Bool("quiet"))
-		return nil
+		return err
 	}
-	if err := app.Run([]string{"brs-exec", "--region", "flag"}); err != nil {
+	if err := app.Run([]string{"brs-exec", "--region", "eu-west-1", "--as-profile", "a,b", "--as-profile=c", "--keep-imds", "--signal-group=false"}); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{
-		"region": "flag", "profile": "env", "stop-signal": "INT", "stop-timeout": "10s", "quiet": "true",
-		"role-arn": "arn:one|arn:two", "tag": "a=1|b=x, y", "transitive-tag": "a, b|c", "policy-arn": "arn:one",
-	}
-	if diff := gocmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff([]any{"eu-west-1", "env", []string{"a,b", "c"}, true, false}, []any{got.Source.Region, got.Source.Profile, got.As, got.KeepIMDS, got.Child.SignalGroup}); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 }
@@ -489,7 +446,7 @@ func TestReadme(t *testing.T) {
 func flagTable() string {
 	var b strings.Builder
 	about := ""
-	for _, f := range slices.Concat(sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn")) {
+	for _, f := range flags("") {
 		category := f.(cli.CategorizableFlag).GetCategory()
 		if category != about {
 			fmt.Fprintf(&b, "\n**%s**\n\n| flag | |\n|---|---|\n", category)

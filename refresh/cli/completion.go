@@ -64,8 +64,8 @@ func (p *program) completionCommand() *cli.Command {
 			for _, command := range app.VisibleCommands() {
 				commands = append(commands, command.Name)
 			}
-			for _, name := range settings() {
-				flags = append(flags, "--"+name)
+			for _, f := range plan.AllFlags() {
+				flags = append(flags, "--"+f.Name)
 			}
 			_, err := fmt.Fprint(p.stdout, strings.NewReplacer(
 				"@COMMANDS", strings.Join(commands, " "), "@FLAGS", strings.Join(flags, " "),

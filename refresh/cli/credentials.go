@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -14,22 +13,13 @@ import (
 	"brs-exec/writer/process"
 )
 
-func credentialsFlags() []cli.Flag {
-	return []cli.Flag{
-		text(aboutOutput, "format", "process", "`FORMAT`: process (what a credential_process prints), env (export lines), ini (a section for a credentials file)"),
-		text(aboutSource, "run-dir", "", "take what the brs-exec that owns this `DIR` holds, instead of asking a source"),
-	}
-}
-
 func (p *program) credentialsCommand() *cli.Command {
-	flags := append(sourceFlags(), credentialsFlags()...)
-	flags = append(flags, text(aboutRefresh, "start-timeout", "", "`DURATION` to try for the credentials (default: 30s, or 70s if a command has to be run for them)"))
 	return &cli.Command{
 		Name:            "credentials",
 		Usage:           "print one set of credentials, for a credential_process line or a script",
 		UsageText:       "brs-exec credentials [FLAGS]",
 		Description:     "credential_process = brs-exec credentials --role-arn arn:aws:iam::123456789012:role/NAME",
-		Flags:           append(flags, outputFlags("warn")...),
+		Flags:           flags("credentials"),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.credentials,
@@ -37,39 +27,31 @@ func (p *program) credentialsCommand() *cli.Command {
 }
 
 func (p *program) credentials(c *cli.Context) error {
-	from, err := p.settle(c)
+	settings, err := p.settle(c)
 	if err != nil {
 		return err
 	}
 	if c.Args().Present() || p.dashes {
 		return &plan.Error{Text: "credentials runs no command", Hint: "brs-exec -- COMMAND runs one with fresh credentials"}
 	}
-	format := c.String("format")
-	if format != "process" && format != "env" && format != "ini" {
-		return &plan.Error{Text: fmt.Sprintf("--format %q: no such format", format), Hint: "one of process, env, ini"}
+	format, dir, err := settings.Credentials()
+	if err != nil {
+		return err
 	}
-	if dir := c.String("run-dir"); dir != "" {
-		if format != "process" {
-			return &plan.Error{Text: "--run-dir has only --format process"}
-		}
-		for _, f := range sourceFlags() {
-			if name := f.Names()[0]; c.IsSet(name) {
-				return &plan.Error{Flag: "run-dir", Text: "takes what a running brs-exec holds; --" + name + " would ask a source"}
-			}
-		}
+	if dir != "" {
 		return p.held(dir)
 	}
-	log, err := logger(p.stderr, c.String("log-level"), c.String("log-format"), c.Bool("quiet"))
+	out, err := settings.Output()
 	if err != nil {
-		return from.explain(err)
+		return err
 	}
-	pl, err := plan.New(c, nil)
+	pl, err := plan.New(settings, nil)
 	if err != nil {
-		return from.explain(err)
+		return err
 	}
 	pl.Source.Names = names([]string{"credentials"})
 	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
-	creds, err := run.Once(pl, log)
+	creds, err := run.Once(pl, logger(p.stderr, out))
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,8 +42,8 @@ func (p *program) demoCommand() *cli.Command {
 		Usage:       "watch a command outlive its credentials; needs no AWS account",
 		UsageText:   "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
 		Description: "A simulated STS on loopback gives credentials that live 20 seconds. COMMAND may be any\nAWS client, as in: brs-exec demo -- aws sts get-caller-identity\nSome clients refuse sets with so little time left: add --life 2m.",
-		Flags: append(slices.Concat(deliveryFlags(), refreshFlags(), childFlags(), outputFlags("error")),
-			text(aboutSource, demoLifeFlag, demoLife.String(), "`DURATION` that a set of credentials lives"), &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
+		Flags: append(flags("demo"),
+			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Value: demoLife.String(), Usage: "`DURATION` that a set of credentials lives"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.demo,

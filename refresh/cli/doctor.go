@@ -13,20 +13,13 @@ import (
 	"brs-exec/refresh/plan"
 )
 
-func doctorFlags() []cli.Flag {
-	return []cli.Flag{
-		truth(aboutOutput, "ask", "get one set from the source, and ask STS whose it is"),
-		truth(aboutOutput, "json", "print a list of findings in JSON"),
-	}
-}
-
 func (p *program) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:            "doctor",
 		Usage:           "say what would happen, and what would break; changes nothing",
 		UsageText:       "brs-exec doctor [FLAGS] [-- COMMAND [ARG...]]",
 		Description:     "Takes the flags of a run and looks at the source, the environment, the machine and COMMAND,\nwhich it does not run. Exit code 1 if something will break. Without --ask nobody is asked.",
-		Flags:           slices.Concat(doctorFlags(), sourceFlags(), deliveryFlags(), refreshFlags(), childFlags(), outputFlags("warn")),
+		Flags:           flags("doctor"),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.doctor,
@@ -34,27 +27,28 @@ func (p *program) doctorCommand() *cli.Command {
 }
 
 func (p *program) doctor(c *cli.Context) error {
-	from, err := p.settle(c)
+	settings, err := p.settle(c)
 	if err != nil {
 		return err
 	}
 	if c.Args().Present() {
 		return p.stray(c)
 	}
-	pl, err := plan.New(c, p.argv)
+	pl, err := plan.New(settings, p.argv)
 	if err != nil {
-		return from.explain(err)
+		return err
 	}
 	pl.Source.Names = names(p.argv)
 	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
+	ask, asJSON := settings.Doctor()
 	findings := doctor.Examine(doctor.Options{
-		Plan: pl, Deliver: cmp.Or(c.String("deliver"), "auto"), Ask: c.Bool("ask"),
+		Plan: pl, Deliver: pl.Deliver.Name, Ask: ask,
 		With: func(flags string) string { return p.with(c.Command.Flags, flags) },
 	})
 	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Level == "problem" }) {
 		p.code = 1
 	}
-	return p.tell(findings, c.Bool("json"))
+	return p.tell(findings, asJSON)
 }
 
 // with is the command line to run the command with these flags as well as the

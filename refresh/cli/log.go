@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -11,22 +10,12 @@ import (
 
 // logger is what brs-exec says beside its errors. Text lines begin like these,
 // so that they can be told from the command's own.
-func logger(w io.Writer, level, format string, quiet bool) (*slog.Logger, error) {
-	var min slog.Level
-	if err := min.UnmarshalText([]byte(level)); err != nil {
-		return nil, &plan.Error{Flag: "log-level", Text: fmt.Sprintf("%q: no such level", level), Hint: "one of debug, info, warn, error"}
+func logger(w io.Writer, o plan.Output) *slog.Logger {
+	options := &slog.HandlerOptions{Level: o.Level, ReplaceAttr: shorten}
+	if o.JSON {
+		return slog.New(slog.NewJSONHandler(w, options))
 	}
-	if quiet {
-		min = max(min, slog.LevelError)
-	}
-	options := &slog.HandlerOptions{Level: min, ReplaceAttr: shorten}
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(prefixed{w}, options)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
-	}
-	return nil, &plan.Error{Flag: "log-format", Text: fmt.Sprintf("%q: no such format", format), Hint: "text or json"}
+	return slog.New(slog.NewTextHandler(prefixed{w}, options))
 }
 
 // shorten writes times in the local zone and to the second, and durations so too;

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
 )
 
 // inNewYork makes New York's winter the local zone of a test.
@@ -21,13 +22,9 @@ func inNewYork(t *testing.T) {
 func TestOneZone(t *testing.T) {
 	inNewYork(t)
 	at := time.Date(2026, 3, 1, 12, 30, 0, 999, time.UTC)
-	logged := func(format string) string {
+	logged := func(asJSON bool) string {
 		var b bytes.Buffer
-		log, err := logger(&b, "info", format, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		log.Info("x", "at", at, "long", 59*time.Minute+59*time.Second, "short", 90*time.Second+time.Millisecond)
+		logger(&b, plan.Output{JSON: asJSON}).Info("x", "at", at, "long", 59*time.Minute+59*time.Second, "short", 90*time.Second+time.Millisecond)
 		return b.String()
 	}
 	var told bytes.Buffer
@@ -36,8 +33,8 @@ func TestOneZone(t *testing.T) {
 		name, got string
 		want      []string
 	}{
-		{"text", logged("text"), []string{"brs-exec: time=", "-05:00 level=INFO msg=x at=2026-03-01T07:30:00-05:00 long=1h0m0s short=1m30s\n"}},
-		{"json", logged("json"), []string{`-05:00","level":"INFO","msg":"x","at":"2026-03-01T07:30:00-05:00","long":"1h0m0s","short":"1m30s"}`}},
+		{"text", logged(false), []string{"brs-exec: time=", "-05:00 level=INFO msg=x at=2026-03-01T07:30:00-05:00 long=1h0m0s short=1m30s\n"}},
+		{"json", logged(true), []string{`-05:00","level":"INFO","msg":"x","at":"2026-03-01T07:30:00-05:00","long":"1h0m0s","short":"1m30s"}`}},
 		{"demo", told.String(), []string{"ends at 07:30:00; next refresh at 07:30:00"}},
 	} {
 		for _, part := range tt.want {

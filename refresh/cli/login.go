@@ -11,20 +11,13 @@ import (
 	"brs-exec/refresh/source"
 )
 
-func loginFlags() []cli.Flag {
-	return []cli.Flag{
-		// What they asked for is all that login does now.
-		&cli.BoolFlag{Name: "device-code", Hidden: true}, &cli.BoolFlag{Name: "no-browser", Hidden: true},
-	}
-}
-
 func (p *program) loginCommand() *cli.Command {
 	return &cli.Command{
 		Name:            "login",
 		Usage:           "begin the SSO session of a profile",
 		UsageText:       "brs-exec login [FLAGS]",
 		Description:     "The session serves the AWS CLI and all SDKs, and a brs-exec that waits for it goes on.",
-		Flags:           append(loginFlags(), flagNamed(sourceFlags(), "profile"), flagNamed(outputFlags("warn"), "config")),
+		Flags:           flags("login"),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.login,
@@ -32,13 +25,14 @@ func (p *program) loginCommand() *cli.Command {
 }
 
 func (p *program) login(c *cli.Context) error {
-	if _, err := p.settle(c); err != nil {
+	settings, err := p.settle(c)
+	if err != nil {
 		return err
 	}
 	if c.Args().Present() || p.dashes {
 		return &plan.Error{Text: "login runs no command", Hint: "brs-exec login --profile NAME, and then brs-exec --profile NAME -- COMMAND"}
 	}
-	l := source.Login{Profile: c.String("profile"), Show: p.showLogin}
+	l := source.Login{Profile: settings.Profile(), Show: p.showLogin}
 	in, err := l.Run(context.Background())
 	if err != nil {
 		return err

@@ -60,20 +60,20 @@ func (p *program) supervise(o run.Options, after func(code int)) error {
 
 // options reads the settings of c, whatever they come from.
 func (p *program) options(c *cli.Context) (o run.Options, err error) {
-	from, err := p.settle(c)
+	settings, err := p.settle(c)
 	if err != nil {
 		return o, err
 	}
-	log, err := logger(p.stderr, c.String("log-level"), c.String("log-format"), c.Bool("quiet"))
+	out, err := settings.Output()
 	if err != nil {
-		return o, from.explain(err)
+		return o, err
 	}
-	pl, err := plan.New(c, p.argv)
+	pl, err := plan.New(settings, p.argv)
 	if err != nil {
-		return o, from.explain(err)
+		return o, err
 	}
 	if err := cmp.Or(findHook("on-refresh", pl.OnRefresh), findHook("on-source-ending", pl.OnSourceEnding)); err != nil {
-		return o, from.explain(err)
+		return o, settings.Explain(err)
 	}
 	pl.Source.Names = names(p.argv)
 	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
@@ -88,8 +88,8 @@ func (p *program) options(c *cli.Context) (o run.Options, err error) {
 			return o, err
 		}
 	}
-	o = run.Options{Plan: pl, Log: log, Signals: p.signals}
-	if isTerminal(os.Stderr) && !c.Bool("quiet") && c.String("log-format") == "text" {
+	o = run.Options{Plan: pl, Log: logger(p.stderr, out), Signals: p.signals}
+	if isTerminal(os.Stderr) && !out.Quiet && !out.JSON {
 		o.Waiting = p.waiting
 	}
 	return o, nil

@@ -21,28 +21,29 @@ import (
 const exitNotRunning = 1
 
 func (p *program) statusCommand() *cli.Command {
+	const about = "What brs-exec says"
+	var asJSON, check bool
 	return &cli.Command{
 		Name:        "status",
 		Usage:       "say what the running brs-exec processes hold, and what they wait for",
 		UsageText:   "brs-exec status [FLAGS] [PID]",
 		Description: "Finds the runs of this user whose run directory is in one of the places that a new run would try.\nExit code 1 if there is none, or not that one.",
 		Flags: []cli.Flag{
-			truth(aboutOutput, "json", "print one JSON object per line, times in RFC 3339"),
-			truth(aboutOutput, "check", "exit code 1 also if a run holds no credentials that still live, for a probe"),
+			&cli.BoolFlag{Name: "json", Destination: &asJSON, Category: about, Usage: "print one JSON object per line, times in RFC 3339", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "check", Destination: &check, Category: about, Usage: "exit code 1 also if a run holds no credentials that still live, for a probe", DisableDefaultText: true},
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
-		Action:          p.status,
+		Action:          func(c *cli.Context) error { return p.status(c, asJSON, check) },
 	}
 }
 
-func (p *program) status(c *cli.Context) error {
+func (p *program) status(c *cli.Context, asJSON, check bool) error {
 	const hint = "brs-exec status lists them"
 	if err := p.lostFlags(c); err != nil {
 		return err
 	}
-	asJSON, check := c.Bool("json"), c.Bool("check")
 	args := slices.DeleteFunc(c.Args().Slice(), func(word string) bool { // behind the PID
 		asJSON, check = asJSON || word == "--json", check || word == "--check"
 		return word == "--json" || word == "--check"

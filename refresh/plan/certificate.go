@@ -7,9 +7,9 @@ import (
 
 // The settings of the two sources that go by a certificate, by whom they are for.
 var (
-	ofBoth     = []string{"certificate", "private-key", "private-key-passphrase-file"}
-	ofIoT      = []string{"iot-endpoint", "iot-role-alias", "iot-thing-name", "ca-file"}
-	ofAnywhere = []string{"trust-anchor-arn", "rolesanywhere-profile-arn", "rolesanywhere-endpoint", "intermediates"}
+	ofBoth     = []setting{flagCertificate, flagPrivateKey, flagPrivateKeyPassphraseFile}
+	ofIoT      = []setting{flagIoTEndpoint, flagIoTRoleAlias, flagIoTThingName, flagCAFile}
+	ofAnywhere = []setting{flagTrustAnchorARN, flagRolesAnywhereProfileARN, flagRolesAnywhereEndpoint, flagIntermediates}
 )
 
 const (
@@ -18,34 +18,34 @@ const (
 )
 
 // certificate reads the settings of IoT Core and of IAM Roles Anywhere.
-func (p *Plan) certificate(v Values) error {
+func (p *Plan) certificate(v *Settings) error {
 	files := keyfile.Pair{
-		Certificate: v.String("certificate"), PrivateKey: v.String("private-key"), Passphrase: v.String("private-key-passphrase-file"),
+		Certificate: flagCertificate.of(v), PrivateKey: flagPrivateKey.of(v), Passphrase: flagPrivateKeyPassphraseFile.of(v),
 	}
-	iot, anywhere := firstGiven(v, ofIoT), firstGiven(v, ofAnywhere)
+	iot, anywhere := v.first(ofIoT...), v.first(ofAnywhere...)
 	switch {
-	case iot != "" && anywhere != "":
-		return wrong(iot, "keep the one that knows the credentials", "and --%s are of two sources; name one", anywhere)
-	case iot != "":
+	case iot != nil && anywhere != nil:
+		return wrong(iot, "keep the one that knows the credentials", "and --%s are of two sources; name one", anywhere.flag().Name)
+	case iot != nil:
 		return p.iot(v, files)
-	case anywhere != "":
+	case anywhere != nil:
 		return p.anywhere(v, files)
 	}
-	if flag := firstGiven(v, ofBoth); flag != "" {
+	if flag := v.first(ofBoth...); flag != nil {
 		return wrong(flag, iotHint+"; "+anywhereHint, "needs --iot-endpoint or --trust-anchor-arn")
 	}
 	return nil
 }
 
-func (p *Plan) iot(v Values, files keyfile.Pair) error {
-	if err := complete(v, iotHint, "iot-endpoint", "iot-role-alias", "certificate", "private-key"); err != nil {
+func (p *Plan) iot(v *Settings, files keyfile.Pair) error {
+	if err := complete(v, iotHint, flagIoTEndpoint, flagIoTRoleAlias, flagCertificate, flagPrivateKey); err != nil {
 		return err
 	}
 	i := &source.IoT{
-		Pair: files, Endpoint: v.String("iot-endpoint"), RoleAlias: v.String("iot-role-alias"),
-		ThingName: v.String("iot-thing-name"), CAFile: v.String("ca-file"),
+		Pair: files, Endpoint: flagIoTEndpoint.of(v), RoleAlias: flagIoTRoleAlias.of(v),
+		ThingName: flagIoTThingName.of(v), CAFile: flagCAFile.of(v),
 	}
-	if len(v.StringSlice("role-arn")) == 0 { // else it is that role's
+	if len(flagRoleARN.of(v)) == 0 { // else it is that role's
 		session, err := session(v)
 		if err != nil {
 			return err
@@ -56,22 +56,22 @@ func (p *Plan) iot(v Values, files keyfile.Pair) error {
 	return nil
 }
 
-func (p *Plan) anywhere(v Values, files keyfile.Pair) error {
-	if err := complete(v, anywhereHint, "trust-anchor-arn", "rolesanywhere-profile-arn", "certificate", "private-key"); err != nil {
+func (p *Plan) anywhere(v *Settings, files keyfile.Pair) error {
+	if err := complete(v, anywhereHint, flagTrustAnchorARN, flagRolesAnywhereProfileARN, flagCertificate, flagPrivateKey); err != nil {
 		return err
 	}
-	if len(v.StringSlice("role-arn")) == 0 {
-		return wrong("trust-anchor-arn", anywhereHint, "needs --role-arn")
+	if len(flagRoleARN.of(v)) == 0 {
+		return wrong(flagTrustAnchorARN, anywhereHint, "needs --role-arn")
 	}
 	p.Source.RolesAnywhere = &source.RolesAnywhere{
-		Pair: files, Intermediates: v.String("intermediates"), Endpoint: v.String("rolesanywhere-endpoint"),
-		TrustAnchorARN: v.String("trust-anchor-arn"), ProfileARN: v.String("rolesanywhere-profile-arn"),
+		Pair: files, Intermediates: flagIntermediates.of(v), Endpoint: flagRolesAnywhereEndpoint.of(v),
+		TrustAnchorARN: flagTrustAnchorARN.of(v), ProfileARN: flagRolesAnywhereProfileARN.of(v),
 	}
 	return nil
 }
 
 // anywhereChain gives the first role to Roles Anywhere, and the rest to STS.
-func (p *Plan) anywhereChain(v Values, arns []string, session source.Role) error {
+func (p *Plan) anywhereChain(v *Settings, arns []string, session source.Role) error {
 	r := p.Source.RolesAnywhere
 	r.RoleARN, r.SessionName = arns[0], session.SessionName
 	if len(arns) > 1 {
@@ -79,34 +79,24 @@ func (p *Plan) anywhereChain(v Values, arns []string, session source.Role) error
 		return nil
 	}
 	r.Duration = session.Duration
-	for _, flag := range []string{"external-id", "policy", "source-identity", "policy-arn", "tag", "provided-context"} {
-		if given(v, flag) {
-			return wrong(flag, "the profile and the certificate decide about that; a further --role-arn is assumed by STS, which takes it",
-				"cannot be given with IAM Roles Anywhere")
-		}
+	if flag := v.first(flagExternalID, flagPolicy, flagSourceIdentity, flagPolicyARN, flagTag, flagProvidedContext); flag != nil {
+		return wrong(flag, "the profile and the certificate decide about that; a further --role-arn is assumed by STS, which takes it",
+			"cannot be given with IAM Roles Anywhere")
 	}
 	return nil
 }
 
 // complete complains about the first of flags that is missing.
-func complete(v Values, hint string, flags ...string) error {
-	have := firstGiven(v, flags)
+func complete(v *Settings, hint string, flags ...setting) error {
+	have := v.first(flags...)
 	for _, flag := range flags {
-		if v.String(flag) == "" {
-			if have == "" { // only optional ones are there
-				return wrong(flag, hint, "is missing")
-			}
-			return wrong(have, hint, "needs --%s", flag)
+		if v.has(flag) {
+			continue
 		}
+		if have == nil { // only optional ones are there
+			return wrong(flag, hint, "is missing")
+		}
+		return wrong(have, hint, "needs --%s", flag.flag().Name)
 	}
 	return nil
-}
-
-func firstGiven(v Values, flags []string) string {
-	for _, flag := range flags {
-		if v.String(flag) != "" {
-			return flag
-		}
-	}
-	return ""
 }

@@ -9,21 +9,21 @@ import (
 )
 
 // child reads how the command is supervised.
-func (p *Plan) child(v Values) (err error) {
+func (p *Plan) child(v *Settings) (err error) {
 	c := &p.Child
-	c.SignalGroup, c.WaitOrphans = v.Bool("signal-group"), v.Bool("wait-for-descendants")
-	p.Subreaper = v.Bool("subreaper") || c.WaitOrphans
-	p.Lock, p.NotifyChild = v.String("lock"), v.Bool("notify-child")
-	if c.StopTimeout, err = duration(v, "stop-timeout"); err != nil {
+	c.SignalGroup, c.WaitOrphans = flagSignalGroup.of(v), flagWaitForDescendants.of(v)
+	p.Subreaper = flagSubreaper.of(v) || c.WaitOrphans
+	p.Lock, p.NotifyChild = flagLock.of(v), flagNotifyChild.of(v)
+	if c.StopTimeout, err = duration(v, flagStopTimeout); err != nil {
 		return err
 	}
-	if c.StopOrphans, err = duration(v, "stop-orphans"); err != nil {
+	if c.StopOrphans, err = duration(v, flagStopOrphans); err != nil {
 		return err
 	}
 	for _, s := range []struct {
-		flag string
+		flag textFlag
 		into *syscall.Signal
-	}{{"stop-signal", &c.StopSignal}, {"pdeathsig", &c.Pdeathsig}} {
+	}{{flagStopSignal, &c.StopSignal}, {flagPdeathsig, &c.Pdeathsig}} {
 		if *s.into, err = signalOf(v, s.flag); err != nil {
 			return err
 		}
@@ -37,13 +37,13 @@ func (p *Plan) child(v Values) (err error) {
 	c.Once = c.Restart.Policy == supervisor.RestartNever &&
 		p.OnRefresh.Act != Restart && p.OnExpiry.Act != Restart && p.OnStale.Act != Restart
 	if p.Deliver.Env && p.OnRefresh.Act != Restart {
-		return wrong("deliver", "add --on-refresh restart", "env: variables cannot be changed in a command that runs")
+		return wrong(flagDeliver, "add --on-refresh restart", "env: variables cannot be changed in a command that runs")
 	}
 	return nil
 }
 
-func signalOf(v Values, flag string) (syscall.Signal, error) {
-	s := v.String(flag)
+func signalOf(v *Settings, flag textFlag) (syscall.Signal, error) {
+	s := flag.of(v)
 	if s == "" {
 		return 0, nil
 	}
@@ -55,8 +55,8 @@ func signalOf(v Values, flag string) (syscall.Signal, error) {
 }
 
 // rewrite reads FROM:TO, where TO may be empty or 0: such a signal is dropped.
-func (p *Plan) rewrite(v Values) error {
-	for _, s := range v.StringSlice("rewrite-signal") {
+func (p *Plan) rewrite(v *Settings) error {
+	for _, s := range flagRewriteSignal.of(v) {
 		from, to, ok := strings.Cut(s, ":")
 		old, err := supervisor.ParseSignal(from)
 		var sig syscall.Signal
@@ -64,7 +64,7 @@ func (p *Plan) rewrite(v Values) error {
 			sig, err = supervisor.ParseSignal(to)
 		}
 		if !ok || err != nil {
-			return wrong("rewrite-signal", "write it as TERM:QUIT, or TERM:0 to drop it", "%q: not SIGNAL:SIGNAL", s)
+			return wrong(flagRewriteSignal, "write it as TERM:QUIT, or TERM:0 to drop it", "%q: not SIGNAL:SIGNAL", s)
 		}
 		if p.Child.Rewrite == nil {
 			p.Child.Rewrite = map[syscall.Signal]syscall.Signal{}
@@ -74,23 +74,23 @@ func (p *Plan) rewrite(v Values) error {
 	return nil
 }
 
-func (p *Plan) restart(v Values) (err error) {
+func (p *Plan) restart(v *Settings) (err error) {
 	r := &p.Child.Restart
-	switch s := v.String("restart"); s {
+	switch s := flagRestart.of(v); s {
 	case "", "never":
 	case "on-failure":
 		r.Policy = supervisor.RestartOnFailure
 	case "always":
 		r.Policy = supervisor.RestartAlways
 	default:
-		return wrong("restart", "one of never, on-failure, always", "%q: no such policy", s)
+		return wrong(flagRestart, "one of never, on-failure, always", "%q: no such policy", s)
 	}
-	if s := v.String("restart-max"); s != "" {
+	if s := flagRestartMax.of(v); s != "" {
 		if r.Max, err = strconv.Atoi(s); err != nil || r.Max < 1 {
-			return wrong("restart-max", "a number of restarts, from 1 on", "%q: not a number of restarts", s)
+			return wrong(flagRestartMax, "a number of restarts, from 1 on", "%q: not a number of restarts", s)
 		}
 		if r.Policy == supervisor.RestartNever {
-			return wrong("restart-max", "add --restart on-failure", "needs --restart")
+			return wrong(flagRestartMax, "add --restart on-failure", "needs --restart")
 		}
 	}
 	return nil

@@ -11,29 +11,29 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Entry is one setting of a configuration file.
-type Entry struct {
-	Key    string
-	Values []string // more than one for a list
-	Where  string   // file:line
+// fileEntry is one setting of a configuration file.
+type fileEntry struct {
+	key    string
+	values []string // more than one for a list
+	where  string   // file:line
 }
 
-// ReadFile reads the YAML of --config: a mapping from flag names, without the
+// readFile reads the YAML of --config: a mapping from flag names, without the
 // dashes, to a text, number, truth value or list of these. A command line may
 // be given as a list of words under its flag's name only where the flag itself
 // is repeatable; elsewhere it is one text.
 //
 // Whether a key is a setting is for the caller to say, who knows the flags.
-func ReadFile(path string) ([]Entry, error) {
+func readFile(path string) ([]fileEntry, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, wrong("config", "", "%s", unread(path, err))
+		return nil, wrong(flagConfig, "", "%s", unread(path, err))
 	}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		return nil, syntaxError(path, err)
 	}
-	var entries []Entry
+	var entries []fileEntry
 	seen := map[string]string{}
 	for _, doc := range file.Docs {
 		if doc.Body == nil {
@@ -41,7 +41,7 @@ func ReadFile(path string) ([]Entry, error) {
 		}
 		pairs, ok := mapping(doc.Body)
 		if !ok {
-			return nil, wrong("", "write one setting a line, as in region: eu-west-1",
+			return nil, wrong(nil, "write one setting a line, as in region: eu-west-1",
 				"%s: not a mapping of settings", place(path, doc.Body))
 		}
 		for _, pair := range pairs {
@@ -49,10 +49,10 @@ func ReadFile(path string) ([]Entry, error) {
 			if err != nil {
 				return nil, err
 			}
-			if first, twice := seen[e.Key]; twice {
-				return nil, wrong("", "", "%s: %s is set already at %s", e.Where, e.Key, first)
+			if first, twice := seen[e.key]; twice {
+				return nil, wrong(nil, "", "%s: %s is set already at %s", e.where, e.key, first)
 			}
-			seen[e.Key] = e.Where
+			seen[e.key] = e.where
 			entries = append(entries, e)
 		}
 	}
@@ -67,9 +67,9 @@ func syntaxError(path string, err error) error {
 		GetToken() *token.Token
 	}
 	if !errors.As(err, &syntax) {
-		return wrong("", "", "%s: not YAML", path)
+		return wrong(nil, "", "%s: not YAML", path)
 	}
-	return wrong("", "", "%s: %s", placeOf(path, syntax.GetToken()), syntax.GetMessage())
+	return wrong(nil, "", "%s: %s", placeOf(path, syntax.GetToken()), syntax.GetMessage())
 }
 
 func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
@@ -82,8 +82,8 @@ func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
-func entry(path string, pair *ast.MappingValueNode) (Entry, error) {
-	e := Entry{Key: pair.Key.GetToken().Value, Where: place(path, pair.Key)}
+func entry(path string, pair *ast.MappingValueNode) (fileEntry, error) {
+	e := fileEntry{key: pair.Key.GetToken().Value, where: place(path, pair.Key)}
 	nodes := []ast.Node{pair.Value}
 	if list, ok := pair.Value.(*ast.SequenceNode); ok {
 		nodes = list.Values
@@ -91,13 +91,13 @@ func entry(path string, pair *ast.MappingValueNode) (Entry, error) {
 	for _, n := range nodes {
 		switch n := n.(type) {
 		case *ast.StringNode:
-			e.Values = append(e.Values, n.Value)
+			e.values = append(e.values, n.Value)
 		case *ast.LiteralNode:
-			e.Values = append(e.Values, n.Value.Value)
+			e.values = append(e.values, n.Value.Value)
 		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
-			e.Values = append(e.Values, n.GetToken().Value)
+			e.values = append(e.values, n.GetToken().Value)
 		default:
-			return e, wrong("", "", "%s: %s: not a text, number, truth value or list of these", place(path, n), e.Key)
+			return e, wrong(nil, "", "%s: %s: not a text, number, truth value or list of these", place(path, n), e.key)
 		}
 	}
 	return e, nil

@@ -8,56 +8,45 @@ import (
 )
 
 // kinds are the settings that each name a source of its own kind; there may be one.
-var kinds = []string{
-	"profile", "credential-command", "web-identity-token-file", "web-identity-token-command", "github-oidc", "from-file",
-	"iot-endpoint", "trust-anchor-arn",
+var kinds = []setting{
+	flagProfile, flagCredentialCommand, flagWebIdentityTokenFile, flagWebIdentityTokenCommand, flagGitHubOIDC, flagFromFile,
+	flagIoTEndpoint, flagTrustAnchorARN,
 }
 
-// given says whether a setting of any type was given.
-func given(v Values, flag string) bool {
-	switch flag {
-	case "github-oidc":
-		return v.Bool(flag)
-	case "tag", "policy-arn", "provided-context":
-		return len(v.StringSlice(flag)) > 0
-	}
-	return v.String(flag) != ""
-}
+var webIdentityKinds = []setting{flagWebIdentityTokenFile, flagWebIdentityTokenCommand, flagGitHubOIDC}
 
 // oneKind complains about the first setting that names a second source.
-func oneKind(v Values) error {
-	first := ""
+func oneKind(v *Settings) error {
+	var first setting
 	for _, flag := range kinds {
 		switch {
-		case !given(v, flag):
-		case first == "":
+		case !v.has(flag):
+		case first == nil:
 			first = flag
 		default:
-			return wrong(first, "keep the one that knows the credentials", "and --%s are two sources; name one", flag)
+			return wrong(first, "keep the one that knows the credentials", "and --%s are two sources; name one", flag.flag().Name)
 		}
 	}
 	return nil
 }
 
-func (p *Plan) webIdentity(v Values) (err error) {
+func (p *Plan) webIdentity(v *Settings) (err error) {
 	w := &p.Source.WebIdentity
-	w.TokenFile, w.GitHub, w.Audience = v.String("web-identity-token-file"), v.Bool("github-oidc"), v.String("audience")
-	if w.Command, err = argv(v, "web-identity-token-command"); err != nil {
+	w.TokenFile, w.GitHub, w.Audience = flagWebIdentityTokenFile.of(v), flagGitHubOIDC.of(v), flagAudience.of(v)
+	if w.Command, err = argv(v, flagWebIdentityTokenCommand); err != nil {
 		return err
 	}
 	if w.Audience != "" && !w.GitHub {
-		return wrong("audience", "the audience of another token is its maker's to choose", "needs --github-oidc")
+		return wrong(flagAudience, "the audience of another token is its maker's to choose", "needs --github-oidc")
 	}
-	for _, flag := range []string{"web-identity-token-file", "web-identity-token-command", "github-oidc"} {
-		if given(v, flag) && len(v.StringSlice("role-arn")) == 0 {
-			return wrong(flag, "name the role that trusts the token: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
-		}
+	if flag := v.first(webIdentityKinds...); flag != nil && len(flagRoleARN.of(v)) == 0 {
+		return wrong(flag, "name the role that trusts the token: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
 	}
 	return nil
 }
 
 // chain spreads the settings of the session over the roles on the way to it.
-func (p *Plan) chain(v Values, arns []string, session source.Role) error {
+func (p *Plan) chain(v *Settings, arns []string, session source.Role) error {
 	if p.Source.RolesAnywhere != nil {
 		return p.anywhereChain(v, arns, session)
 	}
@@ -70,28 +59,26 @@ func (p *Plan) chain(v Values, arns []string, session source.Role) error {
 	if len(arns) > 1 {
 		return nil
 	}
-	for _, flag := range []string{"external-id", "source-identity", "tag", "provided-context"} {
-		if given(v, flag) {
-			return wrong(flag, "AWS takes "+strings.ReplaceAll(flag, "-", " ")+" from the token's claims, or not at all", "cannot be given with a web identity")
-		}
+	if flag := v.first(flagExternalID, flagSourceIdentity, flagTag, flagProvidedContext); flag != nil {
+		return wrong(flag, "AWS takes "+strings.ReplaceAll(flag.flag().Name, "-", " ")+" from the token's claims, or not at all", "cannot be given with a web identity")
 	}
 	return nil
 }
 
-func (p *Plan) mfa(v Values) (err error) {
+func (p *Plan) mfa(v *Settings) (err error) {
 	m := &p.Source.MFA
-	m.Serial, m.TOTPFile = v.String("mfa-serial"), v.String("mfa-totp-file")
-	if m.Command, err = argv(v, "mfa-command"); err != nil {
+	m.Serial, m.TOTPFile = flagMFASerial.of(v), flagMFATOTPFile.of(v)
+	if m.Command, err = argv(v, flagMFACommand); err != nil {
 		return err
 	}
 	if len(m.Command) > 0 && m.TOTPFile != "" {
-		return wrong("mfa-command", "keep the one that knows the codes", "and --mfa-totp-file cannot both give the codes")
+		return wrong(flagMFACommand, "keep the one that knows the codes", "and --mfa-totp-file cannot both give the codes")
 	}
-	if m.Session, err = duration(v, "mfa-session"); err != nil {
+	if m.Session, err = duration(v, flagMFASession); err != nil {
 		return err
 	}
-	if v.String("mfa-session") != "" && (m.Session < time.Second || m.Session%time.Second != 0) {
-		return wrong("mfa-session", "AWS accepts 15m to 36h, in whole seconds", "%q: not a length of a session", v.String("mfa-session"))
+	if flagMFASession.of(v) != "" && (m.Session < time.Second || m.Session%time.Second != 0) {
+		return wrong(flagMFASession, "AWS accepts 15m to 36h, in whole seconds", "%q: not a length of a session", flagMFASession.of(v))
 	}
 	return nil
 }

@@ -12,15 +12,15 @@ import (
 // need none.
 var ordered = []struct {
 	name     string
-	settings []string
+	settings []setting
 }{
 	{"chain", nil},
-	{"profile", []string{"profile"}},
-	{"command", []string{"credential-command"}},
-	{"file", []string{"from-file", "from-profile"}},
-	{"web-identity", []string{"web-identity-token-file"}},
-	{"web-identity-command", []string{"web-identity-token-command"}},
-	{"github-oidc", []string{"github-oidc", "audience"}},
+	{"profile", []setting{flagProfile}},
+	{"command", []setting{flagCredentialCommand}},
+	{"file", []setting{flagFromFile, flagFromProfile}},
+	{"web-identity", []setting{flagWebIdentityTokenFile}},
+	{"web-identity-command", []setting{flagWebIdentityTokenCommand}},
+	{"github-oidc", []setting{flagGitHubOIDC, flagAudience}},
 	{"iot", ofIoT},
 	{"rolesanywhere", ofAnywhere},
 }
@@ -28,11 +28,11 @@ var ordered = []struct {
 const orderHint = "kinds are chain, profile, profile:NAME, command, file, file:NAME, web-identity, web-identity-command, github-oidc, iot, rolesanywhere"
 
 // ofKeys are settings for sources whose keys may be a user's.
-var ofKeys = []string{"mfa-serial", "mfa-command", "mfa-totp-file", "mfa-session"}
+var ofKeys = []setting{flagMFASerial, flagMFACommand, flagMFATOTPFile, flagMFASession}
 
 // sources reads the source, or all of those that --source names, in its order.
-func (p *Plan) sources(v Values) error {
-	order := v.String("source")
+func (p *Plan) sources(v *Settings) error {
+	order := flagSource.of(v)
 	if order == "" {
 		return p.source(v)
 	}
@@ -41,7 +41,7 @@ func (p *Plan) sources(v Values) error {
 	for _, entry := range strings.Split(order, ",") {
 		entry = strings.TrimSpace(entry)
 		if slices.Contains(seen, entry) {
-			return wrong("source", "each one is asked once", "%q: %s is named twice", order, entry)
+			return wrong(flagSource, "each one is asked once", "%q: %s is named twice", order, entry)
 		}
 		seen = append(seen, entry)
 		of, err := pick(v, order, entry)
@@ -62,70 +62,49 @@ func (p *Plan) sources(v Values) error {
 }
 
 // pick gives the settings as they are for one entry of --source.
-func pick(v Values, order, entry string) (Values, error) {
+func pick(v *Settings, order, entry string) (*Settings, error) {
 	kind, name, named := strings.Cut(entry, ":")
 	if named && (name == "" || kind != "profile" && kind != "file") {
-		return nil, wrong("source", orderHint, "%q: %s takes no name", order, kind)
+		return nil, wrong(flagSource, orderHint, "%q: %s takes no name", order, kind)
 	}
-	of := only{Values: v, set: map[string]string{}}
+	var others []setting
 	known := false
 	for _, k := range ordered {
 		if k.name != kind {
-			of.hidden = append(of.hidden, k.settings...)
+			others = append(others, k.settings...)
 			continue
 		}
 		known = true
-		if need := k.settings; len(need) > 0 && !given(v, need[0]) && !(kind == "profile" && named) {
-			return nil, wrong("source", orderHint, "%q: %s needs --%s", order, entry, need[0])
+		if need := k.settings; len(need) > 0 && !v.has(need[0]) && !(kind == "profile" && named) {
+			return nil, wrong(flagSource, orderHint, "%q: %s needs --%s", order, entry, need[0].flag().Name)
 		}
 	}
-	switch {
-	case !known:
-		return nil, wrong("source", orderHint, "%q: no such kind", entry)
-	case named && kind == "profile":
-		of.set["profile"] = name
-	case named:
-		of.set["from-profile"] = name
+	if !known {
+		return nil, wrong(flagSource, orderHint, "%q: no such kind", entry)
 	}
 	if kind != "iot" && kind != "rolesanywhere" {
-		of.hidden = append(of.hidden, ofBoth...)
+		others = append(others, ofBoth...)
 	}
 	if kind != "chain" && kind != "profile" && kind != "command" {
-		of.hidden = append(of.hidden, ofKeys...)
+		others = append(others, ofKeys...)
 	}
-	return of, nil
+	of := v.without(others...)
+	switch {
+	case !named:
+		return of, nil
+	case kind == "profile":
+		return of, of.set(flagProfile.Flag, []string{name}, "")
+	}
+	return of, of.set(flagFromProfile.Flag, []string{name}, "")
 }
 
 // allNamed complains about a source that was given, and that --source leaves out.
-func allNamed(v Values, order string, entries []string) error {
+func allNamed(v *Settings, order string, entries []string) error {
 	for _, k := range ordered {
 		named := slices.ContainsFunc(entries, func(e string) bool { return e == k.name || strings.HasPrefix(e, k.name+":") })
-		for _, flag := range k.settings {
-			if !named && given(v, flag) {
-				return wrong(flag, "name it in --source, or leave it out", "is of %s, which --source %q does not name", k.name, order)
-			}
+		if flag := v.first(k.settings...); !named && flag != nil {
+			return wrong(flag, "name it in --source, or leave it out", "is of %s, which --source %q does not name", k.name, order)
 		}
 	}
 	return nil
-}
-
-// only is the settings without those of other sources.
-type only struct {
-	Values
-	hidden []string
-	set    map[string]string
-}
-
-func (o only) String(name string) string {
-	if s, ok := o.set[name]; ok {
-		return s
-	}
-	if slices.Contains(o.hidden, name) {
-		return ""
-	}
-	return o.Values.String(name)
-}
-
-func (o only) Bool(name string) bool {
-	return !slices.Contains(o.hidden, name) && o.Values.Bool(name)
 }

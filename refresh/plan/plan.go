@@ -17,14 +17,6 @@ import (
 	"brs-exec/writer"
 )
 
-// Values are the settings as they were typed, by flag name. A
-// *cli.Context satisfies it.
-type Values interface {
-	String(name string) string
-	StringSlice(name string) []string
-	Bool(name string) bool
-}
-
 // Error is a setting that cannot be used.
 type Error struct {
 	Flag string // the setting, without dashes; empty if it is about no single one
@@ -40,8 +32,12 @@ func (e *Error) Error() string {
 	return "--" + e.Flag + " " + e.Text
 }
 
-func wrong(flag, hint, format string, args ...any) error {
-	return &Error{Flag: flag, Text: fmt.Sprintf(format, args...), Hint: hint}
+func wrong(f setting, hint, format string, args ...any) error {
+	e := &Error{Text: fmt.Sprintf(format, args...), Hint: hint}
+	if f != nil {
+		e.Flag = f.flag().Name
+	}
+	return e
 }
 
 // Plan is a checked set of settings.
@@ -73,6 +69,7 @@ type Plan struct {
 
 // Delivery is a combination of channels to the command.
 type Delivery struct {
+	Name     string // of the combination, as --deliver has it
 	Files    writer.Mode
 	Endpoint bool // the container credentials endpoint
 	IMDS     bool // the instance metadata service
@@ -83,57 +80,57 @@ type Delivery struct {
 // deliveries are the combinations that have been found to work: a channel that
 // an SDK asks first hides the others from it.
 var deliveries = map[string]Delivery{
-	"auto":     {Files: writer.Auto, Endpoint: true},
-	"process":  {Files: writer.Process},
-	"file":     {Files: writer.File},
-	"endpoint": {Files: writer.Endpoint, Endpoint: true},
-	"imds":     {Files: writer.Endpoint, IMDS: true},
-	"env":      {Files: writer.Endpoint, Env: true},
+	"auto":     {Name: "auto", Files: writer.Auto, Endpoint: true},
+	"process":  {Name: "process", Files: writer.Process},
+	"file":     {Name: "file", Files: writer.File},
+	"endpoint": {Name: "endpoint", Files: writer.Endpoint, Endpoint: true},
+	"imds":     {Name: "imds", Files: writer.Endpoint, IMDS: true},
+	"env":      {Name: "env", Files: writer.Endpoint, Env: true},
 }
 
 // New checks the settings v and the command argv. It reads no file but the one
 // that --policy names, and the AWS configuration if a role or a duration is none
 // that AWS accepts: another server may be meant. It asks nobody.
-func New(v Values, argv []string) (*Plan, error) {
-	p := &Plan{Argv: argv, As: v.StringSlice("as-profile"), KeepIMDS: v.Bool("keep-imds")}
-	steps := []func(Values) error{p.sources, p.delivery, p.shared, p.times, p.lives, p.reactions, p.child}
+func New(v *Settings, argv []string) (*Plan, error) {
+	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
+	steps := []func(*Settings) error{p.sources, p.delivery, p.shared, p.times, p.lives, p.reactions, p.child}
 	for _, step := range steps {
 		if err := step(v); err != nil {
-			return nil, err
+			return nil, v.Explain(err)
 		}
 	}
 	return p, nil
 }
 
-func (p *Plan) delivery(v Values) error {
+func (p *Plan) delivery(v *Settings) error {
 	for _, name := range p.As {
 		if name == "" || strings.ContainsAny(name, "[]\r\n") {
-			return wrong("as-profile", "a profile name as in [profile NAME]", "%q: not a profile name", name)
+			return wrong(flagAsProfile, "a profile name as in [profile NAME]", "%q: not a profile name", name)
 		}
 	}
-	d := v.String("deliver")
+	d := flagDeliver.of(v)
 	if d == "" {
 		d = "auto"
 	}
 	var ok bool
 	if p.Deliver, ok = deliveries[d]; !ok {
-		return wrong("deliver", "one of auto, process, file, endpoint, imds, env", "%q: no such delivery", d)
+		return wrong(flagDeliver, "one of auto, process, file, endpoint, imds, env", "%q: no such delivery", d)
 	}
-	if p.Deliver.V1 = v.Bool("imds-v1"); p.Deliver.V1 && !p.Deliver.IMDS {
-		return wrong("imds-v1", "add --deliver imds", "needs --deliver imds")
+	if p.Deliver.V1 = flagIMDSV1.of(v); p.Deliver.V1 && !p.Deliver.IMDS {
+		return wrong(flagIMDSV1, "add --deliver imds", "needs --deliver imds")
 	}
 	return nil
 }
 
-func (p *Plan) times(v Values) (err error) {
+func (p *Plan) times(v *Settings) (err error) {
 	for _, d := range []struct {
-		flag string
+		flag textFlag
 		into *time.Duration
 	}{
-		{"refresh-before", &p.RefreshBefore},
-		{"min-ttl", &p.MinTTL},
-		{"start-timeout", &p.StartTimeout},
-		{"source-ending-before", &p.EndingBefore},
+		{flagRefreshBefore, &p.RefreshBefore},
+		{flagMinTTL, &p.MinTTL},
+		{flagStartTimeout, &p.StartTimeout},
+		{flagSourceEndingBefore, &p.EndingBefore},
 	} {
 		if *d.into, err = duration(v, d.flag); err != nil {
 			return err
@@ -143,31 +140,31 @@ func (p *Plan) times(v Values) (err error) {
 }
 
 // lives refuses times that no session can have left, as far as its length is known.
-func (p *Plan) lives(v Values) error {
+func (p *Plan) lives(v *Settings) error {
 	life, of := time.Duration(0), ""
-	if v.String("duration") != "" {
-		life, _ = time.ParseDuration(v.String("duration"))
-		of = "a session of --duration " + v.String("duration")
+	if flagDuration.of(v) != "" {
+		life, _ = time.ParseDuration(flagDuration.of(v))
+		of = "a session of --duration " + flagDuration.of(v)
 	}
-	if chained := len(v.StringSlice("role-arn")) > 1; chained && (life == 0 || life > time.Hour) && !otherSTS() {
+	if chained := len(flagRoleARN.of(v)) > 1; chained && (life == 0 || life > time.Hour) && !otherSTS() {
 		life, of = time.Hour, "a session of a chain of roles, at most 1h"
 	}
 	if life == 0 {
 		return nil
 	}
 	if p.MinTTL >= life {
-		return wrong("min-ttl", "a longer --duration, or a shorter --min-ttl", "%s: not shorter than %s", v.String("min-ttl"), of)
+		return wrong(flagMinTTL, "a longer --duration, or a shorter --min-ttl", "%s: not shorter than %s", flagMinTTL.of(v), of)
 	}
 	if p.RefreshBefore >= life {
-		return wrong("refresh-before", "leave it out: the default is 30m, and never more than half of a session", "%s: not shorter than %s", v.String("refresh-before"), of)
+		return wrong(flagRefreshBefore, "leave it out: the default is 30m, and never more than half of a session", "%s: not shorter than %s", flagRefreshBefore.of(v), of)
 	}
 	return nil
 }
 
 // duration reads a length of time. A bare number is refused: it is seconds to
 // those who come from the AWS CLI and minutes to those who come from cron.
-func duration(v Values, flag string) (time.Duration, error) {
-	s := v.String(flag)
+func duration(v *Settings, flag textFlag) (time.Duration, error) {
+	s := flag.of(v)
 	if s == "" {
 		return 0, nil
 	}
@@ -175,7 +172,7 @@ func duration(v Values, flag string) (time.Duration, error) {
 	if err != nil {
 		hint := "write it as 90s, 45m or 1h30m"
 		if strings.Trim(s, "0123456789") == "" {
-			hint = fmt.Sprintf("a number needs its unit: --%s %ss or %sm", flag, s, s)
+			hint = fmt.Sprintf("a number needs its unit: --%s %ss or %sm", flag.Name, s, s)
 		}
 		return 0, wrong(flag, hint, "%q: not a duration", s)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -20,13 +21,21 @@ import (
 // values are settings as a test writes them.
 type values map[string][]string
 
-func (v values) StringSlice(name string) []string { return v[name] }
-func (v values) Bool(name string) bool            { return len(v[name]) > 0 }
-func (v values) String(name string) string {
-	if len(v[name]) == 0 {
-		return ""
+// settings are those that say v, and nothing of what is so by default.
+func (v values) settings(t testing.TB) *Settings {
+	t.Helper()
+	s := &Settings{values: map[string]value{}}
+	for name, said := range v {
+		i := slices.IndexFunc(AllFlags(), func(f *Flag) bool { return f.Name == name })
+		if i < 0 {
+			t.Fatalf("no flag is named %s", name)
+		}
+		if AllFlags()[i].Boolean {
+			said = []string{"true"}
+		}
+		s.values[name] = value{values: said, given: true}
 	}
-	return v[name][0]
+	return s
 }
 
 func TestNew(t *testing.T) {
@@ -150,7 +159,7 @@ func TestNew(t *testing.T) {
 		}}},
 		{"descendants", values{"wait-for-descendants": {"1"}}, Plan{Subreaper: true, Child: supervisor.Options{WaitOrphans: true, Once: true}}},
 		{"variables, and a restart for each set", values{"deliver": {"env"}, "on-refresh": {"restart"}, "on-expiry": {"restart"}}, Plan{
-			Deliver:   Delivery{Files: writer.Endpoint, Env: true},
+			Deliver:   Delivery{Name: "env", Files: writer.Endpoint, Env: true},
 			OnRefresh: Reaction{Act: Restart}, OnExpiry: Reaction{Act: Restart},
 		}},
 		{"a file of the user's", values{"credentials-file": {"/x/y"}}, Plan{Shared: Shared{Path: "/x/y", Section: "default", AtExit: writer.Restore}}},
@@ -165,14 +174,14 @@ func TestNew(t *testing.T) {
 		{"stale, let be", values{"on-stale": {"none"}}, Plan{}},
 		{"stale, started again", values{"restart": {"never"}, "on-stale": {"restart"}}, Plan{OnStale: Reaction{Act: Restart}}},
 		{"metadata of both versions", values{"deliver": {"imds"}, "imds-v1": {"1"}}, Plan{
-			Deliver: Delivery{Files: writer.Endpoint, IMDS: true, V1: true},
+			Deliver: Delivery{Name: "imds", Files: writer.Endpoint, IMDS: true, V1: true},
 		}},
 		{"delivery", values{"deliver": {"file"}, "as-profile": {"a", "b"}, "keep-imds": {"true"}}, Plan{
-			Deliver: Delivery{Files: writer.File}, As: []string{"a", "b"}, KeepIMDS: true,
+			Deliver: Delivery{Name: "file", Files: writer.File}, As: []string{"a", "b"}, KeepIMDS: true,
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := New(test.in, nil)
+			got, err := New(test.in.settings(t), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -180,7 +189,7 @@ func TestNew(t *testing.T) {
 				test.want.OnStale = Reaction{Act: Warn}
 			}
 			if test.in["deliver"] == nil {
-				test.want.Deliver = Delivery{Files: writer.Auto, Endpoint: true}
+				test.want.Deliver = Delivery{Name: "auto", Files: writer.Auto, Endpoint: true}
 			}
 			if test.in["restart"] == nil && test.in["on-refresh"] == nil {
 				test.want.Child.Once = true
@@ -290,7 +299,7 @@ func TestNewRefuses(t *testing.T) {
 		{"profile name", values{"as-profile": {"a]"}}, `--as-profile "a]": not a profile name`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := New(test.in, nil)
+			_, err := New(test.in.settings(t), nil)
 			var wrong *Error
 			if !errors.As(err, &wrong) {
 				t.Fatalf("New(%v) = %v, want a *plan.Error", test.in, err)
@@ -313,23 +322,23 @@ func TestOtherServers(t *testing.T) {
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": "https://example.com", "AWS_ENDPOINT_URL_STS": "https://example.com", "AWS_CONFIG_FILE": config} {
 		t.Run(name, func(t *testing.T) {
 			for _, v := range []values{long, tenant} {
-				if _, err := New(v, nil); err == nil {
+				if _, err := New(v.settings(t), nil); err == nil {
 					t.Errorf("New(%v) succeeds although STS is AWS's", v)
 				}
 			}
 			t.Setenv(name, value)
 			for _, v := range []values{long, tenant} {
-				if _, err := New(v, nil); err != nil {
+				if _, err := New(v.settings(t), nil); err != nil {
 					t.Errorf("New(%v) = %v", v, err)
 				}
 			}
-			if _, err := New(values{"role-arn": {"arn:aws:iam:::role/a"}, "duration": {"600000h"}}, nil); err == nil {
+			if _, err := New(values{"role-arn": {"arn:aws:iam:::role/a"}, "duration": {"600000h"}}.settings(t), nil); err == nil {
 				t.Error("a duration that no request can say is accepted")
 			}
 		})
 	}
 	for _, arn := range []string{"arn:aws:iam:::role/x", "arn:minio:iam:::role/idmp-x", "arn:aws-cn:iam::123456789012:role/path/to/App_+=,.@-"} {
-		if _, err := New(values{"role-arn": {arn}}, nil); err != nil {
+		if _, err := New(values{"role-arn": {arn}}.settings(t), nil); err != nil {
 			t.Errorf("New with the role %s = %v", arn, err)
 		}
 	}
@@ -347,20 +356,20 @@ func TestReadFile(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name, text string
-		want       []Entry
+		want       []fileEntry
 		err        string
 	}{
 		{"empty", "", nil, ""},
 		{"comments only", "# nothing\n", nil, ""},
 		{
 			"kinds", "# a job\nprofile: prod\nquiet: true\nrole-arn:\n  - arn:a\n  - arn:b\nduration: 1h\ntag: [a=1, b=2]\n",
-			[]Entry{
+			[]fileEntry{
 				{"profile", []string{"prod"}, "F:2"}, {"quiet", []string{"true"}, "F:3"},
 				{"role-arn", []string{"arn:a", "arn:b"}, "F:4"}, {"duration", []string{"1h"}, "F:7"},
 				{"tag", []string{"a=1", "b=2"}, "F:8"},
 			}, "",
 		},
-		{"block text", "policy: |\n  {\"a\": 1}\n", []Entry{{"policy", []string{"{\"a\": 1}\n"}, "F:1"}}, ""},
+		{"block text", "policy: |\n  {\"a\": 1}\n", []fileEntry{{"policy", []string{"{\"a\": 1}\n"}, "F:1"}}, ""},
 		{"twice", "region: a\nregion: b\n", nil, `F:2: mapping key "region" already defined at [1:1]`},
 		{"a list at the top", "- region\n", nil, "F:1: not a mapping of settings"},
 		{"a nested mapping", "profile:\n  name: x\n", nil, "F:2: profile: not a text, number, truth value or list of these"},
@@ -372,15 +381,15 @@ func TestReadFile(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, err := ReadFile(path)
+			got, err := readFile(path)
 			if msg := without(err, filepath.Dir(path)+"/"); msg != test.err {
-				t.Errorf("ReadFile error = %q, want %q", msg, test.err)
+				t.Errorf("readFile error = %q, want %q", msg, test.err)
 			}
 			for i := range got {
-				got[i].Where = filepath.Base(got[i].Where)
+				got[i].where = filepath.Base(got[i].where)
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("ReadFile (-want +got):\n%s", diff)
+			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(fileEntry{})); diff != "" {
+				t.Errorf("readFile (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -402,13 +411,13 @@ func FuzzReadFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		entries, err := ReadFile(path)
+		entries, err := readFile(path)
 		var wrong *Error
 		if err != nil && !errors.As(err, &wrong) {
-			t.Errorf("ReadFile(%q): %v is no *plan.Error", text, err)
+			t.Errorf("readFile(%q): %v is no *plan.Error", text, err)
 		}
 		if err != nil && entries != nil {
-			t.Errorf("ReadFile(%q) gave both entries and an error", text)
+			t.Errorf("readFile(%q) gave both entries and an error", text)
 		}
 	})
 }

@@ -37,17 +37,17 @@ type Reaction struct {
 	Argv   []string
 }
 
-func (p *Plan) reactions(v Values) (err error) {
-	if p.OnRefresh, err = onRefresh(v.String("on-refresh")); err != nil {
+func (p *Plan) reactions(v *Settings) (err error) {
+	if p.OnRefresh, err = onRefresh(flagOnRefresh.of(v)); err != nil {
 		return err
 	}
-	if p.OnExpiry, err = onExpiry(v.String("on-expiry")); err != nil {
+	if p.OnExpiry, err = onExpiry(flagOnExpiry.of(v)); err != nil {
 		return err
 	}
-	if p.OnSourceEnding, err = onSourceEnding(v.String("on-source-ending")); err != nil {
+	if p.OnSourceEnding, err = onSourceEnding(flagOnSourceEnding.of(v)); err != nil {
 		return err
 	}
-	p.OnStale, err = onStale(v.String("on-stale"))
+	p.OnStale, err = onStale(flagOnStale.of(v))
 	return err
 }
 
@@ -60,11 +60,11 @@ func onRefresh(s string) (Reaction, error) {
 	case s == "restart":
 		return Reaction{Act: Restart}, nil
 	case kind == "signal":
-		return signal("on-refresh", s, rest)
+		return signal(flagOnRefresh, s, rest)
 	case kind == "exec":
-		return hook("on-refresh", s, rest)
+		return hook(flagOnRefresh, s, rest)
 	}
-	return Reaction{}, wrong("on-refresh", forms, "%q: no such reaction", s)
+	return Reaction{}, wrong(flagOnRefresh, forms, "%q: no such reaction", s)
 }
 
 func onExpiry(s string) (Reaction, error) {
@@ -77,9 +77,9 @@ func onExpiry(s string) (Reaction, error) {
 	case s == "restart":
 		return Reaction{Act: Restart}, nil
 	case kind == "signal":
-		return signal("on-expiry", s, rest)
+		return signal(flagOnExpiry, s, rest)
 	}
-	return Reaction{}, wrong("on-expiry", "one of keep, stop, restart, signal:TERM", "%q: no such reaction", s)
+	return Reaction{}, wrong(flagOnExpiry, "one of keep, stop, restart, signal:TERM", "%q: no such reaction", s)
 }
 
 func onSourceEnding(s string) (Reaction, error) {
@@ -88,9 +88,9 @@ func onSourceEnding(s string) (Reaction, error) {
 	case s == "" || s == "none":
 		return Reaction{}, nil
 	case kind == "exec":
-		return hook("on-source-ending", s, rest)
+		return hook(flagOnSourceEnding, s, rest)
 	}
-	return Reaction{}, wrong("on-source-ending", "one of none, exec:COMMAND", "%q: no such reaction", s)
+	return Reaction{}, wrong(flagOnSourceEnding, "one of none, exec:COMMAND", "%q: no such reaction", s)
 }
 
 func onStale(s string) (Reaction, error) {
@@ -103,12 +103,12 @@ func onStale(s string) (Reaction, error) {
 	case s == "restart":
 		return Reaction{Act: Restart}, nil
 	case kind == "signal":
-		return signal("on-stale", s, rest)
+		return signal(flagOnStale, s, rest)
 	}
-	return Reaction{}, wrong("on-stale", "one of none, warn, restart, signal:HUP", "%q: no such reaction", s)
+	return Reaction{}, wrong(flagOnStale, "one of none, warn, restart, signal:HUP", "%q: no such reaction", s)
 }
 
-func hook(flag, s, command string) (Reaction, error) {
+func hook(flag setting, s, command string) (Reaction, error) {
 	words, err := splitWords(command)
 	if err != nil {
 		return Reaction{}, wrong(flag, `for a shell's own syntax write 'exec:sh -c "…"'`, "%q: %v", s, err)
@@ -116,7 +116,7 @@ func hook(flag, s, command string) (Reaction, error) {
 	return Reaction{Act: Exec, Argv: words}, nil
 }
 
-func signal(flag, s, name string) (Reaction, error) {
+func signal(flag setting, s, name string) (Reaction, error) {
 	name, force := strings.CutSuffix(name, "!")
 	sig, err := supervisor.ParseSignal(name)
 	if err != nil {

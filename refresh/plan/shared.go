@@ -19,25 +19,23 @@ type Shared struct {
 	Owner   *writer.Owner // of a new file; nil is ours
 }
 
-func (p *Plan) shared(v Values) (err error) {
-	path := v.String("credentials-file")
+func (p *Plan) shared(v *Settings) (err error) {
+	path := flagCredentialsFile.of(v)
 	if path == "" {
-		for _, flag := range []string{"credentials-file-profile", "credentials-file-at-exit", "file-mode", "file-owner"} {
-			if v.String(flag) != "" {
-				return wrong(flag, "name the file: --credentials-file PATH", "needs --credentials-file")
-			}
+		if flag := v.first(flagCredentialsFileProfile, flagCredentialsFileAtExit, flagFileMode, flagFileOwner); flag != nil {
+			return wrong(flag, "name the file: --credentials-file PATH", "needs --credentials-file")
 		}
 		return nil
 	}
 	s := &p.Shared
 	if s.Path, err = filepath.Abs(path); err != nil {
-		return wrong("credentials-file", "", "%q: %v", path, err)
+		return wrong(flagCredentialsFile, "", "%q: %v", path, err)
 	}
-	s.Section = v.String("credentials-file-profile")
+	s.Section = flagCredentialsFileProfile.of(v)
 	if s.Section == "" {
 		s.Section = "default"
 	}
-	switch e := v.String("credentials-file-at-exit"); e {
+	switch e := flagCredentialsFileAtExit.of(v); e {
 	case "", "restore":
 		s.AtExit = writer.Restore
 	case "remove":
@@ -45,16 +43,16 @@ func (p *Plan) shared(v Values) (err error) {
 	case "leave":
 		s.AtExit = writer.Leave
 	default:
-		return wrong("credentials-file-at-exit", "one of restore, remove, leave", "%q: no such end", e)
+		return wrong(flagCredentialsFileAtExit, "one of restore, remove, leave", "%q: no such end", e)
 	}
-	if m := v.String("file-mode"); m != "" {
+	if m := flagFileMode.of(v); m != "" {
 		mode, err := strconv.ParseUint(m, 8, 32)
 		if err != nil || mode > 0o777 || mode&0o600 != 0o600 {
-			return wrong("file-mode", "an octal mode that lets the owner read and write: 0600, 0640", "%q: not the mode of such a file", m)
+			return wrong(flagFileMode, "an octal mode that lets the owner read and write: 0600, 0640", "%q: not the mode of such a file", m)
 		}
 		s.Perm = fs.FileMode(mode)
 	}
-	if o := v.String("file-owner"); o != "" {
+	if o := flagFileOwner.of(v); o != "" {
 		if s.Owner, err = owner(o); err != nil {
 			return err
 		}
@@ -76,7 +74,7 @@ func owner(s string) (*writer.Owner, error) {
 		}
 		n, err := strconv.ParseUint(id.text, 10, 31)
 		if err != nil {
-			return nil, wrong("file-owner", "numbers, as in 1000:1000", "%q: not UID[:GID]", s)
+			return nil, wrong(flagFileOwner, "numbers, as in 1000:1000", "%q: not UID[:GID]", s)
 		}
 		*id.into = int(n)
 	}
@@ -119,5 +117,5 @@ func (p *Plan) SharedError(err error) error {
 	if text = strings.TrimPrefix(text, path); !strings.HasPrefix(text, ":") {
 		text = ": " + strings.TrimSpace(text)
 	}
-	return wrong("credentials-file", hint, "%s", path+text)
+	return wrong(flagCredentialsFile, hint, "%s", path+text)
 }

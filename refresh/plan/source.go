@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,20 +13,18 @@ import (
 	"brs-exec/refresh/source"
 )
 
-// needRole and needRoles are the settings that mean nothing without --role-arn;
-// the latter are repeatable.
-var (
-	needRole  = []string{"role-session-name", "external-id", "duration", "policy", "source-identity"}
-	needRoles = []string{"policy-arn", "tag", "transitive-tag", "provided-context"}
-)
+// needRole are the settings that mean nothing without --role-arn.
+var needRole = []setting{
+	flagRoleSessionName, flagExternalID, flagDuration, flagPolicy, flagSourceIdentity, flagPolicyARN, flagTag, flagTransitiveTag, flagProvidedContext,
+}
 
-func (p *Plan) source(v Values) (err error) {
+func (p *Plan) source(v *Settings) (err error) {
 	s := &p.Source
-	s.Profile, s.Region = v.String("profile"), v.String("region")
+	s.Profile, s.Region = flagProfile.of(v), flagRegion.of(v)
 	if strings.ContainsFunc(s.Region, notInRegion) {
-		return wrong("region", "a region looks like eu-west-1", "%q: not a region", s.Region)
+		return wrong(flagRegion, "a region looks like eu-west-1", "%q: not a region", s.Region)
 	}
-	if s.Command, err = argv(v, "credential-command"); err != nil {
+	if s.Command, err = argv(v, flagCredentialCommand); err != nil {
 		return err
 	}
 	if err := oneKind(v); err != nil {
@@ -39,23 +36,23 @@ func (p *Plan) source(v Values) (err error) {
 	if err := p.certificate(v); err != nil {
 		return err
 	}
-	if s.File, s.FileProfile = v.String("from-file"), v.String("from-profile"); s.FileProfile != "" && s.File == "" {
-		return wrong("from-profile", "for a profile of the AWS configuration it is --profile", "needs --from-file")
+	if s.File, s.FileProfile = flagFromFile.of(v), flagFromProfile.of(v); s.FileProfile != "" && s.File == "" {
+		return wrong(flagFromProfile, "for a profile of the AWS configuration it is --profile", "needs --from-file")
 	}
 	if err := p.mfa(v); err != nil {
 		return err
 	}
-	if s.AssumeLifetime, err = duration(v, "assume-lifetime"); err != nil {
+	if s.AssumeLifetime, err = duration(v, flagAssumeLifetime); err != nil {
 		return err
 	}
 	return p.roles(v)
 }
 
-func (p *Plan) roles(v Values) error {
+func (p *Plan) roles(v *Settings) error {
 	if p.chained() {
-		p.Source.SessionName = v.String("role-session-name")
+		p.Source.SessionName = flagRoleSessionName.of(v)
 	}
-	arns := v.StringSlice("role-arn")
+	arns := flagRoleARN.of(v)
 	if len(arns) == 0 {
 		return p.roleless(v)
 	}
@@ -71,17 +68,15 @@ func (p *Plan) roles(v Values) error {
 	return p.chain(v, arns, role)
 }
 
-func (p *Plan) roleless(v Values) error {
-	for _, flag := range slices.Concat(needRole, needRoles) {
-		if flag == "duration" && p.Source.IoT != nil {
-			continue // IoT's own session
-		}
-		if flag == "role-session-name" && (p.chained() || v.String("source") != "") {
-			continue // the profile, or variables, may name a role
-		}
-		if slices.Contains(needRole, flag) && v.String(flag) != "" || slices.Contains(needRoles, flag) && len(v.StringSlice(flag)) > 0 {
-			return wrong(flag, "name the role: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
-		}
+func (p *Plan) roleless(v *Settings) error {
+	if p.Source.IoT != nil { // its own session
+		v = v.without(flagDuration)
+	}
+	if p.chained() || flagSource.of(v) != "" { // the profile, or variables, may name a role
+		v = v.without(flagRoleSessionName)
+	}
+	if flag := v.first(needRole...); flag != nil {
+		return wrong(flag, "name the role: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
 	}
 	return nil
 }
@@ -94,27 +89,27 @@ func (p *Plan) chained() bool {
 }
 
 // session reads the settings of the session that the command gets in the end.
-func session(v Values) (r source.Role, err error) {
-	r.SessionName, r.ExternalID, r.SourceIdentity = v.String("role-session-name"), v.String("external-id"), v.String("source-identity")
-	if r.Duration, err = duration(v, "duration"); err != nil {
+func session(v *Settings) (r source.Role, err error) {
+	r.SessionName, r.ExternalID, r.SourceIdentity = flagRoleSessionName.of(v), flagExternalID.of(v), flagSourceIdentity.of(v)
+	if r.Duration, err = duration(v, flagDuration); err != nil {
 		return r, err
 	}
-	if v.String("duration") != "" && !sessionLength(r.Duration) {
-		return r, wrong("duration", "AWS accepts 15m to 12h, in whole seconds", "%q: not a length of a session", v.String("duration"))
+	if flagDuration.of(v) != "" && !sessionLength(r.Duration) {
+		return r, wrong(flagDuration, "AWS accepts 15m to 12h, in whole seconds", "%q: not a length of a session", flagDuration.of(v))
 	}
-	if r.Policy, err = policy(v.String("policy")); err != nil {
+	if r.Policy, err = policy(flagPolicy.of(v)); err != nil {
 		return r, err
 	}
-	for _, a := range v.StringSlice("policy-arn") {
+	for _, a := range flagPolicyARN.of(v) {
 		if !isARN(a) {
-			return r, wrong("policy-arn", "a managed policy is arn:aws:iam::aws:policy/NAME", "%q: not an ARN", a)
+			return r, wrong(flagPolicyARN, "a managed policy is arn:aws:iam::aws:policy/NAME", "%q: not an ARN", a)
 		}
 		r.PolicyARNs = append(r.PolicyARNs, a)
 	}
-	for _, c := range v.StringSlice("provided-context") {
+	for _, c := range flagProvidedContext.of(v) {
 		arn, file, ok := strings.Cut(c, "=")
 		if !ok || !isARN(arn) || file == "" {
-			return r, wrong("provided-context", "write it as arn:aws:iam::aws:contextProvider/IdentityCenter=FILE", "not ARN=FILE")
+			return r, wrong(flagProvidedContext, "write it as arn:aws:iam::aws:contextProvider/IdentityCenter=FILE", "not ARN=FILE")
 		}
 		r.ProvidedContexts = append(r.ProvidedContexts, source.ProvidedContext{ProviderARN: arn, File: file})
 	}
@@ -122,23 +117,23 @@ func session(v Values) (r source.Role, err error) {
 	return r, err
 }
 
-func tags(v Values, r *source.Role) error {
-	for _, t := range v.StringSlice("tag") {
+func tags(v *Settings, r *source.Role) error {
+	for _, t := range flagTag.of(v) {
 		key, value, ok := strings.Cut(t, "=")
 		if !ok || key == "" {
-			return wrong("tag", "write it as --tag team=data", "%q: not KEY=VALUE", t)
+			return wrong(flagTag, "write it as --tag team=data", "%q: not KEY=VALUE", t)
 		}
 		if _, twice := r.Tags[key]; twice {
-			return wrong("tag", "", "%s is given twice", key)
+			return wrong(flagTag, "", "%s is given twice", key)
 		}
 		if r.Tags == nil {
 			r.Tags = map[string]string{}
 		}
 		r.Tags[key] = value
 	}
-	for _, key := range v.StringSlice("transitive-tag") {
+	for _, key := range flagTransitiveTag.of(v) {
 		if _, ok := r.Tags[key]; !ok {
-			return wrong("transitive-tag", "add --tag "+key+"=VALUE", "%q: no such --tag", key)
+			return wrong(flagTransitiveTag, "add --tag "+key+"=VALUE", "%q: no such --tag", key)
 		}
 		r.TransitiveTags = append(r.TransitiveTags, key)
 	}
@@ -161,25 +156,25 @@ func isARN(s string) bool {
 func roleARN(s string) error {
 	const hint = "the ARN of a role looks like arn:aws:iam::123456789012:role/NAME"
 	if first, second, two := strings.Cut(s, ",arn:"); two {
-		return wrong("role-arn", "for a chain of roles: --role-arn "+first+" --role-arn arn:"+second, "%q: two ARNs in one", s)
+		return wrong(flagRoleARN, "for a chain of roles: --role-arn "+first+" --role-arn arn:"+second, "%q: two ARNs in one", s)
 	}
 	if !isARN(s) {
-		return wrong("role-arn", hint, "%q: not an ARN", s)
+		return wrong(flagRoleARN, hint, "%q: not an ARN", s)
 	}
 	part := strings.SplitN(s, ":", 6)
 	kind, name, _ := strings.Cut(part[5], "/")
 	switch {
 	case kind == "assumed-role":
 		name, _, _ = strings.Cut(name, "/")
-		return wrong("role-arn", "the role itself: arn:"+part[1]+":iam::"+part[4]+":role/"+name+", with its path if it has one", "%q: a session of a role, not the role", s)
+		return wrong(flagRoleARN, "the role itself: arn:"+part[1]+":iam::"+part[4]+":role/"+name+", with its path if it has one", "%q: a session of a role, not the role", s)
 	case kind == "user" || kind == "group" || kind == "policy" || kind == "instance-profile":
-		return wrong("role-arn", hint, "%q: a %s, not a role", s, kind)
+		return wrong(flagRoleARN, hint, "%q: a %s, not a role", s, kind)
 	case !strings.HasPrefix(part[1], "aws") || part[4] == "" || otherSTS():
 		return nil
 	case len(part[4]) != 12 || strings.Trim(part[4], "0123456789") != "":
-		return wrong("role-arn", hint, "%q: an account of AWS is a number of 12 digits", s)
+		return wrong(flagRoleARN, hint, "%q: an account of AWS is a number of 12 digits", s)
 	case part[2] != "iam" || kind != "role" || strings.ContainsFunc(name[strings.LastIndex(name, "/")+1:], notInName) || strings.HasSuffix(s, "/"):
-		return wrong("role-arn", hint, "%q: not the ARN of a role", s)
+		return wrong(flagRoleARN, hint, "%q: not the ARN of a role", s)
 	}
 	return nil
 }
@@ -224,20 +219,20 @@ func policy(s string) (string, error) {
 	if path, ok := strings.CutPrefix(s, "@"); ok {
 		var err error
 		if text, err = os.ReadFile(path); err != nil {
-			return "", wrong("policy", "", "%s", unread(path, err))
+			return "", wrong(flagPolicy, "", "%s", unread(path, err))
 		}
 	}
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, text); err != nil {
-		return "", wrong("policy", "give the JSON itself, or @FILE", "not JSON: %v", err)
+		return "", wrong(flagPolicy, "give the JSON itself, or @FILE", "not JSON: %v", err)
 	}
 	return compact.String(), nil
 }
 
 // argv splits a setting that is a command line as a shell would, without being
 // one: quotes and backslashes count, variables, pipes and redirections do not.
-func argv(v Values, flag string) ([]string, error) {
-	s := v.String(flag)
+func argv(v *Settings, flag textFlag) ([]string, error) {
+	s := flag.of(v)
 	if s == "" {
 		return nil, nil
 	}

@@ -1,0 +1,274 @@
+package plan
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/xrash/smetrics"
+)
+
+// Settings are the values of the flags of one subcommand, and what said each.
+type Settings struct {
+	values map[string]value // by the name of the flag
+}
+
+type value struct {
+	values []string // of a boolean: true or false
+	from   string   // the variable, or the place in the file; "" if it was typed, or is the default
+	given  bool     // it is not the default
+}
+
+// Settle fills in what the command line left open: from the environment, then from
+// the file of --config, then by default. typed has what was typed, by the names of
+// flags. The settings are also there, as far as they were read, if there is an error.
+func Settle(flags []*Flag, typed map[string][]string, env []string) (*Settings, error) {
+	s := &Settings{values: map[string]value{}}
+	for _, f := range flags {
+		if v, ok := typed[f.Name]; ok {
+			if !f.Boolean && slices.Contains(v, "") { // --profile "$UNSET" would run the command as somebody else
+				return s, wrong(f, "leave it out, or look whether a variable in it is unset", "is empty")
+			}
+			s.values[f.Name] = value{values: v, given: true}
+		} else if f.Default != "" {
+			s.values[f.Name] = value{values: []string{f.Default}}
+		}
+	}
+	if flagRunDir.of(s) == "" { // it may be the command that set it
+		if err := allKnown(env); err != nil {
+			return s, err
+		}
+	}
+	if err := s.readVariables(flags, env); err != nil {
+		return s, err
+	}
+	if path := flagConfig.of(s); path != "" {
+		if err := s.readFile(flags, path); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Settings) readVariables(flags []*Flag, env []string) error {
+	said := map[string]string{}
+	for _, entry := range env {
+		if name, v, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix) {
+			said[name] = v
+		}
+	}
+	for _, f := range flags {
+		v := said[f.variable()]
+		if v == "" || s.values[f.Name].given {
+			continue
+		}
+		values := []string{v}
+		if f.Repeatable {
+			values = splitList(v)
+		}
+		if err := s.set(f, values, f.variable()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Settings) readFile(flags []*Flag, path string) error {
+	entries, err := readFile(path)
+	if err != nil {
+		return s.Explain(err)
+	}
+	all := names(AllFlags())
+	for _, e := range entries {
+		if !slices.Contains(all, e.key) || e.key == flagConfig.Name {
+			return wrong(nil, Nearest("", e.key, all), "%s: no setting is named %q", e.where, e.key)
+		}
+		i := slices.IndexFunc(flags, func(f *Flag) bool { return f.Name == e.key })
+		if i < 0 || s.values[e.key].given {
+			continue // a setting of another subcommand, or overridden
+		}
+		if !flags[i].Repeatable && len(e.values) != 1 {
+			return wrong(nil, "", "%s: %s takes one value, not %d", e.where, e.key, len(e.values))
+		}
+		if err := s.set(flags[i], e.values, e.where); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Settings) set(f *Flag, values []string, from string) error {
+	if f.Boolean {
+		b, err := strconv.ParseBool(values[0])
+		if err != nil {
+			return wrong(nil, "", "%s: %s is true or false, not %q", from, f.Name, values[0])
+		}
+		values = []string{strconv.FormatBool(b)}
+	}
+	s.values[f.Name] = value{values, from, true}
+	return nil
+}
+
+// has says whether a flag has a value other than by default: a boolean that is true.
+func (s *Settings) has(f setting) bool {
+	v := s.values[f.flag().Name]
+	return v.given && len(v.values) > 0 && v.values[0] != "" && (!f.flag().Boolean || v.values[0] == "true")
+}
+
+// first is the first of flags that has a value; nil is none.
+func (s *Settings) first(flags ...setting) setting {
+	if i := slices.IndexFunc(flags, s.has); i >= 0 {
+		return flags[i]
+	}
+	return nil
+}
+
+// without are the settings as if nothing had been said of these flags.
+func (s *Settings) without(flags ...setting) *Settings {
+	other := &Settings{values: maps.Clone(s.values)}
+	for _, f := range flags {
+		delete(other.values, f.flag().Name)
+	}
+	return other
+}
+
+// Explain adds to an error about settings where those stand that were not typed as
+// flags.
+func (s *Settings) Explain(err error) error {
+	var wrong *Error
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	text := wrong.Error()
+	for _, name := range slices.Sorted(maps.Keys(s.values)) {
+		if from := s.values[name].from; from != "" && strings.Contains(text+" ", "--"+name+" ") {
+			text += " (--" + name + " is from " + from + ")"
+		}
+	}
+	return &Error{Text: text, Hint: wrong.Hint}
+}
+
+// Output is how brs-exec speaks.
+type Output struct {
+	Level slog.Level
+	JSON  bool
+	Quiet bool // the level is error, at least
+}
+
+// JSON says whether lines of JSON were asked for.
+func (s *Settings) JSON() bool { return flagLogFormat.of(s) == "json" }
+
+// Output reads the flags that say so.
+func (s *Settings) Output() (o Output, err error) {
+	format, level := flagLogFormat.of(s), flagLogLevel.of(s)
+	o.JSON, o.Quiet = s.JSON(), flagQuiet.of(s)
+	if err := o.Level.UnmarshalText([]byte(level)); err != nil {
+		return o, s.Explain(wrong(flagLogLevel, "one of debug, info, warn, error", "%q: no such level", level))
+	}
+	if !o.JSON && format != "text" {
+		return o, s.Explain(wrong(flagLogFormat, "text or json", "%q: no such format", format))
+	}
+	if o.Quiet {
+		o.Level = max(o.Level, slog.LevelError)
+	}
+	return o, nil
+}
+
+// Credentials says in what format brs-exec credentials is to print them, and whose
+// run directory they are taken from; "" asks a source.
+func (s *Settings) Credentials() (format, runDir string, err error) {
+	format, runDir = flagFormat.of(s), flagRunDir.of(s)
+	switch {
+	case !slices.Contains([]string{"process", "env", "ini"}, format):
+		return "", "", wrong(nil, "one of process, env, ini", "--format %q: no such format", format)
+	case runDir != "" && format != "process":
+		return "", "", wrong(nil, "", "--run-dir has only --format process")
+	case runDir != "":
+		for _, f := range slices.Concat(sourceFlags.flags, roleFlags.flags) {
+			if s.values[f.Name].given {
+				return "", "", wrong(flagRunDir, "", "takes what a running brs-exec holds; --%s would ask a source", f.Name)
+			}
+		}
+	}
+	return format, runDir, nil
+}
+
+// Doctor says what was asked of brs-exec doctor: to ask the source, and for JSON.
+func (s *Settings) Doctor() (ask, asJSON bool) { return flagAsk.of(s), flagJSON.of(s) }
+
+// allKnown refuses variables that look like settings and are none: with a misspelt
+// BRS_EXEC_ROLE_ARN the command would run as somebody else.
+func allKnown(env []string) error {
+	var known []string
+	for _, f := range AllFlags() {
+		known = append(known, strings.TrimPrefix(f.variable(), prefix))
+	}
+	for _, entry := range env {
+		whole, v, _ := strings.Cut(entry, "=")
+		name, ours := strings.CutPrefix(whole, prefix)
+		if !ours || v == "" || slices.Contains(known, name) || notSetting(name) {
+			continue
+		}
+		return wrong(nil, cmp.Or(Nearest(prefix, name, known), "unset "+whole), "no setting is named %s", whole)
+	}
+	return nil
+}
+
+// notSetting tells which variables begin as settings do and are none of them: those
+// of this program's own tests, and those that Kubernetes and Docker make for a
+// service of that name. A hook's begin with BRS_ alone, and the stage's with an
+// underscore.
+func notSetting(name string) bool {
+	switch name {
+	case "CLIENTS", "REQUIRE_CLIENTS", "COMPAT_CELL", "AWSCLI2":
+		return true
+	}
+	return strings.Contains("_"+name, "_SERVICE_HOST") || strings.Contains("_"+name, "_SERVICE_PORT") ||
+		strings.HasSuffix("_"+name, "_PORT") || strings.Contains("_"+name, "_PORT_")
+}
+
+// splitList splits a variable that stands for a repeatable flag: at line ends
+// if there are any, else at commas.
+func splitList(s string) []string {
+	sep := ","
+	if strings.Contains(s, "\n") {
+		sep = "\n"
+	}
+	var out []string
+	for _, v := range strings.Split(s, sep) {
+		if v = strings.TrimSpace(v); v != "" {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func names(flags []*Flag) []string {
+	var names []string
+	for _, f := range flags {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// Nearest is a hint with the name that was probably meant, if one is close.
+func Nearest(prefix, name string, known []string) string {
+	best, score := "", 0.85 // of Jaro and Winkler: less is a name of its own
+	for _, k := range known {
+		if s := smetrics.JaroWinkler(name, k, 0.7, 4); s > score {
+			best, score = k, s
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %s%s?", prefix, best)
+}
+
+// Profile is the profile of the AWS configuration that was named; "" is none.
+func (s *Settings) Profile() string { return flagProfile.of(s) }
