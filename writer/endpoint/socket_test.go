@@ -312,14 +312,14 @@ func TestFloodDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := s.socket.listener
-	l.max, l.dawdle = 4, time.Second
+	l.max, l.dawdle = 4, 500*time.Millisecond
 	s.socket.http.ReadHeaderTimeout, s.socket.http.ReadTimeout = time.Hour, time.Hour // which end a connection, too
 	var flood []net.Conn
 	for range 600 {
 		flood = append(flood, dial(t, s.socket))
 	}
 	start(t, s.Run)
-	deadline := time.Now().Add(time.Minute) // it would take 600/4 seconds
+	deadline := time.Now().Add(time.Minute) // it would take 600/4 times as long as one may dawdle
 	for i, c := range flood[:len(flood)-4] {
 		c.SetReadDeadline(deadline)
 		if _, err := c.Read(make([]byte, 1)); isTimeout(err) {
