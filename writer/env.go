@@ -28,22 +28,22 @@ var containerVariables = []string{
 // them for.
 var secrets = slices.Concat(keyVariables[0], keyVariables[1], keyVariables[2], containerVariables)
 
-// scrub are the variables that would win over, or mix with, what we deliver.
-var scrub = append([]string{
+// shadowing are the variables that would win over, or mix with, what we deliver.
+var shadowing = append([]string{
 	"AWS_CREDENTIAL_EXPIRATION",
 	"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME",
 	"AWS_CREDENTIAL_FILE", "BOTO_CONFIG", "AWS_VAULT",
 }, secrets...)
 
-// scrubIMDS tell where the metadata service is; they matter only as long as it
+// shadowingIMDS tell where the metadata service is; they matter only as long as it
 // is not to be used.
-var scrubIMDS = []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"}
+var shadowingIMDS = []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE"}
 
-// scrubProfile would select a profile. Modes File and Endpoint need none
+// shadowingProfile would select a profile. Modes File and Endpoint need none
 // selected: the programs they are for take [default], or no profile at all.
-var scrubProfile = []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}
+var shadowingProfile = []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}
 
-const scrubPrefix = "AWS_SSO"
+const shadowingPrefix = "AWS_SSO"
 
 // ownPrefix is that of our own settings. A brs-exec that the child starts would
 // take them for its own, and assume the role a second time.
@@ -59,9 +59,7 @@ var proxyVariables = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_
 // also entries that are no KEY=VALUE at all; of a variable that is set here and
 // was there several times, the first place is kept.
 func (p *Private) Env(base []string, more ...string) (env, scrubbed []string) {
-	e := environ{fold: runtime.GOOS == "windows", list: slices.Clone(base)}
-	e.remove(func(name string) bool { return strings.HasPrefix(canonical(name, e.fold), ownPrefix) })
-	scrubbed = e.remove(func(name string) bool { return p.scrubs(name, e.fold) })
+	e, scrubbed := p.opt.scrub(base)
 	for _, kv := range p.variables() {
 		e.set(kv[0], kv[1])
 	}
@@ -101,11 +99,16 @@ func (p *Private) variables() [][2]string {
 	return kv
 }
 
-func (p *Private) scrubs(name string, fold bool) bool {
-	name = canonical(name, fold)
-	return slices.Contains(scrub, name) || strings.HasPrefix(name, scrubPrefix) ||
-		!p.opt.KeepIMDS && slices.Contains(scrubIMDS, name) ||
-		!p.opt.Mode.byProcess() && slices.Contains(scrubProfile, name)
+// scrub returns base without what would shadow the credentials, and the names of that.
+func (o *Options) scrub(base []string) (e environ, scrubbed []string) {
+	e = newEnviron(base)
+	e.remove(func(name string) bool { return strings.HasPrefix(name, ownPrefix) })
+	scrubbed = e.remove(func(name string) bool {
+		return slices.Contains(shadowing, name) || strings.HasPrefix(name, shadowingPrefix) ||
+			!o.KeepIMDS && slices.Contains(shadowingIMDS, name) ||
+			!o.Mode.byProcess() && slices.Contains(shadowingProfile, name)
+	})
+	return e, scrubbed
 }
 
 // KeyVariables returns the set as the environment of a program that reads nothing
@@ -124,16 +127,9 @@ func KeyVariables(c aws.Credentials) (env []string) {
 
 // WithoutSecrets returns env without keys and without the token of an endpoint.
 func WithoutSecrets(env []string) []string {
-	e := environ{fold: runtime.GOOS == "windows", list: slices.Clone(env)}
-	e.remove(func(name string) bool { return slices.Contains(secrets, canonical(name, e.fold)) })
+	e := newEnviron(env)
+	e.remove(func(name string) bool { return slices.Contains(secrets, name) })
 	return e.list
-}
-
-func canonical(name string, fold bool) string {
-	if fold {
-		return strings.ToUpper(name)
-	}
-	return name
 }
 
 // environ is a list of KEY=VALUE. On Windows names differ only by more than
@@ -141,6 +137,10 @@ func canonical(name string, fold bool) string {
 type environ struct {
 	list []string
 	fold bool
+}
+
+func newEnviron(list []string) environ {
+	return environ{fold: runtime.GOOS == "windows", list: slices.Clone(list)}
 }
 
 // nameOf returns the name of an entry, false if it has none. Windows keeps the
@@ -189,12 +189,16 @@ func (e *environ) set(name, value string) {
 	e.list = append(e.list, name+"="+value)
 }
 
-// remove takes out all entries that match and returns their names, each once,
-// in the order in which they were.
+// remove takes out all entries whose names match, as they are in capitals on Windows,
+// and returns their names, each once, in the order in which they were.
 func (e *environ) remove(match func(name string) bool) (names []string) {
 	e.list = slices.DeleteFunc(e.list, func(entry string) bool {
 		name, ok := nameOf(entry)
-		if !ok || !match(name) {
+		canonical := name
+		if e.fold {
+			canonical = strings.ToUpper(name)
+		}
+		if !ok || !match(canonical) {
 			return false
 		}
 		if !slices.Contains(names, name) {

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/writer/ini"
-
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/writer/ini"
 )
 
 // FormatProcess returns the set as the answer of a credential_process

@@ -30,9 +30,9 @@ func FuzzPrivateConfig(f *testing.F) {
 		}
 		dir := t.TempDir()
 		before, after := filepath.Join(dir, "before"), filepath.Join(dir, "after")
-		p := &Private{names: []string{"default", "prod"}, command: "/bin/brs-exec credentials --run-dir /run/x"}
+		p := &Private{plan: &plan{names: []string{"default", "prod"}, config: user}, command: "/bin/brs-exec credentials --run-dir /run/x"}
 		put(t, before, data, 0o600)
-		put(t, after, string(p.configText(user)), 0o600)
+		put(t, after, string(p.configText()), 0o600)
 		load := func(file, profile string) (config.SharedConfig, error) {
 			c, err := config.LoadSharedConfigProfile(context.Background(), profile, func(o *config.LoadSharedConfigOptions) {
 				o.ConfigFiles, o.CredentialsFiles = []string{file}, []string{os.DevNull}

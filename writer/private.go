@@ -2,12 +2,9 @@ package writer
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -28,18 +25,14 @@ const (
 // Private is a run directory, which only this user can enter, with the files
 // that a child's SDKs read. It is a delivery of credentials to them.
 type Private struct {
-	opt     Options
-	profile string // the first of names but "default"
-	names   []string
-	user    *ini.File // the credentials file without what changes
-	notes   []string
+	*plan
 	path    string // of the run directory
 	command string // the credential_process; "" where there is none
 
 	mu    sync.Mutex // guards the following
 	dir   *rundir.Dir
 	last  process.Set // what was delivered last
-	reads map[string]Read
+	reads map[string]process.Read
 	lost  bool // the directory, and that was said
 }
 
@@ -48,35 +41,20 @@ type Private struct {
 // if a file of the user's is not one that AWS parsers can read, with the file and
 // the line.
 func NewPrivate(opt Options) (*Private, error) {
-	p := &Private{opt: opt, profile: opt.Profile}
-	if p.profile == "" || p.profile == "default" {
-		p.profile = DefaultProfile
-	}
-	for _, name := range append([]string{"default", p.profile}, opt.As...) {
-		if err := ini.CheckProfile(name); err != nil {
-			return nil, err
-		}
-		if !slices.Contains(p.names, name) {
-			p.names = append(p.names, name)
-		}
-	}
 	if opt.Mode.byProcess() && !filepath.IsAbs(opt.Executable) {
 		return nil, fmt.Errorf("credential process %q: not an absolute path", opt.Executable)
 	}
-	config, err := p.readUser(opt.ConfigFile)
+	plan, err := newPlan(opt)
 	if err != nil {
 		return nil, err
 	}
-	if p.user, err = p.readUser(opt.CredentialsFile); err != nil {
-		return nil, err
-	}
-	p.reads = map[string]Read{}
+	p := &Private{plan: plan, reads: map[string]process.Read{}}
 	p.dir, err = rundir.Make(opt.Dirs, func(d *rundir.Dir) error {
 		p.path = d.Path()
 		if err := p.setCommand(d); err != nil {
 			return err
 		}
-		return d.Put(configFile, p.configText(config))
+		return d.Put(configFile, p.configText())
 	})
 	if err != nil {
 		return nil, err
@@ -106,40 +84,8 @@ func (p *Private) setCommand(d *rundir.Dir) error {
 	return nil
 }
 
-// readUser reads a file of the user's. One that is missing, not allowed to us
-// or no file is what SDKs take for an empty one.
-func (p *Private) readUser(path string) (*ini.File, error) {
-	if path == "" {
-		return ini.Parse(path, nil)
-	}
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return ini.Parse(path, nil)
-	case err == nil && !info.Mode().IsRegular():
-		// Reading a pipe would take from the child what is in it.
-		if info.Mode()&os.ModeCharDevice == 0 {
-			p.notes = append(p.notes, fmt.Sprintf("%s is not a regular file and not copied for the child", path))
-		}
-		return ini.Parse(path, nil)
-	}
-	data, rerr := os.ReadFile(path)
-	if rerr != nil {
-		p.notes = append(p.notes, fmt.Sprintf("%v; not copied for the child", rerr))
-		return ini.Parse(path, nil)
-	}
-	return ini.Parse(path, data)
-}
-
 // Dir returns the run directory.
 func (p *Private) Dir() string { return p.path }
-
-// Profile returns the name of the profile that the child is given.
-func (p *Private) Profile() string { return p.profile }
-
-// Notes returns what the user may want to know about how the files were made,
-// a line each.
-func (p *Private) Notes() []string { return slices.Clone(p.notes) }
 
 // Deliver writes the set to the files; when it returns nil a reader that looks
 // now finds it. Each file changes in one step, the state before the
@@ -172,7 +118,7 @@ func (p *Private) Deliver(ctx context.Context, sets map[string]aws.Credentials) 
 	if err := p.dir.Put(process.StateFile, set.State()); err != nil {
 		return err
 	}
-	if err := p.dir.Put(credentialsFile, p.credentials(set)); err != nil {
+	if err := p.dir.Put(credentialsFile, p.credentialsText(set)); err != nil {
 		return err
 	}
 	p.last = set

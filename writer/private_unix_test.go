@@ -73,7 +73,7 @@ func TestPrivateKilled(t *testing.T) {
 	}
 	for i := range kills {
 		cmd, _, dir := startHelper(t, "private", in, "again and again")
-		p := &Private{path: dir}
+		p := &Private{plan: &plan{}, path: dir}
 		done := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 2 {

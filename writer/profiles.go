@@ -21,7 +21,7 @@ var credentialKeys = []string{
 }
 
 // ours returns the sections that are our profiles to any parser.
-func (p *Private) ours(f *ini.File) (sections []*ini.Section) {
+func (p *plan) ours(f *ini.File) (sections []*ini.Section) {
 	for _, name := range p.names {
 		sections = append(sections, f.Find(name)...)
 	}
@@ -39,8 +39,8 @@ func cleanInherited(f *ini.File) {
 
 // configText returns the config file for the child: the user's, with our profiles'
 // credential settings replaced.
-func (p *Private) configText(user *ini.File) []byte {
-	f := user.Clone()
+func (p *Private) configText() []byte {
+	f := p.config.Clone()
 	f.DropBOM()
 	pairs := p.processPair()
 	if p.opt.Region != "" {
@@ -89,7 +89,7 @@ func last(sections []*ini.Section) *ini.Section {
 // prepareCredentials edits the user's credentials file as far as it is the same
 // for every set.
 func (p *Private) prepareCredentials() {
-	f := p.user
+	f := p.credentials
 	f.DropBOM()
 	keys := credentialKeys
 	if p.opt.Region != "" {
@@ -112,9 +112,9 @@ func (p *Private) prepareCredentials() {
 	}
 }
 
-// credentials returns the credentials file for a set.
-func (p *Private) credentials(set process.Set) []byte {
-	f := p.user.Clone()
+// credentialsText returns the credentials file for a set.
+func (p *Private) credentialsText(set process.Set) []byte {
+	f := p.credentials.Clone()
 	keys := ini.Pairs(set.AccessKeyID, set.SecretAccessKey, set.SessionToken)
 	if p.opt.Mode == File {
 		for _, s := range p.ours(f) {
