@@ -54,7 +54,7 @@ func within(path, tree string) bool {
 	return path == tree || strings.HasPrefix(path, tree+"/")
 }
 
-// TestLayers keeps data going one way: sources know nothing of files, files
+// TestLayers, which has a rule for each package, keeps data going one way: sources know nothing of files, files
 // nothing of sources, and the supervisor nothing of either.
 func TestLayers(t *testing.T) {
 	const module, cli = "brs-exec", "brs-exec/refresh/cli"
@@ -127,6 +127,13 @@ func TestLayers(t *testing.T) {
 		}
 	}
 	for _, p := range packages {
+		ruled := p.ImportPath == module || p.ImportPath == cli // which know all
+		for _, rule := range rules {
+			ruled = ruled || matches(p.ImportPath, rule.from)
+		}
+		if !ruled {
+			t.Errorf("%s has no rule", p.ImportPath)
+		}
 		if p.ImportPath != module && p.ImportPath != cli && slices.Contains(p.Deps, "brs-exec/refresh/simulator") {
 			t.Errorf("%s reaches the simulator, which is for the demonstration in cli alone", p.ImportPath)
 		}
