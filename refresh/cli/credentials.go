@@ -49,9 +49,7 @@ func (p *program) credentials(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pl.Source.Names = names([]string{"credentials"})
-	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
-	creds, err := run.Once(pl, logger(p.stderr, out))
+	creds, err := run.Once(run.Options{Plan: pl, Source: p.source(pl, []string{"credentials"}), Log: logger(p.stderr, out)})
 	if err != nil {
 		return err
 	}

@@ -95,8 +95,8 @@ func (p *program) demo(c *cli.Context) error {
 		return err
 	}
 	pointAt(server)
-	o.Plan.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: names(p.argv), Stderr: p.stderr}
-	o.Observers = []run.Observer{{Name: "the demo", See: func(e refresh.Event, _ bool) { show.event(e) }}}
+	o.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: names(p.argv), Stderr: p.stderr}
+	o.Observers = []run.Observer{{Name: "the demo", Engine: func(e refresh.Event, _ bool) { show.event(e) }}}
 	o.Services = []run.Service{{Name: "the simulated STS", Run: server.Run}}
 	show.say("a simulated STS on %s gives credentials that live %v; it is no AWS", server.URL(), life)
 	return p.supervise(o, func(code int) {

@@ -38,11 +38,9 @@ func (p *program) doctor(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pl.Source.Names = names(p.argv)
-	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
 	ask, asJSON := settings.Doctor()
 	findings := doctor.Examine(doctor.Options{
-		Plan: pl, Deliver: pl.Deliver.Name, Ask: ask,
+		Plan: pl, Source: p.source(pl, p.argv), Deliver: pl.Deliver.Name, Ask: ask,
 		With: func(flags string) string { return p.with(c.Command.Flags, flags) },
 	})
 	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Level == "problem" }) {

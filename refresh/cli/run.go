@@ -75,8 +75,6 @@ func (p *program) options(c *cli.Context) (o run.Options, err error) {
 	if err := cmp.Or(findHook("on-refresh", pl.OnRefresh), findHook("on-source-ending", pl.OnSourceEnding)); err != nil {
 		return o, settings.Explain(err)
 	}
-	pl.Source.Names = names(p.argv)
-	pl.Source.Stderr, pl.Source.Prompt = p.raw, prompt()
 	p.signals.HoldPipe()
 	if pl.Subreaper {
 		if err := p.signals.Subreap(); err != nil {
@@ -88,7 +86,7 @@ func (p *program) options(c *cli.Context) (o run.Options, err error) {
 			return o, err
 		}
 	}
-	o = run.Options{Plan: pl, Log: logger(p.stderr, out), Signals: p.signals}
+	o = run.Options{Plan: pl, Source: p.source(pl, p.argv), Log: logger(p.stderr, out), Signals: p.signals}
 	if isTerminal(os.Stderr) && !out.Quiet && !out.JSON {
 		o.Waiting = p.waiting
 	}
@@ -129,6 +127,14 @@ func reason(err error) error {
 		err = path.Err
 	}
 	return err
+}
+
+// source is what pl asks for, with what is known of this process. argv is the
+// command.
+func (p *program) source(pl *plan.Plan, argv []string) source.Spec {
+	spec := pl.Source
+	spec.Names, spec.Stderr, spec.Prompt = names(argv), p.raw, prompt()
+	return spec
 }
 
 // names are what a session name template can say about this run.

@@ -26,8 +26,9 @@ type Finding struct {
 // Options is what is to be examined.
 type Options struct {
 	Plan    *plan.Plan
-	Deliver string // --deliver
-	Ask     bool   // get credentials from the source, and ask STS whose they are
+	Source  source.Spec // the plan's, and what is known of this process
+	Deliver string      // --deliver
+	Ask     bool        // get credentials from the source, and ask STS whose they are
 
 	// With returns a command line for a person to type: that of the run, with these
 	// flags as well.
@@ -117,7 +118,11 @@ func (d *examination) examineFiles() {
 
 // examineShared says what a run would of the file of --credentials-file.
 func (d *examination) examineShared() {
-	notes, err := d.Plan.CheckShared(d.source)
+	profile := ""
+	if d.source != nil {
+		profile = d.source.Profile()
+	}
+	notes, err := d.Plan.CheckShared(profile)
 	var wrong *plan.Error
 	if errors.As(err, &wrong) {
 		d.problem("--credentials-file", wrong.Hint, "%s", wrong.Text)

@@ -82,27 +82,27 @@ func owner(s string) (*writer.Owner, error) {
 }
 
 // SharedOptions are those of the delivery to the file, for credentials named set
-// that come from src.
-func (p *Plan) SharedOptions(set string, src *source.Source) writer.SharedOptions {
+// that come from a profile, "" for none.
+func (p *Plan) SharedOptions(set, profile string) writer.SharedOptions {
 	o := writer.SharedOptions{
 		Path: p.Shared.Path, Sections: map[string]string{set: p.Shared.Section},
 		AtExit: p.Shared.AtExit, Perm: p.Shared.Perm, Owner: p.Shared.Owner,
 	}
 	config, credentials := source.SharedFiles()
 	o.ConfigFile = config
-	if src != nil && src.Profile() != "" { // else nothing is read from these, and nothing can go round in a circle
-		o.SourceFiles, o.SourceProfile = []string{config, credentials}, src.Profile()
+	if profile != "" { // else nothing is read from these, and nothing can go round in a circle
+		o.SourceFiles, o.SourceProfile = []string{config, credentials}, profile
 	}
 	return o
 }
 
-// CheckShared complains about the file before anything is begun. It changes
-// nothing.
-func (p *Plan) CheckShared(src *source.Source) (notes []string, err error) {
+// CheckShared complains about the file before anything is begun, for credentials
+// that come from a profile, "" for none. It changes nothing.
+func (p *Plan) CheckShared(profile string) (notes []string, err error) {
 	if p.Shared.Path == "" {
 		return nil, nil
 	}
-	notes, err = writer.PreviewShared(p.SharedOptions("", src))
+	notes, err = writer.PreviewShared(p.SharedOptions("", profile))
 	return notes, p.SharedError(err)
 }
 

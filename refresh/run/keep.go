@@ -27,10 +27,10 @@ const (
 	steady = 5 * time.Minute
 )
 
-// Keep runs v until ctx ends or v has nothing more to do. After each failure it
+// keep runs v until ctx ends or v has nothing more to do. After each failure it
 // waits, calls failed and starts v again. news is true for the first failure, and
 // for one after v has worked for minutes.
-func Keep(ctx context.Context, v Service, failed func(err error, again time.Duration, news bool)) {
+func keep(ctx context.Context, v Service, failed func(err error, again time.Duration, news bool)) {
 	pause := time.Duration(0)
 	for {
 		began := time.Now()
@@ -56,27 +56,27 @@ func Keep(ctx context.Context, v Service, failed func(err error, again time.Dura
 	}
 }
 
-// Guard calls what must not end the process by a panic. Its zero value is ready,
+// guard calls what must not end the process by a panic. Its zero value is ready,
 // and says nothing. Its methods may be called from several goroutines.
-type Guard struct {
-	// Tell, if not nil, is told of the first panic of each name. The error says
+type guard struct {
+	// tell, if not nil, is told of the first panic of each name. The error says
 	// where it was.
-	Tell func(name string, err error)
+	tell func(name string, err error)
 
 	mu   sync.Mutex
 	told map[string]bool
 }
 
-// Do calls f.
-func (g *Guard) Do(name string, f func()) {
+// do calls f.
+func (g *guard) do(name string, f func()) {
 	err := refresh.Protect(func() error { f(); return nil })
-	if err == nil || !g.first(name) || g.Tell == nil {
+	if err == nil || !g.first(name) || g.tell == nil {
 		return
 	}
-	g.Tell(name, err)
+	g.tell(name, err)
 }
 
-func (g *Guard) first(name string) bool {
+func (g *guard) first(name string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.told[name] {

@@ -57,7 +57,7 @@ func TestKeep(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tt.life)
 				defer cancel()
 				calls, news := 0, 0
-				Keep(ctx, Service{"it", func(ctx context.Context) error {
+				keep(ctx, Service{"it", func(ctx context.Context) error {
 					calls++
 					return tt.run(ctx, calls)
 				}}, func(err error, again time.Duration, first bool) {
@@ -81,7 +81,7 @@ func TestKeep(t *testing.T) {
 
 func TestGuard(t *testing.T) {
 	var got []string
-	g := Guard{Tell: func(name string, err error) {
+	g := guard{tell: func(name string, err error) {
 		got = append(got, name)
 		if !strings.Contains(err.Error(), "panic in brs-exec/refresh/run.TestGuard") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("told %q", err)
@@ -89,12 +89,12 @@ func TestGuard(t *testing.T) {
 	}}
 	done := 0
 	for range 3 {
-		g.Do("a", func() { panic("secret") })
-		g.Do("b", func() { done++ })
-		g.Do("c", func() { panic("secret") })
+		g.do("a", func() { panic("secret") })
+		g.do("b", func() { done++ })
+		g.do("c", func() { panic("secret") })
 	}
 	if diff := cmp.Diff([]string{"a", "c"}, got); diff != "" || done != 3 {
 		t.Errorf("the one without a panic ran %d times; told of (-want +got):\n%s", done, diff)
 	}
-	new(Guard).Do("silent", func() { panic("secret") })
+	new(guard).do("silent", func() { panic("secret") })
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"brs-exec/supervisor"
 )
 
 const (
@@ -14,13 +16,27 @@ const (
 
 // leftBehind says by name what the command has left running on credentials that
 // end with it.
-func (s *session) leftBehind(ctx context.Context, users func(above int) []string) {
-	if s.firstPID == 0 || !s.log.Enabled(ctx, slog.LevelWarn) {
+type leftBehind struct {
+	log   *slog.Logger
+	first int // pid of the command; of the supervisor's goroutine
+}
+
+func (l *leftBehind) observer() Observer {
+	return Observer{Name: "the look at what is left behind", Child: func(e supervisor.Event, first bool) {
+		if first && e.Kind == supervisor.Started {
+			l.first = e.PID
+		}
+	}}
+}
+
+// say is called once the command has ended.
+func (l *leftBehind) say(ctx context.Context, users func(above int) []string) {
+	if l.first == 0 || !l.log.Enabled(ctx, slog.LevelWarn) {
 		return
 	}
 	// The command's processes have higher ids than the command. Where the count has
 	// begun anew since, those that are missed are only not named.
-	above := max(s.firstPID, os.Getpid())
+	above := max(l.first, os.Getpid())
 	left := users(above)
 	for over := time.Now().Add(leftPatience); len(left) > 0 && time.Now().Before(over); left = users(above) {
 		<-time.After(leftPatience / 10)
@@ -28,6 +44,6 @@ func (s *session) leftBehind(ctx context.Context, users func(above int) []string
 	if len(left) == 0 {
 		return
 	}
-	s.log.Warn("the command has ended, and with it the credentials of what it leaves behind",
+	l.log.Warn("the command has ended, and with it the credentials of what it leaves behind",
 		"processes", left[:min(len(left), leftNamed)], "count", len(left), "hint", "--wait-for-descendants stays until they have ended")
 }

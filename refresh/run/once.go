@@ -3,38 +3,34 @@ package run
 import (
 	"cmp"
 	"context"
-	"log/slog"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
 )
 
-// Once gets one set, with the retries and the patience of a start.
-func Once(pl *plan.Plan, log *slog.Logger) (aws.Credentials, error) {
+// Once gets credentials, with the retries and the patience of a start. Of o it
+// takes the plan, the source and the log.
+func Once(o Options) (aws.Credentials, error) { return newSetup(o).once() }
+
+func (s *setup) once() (none aws.Credentials, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	src, err := source.New(ctx, pl.Source)
+	src, err := s.openSource(ctx)
 	if err != nil {
-		return aws.Credentials{}, err
-	}
-	for _, line := range src.Plaintext() {
-		log.Warn(line)
+		return none, err
 	}
 	if err := src.Begin(ctx); err != nil {
-		return aws.Credentials{}, err
+		return none, err
 	}
-	var got catch
-	tell := &reporter{log: log, origin: src.Origin}
+	keys, log := &variables{}, logEngine(src, s.Log)
 	engine := refresh.New(refresh.Options{
-		Profiles:     []refresh.Profile{{Name: setName, Source: src}},
-		Deliveries:   []refresh.Delivery{&got},
-		StartTimeout: cmp.Or(pl.StartTimeout, src.StartTimeout()),
+		Profiles:     []refresh.Profile{{Name: credentialsName, Source: src}},
+		Deliveries:   []refresh.Delivery{keys},
+		StartTimeout: cmp.Or(s.Plan.StartTimeout, src.StartTimeout()),
 		Notify: func(e refresh.Event) {
 			if e.Kind == refresh.Failed {
-				tell.event(e, true)
+				log.Engine(e, true)
 			}
 		},
 	})
@@ -46,18 +42,10 @@ func Once(pl *plan.Plan, log *slog.Logger) (aws.Credentials, error) {
 		}
 	}()
 	if err := engine.Run(ctx); err != nil {
-		return aws.Credentials{}, err
+		return none, err
 	}
 	for _, note := range src.Notes() {
-		log.Warn(note)
+		s.Log.Warn(note)
 	}
-	return got.creds, nil
-}
-
-// catch is a delivery to this process.
-type catch struct{ creds aws.Credentials }
-
-func (c *catch) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
-	c.creds = sets[setName]
-	return nil
+	return keys.creds, nil
 }

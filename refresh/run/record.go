@@ -93,6 +93,19 @@ func (k *recorder) run(ctx context.Context) error {
 	}
 }
 
+func (k *recorder) observer(src credentialSource) Observer {
+	return Observer{
+		Name: "the status record",
+		Engine: func(e refresh.Event, first bool) {
+			if e.Kind == refresh.Refreshed { // by one of several sources
+				k.change(func(r *Record) { r.Source = src.Describe() })
+			}
+			k.engine(e, first)
+		},
+		Child: k.child,
+	}
+}
+
 // engine follows an event of the engine.
 func (k *recorder) engine(e refresh.Event, first bool) {
 	k.change(func(r *Record) {
@@ -116,7 +129,7 @@ func (k *recorder) engine(e refresh.Event, first bool) {
 }
 
 // child follows an event of the command.
-func (k *recorder) child(e supervisor.Event) {
+func (k *recorder) child(e supervisor.Event, _ bool) {
 	k.change(func(r *Record) {
 		switch e.Kind {
 		case supervisor.Started:
@@ -127,15 +140,12 @@ func (k *recorder) child(e supervisor.Event) {
 	})
 }
 
-// ending follows what is known of the source's own end.
-func (k *recorder) ending(end source.Ending, known bool) {
+// sourceExpiry follows what is known of the expiry of the source.
+func (k *recorder) sourceExpiry(end source.Ending, known bool) {
 	if !known {
 		end = source.Ending{}
 	}
 	k.change(func(r *Record) { r.Lives, r.Ends = plan.OneLine(end.What), end.At })
 }
-
-// from follows which of several sources is in use.
-func (k *recorder) from(source string) { k.change(func(r *Record) { r.Source = source }) }
 
 func (k *recorder) stale() { k.change(func(r *Record) { r.Stale++ }) }

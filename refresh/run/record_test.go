@@ -41,10 +41,10 @@ func TestRecorder(t *testing.T) {
 			k.engine(e, false)
 		}, held},
 		{"second set", func() { k.engine(set, false) }, twice},
-		{"a login that ends", func() { k.ending(login, true) }, known},
-		{"no end", func() { k.ending(login, false) }, twice},
+		{"a login that ends", func() { k.sourceExpiry(login, true) }, known},
+		{"no end", func() { k.sourceExpiry(login, false) }, twice},
 		{"stale", k.stale, stale},
-		{"the command ends", func() { k.child(supervisor.Event{Kind: supervisor.Ended, PID: 1}) }, stale},
+		{"the command ends", func() { k.child(supervisor.Event{Kind: supervisor.Ended, PID: 1}, false) }, stale},
 	} {
 		step.do()
 		if diff := cmp.Diff(step.want, k.r); diff != "" {

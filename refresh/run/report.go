@@ -9,7 +9,44 @@ import (
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/source"
+	"brs-exec/supervisor"
 )
+
+// logNotes logs what the source finds out.
+func logNotes(src credentialSource, log *slog.Logger) Observer {
+	return Observer{Name: "the source's notes", Engine: func(refresh.Event, bool) {
+		for _, note := range src.Notes() {
+			log.Warn(note)
+		}
+	}}
+}
+
+// logEngine logs what the engine does.
+func logEngine(src credentialSource, log *slog.Logger) Observer {
+	return Observer{Name: "the log", Engine: (&reporter{log: log, origin: src.Origin}).event}
+}
+
+// logChild logs what happens to the command besides its one start and end.
+func logChild(log *slog.Logger) Observer {
+	stopping := false // by us
+	return Observer{Name: "the log", Child: func(e supervisor.Event, _ bool) {
+		switch {
+		case e.Kind == supervisor.Stopping:
+			stopping = true
+		case e.Kind == supervisor.Ended && e.Again && !stopping:
+			log.Warn("the command has ended and is started again", "how", e.Exit.String(), "after", e.After)
+		case e.Kind == supervisor.Killed:
+			log.Warn("the command did not stop in time and was killed", "pid", e.PID)
+		case e.Kind == supervisor.Refused:
+			log.Warn("the command may not be sent signals, and goes on without them", "signal", supervisor.SignalName(e.Signal), "pid", e.PID, "err", e.Err)
+		case e.Kind == supervisor.Unkillable:
+			log.Error("the command did not stop in time and may not be killed: waiting for its end", "pid", e.PID, "err", e.Err)
+		case e.Kind == supervisor.Started:
+			stopping = false
+			log.Info("the command is started", "pid", e.PID)
+		}
+	}}
+}
 
 // reporter logs what the engine does.
 type reporter struct {

@@ -1,14 +1,14 @@
 package run
 
 import (
-	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
+	"brs-exec/supervisor"
 	"brs-exec/writer"
-	"brs-exec/writer/endpoint"
 	"brs-exec/writer/stale"
 )
 
@@ -16,92 +16,94 @@ import (
 // that of an SDK that starts.
 const starting = 5 * time.Second
 
-// keepFiles looks after the run directory, and begins with what others have left
-// once the command is started: that can wait.
-func (s *session) keepFiles(files *writer.Private) {
-	s.serve("the care of the run directory", func(ctx context.Context) error {
-		select {
-		case <-s.begun:
-		case <-ctx.Done():
-			select {
-			case <-s.begun: // and over
-			default:
-				return nil
-			}
-		}
-		files.Sweep()
-		return files.Keep(ctx)
-	})
-}
+// staleWatch looks out for a command that holds credentials and does not come back
+// for newer ones to any of the deliveries. It is nil if --on-stale does not ask for
+// it.
+type staleWatch struct{ *stale.Watch }
 
-// vanished says what became of a run directory that something took away.
-func (s *session) vanished(note string, err error) {
-	if err != nil {
-		s.log.Error(note, "err", err)
-		return
-	}
-	s.log.Warn(note)
-}
-
-// watchReaders looks out for a command that holds a set and does not come back
-// for newer ones to any of the deliveries, as --on-stale asks. It returns what
-// has to be told of each set besides these.
-func (s *session) watchReaders(files *writer.Private, deliveries []refresh.Delivery) []refresh.Delivery {
-	if s.plan.OnStale.Act == plan.None || s.plan.Deliver.Env { // variables are no matter of reading
+func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) *staleWatch {
+	if p.OnStale.Act == plan.None || p.Deliver.Env { // variables are no matter of reading
 		return nil
 	}
-	reads := map[stale.Channel]func() stale.Read{}
-	for _, d := range deliveries {
-		switch d := d.(type) {
-		case *endpoint.Server:
-			reads[stale.Endpoint] = func() stale.Read { return socketRead(files, d.LastRead(setName)) }
-		case *endpoint.IMDS:
-			reads[stale.IMDS] = func() stale.Read { return socketRead(files, d.LastRead(setName)) }
+	files := d.files
+	reads := map[stale.Channel]func() stale.Read{
+		stale.Process: func() stale.Read {
+			last := files.LastReads()
+			return reading(last, last.State.KeyID, last.State.At)
+		},
+		stale.File: func() stale.Read {
+			last := files.LastReads()
+			r := reading(last, last.Credentials.KeyID, last.Credentials.At)
+			if r.Start && p.Deliver.Files != writer.File {
+				return stale.Read{} // for its profile, not for keys
+			}
+			return r
+		},
+	}
+	for _, one := range d.list {
+		if one.read != nil {
+			reads[one.by] = one.read
 		}
 	}
-	reads[stale.Process] = func() stale.Read {
-		last := files.LastReads()
-		return fileRead(last, last.State)
+	return &staleWatch{stale.New(stale.Options{Set: credentialsName, Reads: reads, Notify: react.alarm, Cleared: react.cleared})}
+}
+
+// reading is one that was made at a time. It is by an SDK that starts if it is near to
+// the last reading of the config file.
+func reading(last writer.Reads, keyID string, at time.Time) stale.Read {
+	return stale.Read{KeyID: keyID, At: at, Start: last.Config.At.Sub(at).Abs() <= starting}
+}
+
+func (w *staleWatch) deliveries() []refresh.Delivery {
+	if w == nil {
+		return nil
 	}
-	reads[stale.File] = func() stale.Read {
-		last := files.LastReads()
-		r := fileRead(last, last.Credentials)
-		if r.Start && s.plan.Deliver.Files != writer.File {
-			return stale.Read{} // for its profile, not for keys
-		}
-		return r
+	return []refresh.Delivery{w.Watch}
+}
+
+func (w *staleWatch) services() []Service {
+	if w == nil {
+		return nil
 	}
-	s.readers = stale.New(stale.Options{Set: setName, Reads: reads, Notify: s.stale, Cleared: func() {
-		s.log.Warn("the command has come back for newer credentials after all: it holds no copy")
-	}})
-	s.serve("the watch for stale readers", s.readers.Run)
-	return []refresh.Delivery{s.readers}
+	return []Service{{"the watch for stale readers", w.Run}}
 }
 
-func fileRead(last writer.Reads, r writer.Read) stale.Read {
-	return stale.Read{KeyID: r.KeyID, At: r.At, Start: near(last.Config.At, r.At)}
-}
-
-func socketRead(files *writer.Private, r endpoint.Read) stale.Read {
-	return stale.Read{KeyID: r.KeyID, At: r.At, Start: near(files.LastReads().Config.At, r.At)}
-}
-
-func near(a, b time.Time) bool { return a.Sub(b).Abs() <= starting }
-
-// tellReaders passes on what the engine says about the sets.
-func (s *session) tellReaders(kind refresh.Kind) {
-	switch {
-	case s.readers == nil:
-	case kind == refresh.Refreshed:
-		s.readers.Refreshed()
-	case kind == refresh.ClockStep:
-		s.readers.Look()
+func (w *staleWatch) observer() Observer {
+	if w == nil {
+		return Observer{}
+	}
+	return Observer{
+		Name: "the watch for stale readers",
+		Engine: func(e refresh.Event, _ bool) {
+			switch e.Kind {
+			case refresh.Refreshed:
+				w.Refreshed()
+			case refresh.ClockStep:
+				w.Look()
+			}
+		},
+		Child: func(e supervisor.Event, _ bool) {
+			if e.Kind == supervisor.Ended && e.Again {
+				w.Restarted()
+			}
+		},
 	}
 }
 
-// stale says that the command seems to hold a set that is about to end, and does
-// what --on-stale asks for.
-func (s *session) stale(a stale.Alarm) {
+// staleReaction does what --on-stale asks for.
+type staleReaction struct {
+	on     plan.Reaction
+	log    *slog.Logger
+	child  child
+	record *recorder
+}
+
+func (s *staleReaction) cleared() {
+	s.log.Warn("the command has come back for newer credentials after all: it holds no copy")
+}
+
+// alarm says that the command seems to hold credentials that are about to expire.
+func (s *staleReaction) alarm(a stale.Alarm) {
 	s.record.stale()
 	ends, hint := "ends", "a command that has no need of AWS at the moment asks again when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
 	if !a.Ends.After(time.Now()) {
@@ -113,9 +115,9 @@ func (s *session) stale(a stale.Alarm) {
 	s.log.Warn(fmt.Sprintf("no one has read the credentials since %s; the set they hold %s %s",
 		a.Read.Local().Format(time.TimeOnly), ends, a.Ends.Local().Format(time.TimeOnly)), "read-by", a.Channel, "hint", hint)
 	var err error
-	switch r := s.plan.OnStale; r.Act {
+	switch s.on.Act {
 	case plan.Signal:
-		err = s.child.Signal(r.Signal, r.Force)
+		err = s.child.Signal(s.on.Signal, s.on.Force)
 	case plan.Restart:
 		err = s.child.Restart()
 	}

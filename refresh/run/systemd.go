@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"brs-exec/refresh"
@@ -15,18 +16,20 @@ import (
 // nothing if the command speaks for itself (--notify-child).
 type systemd struct {
 	*sdnotify.Notifier
-	session *session
+	log *slog.Logger
 }
 
-func (s *session) newSystemd() (*systemd, error) {
-	if s.plan.NotifyChild {
-		return &systemd{session: s}, nil
+func newSystemd(childTalks bool, log *slog.Logger) (*systemd, error) {
+	if childTalks {
+		return &systemd{log: log}, nil
 	}
 	n, err := sdnotify.New(stage.Adopter())
-	return &systemd{Notifier: n, session: s}, err
+	return &systemd{n, log}, err
 }
 
-// event follows the engine, in its goroutine.
+func (d *systemd) observer() Observer { return Observer{"systemd's status", d.event, d.child} }
+
+// event follows the engine.
 func (d *systemd) event(e refresh.Event, first bool) {
 	switch e.Kind {
 	case refresh.Refreshed:
@@ -57,8 +60,8 @@ func clock(t time.Time) string {
 	return t.Local().Format("2006-01-02 15:04:05 -07:00")
 }
 
-// child follows the supervisor, in its goroutine.
-func (d *systemd) child(e supervisor.Event) {
+// child follows the command.
+func (d *systemd) child(e supervisor.Event, _ bool) {
 	switch {
 	case e.Kind == supervisor.Started:
 		d.say(d.Ready())
@@ -67,9 +70,8 @@ func (d *systemd) child(e supervisor.Event) {
 	}
 }
 
-// watchdog tells that we are alive as long as the engine makes progress.
-func (s *session) watchdog(ctx context.Context) error {
-	d := s.systemd
+// watchdog tells that we are alive as long as the engine is.
+func (d *systemd) watchdog(ctx context.Context, alive func(context.Context) error) error {
 	every := d.WatchdogInterval()
 	if every == 0 {
 		return nil
@@ -77,8 +79,8 @@ func (s *session) watchdog(ctx context.Context) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		asking, cancel := context.WithTimeout(ctx, every)
-		if s.engine.Load().Alive(asking) == nil {
+		limited, cancel := context.WithTimeout(ctx, every)
+		if alive(limited) == nil {
 			d.say(d.Watchdog())
 		}
 		cancel()
@@ -93,6 +95,6 @@ func (s *session) watchdog(ctx context.Context) error {
 // say logs that systemd could not be told.
 func (d *systemd) say(err error) {
 	if err != nil {
-		d.session.log.Warn(err.Error())
+		d.log.Warn(err.Error())
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"brs-exec/refresh/source"
 )
 
-// TestEnding: each end is told of once, on time, unless it was put off.
-func TestEnding(t *testing.T) {
+// TestSourceExpiry: each end is told of once, on time, unless it was put off.
+func TestSourceExpiry(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		before time.Duration
@@ -50,13 +50,13 @@ func TestEnding(t *testing.T) {
 					return source.Ending{At: start.Add(d), What: now}, true
 				}
 				var told []string
-				e := newEnding(of, tt.before, func(end source.Ending) {
+				e := newSourceExpiry(of, tt.before, newRecorder("job", "a fake", nil), func(end source.Ending) {
 					told = append(told, fmt.Sprintf("%v:%s", time.Since(start), end.What))
 				})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error)
 				go func() { done <- e.run(ctx) }()
-				e.event(refresh.Refreshed)
+				e.observer().Engine(refresh.Event{Kind: refresh.Refreshed}, true)
 				for at, end := range tt.ends {
 					d, err := time.ParseDuration(at)
 					if err != nil {
@@ -70,7 +70,7 @@ func TestEnding(t *testing.T) {
 				}
 				for range 20 * 4 { // a refresh every quarter of an hour
 					time.Sleep(15 * time.Minute)
-					e.event(refresh.Unchanged)
+					e.observer().Engine(refresh.Event{Kind: refresh.Unchanged}, false)
 				}
 				cancel()
 				if err := <-done; err != nil {

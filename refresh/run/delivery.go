@@ -1,0 +1,307 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
+	"brs-exec/supervisor/sdnotify"
+	"brs-exec/writer"
+	"brs-exec/writer/endpoint"
+	"brs-exec/writer/stale"
+)
+
+// credentialsName is what the credentials of a run are called between the engine
+// and its deliveries.
+const credentialsName = "command"
+
+// delivery is one way in which the command gets the credentials.
+type delivery struct {
+	name string // for people: what there is not while run does not
+	refresh.Delivery
+
+	// Each of these may be nil.
+	env   func() []string             // what the command's environment has besides, at each start
+	run   func(context.Context) error // works as long as the command lives
+	close func()                      // tidies up
+
+	by   stale.Channel
+	read func() stale.Read // when a client last got credentials in this way
+}
+
+// deliveries are those of a run.
+type deliveries struct {
+	files       *writer.Private
+	list        []delivery
+	region      string // that the files have
+	src         credentialSource
+	guard       *guard
+	notifyChild bool // the command talks to systemd itself
+}
+
+// openDeliveries makes the run directory and what the command is to find in it, and
+// opens what was asked for beside it.
+func openDeliveries(ctx context.Context, s *setup, src credentialSource) (_ *deliveries, err error) {
+	d := &deliveries{guard: s.guard, src: src, region: src.Region(), notifyChild: s.Plan.NotifyChild}
+	o := s.Options
+	if err := d.openFiles(o); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			d.close()
+		}
+	}()
+	for _, open := range []func(context.Context, Options) error{d.openEndpoint, d.openIMDS, d.openShared, d.openVariables} {
+		if err := open(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	o.Log.Info("source", "from", src.Describe(), "dir", d.files.Dir())
+	if _, scrubbed := d.files.Env(os.Environ(), d.variables()...); len(scrubbed) > 0 {
+		o.Log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
+	}
+	return d, nil
+}
+
+func (d *deliveries) add(one delivery) { d.list = append(d.list, one) }
+
+// engine lists them for the engine.
+func (d *deliveries) engine() (list []refresh.Delivery) {
+	for _, one := range d.list {
+		list = append(list, one.Delivery)
+	}
+	return list
+}
+
+// services lists what works beside them. What can wait does so for the first start
+// of the command.
+func (d *deliveries) services(started <-chan struct{}) (list []Service) {
+	for _, one := range d.list {
+		if one.run != nil {
+			list = append(list, Service{one.name, one.run})
+		}
+	}
+	return append(list, Service{"the care of the run directory", func(ctx context.Context) error {
+		select {
+		case <-started:
+		case <-ctx.Done():
+			select {
+			case <-started: // and has ended
+			default:
+				return nil
+			}
+		}
+		d.files.Sweep()
+		return d.files.Keep(ctx)
+	}})
+}
+
+// variables are those that the deliveries add to the command's environment.
+func (d *deliveries) variables() (env []string) {
+	for _, one := range d.list {
+		if one.env != nil {
+			env = append(env, one.env()...)
+		}
+	}
+	if region := d.src.Region(); region != d.region { // only the instance knows it, and the files therefore do not have it
+		env = append(env, "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region)
+	}
+	return env
+}
+
+// environ is the environment of the command, once there are credentials.
+func (d *deliveries) environ() []string {
+	env, _ := d.files.Env(os.Environ(), d.variables()...)
+	return sdnotify.Env(env, d.notifyChild)
+}
+
+// close tidies up, what was opened last first.
+func (d *deliveries) close() {
+	for _, one := range slices.Backward(d.list) {
+		if one.close != nil {
+			d.guard.do(one.name, one.close)
+		}
+	}
+}
+
+// openFiles makes the run directory.
+func (d *deliveries) openFiles(o Options) error {
+	self, mode, err := writer.Self(o.Plan.Deliver.Files)
+	if mode != o.Plan.Deliver.Files {
+		o.Log.Info("the command finds the endpoint alone, and no profile", "why", err)
+	}
+	w := writer.Options{
+		Profile: d.src.Profile(), As: o.Plan.As, Set: credentialsName, Mode: mode, Region: d.region,
+		Executable: self, KeepIMDS: o.Plan.KeepIMDS, Notify: vanished(o.Log),
+	}
+	w.ConfigFile, w.CredentialsFile = source.SharedFiles()
+	if d.files, err = writer.NewPrivate(w); err != nil {
+		return err
+	}
+	o.Signals.AtEnd(func() { d.files.Close() })
+	for _, note := range d.files.Notes() {
+		o.Log.Warn(note)
+	}
+	d.add(delivery{name: "the run directory", Delivery: d.files, close: func() {
+		if err := d.files.Close(); err != nil {
+			o.Log.Warn("the run directory stays behind", "err", err)
+		}
+	}})
+	return nil
+}
+
+// vanished says what became of a run directory that something took away.
+func vanished(log *slog.Logger) func(note string, err error) {
+	return func(note string, err error) {
+		if err != nil {
+			log.Error(note, "err", err)
+			return
+		}
+		log.Warn(note)
+	}
+}
+
+func (d *deliveries) openEndpoint(_ context.Context, o Options) error {
+	if !o.Plan.Deliver.Endpoint {
+		return nil
+	}
+	e := endpoint.Options{Profile: credentialsName, Notify: socketEvent(o.Log)}
+	if o.Plan.Deliver.Files == writer.Auto {
+		// Rust's object_store knows only the file. By itself the endpoint is for commands that cannot
+		// read it (another user, another root), and most SDKs prefer it to the token, and fail.
+		e.TokenFile = filepath.Join(d.files.Dir(), "token")
+	}
+	server, err := endpoint.Listen(e)
+	if err != nil {
+		return err
+	}
+	if e.TokenFile != "" {
+		if err := d.files.Adopt(filepath.Base(e.TokenFile)); err != nil {
+			return err
+		}
+	}
+	d.add(delivery{
+		name: "the endpoint", Delivery: server, env: server.Env, run: server.Run,
+		by: stale.Endpoint, read: d.lastRead(server),
+	})
+	return nil
+}
+
+func (d *deliveries) openIMDS(_ context.Context, o Options) error {
+	if !o.Plan.Deliver.IMDS {
+		return nil
+	}
+	server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: credentialsName, Region: d.region, AllowV1: o.Plan.Deliver.V1, Notify: socketEvent(o.Log)})
+	if errors.Is(err, endpoint.ErrNobody) {
+		err = &plan.Error{Flag: "deliver", Text: "imds: " + err.Error(), Hint: "--deliver endpoint asks for a token; or map this user to a number of its own"}
+	}
+	if err != nil {
+		return err
+	}
+	d.add(delivery{
+		name: "the instance metadata service", Delivery: server, run: server.Run,
+		env: func() []string { return append(server.Env(), "AWS_EC2_METADATA_DISABLED=false") },
+		by:  stale.IMDS, read: d.lastRead(server),
+	})
+	return nil
+}
+
+// lastRead tells when a client last got credentials from a socket.
+func (d *deliveries) lastRead(server interface{ LastRead(string) endpoint.Read }) func() stale.Read {
+	return func() stale.Read {
+		r := server.LastRead(credentialsName)
+		return reading(d.files.LastReads(), r.KeyID, r.At)
+	}
+}
+
+// socketEvent tells of a socket that the command asks for credentials.
+func socketEvent(log *slog.Logger) func(error) {
+	return func(err error) {
+		switch {
+		case err == nil:
+			log.Warn("the command's credentials are answered for again")
+		case errors.Is(err, syscall.EADDRINUSE):
+			log.Error("another program has the port that the command asks for credentials: do not trust what it is told there; trying to get it back", "err", err)
+		default:
+			log.Error("the command's requests for credentials are not answered; trying again", "err", err)
+		}
+	}
+}
+
+// tidyTime is how long the file of --credentials-file may take, once the command
+// has ended, to be as it should be left: who waits for our end has no patience.
+const tidyTime = 2 * time.Second
+
+// openShared opens the file of --credentials-file. It may have to wait for others who
+// have the file.
+func (d *deliveries) openShared(ctx context.Context, o Options) error {
+	if o.Plan.Shared.Path == "" {
+		return nil
+	}
+	w := o.Plan.SharedOptions(credentialsName, d.src.Profile())
+	w.Notify = func(note string) { o.Log.Warn(note) }
+	var shared *writer.Shared
+	err := o.Signals.Before(ctx, func(ctx context.Context) (err error) {
+		shared, err = writer.NewShared(ctx, w)
+		return err
+	})
+	if err != nil {
+		return o.Plan.SharedError(err)
+	}
+	o.Signals.AtEnd(func() { shared.Close(context.Background()) }) // which waits no longer than it will
+	for _, note := range shared.Notes() {
+		o.Log.Warn(note)
+	}
+	d.add(delivery{name: "the watch of the credentials file", Delivery: shared, run: shared.Run, close: func() {
+		// It does not take long, and a signal that asks for the end makes it shorter.
+		ctx, cancel := context.WithTimeout(context.Background(), tidyTime)
+		defer cancel()
+		if err := o.Signals.After(ctx, shared.Close); err != nil {
+			o.Log.Warn("the credentials file is not as it should be left", "err", err)
+		}
+	}})
+	return nil
+}
+
+func (d *deliveries) openVariables(_ context.Context, o Options) error {
+	if o.Plan.Deliver.Env {
+		keys := &variables{}
+		d.add(delivery{name: "the variables", Delivery: keys, env: keys.env})
+	}
+	return nil
+}
+
+// variables is a delivery to the environment of the next start.
+type variables struct {
+	mu    sync.Mutex
+	creds aws.Credentials
+}
+
+// Deliver keeps the credentials for the next start.
+func (v *variables) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if creds, ok := sets[credentialsName]; ok {
+		v.creds = creds
+	}
+	return nil
+}
+
+func (v *variables) env() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return writer.KeyVariables(v.creds)
+}

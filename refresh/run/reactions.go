@@ -1,0 +1,141 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
+	"brs-exec/supervisor/hook"
+	"brs-exec/writer"
+)
+
+// reactions do what --on-refresh, --on-expiry and --on-source-ending ask for.
+type reactions struct {
+	plan  *plan.Plan
+	log   *slog.Logger
+	child child
+	hooks *hooks
+	stop  func() // the command, for want of credentials
+}
+
+func (r *reactions) observer() Observer { return Observer{Name: "the reactions", Engine: r.engine} }
+
+func (r *reactions) engine(e refresh.Event, first bool) {
+	switch e.Kind {
+	case refresh.Refreshed:
+		if !first { // not the credentials that the command starts with
+			r.react(r.plan.OnRefresh, e)
+		}
+	case refresh.Failed:
+		if e.Permanent && e.First && !first {
+			r.sourceRefuses(e)
+		}
+	case refresh.Expired:
+		r.react(r.plan.OnExpiry, e)
+	}
+}
+
+// react does what --on-refresh and --on-expiry ask for.
+func (r *reactions) react(on plan.Reaction, e refresh.Event) {
+	switch on.Act {
+	case plan.Signal:
+		if err := r.child.Signal(on.Signal, on.Force); err != nil {
+			r.log.Warn("no signal sent", "reaction-to", e.Kind.String(), "err", err)
+		}
+	case plan.Stop:
+		r.log.Error("the credentials have ended: stopping the command")
+		r.stop()
+	case plan.Restart:
+		r.log.Info("the command is started again", "reaction-to", e.Kind.String())
+		if err := r.child.Restart(); err != nil {
+			r.log.Warn("the command cannot be started again", "err", err)
+		}
+	case plan.Exec:
+		r.hooks.run(on.Argv, hookEvent{name: strings.ReplaceAll(e.Kind.String(), " ", "-"), expires: e.Expires})
+	}
+}
+
+// sourceExpires tells a person, in the log and by the hook of --on-source-ending.
+func (r *reactions) sourceExpires(end source.Ending) {
+	r.log.Error("the source ends, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
+	r.onSource(hookEvent{name: "source-ending", ofSource: true, source: end.What, hint: end.Hint, expires: end.At})
+}
+
+// sourceRefuses runs the hook when the source gives nothing any more, whether that
+// was known ahead or not. The expiry is that of the credentials at hand.
+func (r *reactions) sourceRefuses(e refresh.Event) {
+	hint := ""
+	var known *refresh.Error
+	if errors.As(e.Err, &known) {
+		hint = known.Hint
+	}
+	r.onSource(hookEvent{name: "source-ended", ofSource: true, source: e.Err.Error(), hint: hint, expires: e.Expires})
+}
+
+func (r *reactions) onSource(e hookEvent) {
+	if on := r.plan.OnSourceEnding; on.Act == plan.Exec {
+		r.hooks.run(on.Argv, e)
+	}
+}
+
+// hookEvent is what the command of an exec: reaction is told.
+type hookEvent struct {
+	name         string
+	ofSource     bool // it is about the source, with these
+	source, hint string
+	expires      time.Time // zero: not known
+}
+
+// hooks run the commands of exec: reactions beside everything else, one at a time.
+// They find the credentials where the command does.
+type hooks struct {
+	ctx     context.Context // of the run
+	log     *slog.Logger
+	guard   *guard
+	dir     string // where we were started
+	profile string // that the command finds the credentials under
+	environ func() []string
+
+	running sync.WaitGroup
+	turn    sync.Mutex
+}
+
+// wait returns when all have ended.
+func (h *hooks) wait() { h.running.Wait() }
+
+func (h *hooks) run(argv []string, e hookEvent) {
+	h.running.Go(func() {
+		h.guard.do("a hook", func() { h.runOne(argv, h.env(e)) })
+	})
+}
+
+// env is the command's environment, and what happened. A hook about the source tells
+// a person, and what sends messages has no need of keys and the endpoint's token.
+func (h *hooks) env(e hookEvent) []string {
+	env := h.environ()
+	if e.ofSource {
+		env = append(writer.WithoutSecrets(env), "BRS_SOURCE="+plan.OneLine(e.source), "BRS_HINT="+plan.OneLine(e.hint))
+	}
+	env = append(env, "BRS_EVENT="+e.name, "BRS_PROFILE="+h.profile)
+	if !e.expires.IsZero() {
+		env = append(env, "BRS_EXPIRES="+e.expires.UTC().Format(time.RFC3339))
+	}
+	return env
+}
+
+func (h *hooks) runOne(argv, env []string) {
+	h.turn.Lock()
+	defer h.turn.Unlock()
+	err := hook.Run(h.ctx, hook.Command{Argv: argv, Env: env, Dir: h.dir, Output: func(line string) {
+		h.log.Info("hook says", "hook", argv[0], "line", line)
+	}})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		h.log.Warn("hook failed", "err", err)
+	}
+}

@@ -1,0 +1,212 @@
+package run
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
+	"brs-exec/supervisor"
+	"brs-exec/writer/stale"
+)
+
+// TestReactions does what --on-refresh and --on-expiry can ask for.
+func TestReactions(t *testing.T) {
+	forced := plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP, Force: true}
+	tests := []struct {
+		name    string
+		plan    plan.Plan
+		fail    func(call int) error
+		refuse  error
+		want    []string
+		log     string // has this
+		stopped bool   // because of the expiry
+	}{
+		{"none", plan.Plan{}, nil, nil, []string{"start"}, "", false},
+		{"signal at each refresh", plan.Plan{OnRefresh: forced}, nil, nil, []string{"start", "signal 1 true", "signal 1 true"}, "", false},
+		{"signal that cannot be sent", plan.Plan{OnRefresh: forced}, nil, supervisor.ErrUnhandled,
+			[]string{"start", "signal 1 true", "signal 1 true"}, "no signal sent", false},
+		{"restart", plan.Plan{OnRefresh: plan.Reaction{Act: plan.Restart}}, nil, nil,
+			[]string{"start", "restart", "start", "restart", "start"}, "", false},
+		{"restart that cannot be", plan.Plan{OnRefresh: plan.Reaction{Act: plan.Restart}}, nil, errors.New("once only"),
+			[]string{"start", "restart", "restart"}, "the command cannot be started again", false},
+		{"expiry, keep", plan.Plan{}, after(1, errors.New("down")), nil, []string{"start"}, "credentials have ended", false},
+		{"expiry, stop", plan.Plan{OnExpiry: plan.Reaction{Act: plan.Stop}}, after(1, errors.New("down")), nil,
+			[]string{"start", "stop"}, "the credentials have ended: stopping the command", true},
+		{"expiry, signal", plan.Plan{OnExpiry: forced}, after(1, errors.New("down")), nil,
+			[]string{"start", "signal 1 true"}, "credentials have ended", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newFakeRun(t, tt.plan)
+				r.source.fail, r.child.refuse, r.child.life = tt.fail, tt.refuse, 80*time.Minute
+				exit, err := r.run()
+				if errors.Is(err, ErrExpired) != tt.stopped || err != nil && !tt.stopped || exit.Stopped != tt.stopped {
+					t.Errorf("stopped %v, error %v; want %v", exit.Stopped, err, tt.stopped)
+				}
+				if diff := cmp.Diff(tt.want, r.child.seen()); diff != "" {
+					t.Errorf("the command (-want +got):\n%s", diff)
+				}
+				if len(r.lines(tt.log)) == 0 {
+					t.Errorf("the log lacks %q:\n%s", tt.log, r.log)
+				}
+				if tt.stopped && !strings.Contains(r.lines(tt.log)[0], "level=ERROR") {
+					t.Errorf("a stop has to be said loudly: %s", r.lines(tt.log)[0])
+				}
+			})
+		})
+	}
+}
+
+// TestHooks runs those of --on-refresh and --on-source-ending, one at a time, in
+// the command's environment.
+func TestHooks(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	hook := plan.Reaction{Act: plan.Exec, Argv: []string{"sh", "-c", `env | grep ^BRS_ | sort >>"$0"; env | grep -c ^AWS_ACCESS >>"$0"; echo said`, out}}
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	denied := &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "ask\nan admin"}
+	for _, tt := range []struct {
+		name string
+		do   func(r *reactions)
+		want string
+	}{
+		{"refreshed", func(r *reactions) { r.engine(refresh.Event{Kind: refresh.Refreshed, Expires: at}, false) },
+			"BRS_EVENT=refreshed\nBRS_EXPIRES=2026-03-01T12:00:00Z\nBRS_PROFILE=prod\n1\n"},
+		{"the first credentials", func(r *reactions) { r.engine(refresh.Event{Kind: refresh.Refreshed, Expires: at}, true) }, ""},
+		{"source ending", func(r *reactions) {
+			r.sourceExpires(source.Ending{At: at, What: "a login", Hint: "log in"})
+		}, "BRS_EVENT=source-ending\nBRS_EXPIRES=2026-03-01T12:00:00Z\nBRS_HINT=log in\nBRS_PROFILE=prod\nBRS_SOURCE=a login\n0\n"},
+		{"source refuses", func(r *reactions) {
+			r.engine(refresh.Event{Kind: refresh.Failed, Permanent: true, First: true, Err: denied}, false)
+		}, "BRS_EVENT=source-ended\nBRS_HINT=ask an admin\nBRS_PROFILE=prod\nBRS_SOURCE=AccessDenied\n0\n"},
+		{"source refuses again", func(r *reactions) {
+			r.engine(refresh.Event{Kind: refresh.Failed, Permanent: true, Err: denied}, false)
+		}, ""},
+		{"source fails for a while", func(r *reactions) { r.engine(refresh.Event{Kind: refresh.Failed, Err: denied}, false) }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := os.WriteFile(out, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f := newFakeRun(t, plan.Plan{OnRefresh: hook, OnSourceEnding: hook})
+			r := f.open(t).reactions
+			r.hooks.profile = "prod"
+			r.hooks.environ = func() []string {
+				return []string{"PATH=" + os.Getenv("PATH"), "AWS_ACCESS_KEY_ID=A", "AWS_SESSION_TOKEN=t"}
+			}
+			tt.do(r)
+			r.hooks.wait()
+			got, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, string(got)); diff != "" {
+				t.Errorf("the hook found (-want +got):\n%s", diff)
+			}
+			if said := f.lines("line=said"); (tt.want != "") != (len(said) == 1) {
+				t.Errorf("the log has %q of the hook", said)
+			}
+		})
+	}
+	f := newFakeRun(t, plan.Plan{OnRefresh: plan.Reaction{Act: plan.Exec, Argv: []string{"sh", "-c", "exit 3"}}})
+	r := f.open(t).reactions
+	r.engine(refresh.Event{Kind: refresh.Refreshed}, false)
+	r.hooks.wait()
+	if got := f.lines("hook failed"); len(got) != 1 || !strings.Contains(got[0], "exit status 3") {
+		t.Errorf("the log has %q", got)
+	}
+	r.hooks.environ = func() []string { panic("verysecret") }
+	r.engine(refresh.Event{Kind: refresh.Refreshed}, false)
+	r.hooks.wait()
+	if got := f.lines("part=\"a hook\""); len(got) != 1 {
+		t.Errorf("the log has %q of a hook that panics", got)
+	}
+}
+
+// TestSourceHookHasNoSecrets: what sends a message to a person needs neither the keys
+// nor what the endpoint gives them for.
+func TestSourceHookHasNoSecrets(t *testing.T) {
+	h := &hooks{environ: func() []string {
+		return []string{
+			"AWS_ACCESS_KEY_ID=hidden", "AWS_SECRET_ACCESS_KEY=hidden", "AWS_SESSION_TOKEN=hidden", "AWS_SECURITY_TOKEN=hidden", "AWSSECRETACCESSKEY=hidden",
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI=hidden", "AWS_CONTAINER_AUTHORIZATION_TOKEN=hidden", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=hidden",
+			"KEPT=yes", "AWS_REGION=eu-west-1",
+		}
+	}}
+	want := []string{"KEPT=yes", "AWS_REGION=eu-west-1", "BRS_SOURCE=", "BRS_HINT=log in", "BRS_EVENT=source-ending", "BRS_PROFILE="}
+	if diff := cmp.Diff(want, h.env(hookEvent{name: "source-ending", ofSource: true, hint: "log in"})); diff != "" {
+		t.Errorf("the hook has (-want +got):\n%s", diff)
+	}
+}
+
+// TestStaleAlarm says that nobody comes back for newer credentials, and does what
+// --on-stale asks for.
+func TestStaleAlarm(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		on     plan.Reaction
+		ends   time.Duration // from now
+		by     stale.Channel
+		refuse error
+		want   []string
+		log    []string
+	}{
+		{"warn", plan.Reaction{Act: plan.Warn}, time.Minute, stale.Process, nil, nil, []string{"the set they hold ends ", "--deliver file"}},
+		{"ended", plan.Reaction{Act: plan.Warn}, -time.Minute, stale.File, nil, nil, []string{"the set they hold ended ", "--deliver auto"}},
+		{"signal", plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}, time.Minute, stale.File, nil, []string{"signal 1 false"}, nil},
+		{"restart", plan.Reaction{Act: plan.Restart}, time.Minute, stale.File, nil, []string{"restart"}, nil},
+		{"refused", plan.Reaction{Act: plan.Restart}, time.Minute, stale.File, supervisor.ErrNoChild, []string{"restart"}, []string{"nothing done about it"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFakeRun(t, plan.Plan{})
+			f.child.refuse = tt.refuse
+			record := newRecorder("job", "a fake", nil)
+			s := &staleReaction{tt.on, f.Log, f.child, record}
+			s.alarm(stale.Alarm{Channel: tt.by, Read: time.Now(), Ends: time.Now().Add(tt.ends)})
+			s.cleared()
+			if diff := cmp.Diff(tt.want, f.child.seen()); diff != "" {
+				t.Errorf("the command (-want +got):\n%s", diff)
+			}
+			for _, part := range append(tt.log, "no one has read the credentials since", "it holds no copy") {
+				if len(f.lines(part)) != 1 {
+					t.Errorf("the log lacks %q:\n%s", part, f.log)
+				}
+			}
+			if record.r.Stale != 1 {
+				t.Errorf("the record counts %d, want 1", record.r.Stale)
+			}
+		})
+	}
+}
+
+// TestSourceExpires: a person is told ahead, once, and `status` of it.
+func TestSourceExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeRun(t, plan.Plan{EndingBefore: time.Hour})
+		end := source.Ending{At: time.Now().Add(3 * time.Hour), What: "a login", Hint: "log in"}
+		r.source.expiry = func() (source.Ending, bool) { return end, true }
+		r.child.life = 4 * time.Hour
+		var last Record
+		r.child.looks = func([]string) string { last = recorded(t); return "" }
+		if _, err := r.run(); err != nil {
+			t.Fatal(err)
+		}
+		got := r.lines("the source ends")
+		if len(got) != 1 || !strings.Contains(got[0], "level=ERROR") || !strings.Contains(got[0], `hint="log in"`) {
+			t.Errorf("the log has %q, want one error with the hint", got)
+		}
+		if last.Lives != end.What || !last.Ends.Equal(end.At) {
+			t.Errorf("the record has %q until %v, want %q until %v", last.Lives, last.Ends, end.What, end.At)
+		}
+	})
+}

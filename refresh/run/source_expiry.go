@@ -1,0 +1,92 @@
+package run
+
+import (
+	"context"
+	"time"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/source"
+)
+
+// sourceExpiry tells ahead of the expiry of what the source lives on: a login, a
+// certificate.
+type sourceExpiry struct {
+	of        func() (source.Ending, bool)
+	before    time.Duration
+	record    *recorder
+	tell      func(source.Ending)
+	retrieved chan struct{} // from the source: its expiry may be another one; room for one
+}
+
+// expiryPoll is how often an expiry that is known is looked at again: a person may
+// have put it off, and a machine may have slept.
+const expiryPoll = 30 * time.Second
+
+func newSourceExpiry(of func() (source.Ending, bool), before time.Duration, record *recorder, tell func(source.Ending)) *sourceExpiry {
+	return &sourceExpiry{of: of, before: before, record: record, tell: tell, retrieved: make(chan struct{}, 1)}
+}
+
+// run tells of each expiry once. It sleeps for good where the source has none.
+func (e *sourceExpiry) run(ctx context.Context) error {
+	timer := time.NewTimer(expiryPoll)
+	defer timer.Stop()
+	var next, told time.Time // the expiry that is waited for, and the last one that was told of
+	for {
+		looks := true
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.retrieved:
+		case <-timer.C:
+			looks = e.left(next) <= 0
+		}
+		if !looks {
+			timer.Reset(min(e.left(next), expiryPoll))
+			continue
+		}
+		end, ok := e.of()
+		e.record.sourceExpiry(end, ok)
+		left, alive := e.left(end.At), time.Now().Round(0).Before(end.At)
+		switch {
+		case !ok && next.IsZero(), ok && same(end.At, told):
+			timer.Stop()
+			continue
+		case ok && left <= 0 && (alive || same(end.At, next)):
+			// One that had come before it was first seen is what the next refresh fails with.
+			told = end.At
+			e.tell(end)
+			timer.Stop()
+			continue
+		case ok && alive:
+			next = end.At
+		}
+		if left <= 0 {
+			left = expiryPoll // the cache of a login may be half written
+		}
+		timer.Reset(min(left, expiryPoll))
+	}
+}
+
+// left is the time until a person is told of an expiry, 0 if there is none.
+func (e *sourceExpiry) left(end time.Time) time.Duration {
+	if end.IsZero() {
+		return 0
+	}
+	return end.Sub(time.Now().Round(0)) - e.before
+}
+
+// same allows for a difference to the server's clock that is measured anew.
+func same(a, b time.Time) bool { return a.Sub(b).Abs() < time.Minute }
+
+// observer lets run look at the expiry that the source has now.
+func (e *sourceExpiry) observer() Observer {
+	return Observer{Name: "the watch for the end of the source", Engine: func(ev refresh.Event, _ bool) {
+		if ev.Kind != refresh.Refreshed && ev.Kind != refresh.Unchanged && ev.Kind != refresh.Failed {
+			return
+		}
+		select {
+		case e.retrieved <- struct{}{}:
+		default:
+		}
+	}}
+}
