@@ -22,6 +22,7 @@ import (
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
+	"brs-exec/writer/rundir"
 )
 
 // fakeSource gives credentials that live for an hour.
@@ -275,7 +276,7 @@ func (r *fakeRun) lines(part string) (found []string) {
 // recorded is what `brs-exec status` would read of this run now.
 func recorded(t *testing.T) (got Record) {
 	t.Helper()
-	for _, found := range writer.Runs() {
+	for _, found := range rundir.Runs(nil) {
 		if found.PID != os.Getpid() || found.Status == nil {
 			continue
 		}
