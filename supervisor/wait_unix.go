@@ -20,7 +20,7 @@ func (waiter4) tick() <-chan struct{} { return nil }
 func (waiter4) poll(j subprocess) (change, error) {
 	var status unix.WaitStatus
 	for {
-		pid, err := unix.Wait4(j.Pid(), &status, unix.WNOHANG|unix.WUNTRACED|unix.WCONTINUED, nil)
+		pid, err := unix.Wait4(j.Pid(), &status, unix.WNOHANG|unix.WUNTRACED|waitContinued, nil)
 		switch {
 		case err == unix.EINTR:
 			continue

@@ -1,3 +1,5 @@
+//go:build !(linux || darwin || freebsd || dragonfly)
+
 package doctor
 
 // examineLimits has none to look at.
