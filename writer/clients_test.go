@@ -34,6 +34,7 @@ func views(t *testing.T, mode Mode) (ps []*Private) {
 
 // The shared configuration as aws-sdk-go-v2 loads it.
 func TestGoSDKReads(t *testing.T) {
+	t.Parallel()
 	load := func(profile, configFile, credentialsFile string) (config.SharedConfig, error) {
 		return config.LoadSharedConfigProfile(context.Background(), profile, func(o *config.LoadSharedConfigOptions) {
 			o.ConfigFiles, o.CredentialsFiles = []string{configFile}, []string{credentialsFile}
@@ -154,6 +155,7 @@ func (v *botocoreView) expect(p *Private) {
 // The files as botocore (boto3, the AWS CLI) reads them: Python's configparser,
 // a parser of another kind.
 func TestBotocoreReads(t *testing.T) {
+	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("no python3")

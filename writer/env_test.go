@@ -23,6 +23,7 @@ const (
 )
 
 func TestEnv(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("paths are written another way")
 	}
@@ -74,6 +75,7 @@ func TestEnv(t *testing.T) {
 // Each of these, left in, makes some SDK use other credentials than ours or
 // none.
 func TestEnvScrubs(t *testing.T) {
+	t.Parallel()
 	const list = "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_SECURITY_TOKEN AWS_ACCESS_KEY AWS_SECRET_KEY" +
 		" AMAZON_ACCESS_KEY_ID AMAZON_SECRET_ACCESS_KEY AMAZON_SESSION_TOKEN AWSACCESSKEYID AWSSECRETACCESSKEY AWSSESSIONTOKEN" +
 		" AWS_CREDENTIAL_EXPIRATION AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN AWS_ROLE_SESSION_NAME AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" +
@@ -97,6 +99,7 @@ func TestEnvScrubs(t *testing.T) {
 }
 
 func TestEnvBypassesProxy(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("names are not told apart by case")
 	}
@@ -129,6 +132,7 @@ func TestEnvBypassesProxy(t *testing.T) {
 }
 
 func TestEnvironFoldsCase(t *testing.T) {
+	t.Parallel()
 	e := environ{fold: true, list: []string{"Path=a", "aws_profile=b", "PATH=c"}}
 	e.set("AWS_PROFILE", "x")
 	e.set("PATH", "y")
@@ -144,6 +148,7 @@ func TestEnvironFoldsCase(t *testing.T) {
 }
 
 func TestKeyVariables(t *testing.T) {
+	t.Parallel()
 	set := aws.Credentials{AccessKeyID: "id", SecretAccessKey: "secret", SessionToken: "token"}
 	const longTerm = "AWS_ACCESS_KEY_ID=id AWS_ACCESS_KEY=id AMAZON_ACCESS_KEY_ID=id AWSACCESSKEYID=id" +
 		" AWS_SECRET_ACCESS_KEY=secret AWS_SECRET_KEY=secret AMAZON_SECRET_ACCESS_KEY=secret AWSSECRETACCESSKEY=secret"

@@ -20,6 +20,7 @@ var (
 )
 
 func TestFormat(t *testing.T) {
+	t.Parallel()
 	ini := func(c aws.Credentials) string {
 		b, err := FormatINI(c, "my section")
 		if err != nil {
@@ -49,6 +50,7 @@ func TestFormat(t *testing.T) {
 }
 
 func TestFormatErrors(t *testing.T) {
+	t.Parallel()
 	if b, err := FormatProcess(session, noon.Add(time.Hour)); err == nil {
 		t.Errorf("FormatProcess of a set that has ended = %s", b)
 	}
@@ -66,6 +68,7 @@ func TestFormatErrors(t *testing.T) {
 
 // A shell must get back whatever the values hold, and lose what it had.
 func TestFormatEnvInAShell(t *testing.T) {
+	t.Parallel()
 	sh, err := exec.LookPath("sh")
 	if err != nil {
 		t.Skip("no sh")

@@ -26,6 +26,7 @@ func keepsAccessTimes(t *testing.T, p *Private) {
 }
 
 func TestLastReads(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []Mode{Auto, File, Process, Endpoint} {
 		p, err := newPrivate(t, userConfig, userCredentials, Options{Mode: mode})
 		if err != nil {

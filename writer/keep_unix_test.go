@@ -45,6 +45,7 @@ func kept(t *testing.T) (p *Private, told *[]string) {
 
 // contents are the files in a directory; of links, where they lead.
 func TestKeep(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name   string
 		remove func(dir string) error
@@ -97,6 +98,7 @@ func TestKeep(t *testing.T) {
 
 // TestKeepLooks: it is noticed in time, and also by the next set.
 func TestKeepLooks(t *testing.T) {
+	t.Parallel()
 	p, told := kept(t)
 	synctest.Test(t, func(t *testing.T) {
 		go p.Keep(t.Context())
@@ -121,6 +123,7 @@ func TestKeepLooks(t *testing.T) {
 // TestKeepTaken: somebody else has taken the name. Nothing of ours goes there, no
 // link is followed, and it is said once until the name is free.
 func TestKeepTaken(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		take func(dir, victim string) error
@@ -181,6 +184,7 @@ func TestKeepTaken(t *testing.T) {
 
 // The command may change its configuration.
 func TestKeepLeavesChanges(t *testing.T) {
+	t.Parallel()
 	p, told := kept(t)
 	config := filepath.Join(p.Dir(), configFile)
 	put(t, config, "[default]\nregion = xx\n", 0o600)
@@ -196,6 +200,7 @@ func TestKeepLeavesChanges(t *testing.T) {
 // A run directory that has vanished is not missed at the end, and one that is
 // somebody else's now is left alone.
 func TestCloseOfWhatIsNotOurs(t *testing.T) {
+	t.Parallel()
 	p, _ := kept(t)
 	other := func() error {
 		if err := os.Rename(p.Dir(), p.Dir()+"-gone"); err != nil {

@@ -13,6 +13,7 @@ import (
 // TestPreview holds the preview against what is then done, and against doing
 // anything itself.
 func TestPreview(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	good, gone := filepath.Join(root, "good"), filepath.Join(root, "gone")
 	if err := os.Mkdir(good, 0o700); err != nil {
@@ -47,6 +48,7 @@ func TestPreview(t *testing.T) {
 }
 
 func TestPreviewErrors(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "credentials")
 	if err := os.WriteFile(file, []byte("key = value\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -56,6 +56,7 @@ func plainDir(t testing.TB) string {
 }
 
 func TestPrivateAuto(t *testing.T) {
+	t.Parallel()
 	p, err := newPrivate(t, userConfig, userCredentials, Options{Profile: "prod", As: []string{"extra", "prod"}, Region: "eu-central-1"})
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +128,7 @@ aws_session_token = TOKEN7
 
 // TestPrivateEndpoint: nothing that a client could take in place of an address.
 func TestPrivateEndpoint(t *testing.T) {
+	t.Parallel()
 	p, err := newPrivate(t, userConfig, userCredentials, Options{Profile: "prod", Mode: Endpoint})
 	if err != nil {
 		t.Fatal(err)
@@ -155,6 +157,7 @@ func TestPrivateEndpoint(t *testing.T) {
 }
 
 func TestPrivateFile(t *testing.T) {
+	t.Parallel()
 	p, err := newPrivate(t, userConfig, strings.ReplaceAll(userCredentials, "\n", "\r\n"), Options{Profile: "prod", Mode: File})
 	if err != nil {
 		t.Fatal(err)
@@ -193,6 +196,7 @@ aws_secret_access_key = SECRET1
 }
 
 func TestPrivateProfileNames(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, config, credentials, profile, wantConfig, wantCredentials string }{
 		{"no files", "", "", "", "[default]\nC\n[profile brs-exec]\nC\n", "[default]\nC\n[brs-exec]\nC\n"},
 		{"default is named brs-exec", "", "", "default", "[default]\nC\n[profile brs-exec]\nC\n", "[default]\nC\n[brs-exec]\nC\n"},
@@ -240,6 +244,7 @@ func TestPrivateProfileNames(t *testing.T) {
 }
 
 func TestNewPrivateErrors(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, config, credentials, want string
 		opt                             Options
@@ -268,6 +273,7 @@ func TestNewPrivateErrors(t *testing.T) {
 
 // What a user has no file for, or none that can be read, is empty to SDKs too.
 func TestPrivateWithoutUserFiles(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for _, tt := range []struct {
 		name, path string
@@ -290,6 +296,7 @@ func TestPrivateWithoutUserFiles(t *testing.T) {
 }
 
 func TestPrivateExecutableWithOddPath(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("quoted here, no link")
 	}
@@ -313,6 +320,7 @@ func TestPrivateExecutableWithOddPath(t *testing.T) {
 }
 
 func TestDeliverOnlyOnChange(t *testing.T) {
+	t.Parallel()
 	p, err := newPrivate(t, userConfig, userCredentials, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -355,6 +363,7 @@ func TestDeliverOnlyOnChange(t *testing.T) {
 }
 
 func TestDeliverErrors(t *testing.T) {
+	t.Parallel()
 	p, err := newPrivate(t, "", "", Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -392,6 +401,7 @@ func TestDeliverErrors(t *testing.T) {
 }
 
 func TestDeliverPicksItsSet(t *testing.T) {
+	t.Parallel()
 	p, err := newPrivate(t, "", "", Options{Set: "b"})
 	if err != nil {
 		t.Fatal(err)
@@ -409,6 +419,7 @@ func TestDeliverPicksItsSet(t *testing.T) {
 // Readers never see parts of two sets, and who has seen a set in the
 // credentials file never gets an older one from the process.
 func TestReadersSeeWholeSets(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []Mode{Auto, File} {
 		p, err := newPrivate(t, userConfig, userCredentials, Options{Mode: mode})
 		if err != nil {
@@ -419,7 +430,7 @@ func TestReadersSeeWholeSets(t *testing.T) {
 		}
 		done := make(chan struct{})
 		var wg sync.WaitGroup
-		for range 3 {
+		for range 2 {
 			wg.Go(func() {
 				for {
 					select {
@@ -433,7 +444,7 @@ func TestReadersSeeWholeSets(t *testing.T) {
 				}
 			})
 		}
-		for i := range 300 {
+		for i := range 100 {
 			if err := deliver(p, numbered(i)); err != nil {
 				t.Error(err)
 				break

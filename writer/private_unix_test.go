@@ -20,6 +20,7 @@ import (
 // Whatever the umask, only the user can enter the directory and read what is
 // in it.
 func TestPrivateModes(t *testing.T) {
+	t.Parallel()
 	in := openBase(t)
 	_, _, dir := startHelper(t, "umask", in)
 	want := map[string]fs.FileMode{
@@ -49,6 +50,7 @@ func TestPrivateModes(t *testing.T) {
 
 // A pipe would wait for a writer, and lose for the child what it gives us.
 func TestPrivateReadsNoPipe(t *testing.T) {
+	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "config")
 	if err := unix.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
@@ -66,6 +68,7 @@ func TestPrivateReadsNoPipe(t *testing.T) {
 // Killed at any moment while it delivers, it leaves whole files, which can be
 // used as long as the set lives, until the next one starts.
 func TestPrivateKilled(t *testing.T) {
+	t.Parallel()
 	in := openBase(t)
 	kills := 15
 	if testing.Short() {
@@ -111,6 +114,7 @@ func TestPrivateKilled(t *testing.T) {
 
 // Another run that sweeps may be the one that removes an emptied directory.
 func TestPrivateCloseBesideASweep(t *testing.T) {
+	t.Parallel()
 	in := openBase(t)
 	for range 100 {
 		p, err := NewPrivate(Options{Mode: File, Dirs: []string{in}})
@@ -139,6 +143,7 @@ func TestPrivateCloseBesideASweep(t *testing.T) {
 }
 
 func TestPrivateCloseRemovesAll(t *testing.T) {
+	t.Parallel()
 	in := openBase(t)
 	p, err := NewPrivate(Options{Mode: File, Dirs: []string{in}})
 	if err == nil {

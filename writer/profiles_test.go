@@ -11,6 +11,7 @@ import (
 // the profile's credentials elsewhere is taken out, whatever the program's own
 // list of them says.
 func TestPrivateLeavesNoOtherSource(t *testing.T) {
+	t.Parallel()
 	settings := []string{
 		"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token", "credential_process",
 		"role_arn", "source_profile", "credential_source", "role_session_name", "external_id", "mfa_serial", "duration_seconds",

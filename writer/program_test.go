@@ -9,6 +9,7 @@ import (
 // Go's SDK cannot run a program whose path needs quotes on Windows, where the
 // short name is the way out.
 func TestPlainly(t *testing.T) {
+	t.Parallel()
 	const long = `C:\Program Files\brs-exec.exe`
 	for _, tt := range []struct {
 		name, path, short string

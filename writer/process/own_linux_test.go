@@ -26,6 +26,7 @@ func stateIn(t *testing.T, dir string) string {
 // TestOutputOfOthers: a directory or a state that is not what we made is refused
 // at once, whatever it does to who reads it.
 func TestOutputOfOthers(t *testing.T) {
+	t.Parallel()
 	const other = 123456
 	for _, tt := range []struct {
 		name  string
@@ -75,6 +76,7 @@ func TestOutputOfOthers(t *testing.T) {
 // or because it is mounted into a container, but not where somebody else took the
 // place of its owner.
 func TestOutputToRoot(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("NOT TESTED: needs root, to read another user's files")
 	}

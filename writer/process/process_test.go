@@ -29,6 +29,7 @@ func write(t *testing.T, s Set) (dir string) {
 }
 
 func TestOutput(t *testing.T) {
+	t.Parallel()
 	const head = `{"Version":1,"AccessKeyId":"AKIDEXAMPLE","SecretAccessKey":"sEcReT/+=","SessionToken":"tok=="`
 	forever := hour
 	forever.Expires = time.Time{}
@@ -70,6 +71,7 @@ func TestOutput(t *testing.T) {
 // Whatever the life and the moment, a reported expiration lies ahead and is
 // not past the real one by a second.
 func TestReportedExpirationIsNeverPast(t *testing.T) {
+	t.Parallel()
 	for _, life := range []time.Duration{time.Millisecond, 999 * time.Millisecond, 3 * time.Second, 20*time.Second + 7*time.Millisecond, 15 * time.Minute, 12 * time.Hour} {
 		s := hour
 		s.Delivered, s.Expires = t0.Add(333*time.Millisecond), t0.Add(333*time.Millisecond+life)
@@ -94,6 +96,7 @@ func TestReportedExpirationIsNeverPast(t *testing.T) {
 }
 
 func TestOutputErrors(t *testing.T) {
+	t.Parallel()
 	damaged := func(old, new string) string {
 		s := strings.Replace(string(hour.State()), old, new, 1)
 		if s == string(hour.State()) {
@@ -173,6 +176,7 @@ func FuzzLine(f *testing.F) {
 // The package is what runs when an SDK asks for each request: what it imports
 // is loaded each time.
 func TestImportsStaySmall(t *testing.T) {
+	t.Parallel()
 	allowed := map[string]bool{`"bytes"`: true, `"errors"`: true, `"os"`: true, `"strconv"`: true, `"time"`: true}
 	file, err := parser.ParseFile(token.NewFileSet(), "process.go", nil, parser.ImportsOnly)
 	if err != nil {

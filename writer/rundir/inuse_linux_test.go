@@ -14,6 +14,7 @@ import (
 // The command of a brs-exec that was killed keeps its credentials, as long as it
 // lives and they do.
 func TestSweepSparesWhatIsInUse(t *testing.T) {
+	t.Parallel()
 	hour := time.Now().Add(time.Hour)
 	for _, tt := range []struct {
 		name   string
@@ -76,6 +77,7 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 // TestRemoveKeepsTheNameInUse: where others could make a directory of that name, an
 // empty one stays as long as a process was told to look there.
 func TestRemoveKeepsTheNameInUse(t *testing.T) {
+	t.Parallel()
 	for _, used := range []bool{true, false} {
 		b, _ := inSticky(t)
 		d, err := makeIn([]base{b}, func(d *Dir) error { return d.Put(ConfigFile, nil) })

@@ -18,6 +18,7 @@ import (
 func noFill(*Dir) error { return nil }
 
 func TestRunDirTakesTheFirstThatWorks(t *testing.T) {
+	t.Parallel()
 	good := openBase(t)
 	for _, tt := range []struct {
 		name, why string
@@ -143,6 +144,7 @@ func inSticky(t *testing.T) (base, place) {
 
 // In a directory that others can write to they are in one of our own, which stays.
 func TestRunDirIn(t *testing.T) {
+	t.Parallel()
 	sticky, in := inSticky(t)
 	link := filepath.Join(openBase(t), "link")
 	if err := os.Symlink(sticky.path, link); err != nil {
@@ -181,6 +183,7 @@ func TestRunDirIn(t *testing.T) {
 // Somebody else has the name of the directory of ours: there is another one,
 // which later runs find again, and so does whoever lists or sweeps them.
 func TestRunDirSquatted(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		squat func(path string) error
@@ -240,6 +243,7 @@ func TestRunDirSquatted(t *testing.T) {
 
 // A directory of ours that its owner has opened to others is closed again.
 func TestRunDirClosesItsParent(t *testing.T) {
+	t.Parallel()
 	b, in := inSticky(t)
 	if err := os.Chmod(in.path, 0o755); err != nil {
 		t.Fatal(err)
@@ -252,6 +256,7 @@ func TestRunDirClosesItsParent(t *testing.T) {
 
 // If filling fails (a full disk) the next candidate is tried.
 func TestRunDirFill(t *testing.T) {
+	t.Parallel()
 	first, second := openBase(t), openBase(t)
 	bases := []base{{path: first}, {path: second}}
 	full := func(d *Dir) error {
@@ -281,6 +286,7 @@ func TestRunDirFill(t *testing.T) {
 }
 
 func TestSweep(t *testing.T) {
+	t.Parallel()
 	_, _, living := startHelper(t, "run", openBase(t)) // of a process that lives
 	lives, err := os.ReadFile(filepath.Join(living, lockedFile))
 	if err != nil {
@@ -345,6 +351,7 @@ func TestSweep(t *testing.T) {
 }
 
 func TestSweepFollowsNoLinks(t *testing.T) {
+	t.Parallel()
 	in, outside := openBase(t), openBase(t)
 	put(t, filepath.Join(outside, "keep"), "x", 0o600)
 	put(t, filepath.Join(outside, lockedFile), "x", 0o600)
@@ -373,6 +380,7 @@ func TestSweepFollowsNoLinks(t *testing.T) {
 // A lock that is held means alive, whatever the file says: the process may be
 // in another process id namespace.
 func TestSweepBelievesTheLock(t *testing.T) {
+	t.Parallel()
 	in := openBase(t)
 	cmd, stdin, dir := startHelper(t, "run", in)
 	put(t, filepath.Join(dir, lockedFile), "4194304 5\n", 0o600)
@@ -392,6 +400,7 @@ func TestSweepBelievesTheLock(t *testing.T) {
 // One that was killed leaves its directory, and the next one takes it away; a
 // third one that lives stays.
 func TestKilledIsSwept(t *testing.T) {
+	t.Parallel()
 	in := openBase(t)
 	_, _, alive := startHelper(t, "run", in)
 	cmd, _, dead := startHelper(t, "run", in)
@@ -417,6 +426,7 @@ func TestKilledIsSwept(t *testing.T) {
 
 // Many that start at once sweep the same dead ones and none of each other.
 func TestStartTogether(t *testing.T) {
+	t.Parallel()
 	in := openBase(t)
 	for i := range 5 {
 		dir := filepath.Join(in, fmt.Sprintf("brs-exec-%d-0123456789abcdef", i+1))
@@ -453,6 +463,7 @@ func TestStartTogether(t *testing.T) {
 // Memory comes before disk, and a directory that systemd takes away when a
 // session ends is not the first for who is of no session.
 func TestDefaultBases(t *testing.T) {
+	t.Parallel()
 	env := map[string]string{"XDG_RUNTIME_DIR": "/run/user/1", "TMPDIR": "/var/tmp"}
 	var got []string
 	for _, b := range defaultBases(func(name string) string { return env[name] }) {
@@ -472,6 +483,7 @@ func TestDefaultBases(t *testing.T) {
 }
 
 func TestPlainPath(t *testing.T) {
+	t.Parallel()
 	for path, want := range map[string][2]bool{ // on unix, on Windows
 		"/usr/bin/brs-exec": {true, true}, "/opt/a b": {false, false}, `C:\PROGRA~1\brs-exec.exe`: {false, true}, "/é": {false, false},
 	} {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestRuns(t *testing.T) {
+	t.Parallel()
 	dir := openBase(t)
 	bases := []base{{path: dir}, {path: filepath.Join(dir, "missing")}, {path: dir}}
 	if runs := runsIn(bases); runs != nil {

@@ -119,6 +119,7 @@ func (s *story) deliver(t *testing.T, life float64) {
 }
 
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		steps string
