@@ -28,9 +28,10 @@ func mountKind(st *unix.Statfs_t) string {
 }
 
 // processesLeft is how many more tasks the tightest of our control groups lets
-// in. Of a container only its own group can be seen, under the root's name.
-func processesLeft() (left, of int, ok bool) {
-	groups, err := os.ReadFile("/proc/self/cgroup")
+// in. Of a container only its own group can be seen, under the root's name. root is
+// the root directory.
+func processesLeft(root string) (left, of int, ok bool) {
+	groups, err := os.ReadFile(path.Join(root, "proc/self/cgroup"))
 	if err != nil {
 		return 0, 0, false
 	}
@@ -39,16 +40,16 @@ func processesLeft() (left, of int, ok bool) {
 		if len(part) != 3 {
 			continue
 		}
-		root := "/sys/fs/cgroup"
+		tree := path.Join(root, "sys/fs/cgroup")
 		if part[1] != "" { // version 1
 			if part[1] != "pids" {
 				continue
 			}
-			root += "/pids"
+			tree += "/pids"
 		}
 		for group := path.Clean("/" + part[2]); ; group = path.Dir(group) {
-			most, some := number(path.Join(root, group, "pids.max"))
-			now, known := number(path.Join(root, group, "pids.current"))
+			most, some := number(path.Join(tree, group, "pids.max"))
+			now, known := number(path.Join(tree, group, "pids.current"))
 			if some && known && (!ok || most-now < left) {
 				left, of, ok = most-now, most, true
 			}

@@ -8,20 +8,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// examineLimits is about limits that a Go program, or a write of a few
-// kilobytes, fails under.
+// limits are those that a Go program, or a write of a few kilobytes, fails under.
+func limits() []limit {
+	return []limit{
+		{unix.RLIMIT_AS, 3 << 29, "ulimit -v unlimited", "the address space is limited to %d bytes (ulimit -v): brs-exec needs 1.5 GiB of it"},
+		{unix.RLIMIT_NOFILE, 64, "ulimit -n 1024", "at most %d open files (ulimit -n): brs-exec needs about 30, the command gets the same limit"},
+		{unix.RLIMIT_FSIZE, 1 << 16, "ulimit -f unlimited", "files of at most %d bytes (ulimit -f): the credentials may not fit"},
+	}
+}
+
+type limit struct {
+	what       int
+	least      uint64
+	hint, text string
+}
+
+// examineLimits is about what the machine lets brs-exec have.
 func (d *examination) examineLimits() {
 	found := len(d.findings)
-	limit := func(what int, least uint64, hint, format string) {
-		var l unix.Rlimit
-		if err := unix.Getrlimit(what, &l); err == nil && uint64(l.Cur) < least {
-			d.problem("limits", hint, format, uint64(l.Cur))
+	for _, l := range limits() {
+		var now unix.Rlimit
+		if err := unix.Getrlimit(l.what, &now); err == nil && uint64(now.Cur) < l.least {
+			d.problem("limits", l.hint, l.text, uint64(now.Cur))
 		}
 	}
-	limit(unix.RLIMIT_AS, 3<<29, "ulimit -v unlimited", "the address space is limited to %d bytes (ulimit -v): brs-exec needs 1.5 GiB of it")
-	limit(unix.RLIMIT_NOFILE, 64, "ulimit -n 1024", "at most %d open files (ulimit -n): brs-exec needs about 30, the command gets the same limit")
-	limit(unix.RLIMIT_FSIZE, 1<<16, "ulimit -f unlimited", "files of at most %d bytes (ulimit -f): the credentials may not fit")
-	if left, of, ok := processesLeft(); ok && left < 16 {
+	if left, of, ok := processesLeft("/"); ok && left < 16 {
 		d.problem("limits", "docker run --pids-limit 64, TasksMax=64 in a unit", "%d more processes or threads of %d (pids.max): brs-exec needs 16", left, of)
 	}
 	if len(d.findings) == found {
