@@ -21,9 +21,9 @@ func (c *counter) Retrieve(context.Context) (aws.Credentials, error) {
 	}, nil
 }
 
-type sink struct{ n int }
+type discard struct{ n int }
 
-func (s *sink) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
+func (s *discard) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
 	s.n += len(sets)
 	return nil
 }
@@ -37,7 +37,7 @@ func BenchmarkEngine(b *testing.B) {
 			for i := range n {
 				profiles = append(profiles, Profile{strconv.Itoa(i), &counter{}})
 			}
-			taken, refreshed := &sink{}, 0
+			taken, refreshed := &discard{}, 0
 			o := New(Options{Profiles: profiles, Deliveries: []Delivery{taken}, Notify: func(e Event) {
 				if e.Kind == Refreshed {
 					refreshed++
@@ -50,19 +50,19 @@ func BenchmarkEngine(b *testing.B) {
 			ctx := b.Context()
 			round := func() {
 				s.wake()
-				s.ask(ctx)
+				s.retrieve(ctx)
 				for s.busy > 0 {
-					a := <-s.answers
+					a := <-s.retrieved
 					s.tick()
-					if err := s.answered(a); err != nil {
+					if err := s.handleRetrieve(a); err != nil {
 						b.Fatal(err)
 					}
-					s.ask(ctx)
+					s.retrieve(ctx)
 				}
 				s.deliver(ctx)
-				r := <-s.receipts
+				r := <-s.delivered
 				s.tick()
-				if err := s.delivered(r); err != nil {
+				if err := s.handleDeliver(r); err != nil {
 					b.Fatal(err)
 				}
 				if s.sleep() <= 0 {
@@ -94,7 +94,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 			for i := range n {
 				profiles = append(profiles, Profile{strconv.Itoa(i), &counter{}})
 			}
-			s, err := newSchedule(New(Options{Profiles: profiles, Deliveries: []Delivery{&sink{}}}).opts, nil)
+			s, err := newSchedule(New(Options{Profiles: profiles, Deliveries: []Delivery{&discard{}}}).opts, nil)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -107,7 +107,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 			for b.Loop() {
 				s.tick()
 				s.wake()
-				s.ask(ctx)
+				s.retrieve(ctx)
 				s.deliver(ctx)
 				if err := s.overdue(); err != nil {
 					b.Fatal(err)

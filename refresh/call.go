@@ -51,7 +51,7 @@ func (c *call) wait(grace time.Duration) bool {
 }
 
 // Protect turns a panic of f into a permanent error, which says where. A bug in
-// one part must not end the process, which would leave the child without anything.
+// one part must not end the process, which would leave the command without credentials.
 func Protect(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

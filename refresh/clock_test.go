@@ -83,11 +83,11 @@ func TestSuspendHidden(t *testing.T) {
 		if es := r.seen(ClockStep); len(es) != 1 || es[0].Step != -time.Hour {
 			t.Fatalf("events %v, want one step of -1h", es)
 		}
-		pass(maxReask)
+		pass(maxPoll)
 		if got := i.asked(); got != 2 {
 			t.Errorf("asked %d times, want once more within a minute", got)
 		}
-		if left := s.get("a").Expires.Sub(w.local()); left > 12*time.Hour || left < 12*time.Hour-maxReask {
+		if left := s.get("a").Expires.Sub(w.local()); left > 12*time.Hour || left < 12*time.Hour-maxPoll {
 			t.Errorf("readers see %v left, want 12 hours", left)
 		}
 	})

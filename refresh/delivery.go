@@ -12,142 +12,143 @@ import (
 )
 
 const (
-	// gather is how long a new set waits for those that are being asked for, so
-	// that a burst of hundreds is not hundreds of rewrites of one file.
-	gather = 200 * time.Millisecond
+	// coalesceWindow is how long new credentials wait for those that are being retrieved,
+	// so that a burst of hundreds is not hundreds of rewrites of one file.
+	coalesceWindow = 200 * time.Millisecond
 
 	deliverTimeout = time.Minute
 	deliverGrace   = 5 * time.Second // a file being replaced is better finished
 )
 
-// target is a Delivery and what it was given.
-type target struct {
+// sink is a Delivery and which credentials it has.
+type sink struct {
 	delivery Delivery
-	has      []*version // by profile.index: what it took last
+	has      []*version // by profile.index: the last that it took
 
-	stale bool      // it may lack a version
-	since time.Time // when it became so, monotonic
+	behind      bool      // it may lack a version
+	behindSince time.Time // when it became so, monotonic
 
 	busy     bool
-	called   *handover // that has not returned although its time is over; touched by the delivering goroutine only
-	failures int       // in a row
-	retry    time.Time // not before, monotonic
+	hung     *deliverCall // a call that has not returned although its time is over; touched by the delivering goroutine only
+	failures int          // in a row
+	retry    time.Time    // not before, monotonic
 	lastErr  error
 }
 
-type parcel struct {
+type update struct {
 	profile *profile
 	version *version
 }
 
-// handover is one call of a delivery.
-type handover struct {
+// deliverCall is one call of a Delivery.
+type deliverCall struct {
 	*call
-	parcels []parcel
+	updates []update
 }
 
-type receipt struct {
-	target  *target
-	parcels []parcel
+type deliverResult struct {
+	sink    *sink
+	updates []update
 	late    bool // they are those of an earlier call
 	err     error
 }
 
-// outdate marks all targets as lacking something.
-func (s *schedule) outdate() {
-	for _, t := range s.targets {
-		if !t.stale {
-			t.stale, t.since = true, s.mono
+// markBehind marks all sinks as lacking a version.
+func (s *schedule) markBehind() {
+	for _, t := range s.sinks {
+		if !t.behind {
+			t.behind, t.behindSince = true, s.mono
 		}
 	}
 }
 
 // deliverAt returns when t is to be called, on the monotonic clock.
-func (s *schedule) deliverAt(t *target) time.Time {
-	if at := t.since.Add(gather); s.busy+len(s.queue) > 0 && at.After(t.retry) {
+func (s *schedule) deliverAt(t *sink) time.Time {
+	if at := t.behindSince.Add(coalesceWindow); s.busy+len(s.queue) > 0 && at.After(t.retry) {
 		return at
 	}
 	return t.retry
 }
 
-// deliver calls each target that lacks something and is not being called.
+// deliver calls each sink that lacks a version and is not being called.
 func (s *schedule) deliver(ctx context.Context) {
-	for _, t := range s.targets {
-		if !t.stale || t.busy || s.deliverAt(t).After(s.mono) {
+	for _, t := range s.sinks {
+		if !t.behind || t.busy || s.deliverAt(t).After(s.mono) {
 			continue
 		}
-		t.stale = false
-		var parcels []parcel
+		t.behind = false
+		var updates []update
 		for i, p := range s.profiles {
 			if p.current != t.has[i] {
-				parcels = append(parcels, parcel{p, p.current})
+				updates = append(updates, update{p, p.current})
 			}
 		}
-		if len(parcels) == 0 {
+		if len(updates) == 0 {
 			continue
 		}
 		t.busy = true
-		s.calls.Go(func() { s.receipts <- t.deliver(ctx, parcels) })
+		s.calls.Go(func() { s.delivered <- t.deliver(ctx, updates) })
 	}
 }
 
-func (t *target) deliver(ctx context.Context, parcels []parcel) receipt {
-	h, late, returned := t.called, t.called != nil, false
+func (t *sink) deliver(ctx context.Context, updates []update) deliverResult {
+	h, late, returned := t.hung, t.hung != nil, false
 	if late {
 		returned = h.wait(0)
 	} else {
-		sets := make(map[string]aws.Credentials, len(parcels))
-		for _, p := range parcels {
-			sets[p.profile.Name] = p.version.creds
+		creds := make(map[string]aws.Credentials, len(updates))
+		for _, p := range updates {
+			creds[p.profile.Name] = p.version.creds
 		}
-		h = &handover{parcels: parcels}
-		h.call = start(ctx, deliverTimeout, func(ctx context.Context) error { return t.delivery.Deliver(ctx, sets) })
+		h = &deliverCall{updates: updates}
+		h.call = start(ctx, deliverTimeout, func(ctx context.Context) error { return t.delivery.Deliver(ctx, creds) })
 		returned = h.wait(deliverGrace)
 	}
 	if !returned {
-		t.called = h
-		return receipt{target: t, parcels: h.parcels, err: fmt.Errorf("delivery does not return: %w", context.DeadlineExceeded)}
+		t.hung = h
+		return deliverResult{sink: t, updates: h.updates, err: fmt.Errorf("delivery does not return: %w", context.DeadlineExceeded)}
 	}
-	t.called = nil
-	return receipt{target: t, parcels: h.parcels, late: late, err: h.err}
+	t.hung = nil
+	return deliverResult{sink: t, updates: h.updates, late: late, err: h.err}
 }
 
-// delivered takes what a target said. It returns an error that ends the start-up.
-func (s *schedule) delivered(r receipt) error {
-	t := r.target
+// handleDeliver takes the result of a deliver call. It returns an error that ends the
+// start-up.
+func (s *schedule) handleDeliver(r deliverResult) error {
+	t := r.sink
 	t.busy = false
 	defer func() {
-		for _, p := range r.parcels {
-			p.profile.news()
+		for _, p := range r.updates {
+			p.profile.recheckExpiry()
 			s.reschedule(p.profile)
 		}
 	}()
 	if r.err != nil {
-		if s.ready != nil && hopeless(r.err) {
+		if s.ready != nil && unrecoverable(r.err) {
 			return fmt.Errorf("deliver credentials: %w", r.err)
 		}
 		t.failures++
 		t.lastErr = r.err
-		t.stale = true
+		t.behind = true
 		wait := backoff(t.failures, maxDeliveryBackoff, rand.Float64())
 		t.retry = s.mono.Add(wait)
 		s.notify(Event{Kind: DeliveryFailed, Attempt: t.failures, Next: s.wall.Add(wait), Err: r.err})
 		return nil
 	}
 	t.failures, t.lastErr, t.retry = 0, nil, time.Time{}
-	t.stale = t.stale || r.late
-	for _, p := range r.parcels {
+	t.behind = t.behind || r.late
+	for _, p := range r.updates {
 		t.has[p.profile.index] = p.version
 		s.noteHeld(p.profile)
 	}
 	return nil
 }
 
-// noteHeld finds out what all targets hold of p by now: that is what its child
-// can count on.
+// noteHeld finds the oldest version of p that any sink holds by now: the command can
+// count on that one.
 func (s *schedule) noteHeld(p *profile) {
 	oldest := p.current
-	for _, t := range s.targets {
+	for _, t := range s.sinks {
 		v := t.has[p.index]
 		if v == nil {
 			return
@@ -160,17 +161,17 @@ func (s *schedule) noteHeld(p *profile) {
 	if was != nil && oldest.seq <= was.seq {
 		return
 	}
-	p.held, p.ends = oldest, oldest.creds.Expires
-	if was != nil && oldest.set == was.set {
-		if p.ends.After(s.wall) {
-			p.endTold = no
+	p.held, p.heldExpiry = oldest, oldest.creds.Expires
+	if was != nil && oldest.generation == was.generation {
+		if p.heldExpiry.After(s.wall) {
+			p.expiredReport = notReported
 		}
 		return
 	}
-	p.endTold = no
+	p.expiredReport = notReported
 	s.notify(Event{
-		Kind: Refreshed, Profile: p.Name, KeyID: oldest.keyID(), Expires: p.ends,
-		Life: oldest.life, Next: p.due, Attempt: oldest.attempt,
+		Kind: Refreshed, Profile: p.Name, KeyID: oldest.keyID(), Expires: p.heldExpiry,
+		Life: oldest.lifetime, Next: p.due, Attempt: oldest.attempt,
 	})
 	if was == nil {
 		s.unready--
@@ -181,13 +182,13 @@ func (s *schedule) noteHeld(p *profile) {
 	}
 }
 
-// underWay reports whether a set that has not ended is being delivered to the
-// targets that hold an older one, none of which had trouble with it.
+// underWay reports whether credentials that have not expired are being delivered to the
+// sinks that hold older ones, none of which had trouble with them.
 func (s *schedule) underWay(p *profile) bool {
 	if p.current.creds.CanExpire && !p.current.creds.Expires.After(s.wall) {
 		return false
 	}
-	for _, t := range s.targets {
+	for _, t := range s.sinks {
 		if t.failures > 0 && t.has[p.index] != p.current {
 			return false
 		}
@@ -195,7 +196,7 @@ func (s *schedule) underWay(p *profile) bool {
 	return true
 }
 
-// hopeless reports whether a delivery failed in a way that waiting does not cure.
-func hopeless(err error) bool {
+// unrecoverable reports whether a delivery failed in a way that waiting does not cure.
+func unrecoverable(err error) bool {
 	return isPermanent(err) || errors.Is(err, fs.ErrPermission) || noRoom(err)
 }

@@ -25,10 +25,10 @@ const (
 	// 2.5 s in maxSleep.
 	minStep = 5 * time.Second
 
-	// endGrace is how long the end of a set may wait for a question or a delivery
-	// that is under way, and stepGrace the same after the clock has jumped forward:
+	// expiryGrace is how long the report of an expiry may wait for a retrieve or deliver
+	// call that is under way, and stepGrace the same after the clock has jumped forward:
 	// after a suspend the network comes back first.
-	endGrace, stepGrace = time.Second, 15 * time.Second
+	expiryGrace, stepGrace = time.Second, 15 * time.Second
 
 	defaultWorkers      = 8
 	defaultStartTimeout = 30 * time.Second
@@ -68,8 +68,8 @@ func (e *Engine) String() string { return fmt.Sprintf("refresh.Engine%v", e.opts
 // GoString is String, for %#v.
 func (e *Engine) GoString() string { return e.String() }
 
-// Ready returns a channel that is closed once every delivery holds a set of
-// every profile, each with at least MinTTL left when it was had.
+// Ready returns a channel that is closed once every delivery holds credentials of
+// every profile, of which at least MinTTL remained when they were retrieved.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
 // Alive returns nil if the goroutine of Run answers before ctx ends, as it does
@@ -90,10 +90,10 @@ func (e *Engine) Alive(ctx context.Context) error {
 // an error only if it could not make the start:
 //
 //   - the source of a profile said that retries are no use (Error.Permanent), or
-//     gave no keys or credentials that have ended: at once;
+//     gave no keys or expired credentials: at once;
 //   - a delivery was refused in a way that waiting does not cure (permission,
 //     read-only or full disk): at once;
-//   - anything else that was not mended within StartTimeout.
+//   - anything else that had not recovered within StartTimeout.
 //
 // The source's own error is in it: errors.As finds an *Error, or the SDK's.
 //
@@ -117,25 +117,25 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // schedule is the state of Run; only its goroutine touches it. The goroutines of
-// calls get what they need and answer on a channel.
+// calls get what they need and send the result on a channel.
 type schedule struct {
 	opts     Options
 	profiles []*profile
-	targets  []*target
+	sinks    []*sink
 	wakeups  wakeups    // all profiles
 	queue    []*profile // due, but no worker is free
-	busy     int        // sources being asked
+	busy     int        // retrieve calls under way
 	seq      uint64     // of the newest version
 	skew     time.Duration
 
-	calls    sync.WaitGroup
-	answers  chan answer  // room for all workers, so that none ever blocks
-	receipts chan receipt // room for all targets
-	pings    <-chan chan<- struct{}
-	changes  chan *profile // of which a Watcher told; room for all profiles
-	ready    chan struct{} // nil once closed
-	unready  int           // profiles that were never delivered
-	startBy  time.Time     // monotonic
+	calls     sync.WaitGroup
+	retrieved chan retrieveResult // room for all workers, so that none ever blocks
+	delivered chan deliverResult  // room for all sinks
+	pings     <-chan chan<- struct{}
+	changes   chan *profile // of which a Watcher told; room for all profiles
+	ready     chan struct{} // nil once closed
+	unready   int           // profiles that were never delivered
+	startBy   time.Time     // monotonic
 
 	wall, mono time.Time // when the loop last woke
 	stepped    time.Time // when the wall clock last jumped forward, on that clock
@@ -147,9 +147,9 @@ func newSchedule(o Options, ready chan struct{}) (*schedule, error) {
 	}
 	s := &schedule{
 		opts: o, ready: ready, unready: len(o.Profiles),
-		answers:  make(chan answer, o.Workers),
-		receipts: make(chan receipt, len(o.Deliveries)),
-		changes:  make(chan *profile, len(o.Profiles)),
+		retrieved: make(chan retrieveResult, o.Workers),
+		delivered: make(chan deliverResult, len(o.Deliveries)),
+		changes:   make(chan *profile, len(o.Profiles)),
 	}
 	s.mono = time.Now()
 	s.wall = s.now()
@@ -164,7 +164,7 @@ func newSchedule(o Options, ready chan struct{}) (*schedule, error) {
 	}
 	s.wakeups = newWakeups(s.profiles)
 	for _, d := range o.Deliveries {
-		s.targets = append(s.targets, &target{delivery: d, has: make([]*version, len(o.Profiles))})
+		s.sinks = append(s.sinks, &sink{delivery: d, has: make([]*version, len(o.Profiles))})
 	}
 	return s, nil
 }
@@ -175,7 +175,7 @@ func (s *schedule) loop(ctx context.Context) error {
 	s.watch(ctx)
 	for {
 		s.wake()
-		s.ask(ctx)
+		s.retrieve(ctx)
 		s.deliver(ctx)
 		if err := s.overdue(); err != nil {
 			return err
@@ -184,29 +184,29 @@ func (s *schedule) loop(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case a := <-s.answers:
+		case a := <-s.retrieved:
 			if ctx.Err() != nil {
-				return nil // the answer is about that
+				return nil // the result is about that
 			}
 			s.tick() // before anything is reckoned by the clocks
-			if err := s.answered(a); err != nil {
+			if err := s.handleRetrieve(a); err != nil {
 				return err
 			}
-		case r := <-s.receipts:
+		case r := <-s.delivered:
 			if ctx.Err() != nil {
 				return nil
 			}
 			s.tick()
-			if err := s.delivered(r); err != nil {
+			if err := s.handleDeliver(r); err != nil {
 				return err
 			}
 		case alive := <-s.pings:
 			close(alive)
-			s.tick() // or frequent questions would put off every wake-up
+			s.tick() // or frequent pings would put off every wake-up
 		case p := <-s.changes:
-			p.hinted.Store(false)
+			p.changePending.Store(false)
 			s.tick()
-			s.changed(p)
+			s.handleChange(p)
 		case <-timer.C:
 			s.tick()
 		}
@@ -239,7 +239,7 @@ func (s *schedule) tick() {
 
 // step takes note of a jump of the wall clock. Forward needs nothing: deadlines
 // on the wall clock have come closer, as they must if the machine was suspended.
-// Back, everything goes along, so that no set lives longer by it. But a suspend
+// Back, everything goes along, so that no credentials last longer by it. But a suspend
 // may hide in a larger step back, so the sources are asked soon.
 func (s *schedule) step(step time.Duration) {
 	s.notify(Event{Kind: ClockStep, Step: step})
@@ -251,15 +251,15 @@ func (s *schedule) step(step time.Duration) {
 		s.stepped = s.stepped.Add(step)
 	}
 	for _, p := range s.profiles {
-		p.due, p.answered = p.due.Add(step), p.answered.Add(step)
-		if !p.ends.IsZero() {
-			p.ends, p.endBy = p.ends.Add(step), p.endBy.Add(step)
+		p.due, p.lastRetrieve = p.due.Add(step), p.lastRetrieve.Add(step)
+		if !p.heldExpiry.IsZero() {
+			p.heldExpiry, p.reportBy = p.heldExpiry.Add(step), p.reportBy.Add(step)
 		}
 		if p.current == nil || !p.current.creds.CanExpire {
 			continue
 		}
 		s.retranslate(p, p.current.creds.Expires.Add(step))
-		soon := s.wall.Add(scale(s.opts.Policy.reask(p.life, 0), rand.Float64()))
+		soon := s.wall.Add(scale(s.opts.Policy.pollInterval(p.lifetime, 0), rand.Float64()))
 		if soon.Before(p.due) {
 			p.due = soon
 		}
@@ -270,32 +270,32 @@ func (s *schedule) step(step time.Duration) {
 // wake handles every profile whose time has come.
 func (s *schedule) wake() {
 	for p := s.wakeups[0]; !p.at.After(s.wall); p = s.wakeups[0] {
-		if !p.asking && !p.due.After(s.wall) {
-			p.asking = true
+		if !p.retrieving && !p.due.After(s.wall) {
+			p.retrieving = true
 			s.queue = append(s.queue, p)
 		}
-		if at := p.tellEnd(); !at.After(s.wall) {
-			s.ended(p)
+		if at := p.expiryDue(); !at.After(s.wall) {
+			s.checkExpired(p)
 		}
 		s.reschedule(p)
 	}
 }
 
-// ended handles the end of what the targets hold of p. A new set that is under
-// way is not worth stopping a child for, but a source that hangs does not put the
-// end off.
-func (s *schedule) ended(p *profile) {
-	p.endBy = p.ends.Add(endGrace)
-	if limit := s.stepped.Add(stepGrace); limit.After(p.endBy) {
-		p.endBy = limit
+// checkExpired handles the expiry of the credentials that the sinks hold of p. While new
+// ones are under way it is not reported yet (a command may be stopped for it), but a
+// source that hangs does not put the report off.
+func (s *schedule) checkExpired(p *profile) {
+	p.reportBy = p.heldExpiry.Add(expiryGrace)
+	if limit := s.stepped.Add(stepGrace); limit.After(p.reportBy) {
+		p.reportBy = limit
 	}
-	if p.endBy.After(s.wall) && ((p.asking && p.failures == 0) || s.underWay(p)) {
-		p.endTold = later
+	if p.reportBy.After(s.wall) && ((p.retrieving && p.failures == 0) || s.underWay(p)) {
+		p.expiredReport = deferred
 		return
 	}
-	p.endTold = yes
-	e := Event{Kind: Expired, Profile: p.Name, KeyID: p.held.keyID(), Expires: p.ends, Attempt: p.failures}
-	if !p.asking {
+	p.expiredReport = reported
+	e := Event{Kind: Expired, Profile: p.Name, KeyID: p.held.keyID(), Expires: p.heldExpiry, Attempt: p.failures}
+	if !p.retrieving {
 		e.Next = p.due
 	}
 	s.notify(e)
@@ -313,8 +313,8 @@ func (s *schedule) sleep() time.Duration {
 	if s.ready != nil && s.startBy.After(s.mono) {
 		d = min(d, s.startBy.Sub(s.mono))
 	}
-	for _, t := range s.targets {
-		if t.stale && !t.busy {
+	for _, t := range s.sinks {
+		if t.behind && !t.busy {
 			d = min(d, s.deliverAt(t).Sub(s.mono))
 		}
 	}

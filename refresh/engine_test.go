@@ -19,7 +19,7 @@ func TestDay(t *testing.T) {
 		lives := []time.Duration{15 * time.Minute, time.Hour, time.Hour, 2 * time.Hour, 12 * time.Hour}
 		const n, day, latency = 500, 24 * time.Hour, 120 * time.Millisecond
 		// The queue for a worker at the start, when all come at once.
-		const tolerance = latency*(n/defaultWorkers+1) + gather
+		const tolerance = latency*(n/defaultWorkers+1) + coalesceWindow
 		var profiles []Profile
 		byName := make(map[string]time.Duration)
 		least := 0

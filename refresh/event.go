@@ -3,7 +3,6 @@ package refresh
 import (
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 )
 
@@ -11,37 +10,37 @@ import (
 type Kind int
 
 const (
-	// Refreshed: a new set is held by every delivery. Attempt is the number of
+	// Refreshed: every delivery holds new credentials. Attempt is the number of
 	// failures that came before it, so that more than 0 is a recovery.
 	Refreshed Kind = iota + 1
 
-	// Unchanged: the source answered with the set that it gave before, which is
+	// Unchanged: the source gave the credentials that it gave before, which is
 	// no failure. Attempt is as for Refreshed.
 	Unchanged
 
-	// Failed: the source gave no usable set. What was delivered stays.
+	// Failed: the source gave no usable credentials. What was delivered stays.
 	Failed
 
-	// DeliveryFailed: a delivery did not take the sets; Attempt counts its
+	// DeliveryFailed: a delivery did not take the credentials; Attempt counts its
 	// failures in a row. Profile is "", since it is about all that are waiting.
 	// The end of the trouble is the Refreshed of those profiles.
 	DeliveryFailed
 
-	// Expired: what the deliveries hold (one of them, if some failed) ended at
+	// Expired: what the deliveries hold (one of them, if some failed) expired at
 	// Expires, and there is nothing better: the source failed, or gave the same
-	// again, or a delivery failed. Once for each set; the next Refreshed is the
+	// again, or a delivery failed. Once for each credentials; the next Refreshed is the
 	// recovery. It comes on time, whatever the source is up to: a second late if a
-	// question or a delivery is under way, 15 seconds after a jump of the clock.
+	// retrieve or deliver call is under way, 15 seconds after a jump of the clock.
 	Expired
 
-	// Short: sessions of this profile live for Life, less than 40 minutes, which
-	// some readers can't work with (boto3 wants 15 minutes left, s3fs 20). Once.
+	// Short: credentials of this profile last for Life, less than 40 minutes, which
+	// some clients can't work with (boto3 wants 15 minutes to remain, s3fs 20). Once.
 	Short
 
 	// Early: Policy.Before is more than half of Life, and half is used instead. Once.
 	Early
 
-	// Static: the set has no expiry, so nothing says when to refresh it. Once.
+	// Static: the credentials have no expiry, so nothing says when to refresh them. Once.
 	Static
 
 	// Skewed: the local clock is Skew ahead of the server's. Once when it is more
@@ -76,27 +75,17 @@ type Event struct {
 	Time    time.Time
 
 	KeyID   string        // access key id, shortened to ASIA…last4
-	Expires time.Time     // of the set that the event is about; for Failed, of the one that is kept
-	Life    time.Duration // what the set had left when it was first seen
-	Next    time.Time     // when the source (DeliveryFailed: the delivery) is asked next
+	Expires time.Time     // of the credentials that the event is about; for Failed, of those that are kept
+	Life    time.Duration // what remained of their lifetime when they were retrieved
+	Next    time.Time     // of the next retrieve call (DeliveryFailed: deliver call)
 	Attempt int           // Failed, DeliveryFailed: failures in a row, with this one; else see the Kind
 	Skew    time.Duration // Skewed
 	Step    time.Duration // ClockStep: > 0 forward, < 0 back
 	Err     error         // Failed, DeliveryFailed; see Error for what it may hold
 
 	// Permanent: Err is an Error with Permanent set. First: it is the first such
-	// since the source last answered, and so the one to tell a person of.
+	// since the last success, and so the one to tell a person of.
 	Permanent, First bool
-}
-
-// String returns the event as one line.
-func (e Event) String() string {
-	var b strings.Builder
-	b.WriteString(e.Kind.String())
-	for _, a := range e.attrs() {
-		fmt.Fprintf(&b, " %s=%s", a.Key, a.Value)
-	}
-	return b.String()
 }
 
 // LogValue returns the fields that are set, but not Kind, which is the message,

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestEventString(t *testing.T) {
+func TestEventLogValue(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	tests := []struct {
@@ -24,20 +24,20 @@ func TestEventString(t *testing.T) {
 	}{
 		{
 			Event{Kind: Refreshed, Profile: "prod", Time: at, KeyID: "ASIA…MPLE", Expires: at.Add(time.Hour), Life: time.Hour, Next: at.Add(30 * time.Minute)},
-			"refreshed profile=prod key=ASIA…MPLE expires=2026-01-02 04:04:05 +0000 UTC life=1h0m0s next=2026-01-02 03:34:05 +0000 UTC",
+			"refreshed [profile=prod key=ASIA…MPLE expires=2026-01-02 04:04:05 +0000 UTC life=1h0m0s next=2026-01-02 03:34:05 +0000 UTC]",
 		},
 		{
 			Event{Kind: Failed, Profile: "prod", Next: at, Attempt: 3, Err: errors.New("denied"), Permanent: true},
-			"refresh failed profile=prod next=2026-01-02 03:04:05 +0000 UTC attempt=3 permanent=true err=denied",
+			"refresh failed [profile=prod next=2026-01-02 03:04:05 +0000 UTC attempt=3 permanent=true err=denied]",
 		},
-		{Event{Kind: ClockStep, Step: -time.Hour}, "clock step step=-1h0m0s"},
-		{Event{Kind: Skewed, Profile: "a", Skew: time.Hour}, "clock skew profile=a skew=1h0m0s"},
-		{Event{}, "kind 0"},
-		{Event{Kind: 99}, "kind 99"},
+		{Event{Kind: ClockStep, Step: -time.Hour}, "clock step [step=-1h0m0s]"},
+		{Event{Kind: Skewed, Profile: "a", Skew: time.Hour}, "clock skew [profile=a skew=1h0m0s]"},
+		{Event{}, "kind 0 []"},
+		{Event{Kind: 99}, "kind 99 []"},
 	}
 	for _, tt := range tests {
-		if diff := cmp.Diff(tt.want, tt.event.String()); diff != "" {
-			t.Errorf("String of %d (-want +got):\n%s", tt.event.Kind, diff)
+		if diff := cmp.Diff(tt.want, fmt.Sprint(tt.event.Kind, " ", tt.event.LogValue())); diff != "" {
+			t.Errorf("%d is logged as (-want +got):\n%s", tt.event.Kind, diff)
 		}
 	}
 	for k := Refreshed; k <= ClockStep; k++ {

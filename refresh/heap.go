@@ -2,7 +2,7 @@ package refresh
 
 import "container/heap"
 
-// wakeups is a heap of all profiles by the time at which each wants attention.
+// wakeups is a heap of all profiles by the time of their next wake-up.
 type wakeups []*profile
 
 func newWakeups(ps []*profile) wakeups {

@@ -43,12 +43,12 @@ func TestMargin(t *testing.T) {
 func TestNext(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	held := func(life, left time.Duration) outcome { return outcome{expires: now.Add(left), life: life} }
+	held := func(life, left time.Duration) outcome { return outcome{expires: now.Add(left), lifetime: life} }
 	failed := func(n int, life time.Duration, permanent bool) outcome {
-		return outcome{expires: now.Add(life / 2), life: life, failures: n, permanent: permanent}
+		return outcome{expires: now.Add(life / 2), lifetime: life, failures: n, permanent: permanent}
 	}
 	dying := func(n int, life, left time.Duration, permanent bool) outcome {
-		return outcome{expires: now.Add(left), life: life, failures: n, permanent: permanent}
+		return outcome{expires: now.Add(left), lifetime: life, failures: n, permanent: permanent}
 	}
 	const last = 1 - 1.0/(1<<53) // the largest that rand.Float64 returns
 	tests := []struct {
@@ -125,17 +125,17 @@ func FuzzPolicyNext(f *testing.F) {
 			t.Skip("not what rand.Float64 returns")
 		}
 		p := Policy{Before: time.Duration(before)}
-		o := outcome{expires: now.Add(time.Duration(left)), life: time.Duration(life), failures: failures, permanent: permanent}
+		o := outcome{expires: now.Add(time.Duration(left)), lifetime: time.Duration(life), failures: failures, permanent: permanent}
 		got := p.next(now, o, rnd)
 		if !got.After(now) {
 			t.Fatalf("%+v.next(%+v, %v) = now %+v: not later than now", p, o, rnd, got.Sub(now))
 		}
-		m := p.Margin(o.life)
-		if m < 0 || m > max(o.life, 0) {
-			t.Fatalf("%+v.Margin(%v) = %v, want 0 to life", p, o.life, m)
+		m := p.Margin(o.lifetime)
+		if m < 0 || m > max(o.lifetime, 0) {
+			t.Fatalf("%+v.Margin(%v) = %v, want 0 to life", p, o.lifetime, m)
 		}
 		deadline := o.expires.Add(-m)
-		if failures > 0 || o.life < minLife || !deadline.After(now) {
+		if failures > 0 || o.lifetime < minLifetime || !deadline.After(now) {
 			if w := got.Sub(now); w < minWait {
 				t.Fatalf("%+v.next(%+v, %v) = now + %v, want at least %v", p, o, rnd, w, minWait)
 			}
@@ -168,7 +168,7 @@ func TestBackoffSpreads(t *testing.T) {
 
 func BenchmarkPolicyNext(b *testing.B) {
 	now := time.Now()
-	o := outcome{expires: now.Add(time.Hour), life: time.Hour}
+	o := outcome{expires: now.Add(time.Hour), lifetime: time.Hour}
 	var p Policy
 	for b.Loop() {
 		if !p.next(now, o, 0.5).After(now) {

@@ -12,54 +12,54 @@ type profile struct {
 	Profile
 	index int
 
-	at  time.Time // when it wants attention, its key in the heap
+	at  time.Time // of its next wake-up, its key in the heap
 	pos int       // its place there
 
-	due    time.Time // when to ask next
-	asking bool      // it is being asked, or in the queue for it
-	asked  *question // that has not returned although its time is over; touched by the asking goroutine only
+	due        time.Time     // of the next retrieve call
+	retrieving bool          // a retrieve call is under way, or in the queue
+	hung       *retrieveCall // a call that has not returned although its time is over; touched by the retrieving goroutine only
 
-	answered time.Time   // when it last was
-	hinted   atomic.Bool // of a change that the loop has not seen yet; touched by any goroutine
-	again    bool        // there was a change while it was being asked
+	lastRetrieve     time.Time   // when the last retrieve call returned
+	changePending    atomic.Bool // a change that the loop has not seen yet; touched by any goroutine
+	changedMeanwhile bool        // there was a change during a retrieve call
 
-	given   aws.Credentials // the last good set, as the source gave it
-	current *version        // the same for deliveries; nil before the first
-	life    time.Duration   // what it had left at first, 0 if it does not expire
+	received aws.Credentials // the last good credentials, as the source gave them
+	current  *version        // the same for deliveries; nil before the first
+	lifetime time.Duration   // what remained of it at first, 0 if they do not expire
 
-	failures  int  // in a row
-	streak    int  // of these, those of the same class at the end
-	permanent bool // that class
-	loud      bool // there was a permanent one, and it was told
-	lastErr   error
+	failures          int  // in a row
+	classFailures     int  // of these, those of the same class at the end
+	permanent         bool // that class
+	permanentReported bool // there was a permanent one, and it was reported
+	lastErr           error
 
-	skew                  time.Duration // last noted
-	knowsSkew             bool          // the source has measured one at some time
-	saidShort, saidStatic bool
-	saidEarly             bool
+	skew                          time.Duration // last noted
+	knowsSkew                     bool          // the source has measured one at some time
+	reportedShort, reportedStatic bool
+	reportedEarly                 bool
 
-	held    *version  // the oldest that any target holds; nil before all have one
-	ends    time.Time // of held; zero: it has none
-	endTold told      // that it is over
-	endBy   time.Time // when it is told at the latest, if endTold is later
+	held          *version    // the oldest that any sink holds; nil before all have one
+	heldExpiry    time.Time   // of held; zero: it does not expire
+	expiredReport reportState // of that
+	reportBy      time.Time   // when that is sent at the latest, if expiredReport is deferred
 }
 
-// told is whether an event was sent.
-type told int
+// reportState is whether an Expired event was sent.
+type reportState int
 
 const (
-	no    told = iota
-	later      // when a question or a delivery has come to its end, or at endBy
-	yes
+	notReported reportState = iota
+	deferred                // until a retrieve or deliver call returns, or reportBy
+	reported
 )
 
-// version is a set as it is delivered: Expires is local. It does not change.
+// version is credentials as they are delivered: Expires is local. It does not change.
 type version struct {
-	seq     uint64 // rises with each version
-	set     uint64 // the seq of the first version of the same set
-	creds   aws.Credentials
-	life    time.Duration
-	attempt int // failures before it was had
+	seq        uint64 // rises with each version
+	generation uint64 // the seq of the first version of the same credentials
+	creds      aws.Credentials
+	lifetime   time.Duration
+	attempt    int // failures before it was retrieved
 }
 
 func (v *version) keyID() string { return shortKeyID(v.creds.AccessKeyID) }
@@ -69,29 +69,29 @@ var never = time.Unix(1<<40, 0)
 
 func (p *profile) wakeup() time.Time {
 	at := never
-	if !p.asking {
+	if !p.retrieving {
 		at = p.due
 	}
-	if end := p.tellEnd(); end.Before(at) {
+	if end := p.expiryDue(); end.Before(at) {
 		at = end
 	}
 	return at
 }
 
-// tellEnd is when the end of what is held is to be looked at.
-func (p *profile) tellEnd() time.Time {
+// expiryDue is when the expiry of what is held is to be looked at.
+func (p *profile) expiryDue() time.Time {
 	switch {
-	case p.ends.IsZero() || p.endTold == yes:
+	case p.heldExpiry.IsZero() || p.expiredReport == reported:
 		return never
-	case p.endTold == later:
-		return p.endBy
+	case p.expiredReport == deferred:
+		return p.reportBy
 	}
-	return p.ends
+	return p.heldExpiry
 }
 
-// news has the end of what is held looked at again.
-func (p *profile) news() {
-	if p.endTold == later {
-		p.endTold = no
+// recheckExpiry has the expiry of what is held looked at again.
+func (p *profile) recheckExpiry() {
+	if p.expiredReport == deferred {
+		p.expiredReport = notReported
 	}
 }

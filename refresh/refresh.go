@@ -1,5 +1,5 @@
 // Package refresh keeps AWS credentials fresh: it decides when each profile is
-// asked for anew, and hands what comes back to whatever the child reads.
+// retrieved anew, and delivers that to whatever the command reads.
 //
 // Data goes one way:
 //
@@ -9,8 +9,9 @@
 //
 // One goroutine, that of [Engine.Run], owns the schedule: a heap with one wake-up
 // time for each profile, and one timer. Only calls that can be slow leave it:
-// Retrieve, at most Options.Workers at once, and Deliver, one at a time for each
-// delivery, so that neither a dead network nor a full disk holds up anyone else.
+// Retrieve, at most Options.Workers at once, Deliver, one at a time for each
+// delivery, and Watch, for the whole run of each source that has it, so that neither a
+// dead network nor a full disk holds up anyone else.
 // The package does no I/O of its own and knows nothing of flags, files or
 // processes.
 //
@@ -19,21 +20,21 @@
 // Deadlines are moments on the wall clock, because that is what an expiry is,
 // but nothing sleeps longer than 30 seconds on the monotonic clock, so a suspend
 // or a clock that was set is noticed within that time. Where the source knows
-// the server's clock (see [Skewer]) lives and deadlines are measured on it, and
+// the server's clock (see [Skewer]) lifetimes and deadlines are measured on it, and
 // deliveries get an Expires translated to the local clock, which is what the
-// readers on this machine compare with. If the wall clock jumps forward, time is
+// clients on this machine compare with. If the wall clock jumps forward, time is
 // taken to have passed (a suspended machine and a clock set ahead look the
-// same, and asking early is the harmless mistake); if it is set back, what is
-// held keeps the life it had left and is delivered again with the new Expires,
-// and the sources are asked within a minute. What can't be seen is a suspend and
+// same, and retrieving early is the harmless mistake); if it is set back, the
+// credentials that are held keep what remained of their lifetime and are delivered
+// again with the new Expires, and the sources are asked within a minute. What can't be seen is a suspend and
 // a correction of the clock that hide each other within the same 30 seconds.
 //
 // # Failure
 //
-// Once the first set of every profile was delivered nothing stops the engine but
-// its context: the last good set stays delivered, and the source is asked again
-// for ever, with backoff. A source or a delivery that panics is treated as one
-// that failed, since the child's work is worth more than a stack trace; one that
+// Once the first credentials of every profile were delivered nothing stops the engine
+// but its context: the last good ones stay delivered, and the engine retries for ever,
+// with backoff. A source or a delivery that panics is treated as one
+// that failed, since the command's work is worth more than a stack trace; one that
 // ignores its context is given up on (see [Engine.Run]).
 package refresh
 
@@ -47,18 +48,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Profile is one set of credentials to be kept fresh.
+// Profile is a name with credentials to be kept fresh.
 type Profile struct {
-	// Name is the key of the set in Delivery.Deliver, and must be unique.
+	// Name is the key of the credentials in Delivery.Deliver, and must be unique.
 	Name string
 
-	// Source is asked for a new set each time; it must not answer from a cache
-	// that would rather keep the old one (as aws.CredentialsCache does), or the
-	// set will be replaced later than the policy wants. It is never asked twice
-	// at the same time. It may also be a [Skewer], an [Issuer] and a [Watcher].
+	// Source is to retrieve new credentials each time; it must not answer from a cache
+	// that would rather keep the old ones (as aws.CredentialsCache does), or they
+	// will be replaced later than the policy wants. Calls of Retrieve do not
+	// overlap. It may also be a [Skewer], an [Issuer] and a [Watcher].
 	//
-	// A set with CanExpire false, or with the zero Expires, does not expire: it
-	// is asked for again about once an hour, so that replaced keys are picked up.
+	// Credentials with CanExpire false, or with the zero Expires, do not expire: they
+	// are retrieved again about once an hour, so that replaced keys are picked up.
 	Source aws.CredentialsProvider `json:"-"` // it may hold secrets
 }
 
@@ -79,22 +80,22 @@ type Skewer interface {
 	Skew() time.Duration
 }
 
-// Issuer is a Source that can tell a session that was made for us from one that
+// Issuer is a Source that can tell credentials that were issued for us from those that
 // others have had before, and that may be about to be replaced.
 type Issuer interface {
-	// Issued reports whether the last set was made when it was asked for. It is
-	// called after each Retrieve that succeeded.
+	// Issued reports whether the last credentials were issued at the call of Retrieve. It
+	// is called after each Retrieve that succeeded.
 	Issued() bool
 }
 
-// Delivery hands sets to what the child reads.
+// Delivery is one way in which the command gets the credentials.
 type Delivery interface {
-	// Deliver is called with the sets that are new since the last call that
+	// Deliver is called with the credentials that are new since the last call that
 	// returned nil, by profile name; a burst of refreshes is one call. It returns
-	// nil only when the child can read all of them. After an error the same sets,
-	// or newer ones, come again. The map is the callee's to keep. Calls do not
+	// nil only when the command can read all of them. After an error the same
+	// credentials, or newer ones, come again. The map is the callee's to keep. Calls do not
 	// overlap. Expires is in terms of the local clock.
-	Deliver(ctx context.Context, sets map[string]aws.Credentials) error
+	Deliver(ctx context.Context, creds map[string]aws.Credentials) error
 }
 
 // Error is what a Source returns when it knows more than the text.
@@ -102,7 +103,7 @@ type Error struct {
 	Err error
 
 	// Permanent says that no retry helps until a person does something: access
-	// denied, an MFA or SSO session that is over, a wrong configuration. It ends
+	// denied, an MFA or SSO session that has expired, a wrong configuration. It ends
 	// the start-up at once; later it makes retries slower.
 	Permanent bool
 
@@ -127,23 +128,23 @@ type Options struct {
 	// Profiles are kept fresh from Run on; at least one.
 	Profiles []Profile
 
-	// Deliveries each get every set.
+	// Deliveries each get all credentials.
 	Deliveries []Delivery
 
 	// Policy says when; the zero value is the default policy.
 	Policy Policy
 
-	// Workers limits how many sources are asked at the same time. 0 means 8.
+	// Workers limits how many calls of Retrieve run at the same time. 0 means 8.
 	Workers int
 
-	// MinTTL is the life that the first set of each profile must have left; one
-	// with less is asked for again until StartTimeout. If the source is an [Issuer]
-	// and has just made the set, no other would live longer, and Run ends at once.
-	// 0 means none.
+	// MinTTL is what must remain of the lifetime of the first credentials of each
+	// profile; with less they are retrieved again until StartTimeout. If the source is
+	// an [Issuer] and has just issued them, no others would last longer, and Run returns
+	// at once. 0 means none.
 	MinTTL time.Duration
 
-	// StartTimeout limits how long the first sets may take to be had and to be
-	// delivered, and so each call of a source until then: give more where a
+	// StartTimeout limits how long it may take until the first credentials are retrieved
+	// and delivered, and so each call of a source until then: give more where a
 	// person has to type something. 0 means 30 seconds.
 	StartTimeout time.Duration
 

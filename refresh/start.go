@@ -15,26 +15,26 @@ func (s *schedule) overdue() error {
 		return s.undelivered()
 	}
 	if p.lastErr == nil {
-		// None of them has failed yet, so all are being asked or in the queue.
-		// The contexts of these calls end now: what they say is worth waiting for.
+		// None of them has failed yet, so all retrieve calls are under way or in the queue.
+		// Their contexts end now: the results are worth waiting for.
 		return nil
 	}
-	err := s.about(p, fmt.Errorf("no credentials within %v: %w", s.opts.StartTimeout, p.lastErr))
+	err := s.withProfile(p, fmt.Errorf("no credentials within %v: %w", s.opts.StartTimeout, p.lastErr))
 	if missing > 1 {
 		err = fmt.Errorf("%w (and %d profiles more)", err, missing-1)
 	}
 	return err
 }
 
-// about says which profile an error is about, where there is more than one.
-func (s *schedule) about(p *profile, err error) error {
+// withProfile says which profile an error is about, where there is more than one.
+func (s *schedule) withProfile(p *profile, err error) error {
 	if len(s.profiles) == 1 {
 		return err
 	}
 	return fmt.Errorf("profile %q: %w", p.Name, err)
 }
 
-// missing returns how many profiles have no set, and the one that says most.
+// missing returns how many profiles have no credentials, and the one whose error says most.
 func (s *schedule) missing() (n int, first *profile) {
 	for _, p := range s.profiles {
 		if p.current != nil {
@@ -49,7 +49,7 @@ func (s *schedule) missing() (n int, first *profile) {
 
 func (s *schedule) undelivered() error {
 	err := errors.New("no answer")
-	for _, t := range s.targets {
+	for _, t := range s.sinks {
 		if t.lastErr != nil {
 			err = t.lastErr
 			break

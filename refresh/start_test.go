@@ -78,7 +78,7 @@ func TestStart(t *testing.T) {
 		},
 		{
 			name: "over", source: issuer{life: -2 * time.Hour},
-			want: []string{"source gave credentials that ended at " + time.Date(1999, 12, 31, 22, 0, 0, 0, time.UTC).Local().Format(time.RFC3339) + ", 2h0m0s ago"},
+			want: []string{"source gave credentials that expired at " + time.Date(1999, 12, 31, 22, 0, 0, 0, time.UTC).Local().Format(time.RFC3339) + ", 2h0m0s ago"},
 			hint: "see whether the source caches what it gives, and whether this machine's clock is right", asked: 1,
 		},
 		{
@@ -89,7 +89,7 @@ func TestStart(t *testing.T) {
 		{
 			name: "always too little left", source: issuer{life: 10 * time.Minute}, minTTL: 15 * time.Minute,
 			want:  []string{`no credentials within 30s: credentials have 10m0s left, less than the minimum of 15m0s`},
-			hint:  tooShortHint,
+			hint:  minTTLHint,
 			after: 30 * time.Second, asked: 6,
 		},
 		{
@@ -262,9 +262,9 @@ func TestMinTTL(t *testing.T) {
 		after time.Duration
 		asked int // at most
 	}{
-		{"made, too short", true, time.Hour, "new sessions live 1h0m0s, less than the minimum of 2h0m0s", 0, 1},
+		{"made, too short", true, time.Hour, "new credentials last 1h0m0s, less than the minimum of 2h0m0s", 0, 1},
 		{"made, and a moment on its way", true, 2*time.Hour - 2*time.Second, "", 0, 1},
-		{"made, much too short", true, 2*time.Hour - time.Minute, "new sessions live 1h59m0s, less", 0, 1},
+		{"made, much too short", true, 2*time.Hour - time.Minute, "new credentials last 1h59m0s, less", 0, 1},
 		{"had before", false, time.Hour, "no credentials within 30s: credentials have 1h0m0s left", 30 * time.Second, 40},
 	}
 	for _, tt := range tests {
@@ -283,7 +283,7 @@ func TestMinTTL(t *testing.T) {
 				} else {
 					var e *Error
 					err := r.wait()
-					if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.As(err, &e) || e.Hint != tooShortHint {
+					if err == nil || !strings.Contains(err.Error(), tt.want) || !errors.As(err, &e) || e.Hint != minTTLHint {
 						t.Errorf("Run = %v, want %s and a hint", err, tt.want)
 					}
 				}

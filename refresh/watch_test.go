@@ -68,7 +68,7 @@ func TestChangeAfterStepBack(t *testing.T) {
 		pass(time.Minute)
 		w.set(-time.Hour)
 		changed()
-		pass(minReask)
+		pass(minPoll)
 		if got := src.asked(); got != 2 {
 			t.Errorf("asked %d times a second after the change, want 2", got)
 		}

@@ -121,7 +121,7 @@ func (s *Source) inTime(ctx context.Context, left int) (aws.Credentials, error) 
 	}
 	c, err := s.one(ctx)
 	if err == nil && c.CanExpire && !c.Expires.After(s.serverTime()) {
-		return aws.Credentials{}, &refresh.Error{Err: fmt.Errorf("%s: gives credentials that ended at %s", s.describe(), onClock(s.here(c.Expires)))}
+		return aws.Credentials{}, &refresh.Error{Err: fmt.Errorf("%s: gives credentials that expired at %s", s.describe(), onClock(s.here(c.Expires)))}
 	}
 	return c, err
 }

@@ -45,7 +45,7 @@ func TestFallback(t *testing.T) {
 		{"still", "", "", "ASIA3", "command sh, in place of file " + first, ""},
 		{"second", "", keysINI("a", "ASIA2", ""), "ASIA2", "file " + second + ", in place of file " + first, "credentials come from file " + second + " now"},
 		{"first", keysINI("a", "ASIA1", ""), keysINI("a", "ASIA2", ""), "ASIA1", "file " + first + ", else", "credentials come from file " + first + " now"},
-		{"first has ended", keysINI("a", "ASIA1", ended), keysINI("a", "ASIA2", ""), "ASIA2", "file " + second, "because of file " + first + ": gives credentials that ended at " + time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Local().Format(time.RFC3339)},
+		{"first has ended", keysINI("a", "ASIA1", ended), keysINI("a", "ASIA2", ""), "ASIA2", "file " + second, "because of file " + first + ": gives credentials that expired at " + time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).Local().Format(time.RFC3339)},
 	}
 	for _, step := range steps {
 		t.Run(step.name, func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestLocalTimes(t *testing.T) {
 	aged(t, path, keysINI("a", "ASIA1", "expiration = 2020-01-01T00:00:00Z"))
 	src := mustNew(t, Spec{File: path, Else: []Spec{{Command: printing("ASIA2")}}})
 	mustRetrieve(t, src)
-	if notes := strings.Join(src.Notes(), " "); !strings.Contains(notes, "that ended at 2019-12-31T19:00:00-05:00") {
+	if notes := strings.Join(src.Notes(), " "); !strings.Contains(notes, "that expired at 2019-12-31T19:00:00-05:00") {
 		t.Errorf("Notes = %q", notes)
 	}
 }

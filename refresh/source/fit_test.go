@@ -149,7 +149,7 @@ func TestExportedEnded(t *testing.T) {
 	isolate(t)
 	setenv(t, "AWS_ACCESS_KEY_ID=ASIA1", "AWS_SECRET_ACCESS_KEY="+baseSecret, "AWS_SESSION_TOKEN="+baseToken, "AWS_CREDENTIAL_EXPIRATION=2020-01-02T03:04:05Z")
 	_, err := mustNew(t, Spec{}).Retrieve(t.Context())
-	if e := failure(t, err); !strings.Contains(e.Error(), "environment variables: gives credentials that ended at 2020-01-0") || !e.Permanent || !strings.Contains(e.Hint, "unset AWS_ACCESS_KEY_ID") {
+	if e := failure(t, err); !strings.Contains(e.Error(), "environment variables: gives credentials that expired at 2020-01-0") || !e.Permanent || !strings.Contains(e.Hint, "unset AWS_ACCESS_KEY_ID") {
 		t.Errorf("error %q, permanent %v, hint %q", e, e.Permanent, e.Hint)
 	}
 	setenv(t, "AWS_ENDPOINT_URL="+newSTS(t).URL)
@@ -226,7 +226,7 @@ func TestEndedAtTheStart(t *testing.T) {
 					d := engine(t, mustNew(t, spec), func(e refresh.Event) {
 						if e.Kind == refresh.Failed {
 							failures++
-							if !strings.Contains(e.Err.Error(), "gives credentials that ended at") || e.Permanent {
+							if !strings.Contains(e.Err.Error(), "gives credentials that expired at") || e.Permanent {
 								t.Errorf("error %v, permanent %v", e.Err, e.Permanent)
 							}
 						}

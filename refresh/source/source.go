@@ -172,7 +172,7 @@ func (s *Source) over(f *found, c aws.Credentials) error {
 	if !c.CanExpire || c.Expires.After(s.serverTime()) || s.spec.File == "" && !exported && !f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP) {
 		return nil
 	}
-	e := transientf("see whether what keeps them still runs, and whether this machine's clock is right", "gives credentials that ended at %s", onClock(s.here(c.Expires)))
+	e := transientf("see whether what keeps them still runs, and whether this machine's clock is right", "gives credentials that expired at %s", onClock(s.here(c.Expires)))
 	if exported {
 		e.Permanent, e.Hint = true, "export new ones, or unset AWS_ACCESS_KEY_ID and AWS_CREDENTIAL_EXPIRATION, so that a profile counts"
 	}

@@ -49,7 +49,7 @@ func TestSameSet(t *testing.T) {
 			}
 			least := 54 * time.Second
 			if left := end.Sub(e.Time); left > 0 {
-				least = min(least, max(left/lastTries, minReask))
+				least = min(least, max(left/lastTries, minPoll))
 			}
 			if wait := e.Next.Sub(e.Time); wait < least || wait > time.Minute {
 				t.Fatalf("answer %d is asked again after %v, want 54s to 1m", i, wait)
@@ -322,7 +322,7 @@ func TestWorse(t *testing.T) {
 	}{
 		{"no keys", func(_ *world, c *aws.Credentials) { *c = aws.Credentials{} }, "no keys"},
 		{"no secret", func(_ *world, c *aws.Credentials) { c.SecretAccessKey = "" }, "no keys"},
-		{"over", func(w *world, c *aws.Credentials) { c.Expires = w.true().Add(-time.Minute) }, "ended at"},
+		{"over", func(w *world, c *aws.Credentials) { c.Expires = w.true().Add(-time.Minute) }, "expired at"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -344,7 +344,7 @@ func TestWorse(t *testing.T) {
 				if len(es) < 5 || !strings.Contains(es[0].Err.Error(), tt.want) {
 					t.Errorf("events %v, want failures that say %q", es, tt.want)
 				}
-				if overs := tt.want == "ended at"; len(es) > 0 && es[0].Permanent == overs {
+				if overs := tt.want == "expired at"; len(es) > 0 && es[0].Permanent == overs {
 					t.Errorf("permanent is %v, but the source may soon have another", es[0].Permanent)
 				}
 				r.count(Expired, 1)

@@ -1,0 +1,316 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+const (
+	// maxSkew is what is not worth an event: servers allow five minutes and more,
+	// and every client keeps a margin.
+	maxSkew = time.Minute
+
+	// sameSkew is the change of a skew that is not worth another event.
+	sameSkew = 30 * time.Second
+
+	// skewNoise is what a skew moves by itself: a Date header counts in seconds,
+	// and the response was on its way.
+	skewNoise = 2 * time.Second
+
+	// startRetry bounds the waits while the first credentials are missing: somebody is
+	// watching, and StartTimeout is near.
+	startRetry = 5 * time.Second
+
+	retrieveGrace = time.Second
+
+	// issueTime is what credentials that were requested for a minute, or an hour, may have
+	// lost of that until they are here.
+	issueTime = 5 * time.Second
+)
+
+// retrieveCall is one call of a source's Retrieve.
+type retrieveCall struct {
+	*call
+	creds  aws.Credentials
+	skew   time.Duration
+	issued bool
+}
+
+type retrieveResult struct {
+	profile *profile
+	creds   aws.Credentials
+	skew    time.Duration
+	issued  bool // the lifetime of the credentials begins now
+	err     error
+}
+
+// retrieve starts as many calls as there are workers free.
+func (s *schedule) retrieve(ctx context.Context) {
+	limit := s.opts.RetrieveTimeout
+	if s.ready != nil {
+		// So that a source that hangs says where, before StartTimeout.
+		limit = min(limit, s.startBy.Sub(s.mono))
+	}
+	for s.busy < s.opts.Workers && len(s.queue) > 0 {
+		p := s.queue[0]
+		s.queue[0] = nil
+		s.queue = s.queue[1:]
+		s.busy++
+		s.calls.Go(func() { s.retrieved <- p.retrieve(ctx, limit) })
+	}
+}
+
+// retrieve calls the source, and returns when that does, or a little after the limit.
+func (p *profile) retrieve(ctx context.Context, limit time.Duration) retrieveResult {
+	q, returned := p.hung, false
+	if q == nil {
+		q = &retrieveCall{}
+		q.call = start(ctx, limit, func(ctx context.Context) (err error) {
+			q.creds, err = p.Source.Retrieve(ctx)
+			if s, ok := p.Source.(Skewer); ok {
+				q.skew = s.Skew()
+			}
+			if s, ok := p.Source.(Issuer); ok && err == nil {
+				q.issued = s.Issued()
+			}
+			return err
+		})
+		returned = q.wait(retrieveGrace)
+	} else {
+		returned = q.wait(0)
+	}
+	if !returned {
+		p.hung = q
+		return retrieveResult{profile: p, skew: p.skew, err: fmt.Errorf("source does not return: %w", context.DeadlineExceeded)}
+	}
+	p.hung = nil
+	return retrieveResult{profile: p, creds: q.creds, skew: q.skew, issued: q.issued, err: q.err}
+}
+
+// handleRetrieve takes the result of a retrieve call. It returns an error that ends the
+// start-up.
+func (s *schedule) handleRetrieve(a retrieveResult) (err error) {
+	p, now := a.profile, s.wall
+	s.busy--
+	p.retrieving = false
+	p.lastRetrieve = now
+	p.recheckExpiry()
+	defer func() {
+		if p.changedMeanwhile {
+			s.expedite(p)
+		}
+		s.reschedule(p)
+	}()
+
+	s.noteSkew(p, a.skew)
+	if a.err != nil {
+		return s.failed(p, a.err, now)
+	}
+	given := normalizeExpiry(a.creds)
+	if p.current != nil && sameCredentials(given, p.received) {
+		s.unchanged(p, toLocalClock(given, a.skew), now)
+		return nil
+	}
+	if !given.HasKeys() {
+		return s.failed(p, &Error{Err: errors.New("source gave no keys"), Permanent: true}, now)
+	}
+	creds := toLocalClock(given, a.skew)
+	left := time.Duration(0)
+	if creds.CanExpire {
+		left = creds.Expires.Sub(now)
+		switch {
+		case left <= 0:
+			return s.failed(p, &Error{
+				Err: fmt.Errorf("source gave credentials that expired at %s, %v ago",
+					creds.Expires.Local().Format(time.RFC3339), (-left).Round(time.Second)),
+				Permanent: p.current == nil,
+				Hint:      "see whether the source caches what it gives, and whether this machine's clock is right",
+			}, now)
+		case p.current == nil && a.issued && left < s.opts.MinTTL-issueTime:
+			return s.failed(p, &Error{
+				Err:       fmt.Errorf("new credentials last %v, less than the minimum of %v", roughly(left), s.opts.MinTTL),
+				Permanent: true, Hint: minTTLHint,
+			}, now)
+		case p.current == nil && !a.issued && left < s.opts.MinTTL:
+			s.belowMinTTL(p, left, now)
+			return nil
+		}
+	}
+	p.received = given
+	s.accept(p, creds, left, now)
+	return nil
+}
+
+// normalizeExpiry removes an expiry that does not count, and the monotonic reading of one
+// that does.
+func normalizeExpiry(c aws.Credentials) aws.Credentials {
+	if !c.CanExpire || c.Expires.IsZero() {
+		c.CanExpire, c.Expires = false, time.Time{}
+	}
+	c.Expires = c.Expires.Round(0)
+	return c
+}
+
+// toLocalClock returns the credentials with their expiry on the local clock.
+func toLocalClock(c aws.Credentials, skew time.Duration) aws.Credentials {
+	if c.CanExpire {
+		c.Expires = c.Expires.Add(skew)
+	}
+	return c
+}
+
+func sameCredentials(a, b aws.Credentials) bool {
+	return a.AccessKeyID == b.AccessKeyID && a.SecretAccessKey == b.SecretAccessKey && a.SessionToken == b.SessionToken &&
+		a.CanExpire == b.CanExpire && a.Expires.Equal(b.Expires)
+}
+
+func (s *schedule) accept(p *profile, creds aws.Credentials, left time.Duration, now time.Time) {
+	s.seq++
+	p.current = &version{seq: s.seq, generation: s.seq, creds: creds, lifetime: left, attempt: p.failures}
+	p.lifetime = left
+	p.recovered()
+	s.dueAfterSuccess(p, now)
+	e := Event{Profile: p.Name, KeyID: p.current.keyID(), Expires: creds.Expires, Life: left, Next: p.due}
+	say := func(k Kind, is bool, said *bool) {
+		if is && !*said {
+			*said = true
+			e.Kind = k
+			s.notify(e)
+		}
+	}
+	say(Static, !creds.CanExpire, &p.reportedStatic)
+	say(Short, creds.CanExpire && left < shortLifetime, &p.reportedShort)
+	say(Early, creds.CanExpire && s.opts.Policy.Before > left/2+issueTime, &p.reportedEarly)
+	s.markBehind()
+	s.noteHeld(p)
+}
+
+// unchanged handles credentials that were retrieved before. The source may have a new
+// measure of the clock.
+func (s *schedule) unchanged(p *profile, creds aws.Credentials, now time.Time) {
+	attempt := p.failures
+	p.recovered()
+	if was := p.current.creds; was.CanExpire {
+		moved := creds.Expires.Sub(was.Expires)
+		// Without a measure, what differs is a step back that only we know of.
+		if moved.Abs() > skewNoise && (p.knowsSkew || moved < 0) {
+			s.retranslate(p, creds.Expires)
+		}
+	}
+	s.dueAfterSuccess(p, now)
+	s.notify(Event{
+		Kind: Unchanged, Profile: p.Name, KeyID: p.current.keyID(),
+		Expires: p.current.creds.Expires, Next: p.due, Attempt: attempt,
+	})
+}
+
+// retranslate has the current credentials delivered again with another expiry.
+func (s *schedule) retranslate(p *profile, expires time.Time) {
+	v := *p.current
+	s.seq++
+	v.seq = s.seq
+	v.creds.Expires = expires
+	p.current = &v
+	s.markBehind()
+	s.noteHeld(p)
+}
+
+func (p *profile) recovered() {
+	p.failures, p.classFailures, p.permanent, p.permanentReported, p.lastErr = 0, 0, false, false, nil
+}
+
+func (s *schedule) dueAfterSuccess(p *profile, now time.Time) {
+	p.due = s.opts.Policy.next(now, outcome{expires: p.current.creds.Expires, lifetime: p.lifetime}, rand.Float64())
+}
+
+const minTTLHint = "--duration requests longer ones; or lower --min-ttl"
+
+// roughly is a lifetime as it was requested: what it lost on its way does not count.
+func roughly(lifetime time.Duration) time.Duration {
+	if lifetime >= 10*time.Minute {
+		return lifetime.Round(time.Minute)
+	}
+	return lifetime.Round(time.Second)
+}
+
+// belowMinTTL handles first credentials of which less than MinTTL remains: others may come.
+func (s *schedule) belowMinTTL(p *profile, left time.Duration, now time.Time) {
+	err := &Error{
+		Err: fmt.Errorf("credentials have %v left, less than the minimum of %v",
+			left.Round(time.Second), s.opts.MinTTL),
+		Hint: minTTLHint,
+	}
+	s.fail(p, err, now, now.Add(s.opts.Policy.pollInterval(left, rand.Float64())))
+}
+
+// failed handles a result that is of no use.
+func (s *schedule) failed(p *profile, err error, now time.Time) error {
+	permanent := isPermanent(err)
+	if permanent && p.current == nil {
+		return s.withProfile(p, err)
+	}
+	if permanent != p.permanent {
+		p.classFailures = 0
+	}
+	p.permanent = permanent
+	p.classFailures++
+	s.fail(p, err, now, s.opts.Policy.next(now, outcome{expires: p.currentExpiry(), lifetime: p.lifetime, failures: p.classFailures, permanent: permanent}, rand.Float64()))
+	return nil
+}
+
+func (s *schedule) fail(p *profile, err error, now, next time.Time) {
+	p.failures++
+	if late := s.ready != nil && !s.mono.Before(s.startBy); !late || p.lastErr == nil || !errors.Is(err, context.DeadlineExceeded) {
+		p.lastErr = err // else StartTimeout has ended that call, and the error before says more
+	}
+	p.due = next
+	e := Event{
+		Kind: Failed, Profile: p.Name, Attempt: p.failures, Err: err,
+		Permanent: p.permanent, First: p.permanent && !p.permanentReported,
+	}
+	p.permanentReported = p.permanentReported || p.permanent
+	if p.current == nil {
+		if limit := now.Add(startRetry); p.due.After(limit) {
+			p.due = limit
+		}
+	} else {
+		e.KeyID, e.Expires = p.current.keyID(), p.current.creds.Expires
+	}
+	e.Next = p.due
+	s.notify(e)
+}
+
+// currentExpiry is that of the newest credentials, zero if there are none.
+func (p *profile) currentExpiry() time.Time {
+	if p.current == nil {
+		return time.Time{}
+	}
+	return p.current.creds.Expires
+}
+
+func isPermanent(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Permanent
+}
+
+// noteSkew reports a skew that is large, or no longer is: once for each profile,
+// and once for all that agree, since the local clock is the wrong one most of the time.
+func (s *schedule) noteSkew(p *profile, skew time.Duration) {
+	if skew != 0 {
+		p.knowsSkew = true
+	}
+	if (skew-p.skew).Abs() <= sameSkew || (skew.Abs() <= maxSkew && p.skew.Abs() <= maxSkew) {
+		return
+	}
+	p.skew = skew
+	if (skew - s.skew).Abs() <= sameSkew {
+		return
+	}
+	s.skew = skew
+	s.notify(Event{Kind: Skewed, Profile: p.Name, Skew: skew})
+}
