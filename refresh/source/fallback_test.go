@@ -108,8 +108,7 @@ func TestFallbackErrors(t *testing.T) {
 }
 
 // Times in messages are in the zone of who reads them.
-func TestLocalTimes(t *testing.T) {
-	t.Parallel()
+func TestLocalTimes(t *testing.T) { // not parallel: the zone is of the process
 	isolate(t)
 	was := time.Local
 	time.Local = time.FixedZone("EST", -5*60*60)
