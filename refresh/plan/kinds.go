@@ -2,7 +2,6 @@ package plan
 
 import (
 	"strings"
-	"time"
 
 	"brs-exec/refresh/source"
 )
@@ -77,7 +76,7 @@ func (p *Plan) mfa(v *Settings) (err error) {
 	if m.Session, err = duration(v, flagMFASession); err != nil {
 		return err
 	}
-	if flagMFASession.of(v) != "" && (m.Session < time.Second || m.Session%time.Second != 0) {
+	if flagMFASession.of(v) != "" && !sayable(m.Session) {
 		return wrong(flagMFASession, "AWS accepts 15m to 36h, in whole seconds", "%q: not a length of a session", flagMFASession.of(v))
 	}
 	return nil

@@ -187,11 +187,12 @@ func notInName(r rune) bool {
 // sessionLength tells whether a session may have this length: that of AWS, or
 // anything that other servers may accept and that a request can say.
 func sessionLength(d time.Duration) bool {
-	switch {
-	case d < time.Second, d%time.Second != 0, d/time.Second > math.MaxInt32:
-		return false
-	}
-	return d >= 15*time.Minute && d <= 12*time.Hour || otherSTS()
+	return sayable(d) && (d >= 15*time.Minute && d <= 12*time.Hour || otherSTS())
+}
+
+// sayable tells whether a request can say this length: in seconds, of 32 bits.
+func sayable(d time.Duration) bool {
+	return d >= time.Second && d%time.Second == 0 && d/time.Second <= math.MaxInt32
 }
 
 // otherSTS tells whether roles may be another server's than AWS's.
@@ -251,7 +252,7 @@ func splitWords(s string) ([]string, error) {
 		return nil, errUnquoted
 	case parser.Position >= 0:
 		return nil, errShell
-	case len(words) == 0:
+	case len(words) == 0 || words[0] == "":
 		return nil, errNoWords
 	}
 	return words, nil

@@ -2,14 +2,9 @@ package source
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
-	"math"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -79,50 +74,6 @@ func Chain(arns []string, session Role) []Role {
 		roles = append(roles, r)
 	}
 	return roles
-}
-
-var errARN = errors.New("is not an ARN")
-
-// isARN asks only for the shape that every ARN has: see [Role].
-func isARN(s string) bool {
-	return strings.HasPrefix(s, "arn:") && strings.Count(s, ":") >= 5 && !strings.ContainsAny(s, " \t\r\n")
-}
-
-func (r Role) validate(n Names) error {
-	if !isARN(r.ARN) {
-		return fmt.Errorf("role %q: %w", r.ARN, errARN)
-	}
-	if _, err := expand(r.SessionName, n); err != nil {
-		return fmt.Errorf("session name %q: %w", r.SessionName, err)
-	}
-	if r.Policy != "" && !json.Valid([]byte(r.Policy)) {
-		return errors.New("session policy: is not JSON")
-	}
-	if r.Duration < 0 || r.Duration > 0 && r.Duration < time.Second {
-		return fmt.Errorf("session duration %s: must be a second or more", r.Duration)
-	}
-	if err := fits(r.Duration); err != nil {
-		return fmt.Errorf("session duration %w", err)
-	}
-	for _, k := range r.TransitiveTags {
-		if _, ok := r.Tags[k]; !ok {
-			return fmt.Errorf("transitive tag %q: is none of the tags", k)
-		}
-	}
-	for _, c := range r.ProvidedContexts {
-		if err := c.validate(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fits says whether a duration is one that a request can say, in seconds of 32 bits.
-func fits(d time.Duration) error {
-	if d > math.MaxInt32*time.Second {
-		return fmt.Errorf("%s: is longer than any session", d)
-	}
-	return nil
 }
 
 // capDuration cuts what is certain to be refused: the duration of a role after

@@ -1,22 +1,13 @@
 package source
 
 import (
-	"brs-exec/refresh/source/keyfile"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"time"
-)
 
-func (s *Spec) validateX509() error {
-	switch {
-	case s.IoT != nil:
-		return s.IoT.validate()
-	case s.RolesAnywhere != nil:
-		return s.RolesAnywhere.validate(s.Names, s.vars())
-	}
-	return nil
-}
+	"brs-exec/refresh/source/keyfile"
+)
 
 // pair are the files that a Spec goes by, nil if it goes by none.
 func (s *Spec) pair() *pair {

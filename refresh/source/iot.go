@@ -5,7 +5,6 @@ import (
 	"brs-exec/refresh/source/keyfile"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -32,9 +31,6 @@ type IoT struct {
 
 const describeHint = "the credentials endpoint is printed by `aws iot describe-endpoint --endpoint-type iot:CredentialProvider`"
 
-// errDataEndpoint is an endpoint that is AWS's, but for something else.
-var errDataEndpoint = errors.New("this is the endpoint for messages (MQTT), or for something else, not the one for credentials")
-
 func (i *IoT) validate() error {
 	u, err := endpointURL("IoT endpoint", i.Endpoint, false)
 	if err != nil {
@@ -42,16 +38,7 @@ func (i *IoT) validate() error {
 	}
 	host := strings.ToLower(u.Hostname())
 	if strings.Contains(host, ".iot.") && strings.Contains(host, ".amazonaws.") && !strings.Contains(host, ".credentials.iot.") {
-		return fmt.Errorf("IoT endpoint %s: %w", host, errDataEndpoint)
-	}
-	if i.RoleAlias == "" {
-		return errors.New("IoT role alias: is empty")
-	}
-	if i.Duration < 0 || i.Duration%time.Second != 0 {
-		return fmt.Errorf("session duration %s: must be whole seconds", i.Duration)
-	}
-	if err := fits(i.Duration); err != nil {
-		return fmt.Errorf("session duration %w", err)
+		return refresh.Permanentf(describeHint, "IoT endpoint %s: this is the endpoint for messages (MQTT), or for something else, not the one for credentials", host)
 	}
 	return i.Pair.Validate()
 }

@@ -48,21 +48,6 @@ const (
 
 func (m MFA) automatic() bool { return len(m.Command) > 0 || m.TOTPFile != "" }
 
-func (m MFA) validate() error {
-	switch {
-	case len(m.Command) > 0 && m.TOTPFile != "":
-		return errors.New("an MFA command and a TOTP file cannot both give the codes")
-	case len(m.Command) > 0 && m.Command[0] == "":
-		return errors.New("MFA command: its name is empty")
-	case m.Session < 0 || m.Session%time.Second != 0:
-		return fmt.Errorf("MFA session %s: must be whole seconds", m.Session)
-	}
-	if err := fits(m.Session); err != nil {
-		return fmt.Errorf("MFA session %w", err)
-	}
-	return nil
-}
-
 // authenticator is the state of a source's MFA, guarded by Source.asking.
 type authenticator struct {
 	session aws.Credentials

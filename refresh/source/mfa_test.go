@@ -216,9 +216,6 @@ func TestMFASpecErrors(t *testing.T) {
 		{"nobody", "an MFA code of " + device + " is needed, and there is no terminal", "--mfa-totp-file", Spec{MFA: MFA{Serial: device}}},
 		{"no device", "no MFA device is named", "--mfa-serial", Spec{MFA: MFA{Command: []string{"x"}}}},
 		{"session of nothing", "no MFA device is named", "--mfa-serial", Spec{MFA: MFA{Session: time.Hour}}},
-		{"both", "cannot both give the codes", "", Spec{MFA: MFA{Serial: device, Command: []string{"x"}, TOTPFile: "y"}}},
-		{"empty command", "its name is empty", "", Spec{MFA: MFA{Serial: device, Command: []string{""}}}},
-		{"fraction", "must be whole seconds", "", Spec{MFA: MFA{Serial: device, Session: time.Millisecond}}},
 		{"secret", "holds something else than base32", "otpauth://", Spec{MFA: MFA{Serial: device, TOTPFile: secret}}},
 	}
 	for _, tt := range tests {

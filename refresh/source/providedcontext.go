@@ -2,7 +2,6 @@ package source
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,16 +18,6 @@ import (
 type ProvidedContext struct {
 	ProviderARN string // of the provider: arn:aws:iam::aws:contextProvider/IdentityCenter
 	File        string // holds the assertion and nothing else
-}
-
-func (c ProvidedContext) validate() error {
-	switch {
-	case !isARN(c.ProviderARN):
-		return fmt.Errorf("provided context of %q: is not an ARN", c.ProviderARN)
-	case c.File == "":
-		return fmt.Errorf("provided context of %s: has no file", c.ProviderARN)
-	}
-	return nil
 }
 
 // assertion reads the file.

@@ -43,7 +43,7 @@ type RolesAnywhere struct {
 // chainMax is what the service takes in X-Amz-X509-Chain.
 const chainMax = 5
 
-func (r *RolesAnywhere) validate(n Names, env environ) error {
+func (r *RolesAnywhere) validate(env environ) error {
 	anchor, err := rolesAnywhereARN("trust anchor", "trust-anchor", r.TrustAnchorARN)
 	if err != nil {
 		return err
@@ -57,18 +57,6 @@ func (r *RolesAnywhere) validate(n Names, env environ) error {
 	}
 	if _, err := r.endpoint(env); err != nil {
 		return err
-	}
-	if strings.Count(r.RoleARN, ":") < 5 || !strings.HasPrefix(r.RoleARN, "arn:") {
-		return fmt.Errorf("role %q: %w", r.RoleARN, errARN)
-	}
-	if _, err := expand(r.SessionName, n); err != nil {
-		return fmt.Errorf("session name %q: %w", r.SessionName, err)
-	}
-	if r.Duration < 0 || r.Duration%time.Second != 0 {
-		return fmt.Errorf("session duration %s: must be whole seconds", r.Duration)
-	}
-	if err := fits(r.Duration); err != nil {
-		return fmt.Errorf("session duration %w", err)
 	}
 	return r.Pair.Validate()
 }

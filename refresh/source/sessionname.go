@@ -2,7 +2,6 @@ package source
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,8 +9,6 @@ import (
 
 // defaultSessionName names the run, so that CloudTrail tells it from others.
 const defaultSessionName = "brs-exec-{command}-{pid}"
-
-var errPlaceholder = errors.New("no such placeholder")
 
 // sessionName is what a template comes to in a form that AWS takes: 2 to 64 of
 // letters, digits and _+=,.@- (AssumeRole, RoleSessionName).
@@ -39,7 +36,7 @@ func expand(template string, n Names) (string, error) {
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed {
-			return "", fmt.Errorf("{%s: %w", rest, errPlaceholder)
+			return "", fmt.Errorf("{%s: no such placeholder", rest)
 		}
 		switch name {
 		case "user":
@@ -53,7 +50,7 @@ func expand(template string, n Names) (string, error) {
 		case "profile":
 			b.WriteString(n.Profile)
 		default:
-			return "", fmt.Errorf("{%s}: %w", name, errPlaceholder)
+			return "", fmt.Errorf("{%s}: no such placeholder", name)
 		}
 		template = after
 	}

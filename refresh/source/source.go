@@ -70,7 +70,11 @@ type Source struct {
 // *refresh.Error with Permanent set.
 func New(ctx context.Context, s Spec) (*Source, error) {
 	if err := s.validate(); err != nil {
-		return nil, &refresh.Error{Err: err, Permanent: true, Hint: specHint(err)}
+		var known *refresh.Error
+		if !errors.As(err, &known) {
+			known = &refresh.Error{Err: err, Permanent: true}
+		}
+		return nil, known
 	}
 	if s.codes == nil {
 		s.codes = newCodes()

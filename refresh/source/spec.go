@@ -1,8 +1,6 @@
 package source
 
 import (
-	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -70,80 +68,30 @@ type Names struct {
 	PID                          int
 }
 
-// errConflict says that two kinds of source were asked for.
-var errConflict = errors.New("cannot both be the source")
-
-// kinds are the sources that were asked for; there may be one.
-func (s *Spec) kinds() []string {
-	var kinds []string
-	for _, k := range []struct {
-		name  string
-		given bool
-	}{
-		{"a credential command", len(s.Command) > 0},
-		{"a profile", s.Profile != ""},
-		{"a file", s.File != ""},
-		{"a web identity", s.WebIdentity.given()},
-		{"IoT Core", s.IoT != nil},
-		{"IAM Roles Anywhere", s.RolesAnywhere != nil},
-	} {
-		if k.given {
-			kinds = append(kinds, k.name)
-		}
-	}
-	return kinds
-}
-
+// validate checks what only the source of a kind knows. Which settings go together, and
+// what AWS takes for a role, package plan has checked.
 func (s *Spec) validate() error {
-	for name, argv := range map[string][]string{"credential": s.Command, "web identity token": s.WebIdentity.Command} {
-		if len(argv) > 0 && argv[0] == "" {
-			return fmt.Errorf("%s command: its name is empty", name)
-		}
+	var err error
+	switch {
+	case s.IoT != nil:
+		err = s.IoT.validate()
+	case s.RolesAnywhere != nil:
+		err = s.RolesAnywhere.validate(s.vars())
 	}
-	if err := s.MFA.validate(); err != nil {
+	if err != nil {
 		return err
 	}
-	if k := s.kinds(); len(k) > 1 {
-		return fmt.Errorf("%s and %s %w", k[0], k[1], errConflict)
-	}
-	if err := s.validateX509(); err != nil {
-		return err
-	}
-	if s.FileProfile != "" && s.File == "" {
-		return fmt.Errorf("profile %q of a file: needs the file", s.FileProfile)
-	}
-	if err := s.WebIdentity.validate(s.Roles); err != nil {
-		return err
-	}
-	if s.AssumeLifetime < 0 {
-		return fmt.Errorf("assumed lifetime %s: must not be negative", s.AssumeLifetime)
-	}
-	if _, err := expand(s.SessionName, s.Names); err != nil {
-		return fmt.Errorf("session name %q: %w", s.SessionName, err)
+	templates := []string{s.SessionName}
+	if r := s.RolesAnywhere; r != nil {
+		templates = append(templates, r.SessionName)
 	}
 	for _, r := range s.Roles {
-		if err := r.validate(s.Names); err != nil {
-			return err
+		templates = append(templates, r.SessionName)
+	}
+	for _, template := range templates {
+		if _, err := expand(template, s.Names); err != nil {
+			return refresh.Permanentf("the placeholders are {user} {host} {command} {pid} {profile}", "session name %q: %v", template, err)
 		}
 	}
 	return nil
-}
-
-func specHint(err error) string {
-	var known *refresh.Error
-	switch {
-	case errors.As(err, &known):
-		return known.Hint
-	case errors.Is(err, errConflict):
-		return "leave one of the two out"
-	case errors.Is(err, errDataEndpoint):
-		return describeHint
-	case errors.Is(err, errWebRole):
-		return "name it: --role-arn arn:aws:iam::123456789012:role/NAME"
-	case errors.Is(err, errARN):
-		return "a role's ARN looks like arn:aws:iam::123456789012:role/NAME"
-	case errors.Is(err, errPlaceholder):
-		return "the placeholders are {user} {host} {command} {pid} {profile}"
-	}
-	return ""
 }

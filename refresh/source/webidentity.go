@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -46,8 +45,6 @@ const (
 
 const tokenHint = "it must be one JSON web token and nothing else"
 
-var errWebRole = errors.New("a web identity: needs a role to assume with it")
-
 // WebChain is [Chain] for a Spec with a WebIdentity: the token says all about the
 // first role's session that Chain has an option for but its name, its length and
 // its policies, so that of what only the first of a chain can take none is left.
@@ -61,23 +58,6 @@ func WebChain(arns []string, session Role) []Role {
 		first.ARN = arns[0]
 	}
 	return append([]Role{first}, Chain(arns[1:], session)...)
-}
-
-// validate checks what a role that is assumed by a token cannot have.
-func (w WebIdentity) validate(roles []Role) error {
-	if !w.given() {
-		return nil
-	}
-	if len(roles) == 0 {
-		return errWebRole
-	}
-	r := roles[0]
-	for name, set := range map[string]bool{"an external id": r.ExternalID != "", "session tags": len(r.Tags) > 0, "a source identity": r.SourceIdentity != "", "a provided context": len(r.ProvidedContexts) > 0} {
-		if set {
-			return fmt.Errorf("role %s: %s cannot be given with a web identity: AWS takes tags and source identity from the token", r.ARN, name)
-		}
-	}
-	return nil
 }
 
 // webIdentity makes the first role, assumed by a token, the base.

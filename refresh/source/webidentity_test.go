@@ -150,33 +150,6 @@ func TestTokenErrors(t *testing.T) {
 	}
 }
 
-func TestTokenSpecErrors(t *testing.T) {
-	t.Parallel()
-	isolate(t)
-	web := WebIdentity{GitHub: true}
-	tests := []struct {
-		name, want, hint string
-		spec             Spec
-	}{
-		{"no role", "a web identity: needs a role", "--role-arn", Spec{WebIdentity: web}},
-		{"external id", "an external id cannot be given with a web identity", "", Spec{WebIdentity: web, Roles: WebChain([]string{roleA}, Role{ExternalID: "x"})}},
-		{"tags", "session tags cannot be given with a web identity", "", Spec{WebIdentity: web, Roles: WebChain([]string{roleA}, Role{Tags: map[string]string{"a": "b"}})}},
-		{"source identity", "a source identity cannot be given with a web identity", "", Spec{WebIdentity: web, Roles: WebChain([]string{roleA}, Role{SourceIdentity: "x"})}},
-		{"provided context", "a provided context cannot be given with a web identity", "", Spec{WebIdentity: web, Roles: WebChain([]string{roleA}, Role{ProvidedContexts: []ProvidedContext{{roleA, "f"}}})}},
-		{"profile", "a profile and a web identity cannot both be the source", "leave one", Spec{Profile: "p", WebIdentity: web, Roles: []Role{{ARN: roleA}}}},
-		{"command", "a credential command and a web identity cannot both be the source", "leave one", Spec{Command: []string{"x"}, WebIdentity: web, Roles: []Role{{ARN: roleA}}}},
-		{"empty command", "web identity token command: its name is empty", "", Spec{WebIdentity: WebIdentity{Command: []string{""}}, Roles: []Role{{ARN: roleA}}}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := newIn(t, tt.spec)
-			if e := failure(t, err); !e.Permanent || !strings.Contains(e.Error(), tt.want) || !strings.Contains(e.Hint, tt.hint) {
-				t.Errorf("error %q, hint %q; want %q, %q", e, e.Hint, tt.want, tt.hint)
-			}
-		})
-	}
-}
-
 // github answers as the token service of GitHub Actions does.
 func github(t testing.TB, answer func(w http.ResponseWriter, r *http.Request, n int)) {
 	t.Helper()
