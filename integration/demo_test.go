@@ -92,10 +92,10 @@ func TestDemoLife(t *testing.T) {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	said := p.stderr.String()
-	if !strings.Contains(said, "gives credentials that live 1m30s") || !strings.Contains(said, "the command made no call; some clients refuse sets that live only 1m30s: try --life 2m") {
+	if !strings.Contains(said, "gives credentials with a lifetime of 1m30s") || !strings.Contains(said, "the command made no call; some clients refuse a lifetime of only 1m30s: try --life 2m") {
 		t.Errorf("said:\n%s", said)
 	}
-	ends := regexp.MustCompile(`(?m)^(\S+) demo: the files hold \S+, which ends at (\S+);`).FindStringSubmatch(said)
+	ends := regexp.MustCompile(`(?m)^(\S+) demo: the files hold \S+, which expires at (\S+);`).FindStringSubmatch(said)
 	if ends == nil {
 		t.Fatalf("it is not said when the set ends:\n%s", said)
 	}

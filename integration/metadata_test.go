@@ -91,8 +91,8 @@ func TestInstance(t *testing.T) {
 		}
 	}
 	// From now on the last set stays what the service gives.
-	const ended = "credentials have ended, and there are no newer ones"
-	eventually(t, life+patience, "that the credentials have ended", func() bool { return strings.Contains(p.stderr.String(), ended) })
+	const ended = "credentials have expired, and there are no newer ones"
+	eventually(t, life+patience, "that the credentials have expired", func() bool { return strings.Contains(p.stderr.String(), ended) })
 	eventually(t, patience, "a refused call", func() bool {
 		_, refused := counts(p)
 		return refused > 0
@@ -100,7 +100,7 @@ func TestInstance(t *testing.T) {
 	id := w.instanceSet(time.Hour)
 	eventually(t, patience, "calls with the newest set", func() bool { return used(id) })
 	if n := strings.Count(p.stderr.String(), ended); n != 1 {
-		t.Errorf("said %d times that the credentials have ended", n)
+		t.Errorf("said %d times that the credentials have expired", n)
 	}
 	p.stdin.Close()
 	if code := p.exit(); code != 0 {

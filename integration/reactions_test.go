@@ -114,7 +114,7 @@ func TestOnExpiry(t *testing.T) {
 			eventually(t, patience, "the command is ready", func() bool { return said(p, "ready") == 1 })
 			w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Denied})
 			eventually(t, time.Minute, "word of the expiry", func() bool {
-				return strings.Contains(p.stderr.String(), "ended") || p.ended()
+				return strings.Contains(p.stderr.String(), "expired") || p.ended()
 			})
 			if tt.line != "" {
 				eventually(t, patience, tt.line, func() bool { return said(p, tt.line) == 1 })

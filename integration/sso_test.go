@@ -110,7 +110,7 @@ func TestLogin(t *testing.T) {
 	}{
 		{"sso_session", []string{"--profile", "corp"}, "corp", "device_code", append(registered[:7:7], "refreshToken"), `SSO session "corp"`},
 		{"flags of former versions", []string{"--profile", "corp", "--device-code", "--no-browser"}, "corp", "device_code", append(registered[:7:7], "refreshToken"), "and see that it shows the code"},
-		{"without sso_session", []string{"--profile", "old"}, fakesso.StartURL, "device_code", registered, "it ends 20"},
+		{"without sso_session", []string{"--profile", "old"}, fakesso.StartURL, "device_code", registered, "it expires 20"},
 		{"role on top", []string{"--profile", "over"}, "corp", "device_code", append(registered[:7:7], "refreshToken"), "until 20"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -374,7 +374,7 @@ func TestSourceEnding(t *testing.T) {
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	line := regexp.MustCompile(`level=ERROR msg="the source ends, and only a person can change this" what="the SSO session of profile \\"old\\"" ends=\S+ hint="brs-exec login --profile old, or aws sso login --profile old"`)
+	line := regexp.MustCompile(`level=ERROR msg="the source expires, and only a person can change this" what="the SSO session of profile \\"old\\"" ends=\S+ hint="brs-exec login --profile old, or aws sso login --profile old"`)
 	if n := len(line.FindAllString(p.stderr.String(), -1)); n != 1 {
 		t.Errorf("said %d times, want once:\n%s", n, p.stderr.String())
 	}
@@ -391,7 +391,7 @@ func TestSourceEnding(t *testing.T) {
 	// A session that is renewed has no end that is near.
 	w.login("--profile", "corp")
 	p = w.brsExec("--profile", "corp", "--", "true")
-	if code := p.exit(); code != 0 || strings.Contains(p.stderr.String(), "the source ends") {
+	if code := p.exit(); code != 0 || strings.Contains(p.stderr.String(), "the source expires") {
 		t.Errorf("exit code %d: %s", code, p.stderr.String())
 	}
 }

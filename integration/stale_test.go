@@ -11,7 +11,7 @@ import (
 )
 
 // staleLine is what brs-exec says of a command that does not come back.
-var staleLine = regexp.MustCompile(`time=(\S+) level=WARN msg="no one has read the credentials since (\S+); the set they hold ends (\S+)" read-by=(\w+) hint="(?:if the command still uses AWS,|a command that has no need of AWS)`)
+var staleLine = regexp.MustCompile(`time=(\S+) level=WARN msg="no client has read the credentials since (\S+); those it has expire (\S+)" read-by=(\w+) hint="(?:if the command still uses AWS,|a command that has no need of AWS)`)
 
 // filesSeen skips where the system does not tell who reads a file.
 func filesSeen(t *testing.T) {
@@ -126,7 +126,7 @@ func TestOnStale(t *testing.T) {
 		w := newWorld(t, life)
 		p := w.brsExec(append([]string{"--role-arn", roleARN, "--on-stale", "none", "--"}, w.asks("read -r _; exit 0")...)...)
 		w.awaitRefreshes(4)
-		if said := p.stderr.String(); strings.Contains(said, "no one has read") {
+		if said := p.stderr.String(); strings.Contains(said, "no client has read") {
 			t.Errorf("said %q", said)
 		}
 		w.finishPlain(p, 0)

@@ -145,7 +145,7 @@ func TestServiceManager(t *testing.T) {
 		t.Errorf("the command sees %q", got)
 	}
 	eventually(t, patience, "the end", func() bool { return s.count("STOPPING=1") == 1 })
-	for prefix, least := range map[string]int{"READY=1": 3, "STATUS=credentials end ": 3, "WATCHDOG=1": 10} {
+	for prefix, least := range map[string]int{"READY=1": 3, "STATUS=credentials expire ": 3, "WATCHDOG=1": 10} {
 		if got := s.count(prefix); got < least {
 			t.Errorf("%d times %s, want %d", got, prefix, least)
 		}

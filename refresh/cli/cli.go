@@ -84,7 +84,7 @@ func (p *program) run(args []string) int {
 		if errors.Is(err, filelock.ErrLocked) {
 			code = exitLocked
 		}
-		p.complain(err, code)
+		p.printError(err, code)
 		return code
 	}
 	return p.code
@@ -128,11 +128,11 @@ func (p *program) help(c *cli.Context) error {
 	return cli.ShowAppHelp(app)
 }
 
-// stray is about words that stand where a flag or a "--" should. What was typed is
+// unexpectedArgs is about words that stand where a flag or a "--" should. What was typed is
 // kept in the hint, because a run without its --role-arn is another user's. It
 // holds no secret: the flags take the names of files and programs in place of
 // these, and anyone on the machine can read a command line.
-func (p *program) stray(c *cli.Context) error {
+func (p *program) unexpectedArgs(c *cli.Context) error {
 	words := c.Args().Slice()
 	first := words[0]
 	typed := func(more ...string) string {
@@ -193,9 +193,9 @@ func plainDashes(word string) string {
 	return word
 }
 
-// complain prints an error and what to do about it, a line each, or one line of
+// printError prints an error and what to do about it, a line each, or one line of
 // JSON. code is what brs-exec will exit with.
-func (p *program) complain(err error, code int) {
+func (p *program) printError(err error, code int) {
 	var wrong *plan.Error
 	var source *refresh.Error
 	hint := ""

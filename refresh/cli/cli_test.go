@@ -268,20 +268,20 @@ func TestPrintable(t *testing.T) {
 			var b bytes.Buffer
 			p := &program{stderr: printable{&b}, stdout: &b}
 			says := map[string]func(){
-				"an error":          func() { p.complain(errors.New("STS: "+bad), 1) },
-				"a hint":            func() { p.complain(&plan.Error{Text: "x", Hint: bad}, 1) },
-				"an error in JSON":  func() { (&program{stderr: p.stderr, asJSON: true}).complain(errors.New(bad), 1) },
+				"an error":          func() { p.printError(errors.New("STS: "+bad), 1) },
+				"a hint":            func() { p.printError(&plan.Error{Text: "x", Hint: bad}, 1) },
+				"an error in JSON":  func() { (&program{stderr: p.stderr, asJSON: true}).printError(errors.New(bad), 1) },
 				"a verification":    func() { p.showLogin("gopher://x/"+bad, "CODE-"+bad) },
-				"the name of login": func() { p.say("logged in: %s", bad) },
+				"the name of login": func() { p.printf("logged in: %s", bad) },
 				"a question":        func() { ask(context.Background(), strings.NewReader("1\n"), &b, "MFA code of "+bad+": ") },
 				"a record": func() {
 					tabulate(printable{&b}, []run.Record{{PID: 1, Command: bad, Key: bad, Source: bad, Failed: 1, Err: bad}, {PID: 2, Err: bad}}, time.Now())
 				},
 				"a finding": func() {
-					p.tell([]doctor.Finding{{Level: "problem", About: "source", Text: "profile " + bad, Hint: bad}}, false)
+					p.printFindings([]doctor.Finding{{Level: "problem", About: "source", Text: "profile " + bad, Hint: bad}}, false)
 				},
 				"a finding in JSON": func() {
-					p.tell([]doctor.Finding{{Level: "problem", About: "source", Text: "profile " + bad, Hint: bad}}, true)
+					p.printFindings([]doctor.Finding{{Level: "problem", About: "source", Text: "profile " + bad, Hint: bad}}, true)
 				},
 				"a log line": func() {
 					logger(p.stderr, plan.Output{JSON: false}).Warn(bad, "x", bad)
@@ -404,7 +404,7 @@ func TestTyped(t *testing.T) {
 	var got *plan.Plan
 	app := p.app()
 	app.Action = func(c *cli.Context) error {
-		s, err := p.settle(c)
+		s, err := p.settings(c)
 		if err == nil {
 			got, err = plan.New(s, nil)
 		}

@@ -16,7 +16,7 @@ import (
 func (p *program) credentialsCommand() *cli.Command {
 	return &cli.Command{
 		Name:            "credentials",
-		Usage:           "print one set of credentials, for a credential_process line or a script",
+		Usage:           "print credentials once, for a credential_process line or a script",
 		UsageText:       "brs-exec credentials [FLAGS]",
 		Description:     "credential_process = brs-exec credentials --role-arn arn:aws:iam::123456789012:role/NAME",
 		Flags:           flags("credentials"),
@@ -27,7 +27,7 @@ func (p *program) credentialsCommand() *cli.Command {
 }
 
 func (p *program) credentials(c *cli.Context) error {
-	settings, err := p.settle(c)
+	settings, err := p.settings(c)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (p *program) credentials(c *cli.Context) error {
 		return err
 	}
 	if dir != "" {
-		return p.held(dir)
+		return p.fromRunDir(dir)
 	}
 	out, err := settings.Output()
 	if err != nil {
@@ -56,9 +56,9 @@ func (p *program) credentials(c *cli.Context) error {
 	return p.print(creds, format, cmp.Or(pl.Source.Profile, "default"))
 }
 
-// held prints what another brs-exec keeps in dir. In the spelling that SDKs are
+// fromRunDir prints what another brs-exec keeps in dir. In the spelling that SDKs are
 // given, package early has done that already.
-func (p *program) held(dir string) error {
+func (p *program) fromRunDir(dir string) error {
 	line, err := process.Output(dir, time.Now())
 	if err != nil {
 		return err

@@ -26,11 +26,11 @@ import (
 )
 
 const (
-	demoLife   = 20 * time.Second // of a set of credentials
+	demoLife   = 20 * time.Second // the lifetime of credentials
 	demoPause  = 2 * time.Second  // between two calls of the demo's own command
-	demoSets   = 5                // how many sets that command uses before it ends
-	demoLimit  = 9                // how many lives of a set it has for that
-	demoLonger = 2 * time.Minute  // enough of a set for opendal and rusoto, which want more than most
+	demoSets   = 5                // how many sets of credentials that command uses before it ends
+	demoLimit  = 9                // how many lifetimes it has for that
+	demoLonger = 2 * time.Minute  // a lifetime that is enough for opendal and rusoto, which want more than most
 	demoRole   = "arn:aws:iam::" + simulator.Account + ":role/demo"
 )
 
@@ -41,9 +41,9 @@ func (p *program) demoCommand() *cli.Command {
 		Name:        "demo",
 		Usage:       "watch a command outlive its credentials; needs no AWS account",
 		UsageText:   "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
-		Description: "A simulated STS on loopback gives credentials that live 20 seconds. COMMAND may be any\nAWS client, as in: brs-exec demo -- aws sts get-caller-identity\nSome clients refuse sets with so little time left: add --life 2m.",
+		Description: "A simulated STS on loopback gives credentials with a lifetime of 20 seconds. COMMAND may be\nany AWS client, as in: brs-exec demo -- aws sts get-caller-identity\nSome clients refuse credentials with so little time left: add --life 2m.",
 		Flags: append(flags("demo"),
-			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Value: demoLife.String(), Usage: "`DURATION` that a set of credentials lives"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
+			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Value: demoLife.String(), Usage: "lifetime of the credentials, a `DURATION`"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.demo,
@@ -55,8 +55,8 @@ const (
 	demoClientFlag = "be-the-command" // makes this program the command of its own demo
 )
 
-// lifeOf is what --life says. In less than a few seconds no client gets anything done.
-func lifeOf(c *cli.Context) (time.Duration, error) {
+// lifetimeOf is what --life says. In less than a few seconds no client gets anything done.
+func lifetimeOf(c *cli.Context) (time.Duration, error) {
 	life, err := time.ParseDuration(c.String(demoLifeFlag))
 	if err != nil || life < 5*time.Second || life > 12*time.Hour {
 		return 0, &plan.Error{Flag: demoLifeFlag, Text: fmt.Sprintf("%q: not a duration from 5s to 12h", c.String(demoLifeFlag)), Hint: "as in 20s, 90s or 5m"}
@@ -65,7 +65,7 @@ func lifeOf(c *cli.Context) (time.Duration, error) {
 }
 
 func (p *program) demo(c *cli.Context) error {
-	life, err := lifeOf(c)
+	life, err := lifetimeOf(c)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (p *program) demo(c *cli.Context) error {
 		return demoClient(p.stdout, life)
 	}
 	if c.Args().Present() {
-		return p.stray(c)
+		return p.unexpectedArgs(c)
 	}
 	own := !p.dashes
 	if own {
@@ -95,14 +95,14 @@ func (p *program) demo(c *cli.Context) error {
 		return err
 	}
 	pointAt(server)
-	o.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: names(p.argv), Stderr: p.stderr}
+	o.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
 	o.Observers = []run.Observer{{Name: "the demo", Engine: func(e refresh.Event, _ bool) { show.event(e) }}}
 	o.Services = []run.Service{{Name: "the simulated STS", Run: server.Run}}
-	show.say("a simulated STS on %s gives credentials that live %v; it is no AWS", server.URL(), life)
+	show.say("a simulated STS on %s gives credentials with a lifetime of %v; it is no AWS", server.URL(), life)
 	return p.supervise(o, func(code int) {
 		switch {
 		case own && code == 0:
-			show.say("shown: the command went on through %d sets of credentials that live %v each, and no call of it was refused", demoSets, life)
+			show.say("shown: the command went on through %d sets of credentials with a lifetime of %v, and no call of it was refused", demoSets, life)
 		case !own && !show.called.Load():
 			show.say("the command made no call%s", show.longer())
 		}
@@ -133,16 +133,16 @@ type narrator struct {
 	calls bool // tell each call of the command; the demo's own says so itself
 	life  time.Duration
 
-	called atomic.Bool // the command has made a call
-	ended  sync.Once   // and one with a set that had ended
+	called  atomic.Bool // the command has made a call
+	expired sync.Once   // and one with credentials that had expired
 }
 
-// longer is for clients that fail here for want of life alone.
+// longer is for clients that fail here because of the lifetime alone.
 func (n *narrator) longer() string {
 	if n.life >= demoLonger {
 		return ""
 	}
-	return fmt.Sprintf("; some clients refuse sets that live only %v: try --life 2m", n.life)
+	return fmt.Sprintf("; some clients refuse a lifetime of only %v: try --life 2m", n.life)
 }
 
 func (n *narrator) say(format string, args ...any) {
@@ -151,26 +151,26 @@ func (n *narrator) say(format string, args ...any) {
 
 func (n *narrator) event(e refresh.Event) {
 	if e.Kind == refresh.Refreshed {
-		n.say("the files hold %s, which ends at %s; next refresh at %s", e.KeyID, e.Expires.Local().Format(time.TimeOnly), e.Next.Local().Format(time.TimeOnly))
+		n.say("the files hold %s, which expires at %s; next refresh at %s", e.KeyID, e.Expires.Local().Format(time.TimeOnly), e.Next.Local().Format(time.TimeOnly))
 	}
 }
 
 func (n *narrator) call(c simulator.Call) {
 	switch {
 	case c.Issued > 0:
-		n.say("STS issues set %d", c.Issued)
+		n.say("STS issues credentials %d", c.Issued)
 	case !n.calls:
 	case c.Refused != "":
 		n.called.Store(true)
-		n.say("%s %s with set %d: refused, %s", c.Service, c.Action, c.Set, c.Refused)
+		n.say("%s %s with credentials %d: refused, %s", c.Service, c.Action, c.Set, c.Refused)
 		if strings.HasPrefix(c.Refused, "Expired") {
-			n.ended.Do(func() {
-				n.say("that set had ended: the command does not come back for newer ones in time%s", n.longer())
+			n.expired.Do(func() {
+				n.say("these had expired: the command does not come back for newer ones in time%s", n.longer())
 			})
 		}
 	default:
 		n.called.Store(true)
-		n.say("%s %s with set %d: accepted", c.Service, c.Action, c.Set)
+		n.say("%s %s with credentials %d: accepted", c.Service, c.Action, c.Set)
 	}
 }
 

@@ -8,9 +8,9 @@ import (
 	"brs-exec/refresh/simulator"
 )
 
-// A client may fail here only because it wants more life of a set than 20 seconds.
-func TestDemoAdvisesLongerSets(t *testing.T) {
-	const advice = "some clients refuse sets that live only"
+// A client may fail here only because it wants a longer lifetime than 20 seconds.
+func TestDemoAdvisesLongerLifetime(t *testing.T) {
+	const advice = "some clients refuse a lifetime of only"
 	for _, tt := range []struct {
 		name  string
 		life  time.Duration
@@ -19,8 +19,8 @@ func TestDemoAdvisesLongerSets(t *testing.T) {
 	}{
 		{"accepted", demoLife, []simulator.Call{{Set: 1}, {Set: 2}}, 0},
 		{"refused for its rights", demoLife, []simulator.Call{{Set: 1, Refused: "AccessDenied"}}, 0},
-		{"ended, again and again", demoLife, []simulator.Call{{Set: 1, Refused: "ExpiredToken"}, {Set: 1, Refused: "ExpiredTokenException"}}, 1},
-		{"ended, of a longer life", demoLonger, []simulator.Call{{Set: 1, Refused: "ExpiredToken"}}, 0},
+		{"expired, again and again", demoLife, []simulator.Call{{Set: 1, Refused: "ExpiredToken"}, {Set: 1, Refused: "ExpiredTokenException"}}, 1},
+		{"expired, of a longer lifetime", demoLonger, []simulator.Call{{Set: 1, Refused: "ExpiredToken"}}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder

@@ -27,12 +27,12 @@ func (p *program) doctorCommand() *cli.Command {
 }
 
 func (p *program) doctor(c *cli.Context) error {
-	settings, err := p.settle(c)
+	settings, err := p.settings(c)
 	if err != nil {
 		return err
 	}
 	if c.Args().Present() {
-		return p.stray(c)
+		return p.unexpectedArgs(c)
 	}
 	pl, err := plan.New(settings, p.argv)
 	if err != nil {
@@ -46,7 +46,7 @@ func (p *program) doctor(c *cli.Context) error {
 	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Level == "problem" }) {
 		p.code = 1
 	}
-	return p.tell(findings, asJSON)
+	return p.printFindings(findings, asJSON)
 }
 
 // with is the command line to run the command with these flags as well as the
@@ -57,8 +57,8 @@ func (p *program) with(run []cli.Flag, flags string) string {
 	return line + " -- " + cmp.Or(plan.ShellLine(p.argv), "COMMAND")
 }
 
-// tell prints findings.
-func (p *program) tell(findings []doctor.Finding, asJSON bool) error {
+// printFindings prints findings.
+func (p *program) printFindings(findings []doctor.Finding, asJSON bool) error {
 	out := printable{p.stdout}
 	if asJSON {
 		e := json.NewEncoder(out)

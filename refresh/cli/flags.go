@@ -53,8 +53,8 @@ func flags(of string) []cli.Flag {
 	return list
 }
 
-// settle reads the settings of c, wherever they come from.
-func (p *program) settle(c *cli.Context) (*plan.Settings, error) {
+// settings reads the settings of c, wherever they come from.
+func (p *program) settings(c *cli.Context) (*plan.Settings, error) {
 	if err := p.lostFlags(c); err != nil {
 		return nil, err
 	}

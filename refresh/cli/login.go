@@ -25,7 +25,7 @@ func (p *program) loginCommand() *cli.Command {
 }
 
 func (p *program) login(c *cli.Context) error {
-	settings, err := p.settle(c)
+	settings, err := p.settings(c)
 	if err != nil {
 		return err
 	}
@@ -37,24 +37,24 @@ func (p *program) login(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	p.say("logged in: SSO session %q", in.Name)
+	p.printf("logged in: SSO session %q", in.Name)
 	if in.Renew.IsZero() {
-		p.say("it ends %s", onClock(in.Ends))
+		p.printf("it expires %s", localTime(in.Ends))
 	} else {
-		p.say("it is renewed without you for as long as your organization allows, until %s at the latest", onClock(in.Renew))
+		p.printf("it is renewed without you for as long as your organization allows, until %s at the latest", localTime(in.Renew))
 	}
 	return nil
 }
 
 // showLogin says where to go. The address has a line of its own, to be copied.
 func (p *program) showLogin(url, code string) {
-	p.say("open this in a browser on any machine, and see that it shows the code %s:", code)
+	p.printf("open this in a browser on any machine, and see that it shows the code %s:", code)
 	fmt.Fprintln(p.stderr, plan.OneLine(url))
 }
 
-// say prints a line.
-func (p *program) say(format string, args ...any) {
+// printf prints a line.
+func (p *program) printf(format string, args ...any) {
 	fmt.Fprintf(p.stderr, "brs-exec: %s\n", plan.OneLine(fmt.Sprintf(format, args...)))
 }
 
-func onClock(t time.Time) string { return t.Local().Format(time.RFC3339) }
+func localTime(t time.Time) string { return t.Local().Format(time.RFC3339) }

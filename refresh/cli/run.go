@@ -23,7 +23,7 @@ import (
 // exec is what brs-exec does without a subcommand.
 func (p *program) exec(c *cli.Context) error {
 	if c.Args().Present() {
-		return p.stray(c)
+		return p.unexpectedArgs(c)
 	}
 	if len(p.argv) == 0 {
 		return &plan.Error{Text: "no command to run", Hint: "brs-exec [FLAGS] -- COMMAND [ARG...], or brs-exec --help"}
@@ -49,7 +49,7 @@ func (p *program) supervise(o run.Options, after func(code int)) error {
 		p.code = exitExpired
 		return nil
 	case err != nil && exit.Code > exitFailed: // the command cannot be run, or is not there
-		p.complain(notRun(o.Plan.Argv, err), exit.Code)
+		p.printError(notRun(o.Plan.Argv, err), exit.Code)
 		return nil
 	case err == nil:
 		p.flush()
@@ -60,7 +60,7 @@ func (p *program) supervise(o run.Options, after func(code int)) error {
 
 // options reads the settings of c, whatever they come from.
 func (p *program) options(c *cli.Context) (o run.Options, err error) {
-	settings, err := p.settle(c)
+	settings, err := p.settings(c)
 	if err != nil {
 		return o, err
 	}
@@ -102,7 +102,7 @@ func isTerminal(f *os.File) bool {
 
 // waiting tells a person what takes so long.
 func (p *program) waiting(source string) {
-	p.say("waiting for credentials from %s (Ctrl-C ends)", source)
+	p.printf("waiting for credentials from %s (Ctrl-C ends)", source)
 }
 
 // findHook complains about a hook that is not there, as long as someone reads it.
@@ -133,12 +133,12 @@ func reason(err error) error {
 // command.
 func (p *program) source(pl *plan.Plan, argv []string) source.Spec {
 	spec := pl.Source
-	spec.Names, spec.Stderr, spec.Prompt = names(argv), p.raw, prompt()
+	spec.Names, spec.Stderr, spec.Prompt = sessionNames(argv), p.raw, prompt()
 	return spec
 }
 
-// names are what a session name template can say about this run.
-func names(argv []string) source.Names {
+// sessionNames are what a session name template can say about this run.
+func sessionNames(argv []string) source.Names {
 	n := source.Names{Command: "brs-exec", PID: os.Getpid(), User: os.Getenv("USER")}
 	if len(argv) > 0 {
 		n.Command = filepath.Base(argv[0])

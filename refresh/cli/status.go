@@ -68,7 +68,7 @@ func (p *program) status(c *cli.Context, asJSON, check bool) error {
 			which = fmt.Sprintf(" of process id %d", only)
 		}
 		// Of other users not even root looks: what they say of themselves need not be true.
-		p.say("no brs-exec%s is running as this user", which)
+		p.printf("no brs-exec%s is running as this user", which)
 		return nil
 	}
 	now, out := time.Now(), printable{p.stdout}
@@ -113,7 +113,7 @@ func alive(r run.Record, now time.Time) bool {
 // tabulate prints a table, and beneath it what has gone wrong, or is going to.
 func tabulate(w io.Writer, records []run.Record, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PID\tCOMMAND\tSINCE\tHOLDS\tENDS IN\tNEXT IN\tREFRESHED\tSTALE\tSOURCE")
+	fmt.Fprintln(table, "PID\tCOMMAND\tSINCE\tHOLDS\tEXPIRES IN\tNEXT IN\tREFRESHED\tSTALE\tSOURCE")
 	for _, r := range records {
 		if r.Command == "" && r.Err != "" {
 			fmt.Fprintf(table, "%d\t\t\t\t\t\t\t\t%s\n", r.PID, cell(r.Err))
@@ -123,17 +123,17 @@ func tabulate(w io.Writer, records []run.Record, now time.Time) error {
 			fmt.Fprintf(table, "%d\t\t\t\t\t\t\t\tstarting\n", r.PID)
 			continue
 		}
-		ends := span(r.Expires, now)
+		expires := span(r.Expires, now)
 		switch {
 		case r.Key == "":
-			ends = ""
+			expires = ""
 		case r.Expires.IsZero():
-			ends = "never"
+			expires = "never"
 		case !r.Expires.After(now):
-			ends = "ended"
+			expires = "expired"
 		}
 		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n",
-			r.PID, cell(r.Command), span(now, r.Since), cell(r.Key), ends, span(r.Next, now), r.Refreshed, r.Stale, cell(r.Source))
+			r.PID, cell(r.Command), span(now, r.Since), cell(r.Key), expires, span(r.Next, now), r.Refreshed, r.Stale, cell(r.Source))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -143,8 +143,8 @@ func tabulate(w io.Writer, records []run.Record, now time.Time) error {
 		if r.Failed > 0 {
 			fmt.Fprintf(&more, "%d: failed %d times: %s\n", r.PID, r.Failed, cell(r.Err))
 		}
-		if !r.Ends.IsZero() {
-			fmt.Fprintf(&more, "%d: %s ends %s\n", r.PID, cell(r.Lives), onClock(r.Ends))
+		if !r.SourceExpiry.IsZero() {
+			fmt.Fprintf(&more, "%d: %s expires %s\n", r.PID, cell(r.LivesOn), localTime(r.SourceExpiry))
 		}
 	}
 	_, err := io.WriteString(w, more.String())

@@ -18,7 +18,7 @@ func TestTabulate(t *testing.T) {
 		{PID: 7},
 		{PID: 4711, Command: "python", Since: now.Add(-75 * time.Hour), Source: `profile "prod" → arn:aws:iam::123456789012:role/App`,
 			Key: "ASIA…WXYZ", Expires: now.Add(38 * time.Minute), Next: now.Add(8*time.Minute + 1), Refreshed: 149,
-			Lives: `the SSO session of profile "prod"`, Ends: now.Add(8 * time.Hour)},
+			LivesOn: `the SSO session of profile "prod"`, SourceExpiry: now.Add(8 * time.Hour)},
 		{PID: 4712, Command: "a\tb", Since: now.Add(-3 * time.Hour), Source: "EC2 instance role",
 			Key: "ASIA…ABCD", Expires: now.Add(-time.Second), Next: now.Add(-time.Second), Failed: 12, Err: "connection refused", Stale: 2},
 		{PID: 4713, Command: "sh", Since: now, Source: "environment variables", Key: "AKIA…MPLE"},

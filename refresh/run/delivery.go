@@ -232,7 +232,7 @@ func socketEvent(log *slog.Logger) func(error) {
 	return func(err error) {
 		switch {
 		case err == nil:
-			log.Warn("the command's credentials are answered for again")
+			log.Warn("the command's requests for credentials are answered again")
 		case errors.Is(err, syscall.EADDRINUSE):
 			log.Error("another program has the port that the command asks for credentials: do not trust what it is told there; trying to get it back", "err", err)
 		default:

@@ -49,7 +49,7 @@ func (r *reactions) react(on plan.Reaction, e refresh.Event) {
 			r.log.Warn("no signal sent", "reaction-to", e.Kind.String(), "err", err)
 		}
 	case plan.Stop:
-		r.log.Error("the credentials have ended: stopping the command")
+		r.log.Error("the credentials have expired: stopping the command")
 		r.stop()
 	case plan.Restart:
 		r.log.Info("the command is started again", "reaction-to", e.Kind.String())
@@ -63,7 +63,7 @@ func (r *reactions) react(on plan.Reaction, e refresh.Event) {
 
 // sourceExpires tells a person, in the log and by the hook of --on-source-ending.
 func (r *reactions) sourceExpires(end source.Ending) {
-	r.log.Error("the source ends, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
+	r.log.Error("the source expires, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
 	r.onSource(hookEvent{name: "source-ending", ofSource: true, source: end.What, hint: end.Hint, expires: end.At})
 }
 

@@ -39,11 +39,11 @@ func TestReactions(t *testing.T) {
 			[]string{"start", "restart", "start", "restart", "start"}, "", false},
 		{"restart that cannot be", plan.Plan{OnRefresh: plan.Reaction{Act: plan.Restart}}, nil, errors.New("once only"),
 			[]string{"start", "restart", "restart"}, "the command cannot be started again", false},
-		{"expiry, keep", plan.Plan{}, after(1, errors.New("down")), nil, []string{"start"}, "credentials have ended", false},
+		{"expiry, keep", plan.Plan{}, after(1, errors.New("down")), nil, []string{"start"}, "credentials have expired", false},
 		{"expiry, stop", plan.Plan{OnExpiry: plan.Reaction{Act: plan.Stop}}, after(1, errors.New("down")), nil,
-			[]string{"start", "stop"}, "the credentials have ended: stopping the command", true},
+			[]string{"start", "stop"}, "the credentials have expired: stopping the command", true},
 		{"expiry, signal", plan.Plan{OnExpiry: forced}, after(1, errors.New("down")), nil,
-			[]string{"start", "signal 1 true"}, "credentials have ended", false},
+			[]string{"start", "signal 1 true"}, "credentials have expired", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -161,8 +161,8 @@ func TestStaleAlarm(t *testing.T) {
 		want   []string
 		log    []string
 	}{
-		{"warn", plan.Reaction{Act: plan.Warn}, time.Minute, stale.Process, nil, nil, []string{"the set they hold ends ", "--deliver file"}},
-		{"ended", plan.Reaction{Act: plan.Warn}, -time.Minute, stale.File, nil, nil, []string{"the set they hold ended ", "--deliver auto"}},
+		{"warn", plan.Reaction{Act: plan.Warn}, time.Minute, stale.Process, nil, nil, []string{"those it has expire ", "--deliver file"}},
+		{"ended", plan.Reaction{Act: plan.Warn}, -time.Minute, stale.File, nil, nil, []string{"those it has expired ", "--deliver auto"}},
 		{"signal", plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}, time.Minute, stale.File, nil, []string{"signal 1 false"}, nil},
 		{"restart", plan.Reaction{Act: plan.Restart}, time.Minute, stale.File, nil, []string{"restart"}, nil},
 		{"refused", plan.Reaction{Act: plan.Restart}, time.Minute, stale.File, supervisor.ErrNoChild, []string{"restart"}, []string{"nothing done about it"}},
@@ -177,7 +177,7 @@ func TestStaleAlarm(t *testing.T) {
 			if diff := cmp.Diff(tt.want, f.child.seen()); diff != "" {
 				t.Errorf("the command (-want +got):\n%s", diff)
 			}
-			for _, part := range append(tt.log, "no one has read the credentials since", "it holds no copy") {
+			for _, part := range append(tt.log, "no client has read the credentials since", "it holds no copy") {
 				if len(f.lines(part)) != 1 {
 					t.Errorf("the log lacks %q:\n%s", part, f.log)
 				}
@@ -201,12 +201,12 @@ func TestSourceExpires(t *testing.T) {
 		if _, err := r.run(); err != nil {
 			t.Fatal(err)
 		}
-		got := r.lines("the source ends")
+		got := r.lines("the source expires")
 		if len(got) != 1 || !strings.Contains(got[0], "level=ERROR") || !strings.Contains(got[0], `hint="log in"`) {
 			t.Errorf("the log has %q, want one error with the hint", got)
 		}
-		if last.Lives != end.What || !last.Ends.Equal(end.At) {
-			t.Errorf("the record has %q until %v, want %q until %v", last.Lives, last.Ends, end.What, end.At)
+		if last.LivesOn != end.What || !last.SourceExpiry.Equal(end.At) {
+			t.Errorf("the record has %q until %v, want %q until %v", last.LivesOn, last.SourceExpiry, end.What, end.At)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"brs-exec/supervisor"
 )
 
-// record is what `brs-exec status` tells of one run. It holds no secret.
+// Record is what `brs-exec status` tells of one run. It holds no secret.
 type Record struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command,omitempty"` // its name: arguments may be secrets
@@ -23,17 +23,17 @@ type Record struct {
 	Starts  int       `json:"starts,omitempty"`
 	Source  string    `json:"source,omitempty"`
 
-	Key       string    `json:"key,omitempty"`    // of the set that is delivered, shortened
+	Key       string    `json:"key,omitempty"`    // access key id of the credentials that are delivered, shortened
 	Expires   time.Time `json:"expires,omitzero"` // zero: never, as far as the source says
-	Next      time.Time `json:"next,omitzero"`    // when the source is asked again
-	Refreshed int       `json:"refreshed"`        // sets delivered after the first
+	Next      time.Time `json:"next,omitzero"`    // when the source is tried again
+	Refreshed int       `json:"refreshed"`        // deliveries after the first
 	Failed    int       `json:"failed"`           // failures since the last success
 	Err       string    `json:"error,omitempty"`  // the last of these
 	Permanent bool      `json:"permanent,omitempty"`
-	Stale     int       `json:"stale"` // times that no one had come back for newer credentials
+	Stale     int       `json:"stale"` // times that no client had come back for newer credentials
 
-	Lives string    `json:"livesOn,omitempty"` // what the source lives on: a login, a certificate
-	Ends  time.Time `json:"ends,omitzero"`     // and when that ends
+	LivesOn      string    `json:"livesOn,omitempty"` // what the source lives on: a login, a certificate
+	SourceExpiry time.Time `json:"ends,omitzero"`     // and when that expires
 }
 
 // recordAfter is how long a command has to live to be worth a record: to a short
@@ -145,7 +145,7 @@ func (k *recorder) sourceExpiry(end source.Ending, known bool) {
 	if !known {
 		end = source.Ending{}
 	}
-	k.change(func(r *Record) { r.Lives, r.Ends = plan.OneLine(end.What), end.At })
+	k.change(func(r *Record) { r.LivesOn, r.SourceExpiry = plan.OneLine(end.What), end.At })
 }
 
 func (k *recorder) stale() { k.change(func(r *Record) { r.Stale++ }) }

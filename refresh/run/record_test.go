@@ -25,7 +25,7 @@ func TestRecorder(t *testing.T) {
 	twice := held
 	twice.Refreshed = 1
 	known, login := twice, source.Ending{At: now.Add(time.Hour), What: "a login"}
-	known.Lives, known.Ends = login.What, login.At
+	known.LivesOn, known.SourceExpiry = login.What, login.At
 	stale := twice
 	stale.Stale = 1
 	for _, step := range []struct {

@@ -53,7 +53,7 @@ type reporter struct {
 	log    *slog.Logger
 	origin func() source.Origin
 
-	failed, ended bool // what of this was said last, so that its end is
+	failed, expired bool // what of this was said last, so that its end is
 }
 
 // event logs an event. What needs a person is an error, what a person may want to
@@ -61,10 +61,10 @@ type reporter struct {
 // information. So is a start that does not succeed at once: its end is an error of
 // its own.
 func (r *reporter) event(e refresh.Event, first bool) {
-	level, message := r.words(e, first)
+	level, message := r.message(e, first)
 	attrs := e.LogValue().Group()
 	if e.Profile != "" {
-		attrs = attrs[1:] // a session has one set, and its name is ours
+		attrs = attrs[1:] // a run has one source, and its name is ours
 	}
 	var known *refresh.Error
 	if errors.As(e.Err, &known) && known.Hint != "" && (level == slog.LevelError || level == slog.LevelWarn && e.Attempt == 1) {
@@ -76,13 +76,13 @@ func (r *reporter) event(e refresh.Event, first bool) {
 	r.log.LogAttrs(context.Background(), level, message, attrs...)
 }
 
-func (r *reporter) words(e refresh.Event, first bool) (level slog.Level, message string) {
+func (r *reporter) message(e refresh.Event, first bool) (level slog.Level, message string) {
 	level, message = slog.LevelInfo, e.Kind.String()
 	switch e.Kind {
 	case refresh.Unchanged:
-		if r.failed && !r.ended {
+		if r.failed && !r.expired {
 			r.failed = false
-			return slog.LevelWarn, "the source answers again; it has no newer credentials yet"
+			return slog.LevelWarn, "the source works again; it has no newer credentials yet"
 		}
 		level = slog.LevelDebug
 	case refresh.Refreshed:
@@ -90,10 +90,10 @@ func (r *reporter) words(e refresh.Event, first bool) (level slog.Level, message
 		switch {
 		case first:
 			message = "credentials obtained"
-		case r.failed || r.ended:
+		case r.failed || r.expired:
 			level, message = slog.LevelWarn, "credentials are refreshed again"
 		}
-		r.failed, r.ended = false, false
+		r.failed, r.expired = false, false
 	case refresh.Failed:
 		if first {
 			message = "no credentials yet"
@@ -105,15 +105,15 @@ func (r *reporter) words(e refresh.Event, first bool) (level slog.Level, message
 			level, message = slog.LevelError, "refresh refused; the credentials at hand stay, but only a person can change this"
 		}
 	case refresh.DeliveryFailed:
-		r.ended = !first
+		r.expired = !first
 		level, message = slog.LevelError, "credentials could not be written; what is there stays"
 	case refresh.Expired:
-		r.ended = true
-		level, message = slog.LevelError, "credentials have ended, and there are no newer ones"
+		r.expired = true
+		level, message = slog.LevelError, "credentials have expired, and there are no newer ones"
 	case refresh.Short:
-		level, message = slog.LevelWarn, "sessions are shorter than the 40 minutes that all clients can work with; --duration asks for longer ones"
+		level, message = slog.LevelWarn, "the lifetime is shorter than the 40 minutes that all clients can work with; --duration asks for a longer one"
 	case refresh.Early:
-		level, message = slog.LevelWarn, "--refresh-before is longer than half a session: half of it is used instead"
+		level, message = slog.LevelWarn, "--refresh-before is longer than half the lifetime: half of it is used instead"
 	case refresh.Static:
 		level, message = static(e.KeyID, r.origin())
 	case refresh.Skewed:
@@ -124,20 +124,20 @@ func (r *reporter) words(e refresh.Event, first bool) (level slog.Level, message
 	return level, message
 }
 
-// static is about keys without an expiry.
+// static is about credentials without an expiry.
 func static(keyID string, from source.Origin) (level slog.Level, message string) {
 	switch {
 	case from.LongTerm, strings.HasPrefix(keyID, "AKIA"): // other servers than AWS's have other names
 		level, message = slog.LevelInfo, "long-term keys: nothing to refresh"
 	case from.Environment:
-		level, message = slog.LevelWarn, "exported session keys: they end, and brs-exec cannot make new ones; use --role-arn or --profile"
+		level, message = slog.LevelWarn, "exported session credentials: they expire, and brs-exec cannot make new ones; use --role-arn or --profile"
 	case from.Command:
 		level, message = slog.LevelWarn, "credentials without an expiry cannot be refreshed on time; add --assume-lifetime"
 	default:
 		level, message = slog.LevelWarn, "credentials without an expiry cannot be refreshed on time"
 	}
 	if from.Fallback {
-		message += " (the sources before this one are asked each minute)"
+		message += " (the sources before this one are tried each minute)"
 	}
 	return level, message
 }

@@ -103,7 +103,7 @@ func TestReport(t *testing.T) {
 	}{
 		{"long-term keys", "AKIA…MPLE", source.Origin{Environment: true}},
 		{"long-term keys of another server", "mini…dmin", source.Origin{Environment: true, LongTerm: true}},
-		{"exported session keys", "ASIA…MPLE", source.Origin{Environment: true}},
+		{"exported session credentials", "ASIA…MPLE", source.Origin{Environment: true}},
 		{"a command", "ASIA…MPLE", source.Origin{Command: true}},
 		{"a file", "ASIA…MPLE", source.Origin{}},
 		{"in place of another source", "AKIA…MPLE", source.Origin{Environment: true, Fallback: true}},
@@ -151,19 +151,19 @@ func TestSystemdStatus(t *testing.T) {
 	}
 	d := &systemd{Notifier: n}
 	at := time.Date(2126, 3, 1, 12, 30, 0, 0, time.UTC)
-	const fine = "STATUS=credentials end 2126-03-01 07:30:00 -05:00, next refresh 2126-03-01 07:30:00 -05:00"
+	const fine = "STATUS=credentials expire 2126-03-01 07:30:00 -05:00, next refresh 2126-03-01 07:30:00 -05:00"
 	for _, step := range []struct {
 		e    refresh.Event
 		want []string
 	}{
 		{refresh.Event{Kind: refresh.Refreshed, Expires: at, Next: at}, []string{"RELOADING=1", "READY=1", fine}},
 		{refresh.Event{Kind: refresh.Failed, Expires: at, Next: at, Attempt: 1, Err: errors.New("x")},
-			[]string{"STATUS=failed refreshes: 1, next 2126-03-01 07:30:00 -05:00; credentials end 2126-03-01 07:30:00 -05:00"}},
+			[]string{"STATUS=failed refreshes: 1, next 2126-03-01 07:30:00 -05:00; credentials expire 2126-03-01 07:30:00 -05:00"}},
 		{refresh.Event{Kind: refresh.Unchanged, Expires: at, Next: at, Attempt: 1}, []string{fine}},
 		{refresh.Event{Kind: refresh.Unchanged, Expires: at, Next: at}, nil},
-		{refresh.Event{Kind: refresh.Expired, Expires: at}, []string{"STATUS=credentials have ended"}},
+		{refresh.Event{Kind: refresh.Expired, Expires: at}, []string{"STATUS=credentials have expired"}},
 		{refresh.Event{Kind: refresh.Unchanged, Expires: at.AddDate(-200, 0, 0), Attempt: 1}, nil},
-		{refresh.Event{Kind: refresh.Refreshed}, []string{"RELOADING=1", "READY=1", "STATUS=credentials end never, next refresh never"}},
+		{refresh.Event{Kind: refresh.Refreshed}, []string{"RELOADING=1", "READY=1", "STATUS=credentials expire never, next refresh never"}},
 	} {
 		d.event(step.e, false)
 		for i, got := range told.read(t, len(step.want)) {

@@ -40,7 +40,7 @@ type Options struct {
 }
 
 // ErrExpired is why a command is stopped by --on-expiry=stop.
-var ErrExpired = errors.New("the credentials have ended")
+var ErrExpired = errors.New("the credentials have expired")
 
 // Run keeps credentials fresh until the command has ended, and tells how that was.
 // The error is [ErrExpired] if the command was stopped for want of credentials; that
@@ -189,7 +189,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, s *setup, src crede
 		{"the status record", r.record.run},
 		{"the sign of life", signOfLife(s.Waiting, r.engine.ready(), src)},
 		{"systemd's watchdog", func(ctx context.Context) error { return systemd.watchdog(ctx, r.engine.alive) }},
-		{"the watch for the end of the source", expiry.run},
+		{"the watch for the expiry of the source", expiry.run},
 	})
 	return r, nil
 }

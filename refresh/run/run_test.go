@@ -131,7 +131,7 @@ func TestSourceExpiryPanics(t *testing.T) {
 		if exit, err := r.run(); err != nil || exit.Code != 0 || exit.Stopped {
 			t.Errorf("code %d, stopped %v, %v", exit.Code, exit.Stopped, err)
 		}
-		if got := r.lines("the watch for the end of the source"); len(got) != 1 {
+		if got := r.lines("the watch for the expiry of the source"); len(got) != 1 {
 			t.Errorf("the log has %q, want one line", got)
 		}
 	})

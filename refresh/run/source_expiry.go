@@ -80,7 +80,7 @@ func same(a, b time.Time) bool { return a.Sub(b).Abs() < time.Minute }
 
 // observer lets run look at the expiry that the source has now.
 func (e *sourceExpiry) observer() Observer {
-	return Observer{Name: "the watch for the end of the source", Engine: func(ev refresh.Event, _ bool) {
+	return Observer{Name: "the watch for the expiry of the source", Engine: func(ev refresh.Event, _ bool) {
 		if ev.Kind != refresh.Refreshed && ev.Kind != refresh.Unchanged && ev.Kind != refresh.Failed {
 			return
 		}

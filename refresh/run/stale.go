@@ -65,7 +65,7 @@ func (w *staleWatch) services() []Service {
 	if w == nil {
 		return nil
 	}
-	return []Service{{"the watch for stale readers", w.Run}}
+	return []Service{{"the watch for stale clients", w.Run}}
 }
 
 func (w *staleWatch) observer() Observer {
@@ -73,7 +73,7 @@ func (w *staleWatch) observer() Observer {
 		return Observer{}
 	}
 	return Observer{
-		Name: "the watch for stale readers",
+		Name: "the watch for stale clients",
 		Engine: func(e refresh.Event, _ bool) {
 			switch e.Kind {
 			case refresh.Refreshed:
@@ -105,15 +105,15 @@ func (s *staleReaction) cleared() {
 // alarm says that the command seems to hold credentials that are about to expire.
 func (s *staleReaction) alarm(a stale.Alarm) {
 	s.record.stale()
-	ends, hint := "ends", "a command that has no need of AWS at the moment asks again when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
+	expires, hint := "expire", "a command that has no need of AWS at the moment asks again when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
 	if !a.Ends.After(time.Now()) {
-		ends = "ended"
+		expires = "expired"
 	}
 	if a.Channel == stale.File {
 		hint = "if the command still uses AWS, it does not read the file again: consider --deliver auto, or --on-refresh restart"
 	}
-	s.log.Warn(fmt.Sprintf("no one has read the credentials since %s; the set they hold %s %s",
-		a.Read.Local().Format(time.TimeOnly), ends, a.Ends.Local().Format(time.TimeOnly)), "read-by", a.Channel, "hint", hint)
+	s.log.Warn(fmt.Sprintf("no client has read the credentials since %s; those it has %s %s",
+		a.Read.Local().Format(time.TimeOnly), expires, a.Ends.Local().Format(time.TimeOnly)), "read-by", a.Channel, "hint", hint)
 	var err error
 	switch s.on.Act {
 	case plan.Signal:

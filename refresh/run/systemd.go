@@ -43,14 +43,14 @@ func (d *systemd) event(e refresh.Event, first bool) {
 			d.fine(e)
 		}
 	case refresh.Failed:
-		d.say(d.Status(fmt.Sprintf("failed refreshes: %d, next %s; credentials end %s", e.Attempt, clock(e.Next), clock(e.Expires))))
+		d.say(d.Status(fmt.Sprintf("failed refreshes: %d, next %s; credentials expire %s", e.Attempt, clock(e.Next), clock(e.Expires))))
 	case refresh.Expired:
-		d.say(d.Status("credentials have ended"))
+		d.say(d.Status("credentials have expired"))
 	}
 }
 
 func (d *systemd) fine(e refresh.Event) {
-	d.say(d.Status("credentials end " + clock(e.Expires) + ", next refresh " + clock(e.Next)))
+	d.say(d.Status("credentials expire " + clock(e.Expires) + ", next refresh " + clock(e.Next)))
 }
 
 func clock(t time.Time) string {
