@@ -1,9 +1,10 @@
 package supervisor
 
 import (
-	"bytes"
 	"os"
 	"strconv"
+
+	"brs-exec/supervisor/job"
 )
 
 // descendants lists the children of pid, theirs, and so on, but for the process
@@ -17,14 +18,9 @@ func descendants(pid, except int) []int {
 		if err != nil {
 			continue
 		}
-		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if err != nil {
-			continue // it ended meanwhile
-		}
-		// proc(5): "pid (comm) state ppid …", and comm may hold any byte.
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+		fields := job.Stat(e.Name())
 		if len(fields) < 2 {
-			continue
+			continue // it ended meanwhile
 		}
 		if parent, err := strconv.Atoi(string(fields[1])); err == nil {
 			children[parent] = append(children[parent], id)

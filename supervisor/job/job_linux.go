@@ -1,7 +1,6 @@
 package job
 
 import (
-	"bytes"
 	"os"
 	"strconv"
 	"syscall"
@@ -82,14 +81,9 @@ func alone() bool {
 	return seen
 }
 
-// groupOf returns the process group of a live process, from proc(5)'s
-// "pid (comm) state ppid pgrp …"; comm may hold anything, ")" too.
+// groupOf returns the process group of a live process.
 func groupOf(pid string) (int, bool) {
-	stat, err := os.ReadFile("/proc/" + pid + "/stat")
-	if err != nil {
-		return 0, false
-	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	fields := Stat(pid)
 	if len(fields) < 3 || fields[0][0] == 'Z' || fields[0][0] == 'X' {
 		return 0, false
 	}

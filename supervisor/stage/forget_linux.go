@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"unsafe"
+
+	"brs-exec/supervisor/job"
 )
 
 // A stage has given its environment to the worker and has no use for it: keys may be
@@ -79,13 +81,9 @@ func around(p *byte) []byte {
 // eraseShown overwrites what the kernel shows as the environment. It must come before
 // job.Hide, after which /proc/self is root's.
 func eraseShown() error {
-	stat, err := os.ReadFile("/proc/self/stat")
-	if err != nil {
-		return err
-	}
-	// proc_pid_stat(5): env_start and env_end are the fields 50 and 51; what stands
-	// behind the command's name begins with the third.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	// proc_pid_stat(5): env_start and env_end are the fields 50 and 51, of which the
+	// first is the third.
+	fields := job.Stat("self")
 	if len(fields) < 49 {
 		return errors.New("no address of the environment")
 	}

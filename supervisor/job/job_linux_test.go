@@ -1,0 +1,162 @@
+package job
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"brs-exec/supervisor/siginfo"
+)
+
+// TestWhoHasHadASignal: what the child that shares our group has had already is not
+// forwarded to it.
+func TestWhoHasHadASignal(t *testing.T) {
+	session, err := unix.Getsid(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	us, elsewhere := os.Getpid(), 1<<30
+	tests := []struct {
+		name string
+		info siginfo.Info
+		want bool
+	}{
+		{"Ctrl-C", siginfo.Info{Signal: unix.SIGINT, Origin: siginfo.Kernel}, true},
+		{"Ctrl-\\", siginfo.Info{Signal: unix.SIGQUIT, Origin: siginfo.Kernel}, true},
+		{"Ctrl-Z", siginfo.Info{Signal: unix.SIGTSTP, Origin: siginfo.Kernel}, true},
+		{"new size", siginfo.Info{Signal: unix.SIGWINCH, Origin: siginfo.Kernel}, true},
+		{"hangup", siginfo.Info{Signal: unix.SIGHUP, Origin: siginfo.Kernel}, true},
+		{"continued as an orphaned group", siginfo.Info{Signal: unix.SIGCONT, Origin: siginfo.Kernel}, true},
+		{"a timer", siginfo.Info{Signal: unix.SIGALRM, Origin: siginfo.Kernel}, false},
+		{"kill INT", siginfo.Info{Signal: unix.SIGINT, Origin: siginfo.Process, PID: us}, false},
+		{"kill HUP", siginfo.Info{Signal: unix.SIGHUP, Origin: siginfo.Process, PID: us}, false},
+		{"kill TERM", siginfo.Info{Signal: unix.SIGTERM, Origin: siginfo.Process, PID: us}, false},
+		{"a member stops its group", siginfo.Info{Signal: unix.SIGTSTP, Origin: siginfo.Process, PID: us}, true},
+		{"another process stops us", siginfo.Info{Signal: unix.SIGTSTP, Origin: siginfo.Process, PID: elsewhere}, false},
+		{"the shell continues the group", siginfo.Info{Signal: unix.SIGCONT, Origin: siginfo.Process, PID: session}, true},
+		{"another process continues us", siginfo.Info{Signal: unix.SIGCONT, Origin: siginfo.Process, PID: elsewhere}, false},
+		{"INT in the background", siginfo.Info{Signal: unix.SIGINT}, false}, // the terminal's would not have come
+		{"CONT in the background", siginfo.Info{Signal: unix.SIGCONT}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			j := &Job{group: unix.Getpgrp(), tty: &terminal{fd: -1}}
+			if got := j.told(tt.info); got != tt.want {
+				t.Errorf("at a terminal: %v, want %v", got, tt.want)
+			}
+			if j.tty = nil; j.told(tt.info) {
+				t.Error("without a terminal nobody but us has been told")
+			}
+		})
+	}
+}
+
+// TestGroupOf: the name of a program may look like the fields behind it.
+func TestGroupOf(t *testing.T) {
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip(err)
+	}
+	program := filepath.Join(t.TempDir(), "a) Z 1 1 (")
+	text, err := os.ReadFile(sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, text, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "1000")
+	cmd.Args[0] = sleep // which may be one of many in a program, by its name
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	if group, ok := groupOf(strconv.Itoa(pid)); !ok || group != pid {
+		t.Errorf("group = %d, %v, want %d", group, ok, pid)
+	}
+	cmd.Process.Kill()
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := groupOf(strconv.Itoa(pid)); ok {
+		t.Error("one that only waits to be reaped is in a group")
+	}
+	cmd.Wait()
+	if _, ok := groupOf(strconv.Itoa(pid)); ok {
+		t.Error("one that is gone is in a group")
+	}
+}
+
+func FuzzStat(f *testing.F) {
+	f.Add([]byte("1 (a) S 0 1 1"))
+	f.Add([]byte("1 (a) Z 1 1 () S 0 1 1\n"))
+	f.Add([]byte(")"))
+	f.Add([]byte(nil))
+	f.Fuzz(func(t *testing.T, stat []byte) {
+		for _, field := range statFields(stat) {
+			if len(field) == 0 || bytes.ContainsAny(field, ") \n") {
+				t.Errorf("field %q of %q", field, stat)
+			}
+		}
+	})
+}
+
+func TestInherited(t *testing.T) {
+	var given, ours [2]int
+	if err := unix.Pipe2(given[:], 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Pipe2(ours[:], unix.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	for _, fd := range Inherited() {
+		if slices.Contains([]int{0, 1, 2, given[0], given[1], ours[0], ours[1]}, fd) {
+			got = append(got, fd)
+		}
+	}
+	slices.Sort(got)
+	want := []int{given[0], given[1]}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, fd := range slices.Concat(given[:], ours[:]) {
+		unix.Close(fd)
+	}
+}
+
+// TestHide: it is undone for one that was open to others before, and for no other.
+func TestHide(t *testing.T) {
+	dumpable := func() int {
+		n, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first := dumpable()
+	t.Cleanup(func() { unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(first), 0, 0, 0) })
+	for before := range 2 {
+		if err := unix.Prctl(unix.PR_SET_DUMPABLE, uintptr(before), 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+		show := Hide()
+		if n := dumpable(); n != 0 {
+			t.Errorf("hidden: dumpable = %d", n)
+		}
+		show()
+		if n := dumpable(); n != before {
+			t.Errorf("shown again: dumpable = %d, want %d", n, before)
+		}
+	}
+}
