@@ -14,12 +14,14 @@ import (
 // fileEntry is one setting of a configuration file.
 type fileEntry struct {
 	key    string
-	values []string // more than one for a list
-	where  string   // file:line
+	values []string      // more than one for a list
+	where  string        // file:line
+	maps   [][]fileEntry // of a list of mappings
 }
 
 // readFile reads the YAML of --config: a mapping from flag names, without the
-// dashes, to a text, number, truth value or list of these. A command line may
+// dashes, to a text, number, truth value or list of these; source may have a list of
+// mappings with the settings of one source each. A command line may
 // be given as a list of words under its flag's name only where the flag itself
 // is repeatable; elsewhere it is one text.
 //
@@ -44,17 +46,11 @@ func readFile(path string) ([]fileEntry, error) {
 			return nil, wrong(nil, "write one setting a line, as in region: eu-west-1",
 				"%s: not a mapping of settings", place(path, doc.Body))
 		}
-		for _, pair := range pairs {
-			e, err := entry(path, pair)
-			if err != nil {
-				return nil, err
-			}
-			if first, twice := seen[e.key]; twice {
-				return nil, wrong(nil, "", "%s: %s is set already at %s", e.where, e.key, first)
-			}
-			seen[e.key] = e.where
-			entries = append(entries, e)
+		more, err := entriesOf(path, pairs, seen)
+		if err != nil {
+			return nil, err
 		}
+		entries = append(entries, more...)
 	}
 	return entries, nil
 }
@@ -72,6 +68,8 @@ func syntaxError(path string, err error) error {
 	return wrong(nil, "", "%s: %s", placeOf(path, syntax.GetToken()), syntax.GetMessage())
 }
 
+const notSimple = "%s: %s: not a text, number, truth value or list of these"
+
 func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch n := n.(type) {
 	case *ast.MappingNode:
@@ -80,6 +78,22 @@ func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
 		return []*ast.MappingValueNode{n}, true
 	}
 	return nil, false
+}
+
+// entriesOf are those of a mapping. seen is where each that came before is set.
+func entriesOf(path string, pairs []*ast.MappingValueNode, seen map[string]string) (entries []fileEntry, err error) {
+	for _, pair := range pairs {
+		e, err := entry(path, pair)
+		if err != nil {
+			return nil, err
+		}
+		if first, twice := seen[e.key]; twice {
+			return nil, wrong(nil, "", "%s: %s is set already at %s", e.where, e.key, first)
+		}
+		seen[e.key] = e.where
+		entries = append(entries, e)
+	}
+	return entries, nil
 }
 
 func entry(path string, pair *ast.MappingValueNode) (fileEntry, error) {
@@ -96,8 +110,18 @@ func entry(path string, pair *ast.MappingValueNode) (fileEntry, error) {
 			e.values = append(e.values, n.Value.Value)
 		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 			e.values = append(e.values, n.GetToken().Value)
+		case *ast.MappingNode, *ast.MappingValueNode:
+			if _, list := pair.Value.(*ast.SequenceNode); !list || e.key != flagSource.Name {
+				return e, wrong(nil, "", notSimple, place(path, n), e.key)
+			}
+			pairs, _ := mapping(n)
+			one, err := entriesOf(path, pairs, map[string]string{})
+			if err != nil {
+				return e, err
+			}
+			e.maps = append(e.maps, one)
 		default:
-			return e, wrong(nil, "", "%s: %s: not a text, number, truth value or list of these", place(path, n), e.key)
+			return e, wrong(nil, "", notSimple, place(path, n), e.key)
 		}
 	}
 	return e, nil

@@ -100,7 +100,7 @@ var (
 	flagMFACommand               = sourceFlags.text("mfa-command", "", "`COMMAND` that prints a code (no shell; default: you are asked on the terminal before the command starts)")
 	flagMFATOTPFile              = sourceFlags.text("mfa-totp-file", "", "`FILE` of mode 0600, or /dev/fd/N, with the secret of a virtual device: base32 or an otpauth:// URI")
 	flagMFASession               = sourceFlags.text("mfa-session", "", "`DURATION` that one code serves (default: 12h; at most 36h)")
-	flagSource                   = sourceFlags.text("source", "", "`ORDER` in which several sources are tried at each refresh, as in iot,profile:backup; see docs/sources.md")
+	flagSource                   = sourceFlags.text("source", "", "`ORDER` in which several sources are tried at each refresh, as in iot,profile:backup; in the file of --config also a list of sources with roles of their own; see docs/sources.md")
 	flagAssumeLifetime           = sourceFlags.text("assume-lifetime", "", "`DURATION` that credentials live whose source tells no expiry")
 )
 

@@ -3,8 +3,6 @@ package plan
 import (
 	"slices"
 	"strings"
-
-	"brs-exec/refresh/source"
 )
 
 // ordered are the kinds of source that --source can name, with the settings that
@@ -30,35 +28,72 @@ const orderHint = "kinds are chain, profile, profile:NAME, command, file, file:N
 // ofKeys are settings for sources whose keys may be a user's.
 var ofKeys = []setting{flagMFASerial, flagMFACommand, flagMFATOTPFile, flagMFASession}
 
-// sources reads the source, or all of those that --source names, in its order.
-func (p *Plan) sources(v *Settings) error {
-	order := flagSource.of(v)
-	if order == "" {
-		return p.source(v)
+// source reads the source, or all of those that --source names, in its order.
+func (p *Plan) source(v *Settings) error {
+	sources, err := split(v)
+	if err != nil {
+		return err
 	}
-	var specs []source.Spec
+	for i, of := range sources {
+		one := &Plan{}
+		if err := one.oneSource(of); err != nil {
+			return of.Explain(err)
+		}
+		if i == 0 {
+			p.Source = one.Source
+		} else {
+			p.Source.Else = append(p.Source.Else, one.Source)
+		}
+	}
+	return nil
+}
+
+// split gives the settings of each source.
+func split(v *Settings) ([]*Settings, error) {
+	order := flagSource.of(v)
+	switch {
+	case order == "":
+		return []*Settings{v}, nil
+	case v.sources != nil:
+		return ofList(v)
+	}
+	var sources []*Settings
 	var seen []string
 	for _, entry := range strings.Split(order, ",") {
 		entry = strings.TrimSpace(entry)
 		if slices.Contains(seen, entry) {
-			return wrong(flagSource, "each one is asked once", "%q: %s is named twice", order, entry)
+			return nil, wrong(flagSource, "each one is asked once", "%q: %s is named twice", order, entry)
 		}
 		seen = append(seen, entry)
 		of, err := pick(v, order, entry)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		one := &Plan{}
-		if err := one.source(of); err != nil {
-			return err
+		sources = append(sources, of)
+	}
+	return sources, allNamed(v, order, seen)
+}
+
+// ofList gives each source of a list what is said outside of it for all: the region, how
+// long credentials live, and what sessions of roles are called.
+func ofList(v *Settings) ([]*Settings, error) {
+	shared := []setting{flagRegion, flagAssumeLifetime, flagRoleSessionName}
+	for _, f := range slices.Concat(sourceFlags.flags, roleFlags.flags) {
+		if f != flagSource.Flag && v.has(f) && !slices.ContainsFunc(shared, func(s setting) bool { return s.flag() == f }) {
+			return nil, wrong(f, "put it into those of "+v.values[flagSource.Name].from+" that it is for", "is of one source, and there is a list of them")
 		}
-		specs = append(specs, one.Source)
 	}
-	if err := allNamed(v, order, seen); err != nil {
-		return err
+	var sources []*Settings
+	for _, one := range v.sources {
+		of := one.without()
+		for _, f := range append(shared, flagSource) {
+			if name := f.flag().Name; !of.has(f) && v.has(f) {
+				of.values[name] = v.values[name]
+			}
+		}
+		sources = append(sources, of)
 	}
-	p.Source, p.Source.Else = specs[0], specs[1:]
-	return nil
+	return sources, nil
 }
 
 // pick gives the settings as they are for one entry of --source.

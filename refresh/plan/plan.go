@@ -8,6 +8,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ type Error struct {
 	Flag string // the setting, without dashes; empty if it is about no single one
 	Text string // what is wrong, lower case, one line, reads on from "--flag "
 	Hint string // what to type next, one line; may be empty
+
+	explained bool // it says where the settings stand
 }
 
 // Error returns the flag and the text without the hint.
@@ -93,7 +96,7 @@ var deliveries = map[string]Delivery{
 // that AWS accepts: another server may be meant. It asks nobody.
 func New(v *Settings, argv []string) (*Plan, error) {
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
-	steps := []func(*Settings) error{p.sources, p.delivery, p.shared, p.times, p.lives, p.reactions, p.child}
+	steps := []func(*Settings) error{p.source, p.delivery, p.shared, p.times, p.lives, p.reactions, p.child}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, v.Explain(err)
@@ -141,12 +144,20 @@ func (p *Plan) times(v *Settings) (err error) {
 
 // lives refuses times that no session can have left, as far as its length is known.
 func (p *Plan) lives(v *Settings) error {
-	life, of := time.Duration(0), ""
-	if flagDuration.of(v) != "" {
-		life, _ = time.ParseDuration(flagDuration.of(v))
-		of = "a session of --duration " + flagDuration.of(v)
+	sources, err := split(v)
+	for _, of := range sources {
+		err = cmp.Or(err, of.Explain(p.livesOf(of, v)))
 	}
-	if chained := len(flagRoleARN.of(v)) > 1; chained && (life == 0 || life > time.Hour) && !otherSTS() {
+	return err
+}
+
+func (p *Plan) livesOf(one, v *Settings) error {
+	life, of := time.Duration(0), ""
+	if d := flagDuration.of(one); d != "" {
+		life, _ = time.ParseDuration(d)
+		of = "a session of --duration " + d
+	}
+	if chained := len(flagRoleARN.of(one)) > 1; chained && (life == 0 || life > time.Hour) && !otherSTS() {
 		life, of = time.Hour, "a session of a chain of roles, at most 1h"
 	}
 	if life == 0 {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -372,12 +373,12 @@ func TestReadFile(t *testing.T) {
 		{
 			"kinds", "# a job\nprofile: prod\nquiet: true\nrole-arn:\n  - arn:a\n  - arn:b\nduration: 1h\ntag: [a=1, b=2]\n",
 			[]fileEntry{
-				{"profile", []string{"prod"}, "F:2"}, {"quiet", []string{"true"}, "F:3"},
-				{"role-arn", []string{"arn:a", "arn:b"}, "F:4"}, {"duration", []string{"1h"}, "F:7"},
-				{"tag", []string{"a=1", "b=2"}, "F:8"},
+				{"profile", []string{"prod"}, "F:2", nil}, {"quiet", []string{"true"}, "F:3", nil},
+				{"role-arn", []string{"arn:a", "arn:b"}, "F:4", nil}, {"duration", []string{"1h"}, "F:7", nil},
+				{"tag", []string{"a=1", "b=2"}, "F:8", nil},
 			}, "",
 		},
-		{"block text", "policy: |\n  {\"a\": 1}\n", []fileEntry{{"policy", []string{"{\"a\": 1}\n"}, "F:1"}}, ""},
+		{"block text", "policy: |\n  {\"a\": 1}\n", []fileEntry{{"policy", []string{"{\"a\": 1}\n"}, "F:1", nil}}, ""},
 		{"twice", "region: a\nregion: b\n", nil, `F:2: mapping key "region" already defined at [1:1]`},
 		{"a list at the top", "- region\n", nil, "F:1: not a mapping of settings"},
 		{"a nested mapping", "profile:\n  name: x\n", nil, "F:2: profile: not a text, number, truth value or list of these"},
@@ -411,7 +412,7 @@ func without(err error, dir string) string {
 }
 
 func FuzzReadFile(f *testing.F) {
-	for _, seed := range []string{"", "a: b\n", "a: [1, 2]\n", "- a\n", "a: &x b\nc: *x\n", "a: |\n  b\n", "a: {b: c}\n", "\x00", "? a\n: b\n", "a: !!str 1\n"} {
+	for _, seed := range []string{"", "a: b\n", "a: [1, 2]\n", "- a\n", "a: &x b\nc: *x\n", "a: |\n  b\n", "a: {b: c}\n", "source: [{}, {a: b}]\n", "source:\n- a: [b]\n  c: d\n", "\x00", "? a\n: b\n", "a: !!str 1\n"} {
 		f.Add(seed)
 	}
 	path := filepath.Join(f.TempDir(), "config.yaml")
@@ -440,4 +441,61 @@ func FuzzSplitWords(f *testing.F) {
 			t.Errorf("splitWords(%q) = %q, %v", s, words, err)
 		}
 	})
+}
+
+// TestListOfSources: each has settings of its own, also of roles, and some from outside.
+func TestListOfSources(t *testing.T) {
+	t.Parallel()
+	const a, b = "arn:aws:iam::123456789012:role/A", "arn:aws:iam::123456789012:role/B"
+	const iot = "  - iot-endpoint: h\n    iot-role-alias: r\n    certificate: c\n    private-key: k\n"
+	for _, test := range []struct {
+		name, text string
+		typed      map[string][]string
+		want       source.Spec
+		err        string
+	}{
+		{"roles of their own", "region: r\nrole-session-name: n\nsource:\n" + iot + "    role-arn: " + a + "\n    duration: 1h\n  - profile: p\n    region: q\n    role-arn: [" + a + ", " + b + "]\n  - {}\n", nil, source.Spec{
+			Region: "r", IoT: &source.IoT{Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Endpoint: "h", RoleAlias: "r"},
+			Roles: []source.Role{{ARN: a, SessionName: "n", Duration: time.Hour}},
+			Else: []source.Spec{
+				{Region: "q", Profile: "p", SessionName: "n", Roles: []source.Role{{ARN: a, SessionName: "n"}, {ARN: b, SessionName: "n"}}},
+				{Region: "r", SessionName: "n"},
+			},
+		}, ""},
+		{"without a role", "role-session-name: n\nsource:\n" + iot, nil, source.Spec{
+			IoT: &source.IoT{Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Endpoint: "h", RoleAlias: "r"},
+		}, ""},
+		{"typed instead", "source: [{profile: p}]\n", map[string][]string{"source": {"chain"}}, source.Spec{}, ""},
+		{"of two kinds", "source:\n  - profile: p\n    from-file: f\n", nil, source.Spec{}, "--profile and --from-file are two sources; name one (--from-file is from F:3) (--profile is from F:2)"},
+		{"a setting of none", "source:\n  - deliver: env\n", nil, source.Spec{}, `F:2: no setting of a source is named "deliver"`},
+		{"a list in a list", "source:\n  - source: chain\n", nil, source.Spec{}, `F:2: no setting of a source is named "source"`},
+		{"two values for one", "source:\n  - profile: [a, b]\n", nil, source.Spec{}, "F:2: profile takes one value, not 2"},
+		{"twice", "source:\n  - profile: a\n    profile: b\n", nil, source.Spec{}, `F:3: mapping key "profile" already defined at [2:5]`},
+		{"order and list", "source: [chain, {profile: p}]\n", nil, source.Spec{}, "F:1: source is an order or a list of mappings, not both"},
+		{"a mapping of no list", "source:\n  profile: p\n", nil, source.Spec{}, "F:2: source: not a text, number, truth value or list of these"},
+		{"a list of something else", "region:\n  - profile: p\n", nil, source.Spec{}, "F:2: region: not a text, number, truth value or list of these"},
+		{"a role outside", "source: [{profile: p}]\n", map[string][]string{"role-arn": {a}}, source.Spec{}, "--role-arn is of one source, and there is a list of them"},
+		{"a life that one cannot have", "min-ttl: 2h\nsource:\n  - profile: p\n  - role-arn: " + a + "\n    duration: 1h\n", nil, source.Spec{}, "--min-ttl 2h: not shorter than a session of --duration 1h (--duration is from F:5)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "F")
+			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, text := &Plan{}, ""
+			s, err := Settle(Flags(""), test.typed, []string{"BRS_EXEC_CONFIG=" + path})
+			if err == nil {
+				got, err = New(s, nil)
+			}
+			if err != nil {
+				got, text = &Plan{}, strings.ReplaceAll(err.Error(), path, "F")
+			}
+			if text != test.err {
+				t.Errorf("error %q, want %q", text, test.err)
+			}
+			if diff := cmp.Diff(test.want, got.Source, cmpopts.IgnoreUnexported(source.Spec{})); diff != "" {
+				t.Errorf("source (-want +got):\n%s", diff)
+			}
+		})
+	}
 }

@@ -15,7 +15,8 @@ import (
 
 // Settings are the values of the flags of one subcommand, and what said each.
 type Settings struct {
-	values map[string]value // by the name of the flag
+	values  map[string]value // by the name of the flag
+	sources []*Settings      // of a list of sources, each with settings of its own
 }
 
 type value struct {
@@ -92,14 +93,45 @@ func (s *Settings) readFile(flags []*Flag, path string) error {
 		if i < 0 || s.values[e.key].given {
 			continue // a setting of another subcommand, or overridden
 		}
-		if !flags[i].Repeatable && len(e.values) != 1 {
-			return wrong(nil, "", "%s: %s takes one value, not %d", e.where, e.key, len(e.values))
+		if e.maps != nil {
+			err = s.readSources(e)
+		} else {
+			err = s.setEntry(flags[i], e)
 		}
-		if err := s.set(flags[i], e.values, e.where); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// readSources reads a list of sources. Each has all settings of its own, of roles as well.
+func (s *Settings) readSources(list fileEntry) error {
+	if len(list.values) > 0 {
+		return wrong(nil, "", "%s: %s is an order or a list of mappings, not both", list.where, list.key)
+	}
+	own := slices.DeleteFunc(slices.Concat(sourceFlags.flags, roleFlags.flags), func(f *Flag) bool { return f == flagSource.Flag })
+	for _, m := range list.maps {
+		one := &Settings{values: map[string]value{}}
+		for _, e := range m {
+			i := slices.IndexFunc(own, func(f *Flag) bool { return f.Name == e.key })
+			if i < 0 {
+				return wrong(nil, cmp.Or(Nearest("", e.key, names(own)), "in such a list stand settings about a source and its roles"), "%s: no setting of a source is named %q", e.where, e.key)
+			}
+			if err := one.setEntry(own[i], e); err != nil {
+				return err
+			}
+		}
+		s.sources = append(s.sources, one)
+	}
+	return s.set(flagSource.Flag, []string{"list"}, list.where)
+}
+
+func (s *Settings) setEntry(f *Flag, e fileEntry) error {
+	if !f.Repeatable && len(e.values) != 1 {
+		return wrong(nil, "", "%s: %s takes one value, not %d", e.where, e.key, len(e.values))
+	}
+	return s.set(f, e.values, e.where)
 }
 
 func (s *Settings) set(f *Flag, values []string, from string) error {
@@ -130,7 +162,7 @@ func (s *Settings) first(flags ...setting) setting {
 
 // without are the settings as if nothing had been said of these flags.
 func (s *Settings) without(flags ...setting) *Settings {
-	other := &Settings{values: maps.Clone(s.values)}
+	other := &Settings{values: maps.Clone(s.values)} // of one source
 	for _, f := range flags {
 		delete(other.values, f.flag().Name)
 	}
@@ -141,7 +173,7 @@ func (s *Settings) without(flags ...setting) *Settings {
 // flags.
 func (s *Settings) Explain(err error) error {
 	var wrong *Error
-	if !errors.As(err, &wrong) {
+	if !errors.As(err, &wrong) || wrong.explained {
 		return err
 	}
 	text := wrong.Error()
@@ -150,7 +182,7 @@ func (s *Settings) Explain(err error) error {
 			text += " (--" + name + " is from " + from + ")"
 		}
 	}
-	return &Error{Text: text, Hint: wrong.Hint}
+	return &Error{Text: text, Hint: wrong.Hint, explained: true}
 }
 
 // Output is how brs-exec speaks.

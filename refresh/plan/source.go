@@ -18,7 +18,7 @@ var needRole = []setting{
 	flagRoleSessionName, flagExternalID, flagDuration, flagPolicy, flagSourceIdentity, flagPolicyARN, flagTag, flagTransitiveTag, flagProvidedContext,
 }
 
-func (p *Plan) source(v *Settings) (err error) {
+func (p *Plan) oneSource(v *Settings) (err error) {
 	s := &p.Source
 	s.Profile, s.Region = flagProfile.of(v), flagRegion.of(v)
 	if strings.ContainsFunc(s.Region, notInRegion) {
