@@ -398,7 +398,7 @@ func FuzzSections(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, s := range sections(text) {
+		for _, s := range sections([]byte(text)) {
 			s.name()
 			processArgv(s.get(processKey))
 		}

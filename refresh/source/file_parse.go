@@ -46,7 +46,7 @@ type section struct {
 // parseINI reads what the SDKs read of such a file. Sections of the same name are one.
 func parseINI(text []byte) []section {
 	var all []section
-	for _, s := range sections(string(text)) {
+	for _, s := range sections(text) {
 		name := sectionName(s.header)
 		if i := slices.IndexFunc(all, func(s section) bool { return s.name == name }); i >= 0 {
 			maps.Copy(all[i].values, s.values)
@@ -65,13 +65,6 @@ func sectionName(s string) string {
 		s = strings.TrimSpace(rest)
 	}
 	return unquote(s)
-}
-
-func withoutComment(value string) string {
-	for _, mark := range []string{" #", " ;", "\t#", "\t;"} {
-		value, _, _ = strings.Cut(value, mark)
-	}
-	return strings.TrimSpace(value)
 }
 
 // pick chooses a section: the one that was asked for, the only one, or default.

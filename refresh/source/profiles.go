@@ -16,6 +16,7 @@ import (
 	"github.com/xrash/smetrics"
 
 	"brs-exec/refresh"
+	"brs-exec/writer/ini"
 )
 
 // profile is what the config and the credentials file say of one profile.
@@ -112,7 +113,7 @@ func (sh *shared) read(path string) ([]*iniSection, error) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, refresh.Permanentf("save it as UTF-8", "%s: is UTF-16, which no AWS SDK reads", path)
 	}
-	return sections(string(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))), nil
+	return sections(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))), nil
 }
 
 // text is empty, with a note, where there is none to be had.
@@ -183,68 +184,22 @@ type iniSection struct {
 // splits it later: quotes and # are its own.
 const processKey = "credential_process"
 
-// sections reads what the AWS CLI reads, Python's configparser, and where that refuses the
-// whole file, what the SDK for Go reads: keys that are given twice, comments behind a
-// value, quotes around it, lines that mean nothing, indented keys.
-func sections(text string) []*iniSection {
+// sections are those of a file. What the AWS CLI's parser, Python's configparser, refuses
+// the whole file for is read as the SDK for Go reads it: keys that are given twice, comments
+// behind a value, quotes around it, lines that mean nothing, indented keys.
+func sections(text []byte) []*iniSection {
 	var all []*iniSection
 	byHeader := map[string]*iniSection{}
-	var in *iniSection // nil: a section without a name, and all that is in it, is skipped
-	last := ""         // key that an indented line may belong to
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, " \t\r\n")
-		trimmed := strings.TrimLeft(line, " \t")
-		indented := len(trimmed) < len(line)
-		switch {
-		case trimmed == "", trimmed[0] == '#', trimmed[0] == ';':
-		case trimmed[0] == '[':
-			in, last = nil, ""
-			if header, _, closed := strings.Cut(trimmed[1:], "]"); closed {
-				header = strings.TrimSpace(header)
-				if in = byHeader[header]; in == nil {
-					in = &iniSection{header, settings{map[string]string{}, map[string]map[string]string{}}}
-					all, byHeader[header] = append(all, in), in
-				}
-			}
-		case in == nil:
-		default:
-			last = in.line(trimmed, last, indented)
+	for _, s := range ini.Read(text).Sections {
+		values, nested := s.Settings()
+		if in := byHeader[s.Name]; in != nil {
+			in.settings = merge(in.settings, settings{values, nested})
+			continue
 		}
+		byHeader[s.Name] = &iniSection{s.Name, settings{values, nested}}
+		all = append(all, byHeader[s.Name])
 	}
 	return all
-}
-
-// line takes one of a section, and returns the key that indented lines below it belong to.
-func (s *iniSection) line(text, last string, indented bool) string {
-	i := strings.IndexAny(text, "=:")
-	if indented && last != "" && (i < 0 || last == processKey) && s.values[last] != "" {
-		s.values[last] += "\n" + text
-		return last
-	}
-	if i < 0 {
-		return last
-	}
-	key, value := strings.ToLower(strings.TrimSpace(text[:i])), strings.TrimSpace(text[i+1:])
-	if key != processKey {
-		value = unwrapped(withoutComment(value))
-	}
-	if indented && last != "" && s.values[last] == "" {
-		if s.nested[last] == nil {
-			s.nested[last] = map[string]string{}
-		}
-		s.nested[last][key] = value
-		return last
-	}
-	s.values[key] = value
-	return key
-}
-
-// unwrapped takes off the quotes around a value, as the SDK for Go does.
-func unwrapped(v string) string {
-	if len(v) >= 2 && (v[0] == '"' || v[0] == '\'') && v[len(v)-1] == v[0] {
-		return v[1 : len(v)-1]
-	}
-	return v
 }
 
 // name takes the header of a section in the config file apart. `aws configure` writes names
