@@ -69,9 +69,6 @@ type Reads struct {
 	Config process.Read
 }
 
-// Read is another name, until no other room uses it.
-type Read = process.Read
-
 // LastReads tells what the access times of the files tell, as [rundir.Dir.Read] does.
 func (p *Private) LastReads() Reads {
 	p.mu.Lock()

@@ -36,7 +36,7 @@ func TestLastReads(t *testing.T) {
 		file := func(name string) string { return filepath.Join(p.Dir(), name) }
 		expect := func(when string, want Reads) {
 			t.Helper()
-			if diff := cmp.Diff(want, p.LastReads(), cmpopts.IgnoreFields(Read{}, "At")); diff != "" {
+			if diff := cmp.Diff(want, p.LastReads(), cmpopts.IgnoreFields(process.Read{}, "At")); diff != "" {
 				t.Errorf("mode %d, %s (-want +got):\n%s", mode, when, diff)
 			}
 		}
@@ -58,7 +58,7 @@ func TestLastReads(t *testing.T) {
 		if _, err := process.Output(p.Dir(), time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		want := Reads{State: Read{KeyID: "AKID19"}}
+		want := Reads{State: process.Read{KeyID: "AKID19"}}
 		expect("the state", want)
 		if at := p.LastReads().State.At; at.Before(since) || at.After(time.Now()) {
 			t.Errorf("mode %d: read at %v, want after %v", mode, at, since)
@@ -67,12 +67,12 @@ func TestLastReads(t *testing.T) {
 		expect("what was read of an older set", want)
 		read(t, file(credentialsFile))
 		set(21) // nobody has looked in between
-		want.Credentials = Read{KeyID: "AKID20"}
+		want.Credentials = process.Read{KeyID: "AKID20"}
 		expect("the credentials, until they were replaced", want)
 		for range 2 { // the second time of the same file counts as well
 			set(22)
 			read(t, file(configFile))
-			want.Config = Read{KeyID: "AKID22"}
+			want.Config = process.Read{KeyID: "AKID22"}
 			expect("the config file", want)
 		}
 		before := p.LastReads().State.At

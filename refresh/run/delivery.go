@@ -20,6 +20,7 @@ import (
 	"brs-exec/supervisor/sdnotify"
 	"brs-exec/writer"
 	"brs-exec/writer/endpoint"
+	"brs-exec/writer/process"
 	"brs-exec/writer/stale"
 )
 
@@ -37,8 +38,8 @@ type delivery struct {
 	run   func(context.Context) error // works as long as the command lives
 	close func()                      // tidies up
 
-	by   stale.Channel
-	read func() stale.Read // when a client last got credentials in this way
+	by   stale.Delivery
+	read func() process.Read // when a client last got credentials in this way
 }
 
 // deliveries are those of a run.
@@ -195,7 +196,7 @@ func (d *deliveries) openEndpoint(_ context.Context, o Options) error {
 	}
 	d.add(delivery{
 		name: "the endpoint", Delivery: server, env: server.Env, run: server.Run,
-		by: stale.Endpoint, read: d.lastRead(server),
+		by: stale.Endpoint, read: func() process.Read { return server.LastRead(credentialsName) },
 	})
 	return nil
 }
@@ -204,7 +205,7 @@ func (d *deliveries) openIMDS(_ context.Context, o Options) error {
 	if !o.Plan.Deliver.IMDS {
 		return nil
 	}
-	server, err := endpoint.ListenIMDS(endpoint.IMDSOptions{Profile: credentialsName, Region: d.region, AllowV1: o.Plan.Deliver.V1, Notify: socketEvent(o.Log)})
+	server, err := endpoint.ListenIMDS(endpoint.Options{Profile: credentialsName, Region: d.region, AllowV1: o.Plan.Deliver.V1, Notify: socketEvent(o.Log)})
 	if errors.Is(err, endpoint.ErrNobody) {
 		err = &plan.Error{Flag: "deliver", Text: "imds: " + err.Error(), Hint: "--deliver endpoint asks for a token; or map this user to a number of its own"}
 	}
@@ -214,17 +215,9 @@ func (d *deliveries) openIMDS(_ context.Context, o Options) error {
 	d.add(delivery{
 		name: "the instance metadata service", Delivery: server, run: server.Run,
 		env: func() []string { return append(server.Env(), "AWS_EC2_METADATA_DISABLED=false") },
-		by:  stale.IMDS, read: d.lastRead(server),
+		by:  stale.IMDS, read: func() process.Read { return server.LastRead(credentialsName) },
 	})
 	return nil
-}
-
-// lastRead tells when a client last got credentials from a socket.
-func (d *deliveries) lastRead(server interface{ LastRead(string) endpoint.Read }) func() stale.Read {
-	return func() stale.Read {
-		r := server.LastRead(credentialsName)
-		return reading(d.files.LastReads(), r.KeyID, r.At)
-	}
 }
 
 // socketEvent tells of a socket that the command asks for credentials.

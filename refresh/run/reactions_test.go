@@ -156,7 +156,7 @@ func TestStaleAlarm(t *testing.T) {
 		name   string
 		on     plan.Reaction
 		ends   time.Duration // from now
-		by     stale.Channel
+		by     stale.Delivery
 		refuse error
 		want   []string
 		log    []string
@@ -172,7 +172,7 @@ func TestStaleAlarm(t *testing.T) {
 			f.child.refuse = tt.refuse
 			record := newRecorder("job", "a fake", nil)
 			s := &staleReaction{tt.on, f.Log, f.child, record}
-			s.alarm(stale.Alarm{Channel: tt.by, Read: time.Now(), Ends: time.Now().Add(tt.ends)})
+			s.alarm(stale.Alarm{Delivery: tt.by, Read: time.Now(), Expires: time.Now().Add(tt.ends)})
 			s.cleared()
 			if diff := cmp.Diff(tt.want, f.child.seen()); diff != "" {
 				t.Errorf("the command (-want +got):\n%s", diff)

@@ -9,12 +9,9 @@ import (
 	"brs-exec/refresh/plan"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
+	"brs-exec/writer/process"
 	"brs-exec/writer/stale"
 )
-
-// starting is how far from the reading of the config file another one is still
-// that of an SDK that starts.
-const starting = 5 * time.Second
 
 // staleWatch looks out for a command that holds credentials and does not come back
 // for newer ones to any of the deliveries. It is nil if --on-stale does not ask for
@@ -26,32 +23,21 @@ func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) *staleWatch {
 		return nil
 	}
 	files := d.files
-	reads := map[stale.Channel]func() stale.Read{
-		stale.Process: func() stale.Read {
-			last := files.LastReads()
-			return reading(last, last.State.KeyID, last.State.At)
-		},
-		stale.File: func() stale.Read {
-			last := files.LastReads()
-			r := reading(last, last.Credentials.KeyID, last.Credentials.At)
-			if r.Start && p.Deliver.Files != writer.File {
-				return stale.Read{} // for its profile, not for keys
-			}
-			return r
-		},
+	reads := map[stale.Delivery]func() process.Read{
+		stale.Process: func() process.Read { return files.LastReads().State },
+		stale.File:    func() process.Read { return files.LastReads().Credentials },
 	}
 	for _, one := range d.list {
 		if one.read != nil {
 			reads[one.by] = one.read
 		}
 	}
-	return &staleWatch{stale.New(stale.Options{Set: credentialsName, Reads: reads, Notify: react.alarm, Cleared: react.cleared})}
-}
-
-// reading is one that was made at a time. It is by an SDK that starts if it is near to
-// the last reading of the config file.
-func reading(last writer.Reads, keyID string, at time.Time) stale.Read {
-	return stale.Read{KeyID: keyID, At: at, Start: last.Config.At.Sub(at).Abs() <= starting}
+	return &staleWatch{stale.New(stale.Options{
+		Credentials: credentialsName, Reads: reads,
+		Started:       func() time.Time { return files.LastReads().Config.At },
+		KeysInProfile: p.Deliver.Files == writer.File,
+		Notify:        react.alarm, Cleared: react.cleared,
+	})}
 }
 
 func (w *staleWatch) deliveries() []refresh.Delivery {
@@ -106,14 +92,14 @@ func (s *staleReaction) cleared() {
 func (s *staleReaction) alarm(a stale.Alarm) {
 	s.record.stale()
 	expires, hint := "expire", "a command that has no need of AWS at the moment asks again when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
-	if !a.Ends.After(time.Now()) {
+	if !a.Expires.After(time.Now()) {
 		expires = "expired"
 	}
-	if a.Channel == stale.File {
+	if a.Delivery == stale.File {
 		hint = "if the command still uses AWS, it does not read the file again: consider --deliver auto, or --on-refresh restart"
 	}
 	s.log.Warn(fmt.Sprintf("no client has read the credentials since %s; those it has %s %s",
-		a.Read.Local().Format(time.TimeOnly), expires, a.Ends.Local().Format(time.TimeOnly)), "read-by", a.Channel, "hint", hint)
+		a.Read.Local().Format(time.TimeOnly), expires, a.Expires.Local().Format(time.TimeOnly)), "read-by", a.Delivery, "hint", hint)
 	var err error
 	switch s.on.Act {
 	case plan.Signal:

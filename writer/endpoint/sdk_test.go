@@ -17,6 +17,8 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"brs-exec/writer/process"
 )
 
 // asSeen is what a client makes of a set: its end is the early one.
@@ -79,7 +81,7 @@ func childEnv(t *testing.T, env []string) {
 // TestGoDefaultChain goes the way of a program that was told nothing: Env must be all it takes, and a rotation must reach it.
 func TestGoDefaultChain(t *testing.T) {
 	one, two := testSet("ASIAONE", time.Hour), testSet("ASIATWO", time.Hour)
-	chain := func(t *testing.T, deliver func(context.Context, map[string]aws.Credentials) error, last func(string) Read) {
+	chain := func(t *testing.T, deliver func(context.Context, map[string]aws.Credentials) error, last func(string) process.Read) {
 		cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("us-east-1"))
 		if err != nil {
 			t.Fatal(err)

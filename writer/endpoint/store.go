@@ -16,12 +16,6 @@ import (
 // timestamp is how AWS writes an instant: UTC, whole seconds. botocore parses metadata timestamps with exactly this form.
 const timestamp = "2006-01-02T15:04:05Z"
 
-// Other names, until no other room uses them.
-type (
-	Read        = process.Read
-	IMDSOptions = Options
-)
-
 // longTermLifetime is until when long-term keys are said to live, at each answer: botocore and the JavaScript SDK refuse a document
 // without Expiration, and an hour is how often keys that a person replaced should be looked for.
 const longTermLifetime = time.Hour

@@ -11,6 +11,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/writer/process"
 )
 
 // story is a run of a command: what happens at which minute.
@@ -20,31 +22,36 @@ type story struct {
 	sets  int
 	last  string // key id
 
-	mu     sync.Mutex // guards the following: Run asks from its own goroutine
-	reads  map[Channel]Read
-	alarms []string
+	mu      sync.Mutex // guards the following: Run asks from its own goroutine
+	reads   map[Delivery]process.Read
+	started time.Time
+	alarms  []string
 }
 
 // play runs a story of steps such as "30 set", "31 process": sets live 60
 // minutes unless the step says otherwise, and readers get the newest one. It
 // returns the alarms.
-func play(t *testing.T, steps string) []string {
+func play(t *testing.T, keys bool, steps string) []string {
 	t.Helper()
-	s := &story{reads: map[Channel]Read{}}
+	s := &story{reads: map[Delivery]process.Read{}}
 	synctest.Test(t, func(t *testing.T) {
 		s.began = time.Now()
-		reads := map[Channel]func() Read{}
-		for _, c := range []Channel{File, Process, Endpoint, IMDS} {
-			reads[c] = func() Read {
+		reads := map[Delivery]func() process.Read{}
+		for _, c := range []Delivery{File, Process, Endpoint, IMDS} {
+			reads[c] = func() process.Read {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				return s.reads[c]
 			}
 		}
-		s.w = New(Options{Set: "x", Reads: reads, Notify: func(a Alarm) {
+		s.w = New(Options{Credentials: "x", Reads: reads, KeysInProfile: keys, Started: func() time.Time {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			s.alarms = append(s.alarms, fmt.Sprintf("%s: %s %s read at %s ends at %s", s.minute(time.Now()), a.Channel, a.KeyID, s.minute(a.Read), s.minute(a.Ends)))
+			return s.started
+		}, Notify: func(a Alarm) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.alarms = append(s.alarms, fmt.Sprintf("%s: %s %s read at %s ends at %s", s.minute(time.Now()), a.Delivery, a.KeyID, s.minute(a.Read), s.minute(a.Expires)))
 		}, Cleared: func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -100,7 +107,10 @@ func (s *story) step(t *testing.T, what string, arg float64) {
 	case "file", "process", "endpoint", "imds":
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.reads[Channel(name)] = Read{KeyID: s.last, At: time.Now().Round(0), Start: start}
+		s.reads[Delivery(name)] = process.Read{KeyID: s.last, At: time.Now().Round(0)}
+		if start {
+			s.started = time.Now().Round(0)
+		}
 	default:
 		t.Fatalf("step %q", what)
 	}
@@ -165,9 +175,21 @@ func TestWatch(t *testing.T) {
 		{"and read once again", "0 set, 1 file, 30 set, 31 restart, 32 file, 60 set, 300 end", []string{"85: file AKID2 read at 32 ends at 90"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, play(t, tt.steps)); diff != "" {
+			if diff := cmp.Diff(tt.want, play(t, true, tt.steps)); diff != "" {
 				t.Errorf("alarms (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestProfileWithoutKeys: an SDK that starts reads the file, and gets no keys there.
+func TestProfileWithoutKeys(t *testing.T) {
+	t.Parallel()
+	if got := play(t, false, "0 set, 1 file+start, 30 set, 300 end"); got != nil {
+		t.Errorf("read for the profile alone: %q", got)
+	}
+	want := []string{"59: file AKID1 read at 1 ends at 60"}
+	if diff := cmp.Diff(want, play(t, false, "0 set, 0.5 process+start, 1 file, 30 set, 300 end")); diff != "" {
+		t.Errorf("read for its keys (-want +got):\n%s", diff)
 	}
 }
