@@ -72,15 +72,18 @@ func (s *Signals) HoldPipe() { holdPipe() }
 // child: call it once the flags are read and before anything else is begun. In
 // the new process it returns nil. Linux only; see prctl(2).
 func (s *Signals) Subreap() error {
-	if stage.Present() {
-		return nil
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	// From here on a signal acts on this process as it would on any. What was
-	// caught before is passed on.
+	if err := stage.Subreap(s.giveUp); err != nil {
+		return fmt.Errorf("become a subreaper: %w", err)
+	}
+	return nil
+}
+
+// giveUp catches signals no longer: from here on one acts on this process as it would
+// on any. It returns those that were caught before and are to be passed on.
+func (s *Signals) giveUp() (pending []syscall.Signal) {
 	s.stream.Release()
-	var pending []syscall.Signal
 	for _, sig := range s.stream.Pull(func(siginfo.Info) bool { return true }) {
 		switch {
 		case asksForEnd(sig.Signal):
@@ -89,10 +92,7 @@ func (s *Signals) Subreap() error {
 			pending = append(pending, sig.Signal)
 		}
 	}
-	if err := stage.Subreap(pending); err != nil {
-		return fmt.Errorf("become a subreaper: %w", err)
-	}
-	return nil
+	return pending
 }
 
 // watch waits for signals, and acts on them until Run does.

@@ -52,8 +52,8 @@ import (
 // its time: what is given back costs time when it is needed again, as at the end.
 const shrinkAfter = time.Second
 
-// DefaultStopTimeout is the grace period that docker gives, too.
-const DefaultStopTimeout = 10 * time.Second
+// defaultStopTimeout is the grace period that docker gives, too.
+const defaultStopTimeout = 10 * time.Second
 
 // Supervisor runs one command. Make it with [New].
 type Supervisor struct {
@@ -99,7 +99,7 @@ func New(o Options, signals *Signals) (*Supervisor, error) {
 	if o.Once && o.Restart.Policy != RestartNever {
 		return nil, errors.New("internal error: a child that is started once can't be restarted")
 	}
-	o.StopTimeout = orDefault(o.StopTimeout, DefaultStopTimeout)
+	o.StopTimeout = orDefault(o.StopTimeout, defaultStopTimeout)
 	s := &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer(), shrink: time.AfterFunc(time.Hour, stage.Shrink), renew: make(chan struct{}, 1)}
 	s.launch, s.wait, s.orphans, s.adopted = startJob, newWaiter(), stopOrphans, waitOrphans
 	s.shrink.Stop()

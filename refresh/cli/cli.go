@@ -24,7 +24,6 @@ import (
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/supervisor/logfile"
-	"brs-exec/supervisor/runlock"
 	"brs-exec/writer/filelock"
 )
 
@@ -56,14 +55,14 @@ const flushTime = time.Second
 type program struct {
 	signals *supervisor.Signals // held since the start
 	stdout  io.Writer
-	stderr  io.Writer    // what is not printable is escaped
-	raw     io.Writer    // standard error for other programs: a helper may paint its prompts
-	flush   func()       // waits until all is said
-	lock    runlock.Lock // of --lock, held until the end
-	typed   []string     // what stands before the first "--"
-	argv    []string     // what stands behind it
-	dashes  bool         // there was one
-	asJSON  bool         // --log-format json, which errors follow
+	stderr  io.Writer // what is not printable is escaped
+	raw     io.Writer // standard error for other programs: a helper may paint its prompts
+	flush   func()    // waits until all is said
+	lock    io.Closer // of --lock, held until the end
+	typed   []string  // what stands before the first "--"
+	argv    []string  // what stands behind it
+	dashes  bool      // there was one
+	asJSON  bool      // --log-format json, which errors follow
 	code    int
 }
 

@@ -15,7 +15,6 @@ import (
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
-	"brs-exec/supervisor"
 	"brs-exec/writer/stale"
 )
 
@@ -33,7 +32,7 @@ func TestReactions(t *testing.T) {
 	}{
 		{"none", plan.Plan{}, nil, nil, []string{"start"}, "", false},
 		{"signal at each refresh", plan.Plan{OnRefresh: forced}, nil, nil, []string{"start", "signal 1 true", "signal 1 true"}, "", false},
-		{"signal that cannot be sent", plan.Plan{OnRefresh: forced}, nil, supervisor.ErrUnhandled,
+		{"signal that cannot be sent", plan.Plan{OnRefresh: forced}, nil, errors.New("the command does not handle it"),
 			[]string{"start", "signal 1 true", "signal 1 true"}, "no signal sent", false},
 		{"restart", plan.Plan{OnRefresh: plan.Reaction{Act: plan.Restart}}, nil, nil,
 			[]string{"start", "restart", "start", "restart", "start"}, "", false},
@@ -165,7 +164,7 @@ func TestStaleAlarm(t *testing.T) {
 		{"ended", plan.Reaction{Act: plan.Warn}, -time.Minute, stale.File, nil, nil, []string{"those it has expired ", "--deliver auto"}},
 		{"signal", plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}, time.Minute, stale.File, nil, []string{"signal 1 false"}, nil},
 		{"restart", plan.Reaction{Act: plan.Restart}, time.Minute, stale.File, nil, []string{"restart"}, nil},
-		{"refused", plan.Reaction{Act: plan.Restart}, time.Minute, stale.File, supervisor.ErrNoChild, []string{"restart"}, []string{"nothing done about it"}},
+		{"refused", plan.Reaction{Act: plan.Restart}, time.Minute, stale.File, errors.New("the command is not running"), []string{"restart"}, []string{"nothing done about it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFakeRun(t, plan.Plan{})

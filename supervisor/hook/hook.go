@@ -40,15 +40,15 @@ const (
 	drainTime      = time.Second
 )
 
-// ErrTimeout is why a hook was killed that took too long.
-var ErrTimeout = errors.New("took too long")
+// errTimeout is why a hook was killed that took too long.
+var errTimeout = errors.New("took too long")
 
 // Run runs a hook to its end. Its standard input is empty, and it leads a
 // process group of its own, so that nothing that is typed or sent to the child
 // reaches it. It is never taken for the child. What it leaves running keeps
 // running, but is not listened to.
 //
-// The error tells that it can't be run, that it was killed ([ErrTimeout], or
+// The error tells that it can't be run, that it was killed (errTimeout, or
 // the cause of ctx), or that it failed: then it wraps an *exec.ExitError. The
 // hook's output is in none of them.
 func Run(ctx context.Context, c Command) error {
@@ -58,7 +58,7 @@ func Run(ctx context.Context, c Command) error {
 	if c.Timeout == 0 {
 		c.Timeout = defaultTimeout
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, ErrTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Timeout, errTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	if errors.Is(cmd.Err, exec.ErrDot) {

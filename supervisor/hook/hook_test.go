@@ -74,8 +74,8 @@ func TestHookIsBounded(t *testing.T) {
 			gone <- err
 		}()
 		err := Run(t.Context(), Command{Argv: []string{"/bin/sh", "-c", "(printf started; exec sleep 100000) >" + fifo + " & wait"}, Timeout: 300 * time.Millisecond})
-		if !errors.Is(err, ErrTimeout) {
-			t.Errorf("error = %v, want %v", err, ErrTimeout)
+		if !errors.Is(err, errTimeout) {
+			t.Errorf("error = %v, want %v", err, errTimeout)
 		}
 		select {
 		case err := <-gone:

@@ -19,7 +19,7 @@ func TestHeld(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, f := range f {
+		for _, f := range f.(files) {
 			defer os.Remove(f.Name())
 		}
 		if !Held(name) {

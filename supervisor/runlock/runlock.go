@@ -4,6 +4,7 @@ package runlock
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,12 +13,10 @@ import (
 	"brs-exec/writer/filelock"
 )
 
-// A Lock is a lock that this process holds until it is closed, or the process ends.
-// The command does not hold it.
-type Lock []*os.File
+// files are locked until they are closed, or the process ends.
+type files []*os.File
 
-// Close gives the lock up.
-func (l Lock) Close() error {
+func (l files) Close() error {
 	var errs []error
 	for _, f := range l {
 		errs = append(errs, f.Close())
@@ -26,7 +25,8 @@ func (l Lock) Close() error {
 }
 
 // Take takes the lock of that name, without waiting, so that runs of the same
-// job don't overlap.
+// job don't overlap. This process holds it until it is closed, or the process ends;
+// the command does not.
 //
 // A name with a slash is the path of the lock file. Any other is one per user
 // and machine, wherever it is taken from (a login, cron): a file in a directory
@@ -35,7 +35,7 @@ func (l Lock) Close() error {
 // have the directory's name for a time.
 //
 // The error wraps [filelock.ErrLocked] if another process holds the lock.
-func Take(name string) (Lock, error) {
+func Take(name string) (io.Closer, error) {
 	paths := []string{name}
 	if !strings.ContainsRune(name, filepath.Separator) {
 		if name == "" || name == "." || name == ".." {
@@ -50,7 +50,7 @@ func Take(name string) (Lock, error) {
 			paths = append(paths, filepath.Join(dir, name+".lock"))
 		}
 	}
-	var held Lock
+	var held files
 	var first error
 	for _, path := range paths {
 		f, err := lockFile(path, held)
@@ -73,7 +73,7 @@ func Take(name string) (Lock, error) {
 
 // lockFile locks a file; it returns nil if that is one of those that are held
 // already, by another path.
-func lockFile(path string, held Lock) (*os.File, error) {
+func lockFile(path string, held files) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

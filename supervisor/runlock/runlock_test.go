@@ -72,7 +72,7 @@ func TestLock(t *testing.T) {
 			t.Fatalf("lock of one that died: %v", err)
 		}
 		defer f.Close()
-		for _, f := range f {
+		for _, f := range f.(files) {
 			defer os.Remove(f.Name())
 			// a child would hold it
 			if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
@@ -129,8 +129,8 @@ func TestLockNameIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := Take("job")
-	if err != nil || len(again) != 2 {
-		t.Errorf("after the first has ended: %d, %v, want both places", len(again), err)
+	if places, _ := again.(files); err != nil || len(places) != 2 {
+		t.Fatalf("after the first has ended: %d, %v, want both places", len(places), err)
 	}
 	again.Close()
 }

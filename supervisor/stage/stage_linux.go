@@ -22,9 +22,6 @@ const (
 // adopter is the pid of the stage whose worker this process is; 0: of none.
 var adopter int
 
-// Present reports whether this process was started as the worker of a stage.
-func Present() bool { return adopter != 0 }
-
 // Adopter returns the pid of our stage, our parent, which adopts what the command
 // leaves behind. It is 0 if there is none, or none any more: whose child we are
 // once a stage is gone is none of our business.

@@ -7,14 +7,11 @@ import (
 	"syscall"
 )
 
-// Present reports whether this process is the worker of a stage: never here.
-func Present() bool { return false }
-
 // Adopter is the pid of our stage: there is none.
 func Adopter() int { return 0 }
 
 // Subreap is impossible here.
-func Subreap([]syscall.Signal) error { return errors.ErrUnsupported }
+func Subreap(func() []syscall.Signal) error { return errors.ErrUnsupported }
 
 // ListenCommand is never ok: there is no socket activation by LISTEN_PID here.
 func ListenCommand(string, []string) (paths, env []string, keep func(), ok bool) {

@@ -61,14 +61,14 @@ func executedAs() string {
 // Subreap replaces this process by a stage that adopts the orphans of its
 // descendants (PR_SET_CHILD_SUBREAPER) and starts this program once more, with
 // the same arguments, as its worker. It returns only if that fails, and at once if
-// this process is a worker already. The worker gets the signals in pending, which
-// this process has caught but not acted on.
-func Subreap(pending []syscall.Signal) error {
-	if Present() {
+// this process is a worker already. The worker gets the signals that pending returns,
+// which this process has caught but not acted on.
+func Subreap(pending func() []syscall.Signal) error {
+	if adopter != 0 {
 		return nil
 	}
 	role := asSubreaper
-	for _, sig := range pending {
+	for _, sig := range pending() {
 		role += strconv.Itoa(int(sig)) + ","
 	}
 	entry, keep, err := offer(role)
