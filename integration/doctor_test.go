@@ -28,7 +28,7 @@ func TestDoctor(t *testing.T) {
 	}
 	botocore := says(python, "-c", "import botocore; print(botocore.__version__)")
 	cli := strings.TrimPrefix(strings.Fields(says(program(t, "aws"), "--version"))[0], "aws-cli/")
-	const comes = " takes credentials from credential_process, and comes back for the next set"
+	const comes = " takes credentials from credential_process, and goes on with newer ones"
 	for _, tt := range []struct {
 		name string
 		argv func(w *world) []string
@@ -94,7 +94,7 @@ func TestDoctorAsks(t *testing.T) {
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d, want 0\n%s", code, p.stderr.String())
 	}
-	for _, want := range []string{"assumed-role/App/me", "session: lives ", ", which is shorter than the 40 minutes", "clock: differs from the server's by less than a minute"} {
+	for _, want := range []string{"assumed-role/App/me", "session: expires in ", ", which is shorter than the 40 minutes", "clock: differs from the server's by less than a minute"} {
 		if !strings.Contains(p.stdout.String(), want) {
 			t.Errorf("doctor says\n%swant %q in it", p.stdout.String(), want)
 		}

@@ -98,7 +98,7 @@ func (d *examination) client(c clients.Client, named bool) {
 		d.problem("command", d.With("--deliver endpoint"), "%s runs a credential_process through sh, and there is none in PATH", c)
 	}
 	if most := c.OutputLimit(); d.size > most && most > 0 {
-		d.problem("command", d.With("--deliver endpoint"), "%s reads at most %d bytes from a credential_process, and a set of this source takes %d", c, most, d.size)
+		d.problem("command", d.With("--deliver endpoint"), "%s reads at most %d bytes from a credential_process, and credentials of this source take %d", c, most, d.size)
 	}
 }
 
@@ -106,7 +106,7 @@ func (d *examination) client(c clients.Client, named bool) {
 func (d *examination) verdict(v clients.Verdict) (level, text string) {
 	switch under := " credentials under --deliver " + d.Deliver; {
 	case v.Takes == clients.Environ:
-		level, text = "ok", "has the keys in its environment, and is started again with each new set"
+		level, text = "ok", "has the keys in its environment, and is started again at each refresh"
 	case v.Takes == clients.Unclear && v.Versions:
 		level, text = "note", "may or may not find"+under+", as its version is, which cannot be told"
 	case v.Takes == clients.Unclear:
@@ -114,11 +114,11 @@ func (d *examination) verdict(v clients.Verdict) (level, text string) {
 	case v.Takes == clients.None:
 		level, text = "problem", "finds no"+under
 	case v.Outlives:
-		level, text = "ok", fmt.Sprintf("takes credentials from %s, and comes back for the next set", v.Takes)
+		level, text = "ok", fmt.Sprintf("takes credentials from %s, and goes on with newer ones", v.Takes)
 	case v.Takes == clients.IMDS:
-		level, text = "problem", fmt.Sprintf("takes credentials from %s, and goes on with dead ones", v.Takes)
+		level, text = "problem", fmt.Sprintf("takes credentials from %s, and goes on with expired ones", v.Takes)
 	default:
-		level, text = "problem", fmt.Sprintf("takes %s once, and dies with the first set", v.Takes)
+		level, text = "problem", fmt.Sprintf("takes credentials from %s once, and fails when they expire", v.Takes)
 	}
 	if v.Why != "" {
 		text += " (" + v.Why + ")"
@@ -131,7 +131,7 @@ func (d *examination) verdict(v clients.Verdict) (level, text string) {
 
 // trial is how to find out what cannot be told.
 func (d *examination) trial() string {
-	return "try it on credentials that live 20 seconds: brs-exec demo -- " + plan.ShellLine(d.Plan.Argv)
+	return "try it with credentials that expire after 20 seconds: brs-exec demo -- " + plan.ShellLine(d.Plan.Argv)
 }
 
 // remedy is the flag that helps a client.
@@ -186,9 +186,9 @@ func trapText(t clients.Trap) (hint, text string) {
 		}
 		return "leave the keys out, so that the client looks for them itself", "%[2]s: %[1]s hands keys to the client, which then looks for no others"
 	case clients.CopiesKeys:
-		return "let whatever gets the copy look for credentials itself", "%[2]s: %[1]s copies a set, and the copy dies with it"
+		return "let whatever gets the copy look for credentials itself", "%[2]s: %[1]s copies credentials, and the copy expires"
 	case clients.KeepsCopy:
-		return "leave it out: the client then asks the endpoint itself", "%[2]s: %[1]s keeps each set for 30 minutes, and signs with it when it is dead"
+		return "leave it out: the client then asks the endpoint itself", "%[2]s: %[1]s keeps credentials for 30 minutes, and signs with expired ones"
 	case clients.SetsVariable:
 		return "take it out of there", "%[2]s sets %[1]s, which wins over what is delivered"
 	case clients.DropsEnvironment:
@@ -202,9 +202,9 @@ func trapText(t clients.Trap) (hint, text string) {
 		hint = "setsid --wait"
 	}
 	if t.Maybe {
-		return hint, "%[1]s may go on in the background when the command has ended: its credentials would end with brs-exec"
+		return hint, "%[1]s may go on in the background when the command and brs-exec have ended: nobody would refresh its credentials"
 	}
-	return hint, "%[1]s goes on in the background when the command has ended: its credentials end with brs-exec"
+	return hint, "%[1]s goes on in the background when the command and brs-exec have ended: nobody refreshes its credentials"
 }
 
 // surroundings are what a program starts the rest in: what they keep from it, the

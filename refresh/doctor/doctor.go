@@ -44,7 +44,7 @@ type examination struct {
 	source   *source.Source
 	look     *clients.Report // nil without a command
 	profile  string          // that the command would find
-	size     int             // of what a credential_process would print; 0 if no set was asked for
+	size     int             // of what a credential_process would print; 0 if no credentials were asked for
 }
 
 // Examine looks at the source, the environment, the machine and the command, which

@@ -42,7 +42,7 @@ func (v typed) plan(t *testing.T, argv []string) *plan.Plan {
 
 // options are those of an examination, with nothing typed but the command.
 func options(p *plan.Plan, deliver string) Options {
-	return Options{Plan: p, Deliver: deliver, With: func(flags string) string {
+	return Options{Plan: p, Source: p.Source, Deliver: deliver, With: func(flags string) string {
 		return "brs-exec " + flags + " -- " + plan.ShellLine(p.Argv)
 	}}
 }
@@ -154,12 +154,12 @@ func TestExamine(t *testing.T) {
 			"problem command: rclone runs a credential_process through sh",
 		}},
 		{"long-term keys", tools, keys, nil, []string{"rclone"}, false, []string{
-			"ok source: environment variables (not asked", "note source: the keys in the environment do not end", "ok region: eu-west-1",
+			"ok source: environment variables (not asked", "note source: the keys in the environment do not expire", "ok region: eu-west-1",
 			"note environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY would win", "ok run directory: made in ROOT/run", "ok command: ROOT/bin/rclone (native code)",
 			"ok command: rclone takes credentials from credential_process", "!problem",
 		}},
 		{"keys of a session", tools, with(keys, "AWS_SESSION_TOKEN", "t"), typed{"role-arn": "arn:aws:iam::123456789012:role/App"}, nil, false, []string{
-			"problem source: the keys in the environment belong to a session: when that ends, the role",
+			"problem source: the keys in the environment belong to a session: when it expires, the role",
 		}},
 		{"what shadows", tools, with(keys, "AWS_BEARER_TOKEN_BEDROCK", "x", "MC_HOST_a", "https://a:b@c", "RCLONE_S3_ACCESS_KEY_ID", "x", "AWS_CA_BUNDLE", "ROOT/gone"), nil, nil, false, []string{
 			"note environment: AWS_BEARER_TOKEN_BEDROCK", "note files: MC_HOST_a has keys", "note files: RCLONE_S3_ACCESS_KEY_ID wins",
@@ -175,7 +175,7 @@ func TestExamine(t *testing.T) {
 		}},
 		{"boto's file and boto3", map[string]string{"home/.boto": "aws_access_key_id = x\n", "bin/sh": native}, keys, typed{"deliver": "imds"}, nil, false, []string{"note files: ROOT/home/.boto has keys, which boto3 prefers"}},
 		{"a client that is not named", map[string]string{"bin/sh": native, "bin/python3.11": native, "lib/python3.11/site-packages/duckdb-1.4.4.dist-info/x": ""}, keys, nil, []string{"python3.11"}, false, []string{
-			"note command: DuckDB 1.4.4 is installed; if the command uses it: it takes credential_process once",
+			"note command: DuckDB 1.4.4 is installed; if the command uses it: it takes credentials from credential_process once",
 		}},
 		{"clients that are not known, or of versions that are not", map[string]string{"bin/sh": native, "bin/java": native, "sdk-core-2.20.90.jar": "", "bin/php": native, "vendor/composer/installed.json": `[{"name":"aws/aws-sdk-php","version":"3.1"}]`}, keys, typed{"deliver": "imds"}, []string{"php"}, false, []string{
 			"note command: AWS SDK for PHP 3.1 may or may not find credentials under --deliver imds [",
@@ -189,15 +189,15 @@ func TestExamine(t *testing.T) {
 		{"a person with a device", tools, keys, typed{"mfa-serial": "arn:aws:iam::123456789012:mfa/me", "mfa-command": "gone"}, nil, false, []string{"problem source: --mfa-command gone"}},
 		{"a program that is not there", tools, nil, typed{"credential-command": "gone"}, nil, false, []string{"problem source: --credential-command gone"}},
 		{"asked", printed(in(2 * time.Hour)), map[string]string{"AWS_REGION": "eu-west-1", "PATH": os.Getenv("PATH"), "AWS_ENDPOINT_URL_STS": sts(t, time.Hour)}, typed{"credential-command": cat + " creds.json"}, nil, true, []string{
-			"ok source: command cat: arn:aws:iam::123456789012:user/me", "note clock: differs from the server's by -", "ok session: lives ",
+			"ok source: command cat: arn:aws:iam::123456789012:user/me", "note clock: differs from the server's by -", "ok session: expires in ",
 		}},
 		{"asked, and too short", printed(in(10 * time.Minute)), map[string]string{"AWS_REGION": "eu-west-1", "PATH": os.Getenv("PATH"), "AWS_ENDPOINT_URL_STS": sts(t, 0)}, typed{"credential-command": cat + " creds.json", "min-ttl": "15m"}, nil, true, []string{
-			"ok clock: differs", "problem session: lives ",
+			"ok clock: differs", "problem session: expires in ",
 		}},
 		{"asked, and short", printed(in(20 * time.Minute)), map[string]string{"AWS_REGION": "eu-west-1", "PATH": os.Getenv("PATH"), "AWS_ENDPOINT_URL_STS": sts(t, -time.Second)}, typed{"credential-command": cat + " creds.json"}, nil, true, []string{
-			"note identity: STS does not say", "note session: lives ",
+			"note identity: STS does not say", "note session: expires in ",
 		}},
-		{"asked, and without an expiry", printed(""), map[string]string{"AWS_REGION": "eu-west-1", "PATH": os.Getenv("PATH"), "AWS_ENDPOINT_URL_STS": sts(t, 0)}, typed{"credential-command": cat + " creds.json"}, nil, true, []string{"note session: has no end"}},
+		{"asked, and without an expiry", printed(""), map[string]string{"AWS_REGION": "eu-west-1", "PATH": os.Getenv("PATH"), "AWS_ENDPOINT_URL_STS": sts(t, 0)}, typed{"credential-command": cat + " creds.json"}, nil, true, []string{"note session: does not expire"}},
 		{"asked in vain", map[string]string{"creds.json": "{}"}, map[string]string{"AWS_REGION": "eu-west-1", "PATH": os.Getenv("PATH")}, typed{"credential-command": cat + " creds.json"}, nil, true, []string{"problem source: command cat: "}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -252,10 +252,10 @@ func TestClient(t *testing.T) {
 		want    string // level, hint, beginning of the text
 	}{
 		{clients.Client{ID: "go2", Version: "1.40.0"}, "endpoint", "ok||go2 1.40.0 takes credentials from the container credentials endpoint, and "},
-		{clients.Client{ID: "go2", Version: "1.0.0"}, "endpoint", "ok||go2 1.0.0 takes credentials from the container credentials endpoint, and comes back for the next set; from its source code, not tried"},
+		{clients.Client{ID: "go2", Version: "1.0.0"}, "endpoint", "ok||go2 1.0.0 takes credentials from the container credentials endpoint, and goes on with newer ones; from its source code, not tried"},
 		{clients.Client{ID: "go2"}, "env", "ok||go2 has the keys in its environment"},
 		{clients.Client{ID: "java2"}, "file", "note|brs-exec --deliver auto -- |java2 may or may not find credentials under --deliver file, as its version is"},
-		{clients.Client{ID: "go2-core"}, "file", "note|try it on credentials that live 20 seconds: brs-exec demo -- |go2-core may or may not find credentials under --deliver file"},
+		{clients.Client{ID: "go2-core"}, "file", "note|try it with credentials that expire after 20 seconds: brs-exec demo -- |go2-core may or may not find credentials under --deliver file"},
 		{clients.Client{ID: "botocore", Version: "1.44.8"}, "imds", "problem|brs-exec --deliver auto -- |botocore 1.44.8 takes credentials from the instance metadata service, and goes on"},
 		{clients.Client{ID: "mc"}, "auto", "problem|no delivery helps it: another client does|mc finds no credentials"},
 		{clients.Client{ID: "curl"}, "auto", "problem|have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew|curl finds no credentials"},
@@ -287,7 +287,7 @@ func TestTraps(t *testing.T) {
 		{clients.Trap{Kind: clients.PassesKeys, What: "-Dx", Where: "its arguments"}, "auto", Finding{"problem", "command", "its arguments: -Dx hands keys to the client, which then looks for no others", "leave the keys out, so that the client looks for them itself"}},
 		{clients.Trap{Kind: clients.SetsVariable, What: "V", Where: "env"}, "auto", Finding{"problem", "command", "env sets V, which wins over what is delivered", "take it out of there"}},
 		{clients.Trap{Kind: clients.DropsEnvironment, What: "doas"}, "auto", Finding{"problem", "command", "doas starts the rest with a new environment, in which nothing says where the credentials are", "put brs-exec behind it: doas … brs-exec … -- …"}},
-		{clients.Trap{Kind: clients.LeftBehind, What: "setsid", Maybe: true}, "auto", Finding{"note", "command", "setsid may go on in the background when the command has ended: its credentials would end with brs-exec", "setsid --wait"}},
+		{clients.Trap{Kind: clients.LeftBehind, What: "setsid", Maybe: true}, "auto", Finding{"note", "command", "setsid may go on in the background when the command and brs-exec have ended: nobody would refresh its credentials", "setsid --wait"}},
 		{clients.Trap{Kind: clients.OtherFiles, What: "chroot"}, "imds", Finding{"ok", "command", "chroot starts the rest with other files, among which the run directory is not, which --deliver imds does without", ""}},
 		{clients.Trap{Kind: clients.OtherNetwork, What: "unshare"}, "imds", Finding{"problem", "command", "unshare starts the rest in another network, from which the endpoint cannot be reached", with("--deliver process") + "; or put brs-exec behind it: unshare … brs-exec … -- …"}},
 		{clients.Trap{Kind: clients.ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: "a.py"}, "auto", Finding{"problem", "command", "a.py reads AWS_ACCESS_KEY_ID, which only --deliver env sets", with("--deliver env --on-refresh restart")}},

@@ -38,7 +38,7 @@ func (d *examination) examineSource() {
 	case d.unconfigured():
 		d.note("source", "--ask asks it; or pass --profile NAME", "%s: nothing is configured, so that the metadata service will be asked, which answers only on EC2", src.Describe())
 	default:
-		d.ok("source", "%s (not asked: --ask gets a set and says whose it is)", src.Describe())
+		d.ok("source", "%s (not asked: --ask gets credentials and says whose they are)", src.Describe())
 	}
 	d.examineEnd()
 	d.examineKeys()
@@ -135,7 +135,7 @@ func (d *examination) examineMFA() {
 	case len(m.Command) > 0:
 		d.examineProgram("--mfa-command", m.Command[0])
 	case m.TOTPFile == "":
-		d.note("mfa", "for longer: "+d.With("--mfa-command COMMAND"), "a code of %s is asked for on the terminal at the start; when its session ends (--mfa-session, at most 36h), nobody can be asked", m.Serial)
+		d.note("mfa", "for longer: "+d.With("--mfa-command COMMAND"), "a code of %s is asked for on the terminal at the start; when its MFA session expires (--mfa-session, at most 36h), nobody can be asked", m.Serial)
 	}
 }
 
@@ -162,15 +162,15 @@ func (d *examination) keys(whose string, session bool) {
 	roles := len(d.Plan.Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
 	switch {
 	case session && roles:
-		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when that ends, the role cannot be assumed again", whose)
+		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when it expires, the role cannot be assumed again", whose)
 	case session:
-		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when that ends, there are no newer ones", whose)
+		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when it expires, there are no newer ones", whose)
 	case !roles:
-		d.note("source", d.With("--role-arn ARN"), "%s do not end: there is nothing to refresh", whose)
+		d.note("source", d.With("--role-arn ARN"), "%s do not expire: there is nothing to refresh", whose)
 	}
 }
 
-// ask gets a set and asks STS whose it is, which everyone may.
+// ask retrieves credentials and asks STS whose they are, which everyone may.
 func (d *examination) ask(ctx context.Context) {
 	err := d.source.Begin(context.Background()) // a person may have to look for a device
 	var creds aws.Credentials
@@ -186,7 +186,7 @@ func (d *examination) ask(ctx context.Context) {
 	}
 	whose, err := d.source.CallerIdentity(ctx, creds)
 	if err != nil {
-		d.note("identity", hintOf(err), "STS does not say whose the set is: %v", err)
+		d.note("identity", hintOf(err), "STS does not say whose the credentials are: %v", err)
 	}
 	d.ok("source", "%s", strings.TrimSuffix(d.source.Describe()+": "+whose, ": "))
 	if skew := d.source.Skew(); skew.Abs() > time.Minute {
@@ -195,17 +195,17 @@ func (d *examination) ask(ctx context.Context) {
 		d.ok("clock", "differs from the server's by less than a minute")
 	}
 	if !creds.CanExpire {
-		d.note("session", "", "has no end, and is not refreshed")
+		d.note("session", "", "does not expire, and is not refreshed")
 		return
 	}
 	const enough = 40 * time.Minute // see refresh.Short
-	life := time.Until(creds.Expires.Add(d.source.Skew())).Round(time.Second)
+	remaining := time.Until(creds.Expires.Add(d.source.Skew())).Round(time.Second)
 	switch {
-	case life < d.Plan.MinTTL:
-		d.problem("session", "a longer session (--duration), or less --min-ttl", "lives %v, less than --min-ttl %v: the command would not be started", life, d.Plan.MinTTL)
-	case life < enough:
-		d.note("session", "a longer session: --duration 1h", "lives %v, which is shorter than the 40 minutes that all clients can work with", life)
+	case remaining < d.Plan.MinTTL:
+		d.problem("session", "a longer session (--duration), or less --min-ttl", "expires in %v, less than --min-ttl %v: the command would not be started", remaining, d.Plan.MinTTL)
+	case remaining < enough:
+		d.note("session", "a longer session: --duration 1h", "expires in %v, which is shorter than the 40 minutes that all clients can work with", remaining)
 	default:
-		d.ok("session", "lives %v", life)
+		d.ok("session", "expires in %v", remaining)
 	}
 }

@@ -181,7 +181,7 @@ var (
 	flagFormat = credentialsFlags.text("format", "process", "`FORMAT`: process (what a credential_process prints), env (export lines), ini (a section for a credentials file)")
 	flagRunDir = credentialsFlags.text("run-dir", "", "take what the brs-exec that owns this `DIR` holds, instead of asking a source")
 
-	flagAsk  = doctorFlags.truth("ask", "get one set from the source, and ask STS whose it is")
+	flagAsk  = doctorFlags.truth("ask", "get credentials from the source, and ask STS whose they are")
 	flagJSON = doctorFlags.truth("json", "print a list of findings in JSON")
 )
 

@@ -177,7 +177,7 @@ func gdalVersion(name string) string {
 	return "3." + strconv.Itoa(n-26)
 }
 
-// profileFlag minds --profile NAME of a tool's own.
+// profileFlag finds --profile NAME of a tool's own.
 func (l *looker) profileFlag(argv []string) {
 	for i, word := range argv {
 		name, ok := strings.CutPrefix(word, "--profile=")
@@ -190,7 +190,7 @@ func (l *looker) profileFlag(argv []string) {
 	}
 }
 
-// arguments minds keys on a command line. The word is told up to its value.
+// arguments finds keys on a command line. The word is told up to its value.
 func (l *looker) arguments(argv []string) {
 	for _, word := range argv[min(1, len(argv)):] {
 		name, _, ok := strings.Cut(word, "=")

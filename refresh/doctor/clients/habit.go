@@ -18,7 +18,7 @@ const (
 	Environ  Channel = "the keys in its environment"
 	Unclear  Channel = "?"
 	endpoint Channel = "the container credentials endpoint"
-	file     Channel = "the keys in the credentials file"
+	file     Channel = "the credentials file"
 	either   Channel = "credential_process or the endpoint, as its version is"
 )
 

@@ -36,7 +36,7 @@ func sourceTraps() []sourceTrap {
 	}
 }
 
-// source minds the traps in the text of a program. Where it asks for a variable
+// source finds the traps in the text of a program. Where it asks for a variable
 // in a way that does without, it may not need it.
 func (l *looker) source(text, where string) {
 	asked := strings.Contains(text, `AWS_ACCESS_KEY_ID" in `) || strings.Contains(text, "AWS_ACCESS_KEY_ID' in ")

@@ -210,7 +210,7 @@ func (l *looker) environment(args []string) []string {
 	return nil
 }
 
-// sets minds a variable that the command sets for itself, and that would win
+// sets finds a variable that the command sets for itself, and that would win
 // over what is delivered.
 func (l *looker) sets(name, value, where string) {
 	switch name {
