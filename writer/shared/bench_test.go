@@ -1,0 +1,88 @@
+package shared
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// BenchmarkFile is what a file of many sections costs: to open and close it, to write
+// the credentials of one section, and to look whether all are there after an event.
+func BenchmarkFile(b *testing.B) {
+	for _, n := range []int{10, 100, 300, 1000} {
+		dir := b.TempDir()
+		path := filepath.Join(dir, "credentials")
+		sections, all := map[string]string{}, map[string]aws.Credentials{}
+		var text strings.Builder
+		for i := range n {
+			name := fmt.Sprintf("p%d", i)
+			sections[name], all[name] = name, numbered(i)
+			fmt.Fprintf(&text, "[%s]\nregion = x\n%s\n", name, oldSet)
+		}
+		put(b, path, text.String(), 0o600)
+		open := func() *File {
+			s, err := Open(context.Background(), Options{Path: path, Sections: sections, AtExit: Restore, settle: time.Second})
+			if err != nil {
+				b.Fatal(err)
+			}
+			return s
+		}
+		deliver := func(s *File, sets map[string]aws.Credentials) {
+			if err := s.Deliver(context.Background(), sets); err != nil {
+				b.Fatal(err)
+			}
+		}
+		shut := func(s *File) {
+			if err := s.Close(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if n > 300 { // a claim a section: a second
+			opened(b, n, open, deliver, all)
+			continue
+		}
+		b.Run(fmt.Sprint("open/", n), func(b *testing.B) {
+			for b.Loop() {
+				s := open()
+				b.StopTimer()
+				shut(s)
+				b.StartTimer()
+			}
+		})
+		b.Run(fmt.Sprint("close/", n), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				s := open()
+				deliver(s, all)
+				b.StartTimer()
+				shut(s)
+			}
+		})
+		opened(b, n, open, deliver, all)
+	}
+}
+
+func opened(b *testing.B, n int, open func() *File, deliver func(*File, map[string]aws.Credentials), all map[string]aws.Credentials) {
+	s := open()
+	deliver(s, all)
+	b.Run(fmt.Sprint("deliver one/", n), func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			deliver(s, map[string]aws.Credentials{"p0": numbered(n + i)})
+		}
+	})
+	b.Run(fmt.Sprint("look/", n), func(b *testing.B) {
+		for b.Loop() {
+			if intact, err := s.intact(); !intact || err != nil {
+				b.Fatal(intact, err)
+			}
+		}
+	})
+	if err := s.Close(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+}
