@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/writer/ini"
-
 	"brs-exec/refresh"
+	"brs-exec/writer/ini"
 )
 
 // parseFile reads a set from a credentials file, from JSON as a credential_process
@@ -47,7 +45,7 @@ type section struct {
 func parseINI(text []byte) []section {
 	var all []section
 	for _, s := range sections(text) {
-		name := sectionName(s.header)
+		name := ini.ProfileOf(s.header)
 		if i := slices.IndexFunc(all, func(s section) bool { return s.name == name }); i >= 0 {
 			maps.Copy(all[i].values, s.values)
 			continue
@@ -55,16 +53,6 @@ func parseINI(text []byte) []section {
 		all = append(all, section{name, s.values})
 	}
 	return all
-}
-
-// sectionName is the profile of a section, as the config file and the credentials file
-// have it.
-func sectionName(s string) string {
-	s = strings.TrimSpace(s)
-	if rest, ok := strings.CutPrefix(s, "profile"); ok && rest != strings.TrimLeft(rest, " \t") {
-		s = strings.TrimSpace(rest)
-	}
-	return unquote(s)
 }
 
 // pick chooses a section: the one that was asked for, the only one, or default.

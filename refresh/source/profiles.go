@@ -113,7 +113,7 @@ func (sh *shared) read(path string) ([]*iniSection, error) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, refresh.Permanentf("save it as UTF-8", "%s: is UTF-16, which no AWS SDK reads", path)
 	}
-	return sections(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))), nil
+	return sections(text), nil
 }
 
 // text is empty, with a note, where there is none to be had.
@@ -182,22 +182,14 @@ type iniSection struct {
 
 // processKey is the setting whose text is taken as it stands, and split as a shell
 // splits it later: quotes and # are its own.
-const processKey = "credential_process"
+const processKey = ini.CredentialProcess
 
-// sections are those of a file. What the AWS CLI's parser, Python's configparser, refuses
-// the whole file for is read as the SDK for Go reads it: keys that are given twice, comments
-// behind a value, quotes around it, lines that mean nothing, indented keys.
-func sections(text []byte) []*iniSection {
-	var all []*iniSection
-	byHeader := map[string]*iniSection{}
+// sections reads what the AWS CLI reads, and where that refuses the whole file, what the
+// SDK for Go reads. Sections of one header are one.
+func sections(text []byte) (all []*iniSection) {
 	for _, s := range ini.Read(text).Sections {
 		values, nested := s.Settings()
-		if in := byHeader[s.Name]; in != nil {
-			in.settings = merge(in.settings, settings{values, nested})
-			continue
-		}
-		byHeader[s.Name] = &iniSection{s.Name, settings{values, nested}}
-		all = append(all, byHeader[s.Name])
+		all = append(all, &iniSection{s.Name, settings{values, nested}})
 	}
 	return all
 }

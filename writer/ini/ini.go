@@ -18,6 +18,9 @@ const (
 	SecurityToken   = "aws_security_token"
 )
 
+// CredentialProcess is the setting with the command that prints credentials.
+const CredentialProcess = "credential_process"
+
 // Keys are the settings that are the set itself.
 var Keys = []string{AccessKeyID, SecretAccessKey, SessionToken, SecurityToken}
 

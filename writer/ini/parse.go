@@ -30,8 +30,9 @@ func Parse(name string, data []byte) (*File, error) {
 	return f, nil
 }
 
-// Read reads a file that is only read: what Parse takes for an error is skipped, as
-// the SDKs do it, after a broken header all up to the next one.
+// Read reads a file that is only read: sections of one name are one, and what Parse
+// takes for an error is skipped, as the SDKs do it, after a broken header all up to the
+// next one.
 func Read(data []byte) *File {
 	f, _ := parse(data, false)
 	return f
@@ -48,6 +49,8 @@ func (f *File) ReadSections(text []byte) []*Section {
 
 func parse(data []byte, strict bool) (*File, *ParseError) {
 	f := &File{eol: "\n"}
+	lines := &f.preamble
+	byName := map[string]*Section{}
 	p := parser{}
 	for number := 1; len(data) > 0; number++ {
 		end := bytes.IndexByte(data, '\n') + 1
@@ -68,11 +71,16 @@ func parse(data []byte, strict bool) (*File, *ParseError) {
 			return nil, &ParseError{Line: number, Problem: problem}
 		}
 		l.text = text
-		if l.kind == headerLine {
-			f.Sections = append(f.Sections, &Section{Name: l.name, header: text, eol: f.eol})
+		if l.kind != headerLine {
+			*lines = append(*lines, l)
 			continue
 		}
-		*f.lastLines() = append(*f.lastLines(), l)
+		s := byName[l.name]
+		if s == nil || strict {
+			s = &Section{Name: l.name, header: text, eol: f.eol}
+			f.Sections, byName[l.name] = append(f.Sections, s), s
+		}
+		lines = &s.lines
 	}
 	return f, nil
 }

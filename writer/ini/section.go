@@ -199,7 +199,7 @@ func (s *Section) Settings() (values map[string]string, nested map[string]map[st
 				nested[open] = map[string]string{}
 			}
 			nested[open][key] = value
-		case l.name == "" || open == credentialProcess:
+		case l.name == "" || open == CredentialProcess:
 			values[open] += "\n" + strings.TrimSpace(text)
 		default:
 			open, values[key] = key, value
@@ -208,14 +208,12 @@ func (s *Section) Settings() (values map[string]string, nested map[string]map[st
 	return values, nested
 }
 
-const credentialProcess = "credential_process"
-
 func setting(text string) (key, value string) {
 	key, value, ok := splitKey(text)
 	if !ok {
 		return "", ""
 	}
-	if key == credentialProcess {
+	if key == CredentialProcess {
 		return key, strings.TrimSpace(text[strings.IndexAny(text, "=:")+1:])
 	}
 	return key, unquote(value)
