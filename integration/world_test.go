@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,22 @@ type world struct {
 	user interface{ attributes() *syscall.SysProcAttr }
 	// leaves is set by tests that kill brs-exec before it can tidy up.
 	leaves bool
+	begun  func() // lets the next test begin
+}
+
+// beginning has a place for each test that begins: start-up takes nearly all of the
+// work that a test makes, and if all began at once credentials would expire before
+// a client has made its first call.
+var beginning = make(chan struct{}, max(4, 3*runtime.GOMAXPROCS(0)))
+
+// begin waits for a place. It is given back when the first process prints something
+// or ends, or after some seconds, for those that never do.
+func begin(t *testing.T) (begun func()) {
+	beginning <- struct{}{}
+	begun = sync.OnceFunc(func() { <-beginning })
+	time.AfterFunc(3*time.Second, begun)
+	t.Cleanup(begun)
+	return begun
 }
 
 // newWorld has a server whose sets live for life, and a user's keys for it in
@@ -52,12 +69,13 @@ func newWorld(t *testing.T, life time.Duration) *world {
 
 func worldIn(t *testing.T, dir string, life time.Duration) *world {
 	t.Helper()
+	begun := begin(t)
 	server, err := fakeaws.Listen(fakeaws.Options{Life: life})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	w := &world{t: t, server: server, dir: dir, run: filepath.Join(dir, "run")}
+	w := &world{t: t, server: server, dir: dir, run: filepath.Join(dir, "run"), begun: begun}
 	for _, d := range []string{w.run, w.path("home"), w.path("tmp"), w.path("cover")} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			t.Fatal(err)
@@ -129,6 +147,7 @@ func (w *world) start(name string, args ...string) *process {
 func (w *world) startWith(files []*os.File, name string, args ...string) *process {
 	w.t.Helper()
 	p := &process{w: w, done: make(chan struct{})}
+	p.stdout.wrote = w.begun
 	p.cmd = exec.Command(name, args...)
 	p.cmd.ExtraFiles = files
 	p.cmd.Env, p.cmd.Dir = w.environ(), w.dir
@@ -151,6 +170,7 @@ func (w *world) startWith(files []*os.File, name string, args ...string) *proces
 	go func() {
 		defer close(p.done)
 		p.err = p.cmd.Wait()
+		w.begun()
 	}()
 	w.t.Cleanup(func() {
 		if !p.ended() {
@@ -263,12 +283,16 @@ func (p *process) signal(s syscall.Signal) {
 
 // output collects what a process prints.
 type output struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
+	wrote func()     // called at each write, if it is set
+	mu    sync.Mutex // guards buf
+	buf   bytes.Buffer
 }
 
 // Write implements io.Writer.
 func (o *output) Write(b []byte) (int, error) {
+	if o.wrote != nil {
+		o.wrote()
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf.Write(b)

@@ -90,7 +90,11 @@ func (w *world) log() log {
 // how it ended: "" if it had to be told to.
 func (w *world) watch(ctx context.Context, r *result) (ended string, err error) {
 	argv := w.client.command
-	if w.Cell.Channel != control {
+	if w.Cell.Channel == control {
+		if err := w.export(); err != nil { // at the last moment, for its life begins
+			return "", err
+		}
+	} else {
 		argv = slices.Concat([]string{w.Places.BrsExec, "--role-arn", roleARN}, flags(w.Cell.Channel), []string{"--"}, argv)
 	}
 	cmd := w.command(argv...)

@@ -110,9 +110,6 @@ func (w *world) fill() error {
 	for name, value := range w.client.env {
 		w.env[name] = w.expand(value)
 	}
-	if w.Cell.Channel == control {
-		return w.export()
-	}
 	return nil
 }
 

@@ -2,9 +2,10 @@
 # The AWS CLI, called again and again: every call is a new process, as in a shell
 # script that runs for hours. Prints "ok -" (the CLI does not tell its key id) or
 # "refused CODE" for each call. Ends when standard input does, or after $1 calls
-# (0: never); between two calls it waits for $2 seconds (default: 0.5).
+# (0: never); between two calls it waits for $2 seconds (default: 2, for a call is a
+# second of work).
 set -u
-count=${1:-0} pause=${2:-0.5}
+count=${1:-0} pause=${2:-2}
 done=0
 while :; do
 	case $((done % 2)) in
