@@ -117,7 +117,7 @@ func TestInstanceEnded(t *testing.T) {
 	if code := p.exit(); code != 125 {
 		t.Errorf("exit code %d, want 125", code)
 	}
-	if said := p.stderr.String(); !strings.Contains(said, "ended at 2020-04-02T00:49:51Z") {
+	if said := p.stderr.String(); !strings.Contains(said, "expired at 2020-04-02T00:49:51Z") {
 		t.Errorf("standard error %q", said)
 	}
 	if out := p.stdout.String(); out != "" {
