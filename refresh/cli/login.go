@@ -38,10 +38,10 @@ func (p *program) login(c *cli.Context) error {
 		return err
 	}
 	p.printf("logged in: SSO session %q", in.Name)
-	if in.Renew.IsZero() {
-		p.printf("it expires %s", localTime(in.Ends))
+	if in.RenewedUntil.IsZero() {
+		p.printf("it expires %s", localTime(in.Expires))
 	} else {
-		p.printf("it is renewed without you for as long as your organization allows, until %s at the latest", localTime(in.Renew))
+		p.printf("it is renewed without you for as long as your organization allows, until %s at the latest", localTime(in.RenewedUntil))
 	}
 	return nil
 }

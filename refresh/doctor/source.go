@@ -112,7 +112,7 @@ func (d *examination) examineProgram(what, name string) {
 
 // examineEnd says when a person has to do something for the source.
 func (d *examination) examineEnd() {
-	end, ok := d.source.Ends()
+	end, ok := d.source.Expiry()
 	at := end.At.Local().Format(time.RFC3339)
 	switch {
 	case !ok:
@@ -172,7 +172,7 @@ func (d *examination) keys(whose string, session bool) {
 
 // ask retrieves credentials and asks STS whose they are, which everyone may.
 func (d *examination) ask(ctx context.Context) {
-	err := d.source.Begin(context.Background()) // a person may have to look for a device
+	err := d.source.Authenticate(context.Background()) // a person may have to look for a device
 	var creds aws.Credentials
 	if err == nil {
 		creds, err = d.source.Retrieve(ctx)

@@ -29,7 +29,7 @@ import (
 type fakeSource struct {
 	fail    func(call int) error // nil: never
 	life    time.Duration        // 0: an hour
-	expiry  func() (source.Ending, bool)
+	expiry  func() (source.Expiry, bool)
 	slow    time.Duration // each call
 	begin   error
 	region  string
@@ -66,7 +66,7 @@ func (f *fakeSource) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}, nil
 }
 
-func (f *fakeSource) Begin(context.Context) error         { return f.begin }
+func (f *fakeSource) Authenticate(context.Context) error  { return f.begin }
 func (f *fakeSource) StartTimeout() time.Duration         { return 30 * time.Second }
 func (f *fakeSource) Issued() bool                        { return false }
 func (f *fakeSource) Origin() source.Origin               { return source.Origin{} }
@@ -92,9 +92,9 @@ func (f *fakeSource) Notes() []string {
 	return notes
 }
 
-func (f *fakeSource) Ends() (source.Ending, bool) {
+func (f *fakeSource) Expiry() (source.Expiry, bool) {
 	if f.expiry == nil {
-		return source.Ending{}, false
+		return source.Expiry{}, false
 	}
 	return f.expiry()
 }

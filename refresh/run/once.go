@@ -20,7 +20,7 @@ func (s *setup) once() (none aws.Credentials, err error) {
 	if err != nil {
 		return none, err
 	}
-	if err := src.Begin(ctx); err != nil {
+	if err := src.Authenticate(ctx); err != nil {
 		return none, err
 	}
 	keys, log := &variables{}, logEngine(src, s.Log)

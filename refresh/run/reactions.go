@@ -62,7 +62,7 @@ func (r *reactions) react(on plan.Reaction, e refresh.Event) {
 }
 
 // sourceExpires tells a person, in the log and by the hook of --on-source-ending.
-func (r *reactions) sourceExpires(end source.Ending) {
+func (r *reactions) sourceExpires(end source.Expiry) {
 	r.log.Error("the source expires, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
 	r.onSource(hookEvent{name: "source-ending", ofSource: true, source: end.What, hint: end.Hint, expires: end.At})
 }

@@ -83,7 +83,7 @@ func TestHooks(t *testing.T) {
 			"BRS_EVENT=refreshed\nBRS_EXPIRES=2026-03-01T12:00:00Z\nBRS_PROFILE=prod\n1\n"},
 		{"the first credentials", func(r *reactions) { r.engine(refresh.Event{Kind: refresh.Refreshed, Expires: at}, true) }, ""},
 		{"source ending", func(r *reactions) {
-			r.sourceExpires(source.Ending{At: at, What: "a login", Hint: "log in"})
+			r.sourceExpires(source.Expiry{At: at, What: "a login", Hint: "log in"})
 		}, "BRS_EVENT=source-ending\nBRS_EXPIRES=2026-03-01T12:00:00Z\nBRS_HINT=log in\nBRS_PROFILE=prod\nBRS_SOURCE=a login\n0\n"},
 		{"source refuses", func(r *reactions) {
 			r.engine(refresh.Event{Kind: refresh.Failed, Permanent: true, First: true, Err: denied}, false)
@@ -192,8 +192,8 @@ func TestStaleAlarm(t *testing.T) {
 func TestSourceExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newFakeRun(t, plan.Plan{EndingBefore: time.Hour})
-		end := source.Ending{At: time.Now().Add(3 * time.Hour), What: "a login", Hint: "log in"}
-		r.source.expiry = func() (source.Ending, bool) { return end, true }
+		end := source.Expiry{At: time.Now().Add(3 * time.Hour), What: "a login", Hint: "log in"}
+		r.source.expiry = func() (source.Expiry, bool) { return end, true }
 		r.child.life = 4 * time.Hour
 		var last Record
 		r.child.looks = func([]string) string { last = recorded(t); return "" }

@@ -141,9 +141,9 @@ func (k *recorder) child(e supervisor.Event, _ bool) {
 }
 
 // sourceExpiry follows what is known of the expiry of the source.
-func (k *recorder) sourceExpiry(end source.Ending, known bool) {
+func (k *recorder) sourceExpiry(end source.Expiry, known bool) {
 	if !known {
-		end = source.Ending{}
+		end = source.Expiry{}
 	}
 	k.change(func(r *Record) { r.LivesOn, r.SourceExpiry = plan.OneLine(end.What), end.At })
 }

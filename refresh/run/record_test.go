@@ -24,7 +24,7 @@ func TestRecorder(t *testing.T) {
 	failing.Failed, failing.Permanent, failing.Err, failing.Next = 3, true, ErrExpired.Error(), failed.Next
 	twice := held
 	twice.Refreshed = 1
-	known, login := twice, source.Ending{At: now.Add(time.Hour), What: "a login"}
+	known, login := twice, source.Expiry{At: now.Add(time.Hour), What: "a login"}
 	known.LivesOn, known.SourceExpiry = login.What, login.At
 	stale := twice
 	stale.Stale = 1

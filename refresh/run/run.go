@@ -74,8 +74,8 @@ type credentialSource interface {
 	refresh.Skewer
 	refresh.Issuer
 	refresh.Watcher
-	Begin(context.Context) error
-	Ends() (source.Ending, bool)
+	Authenticate(context.Context) error
+	Expiry() (source.Expiry, bool)
 	Notes() []string
 	Describe() string
 	Profile() string
@@ -102,7 +102,7 @@ func (s *setup) run() (exit supervisor.Exit, err error) {
 		return exit, err
 	}
 	// What may need a person is done while the terminal is ours.
-	if err := s.Signals.Before(ctx, src.Begin); err != nil {
+	if err := s.Signals.Before(ctx, src.Authenticate); err != nil {
 		return exit, err
 	}
 	d, err := openDeliveries(ctx, s, src)
@@ -171,7 +171,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, s *setup, src crede
 	r.record = newRecorder(s.Plan.Argv[0], src.Describe(), d.files.WriteStatus)
 	hooks := &hooks{ctx: ctx, log: s.Log, guard: s.guard, dir: dir, profile: d.files.Profile(), environ: d.environ}
 	r.reactions = &reactions{plan: s.Plan, log: s.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
-	expiry := newSourceExpiry(src.Ends, s.Plan.EndingBefore, r.record, r.reactions.sourceExpires)
+	expiry := newSourceExpiry(src.Expiry, s.Plan.EndingBefore, r.record, r.reactions.sourceExpires)
 	stale := watchStale(s.Plan, d, &staleReaction{s.Plan.OnStale, s.Log, r.child, r.record})
 	r.engine = newEngine(refresh.Options{
 		Profiles:     []refresh.Profile{{Name: credentialsName, Source: retrieved}},

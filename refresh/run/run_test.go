@@ -127,7 +127,7 @@ func TestSourceExpiryPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newFakeRun(t, plan.Plan{})
 		r.child.life = 10 * time.Minute
-		r.source.expiry = func() (source.Ending, bool) { panic("half a cache") }
+		r.source.expiry = func() (source.Expiry, bool) { panic("half a cache") }
 		if exit, err := r.run(); err != nil || exit.Code != 0 || exit.Stopped {
 			t.Errorf("code %d, stopped %v, %v", exit.Code, exit.Stopped, err)
 		}

@@ -11,10 +11,10 @@ import (
 // sourceExpiry tells ahead of the expiry of what the source lives on: a login, a
 // certificate.
 type sourceExpiry struct {
-	of        func() (source.Ending, bool)
+	of        func() (source.Expiry, bool)
 	before    time.Duration
 	record    *recorder
-	tell      func(source.Ending)
+	tell      func(source.Expiry)
 	retrieved chan struct{} // from the source: its expiry may be another one; room for one
 }
 
@@ -22,7 +22,7 @@ type sourceExpiry struct {
 // have put it off, and a machine may have slept.
 const expiryPoll = 30 * time.Second
 
-func newSourceExpiry(of func() (source.Ending, bool), before time.Duration, record *recorder, tell func(source.Ending)) *sourceExpiry {
+func newSourceExpiry(of func() (source.Expiry, bool), before time.Duration, record *recorder, tell func(source.Expiry)) *sourceExpiry {
 	return &sourceExpiry{of: of, before: before, record: record, tell: tell, retrieved: make(chan struct{}, 1)}
 }
 

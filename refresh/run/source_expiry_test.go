@@ -37,20 +37,20 @@ func TestSourceExpiry(t *testing.T) {
 				start := time.Now()
 				var mu sync.Mutex
 				now := tt.ends["0s"]
-				of := func() (source.Ending, bool) {
+				of := func() (source.Expiry, bool) {
 					mu.Lock()
 					defer mu.Unlock()
 					if now == "?" {
-						return source.Ending{}, false
+						return source.Expiry{}, false
 					}
 					d, err := time.ParseDuration(now)
 					if err != nil {
 						t.Error(err)
 					}
-					return source.Ending{At: start.Add(d), What: now}, true
+					return source.Expiry{At: start.Add(d), What: now}, true
 				}
 				var told []string
-				e := newSourceExpiry(of, tt.before, newRecorder("job", "a fake", nil), func(end source.Ending) {
+				e := newSourceExpiry(of, tt.before, newRecorder("job", "a fake", nil), func(end source.Expiry) {
 					told = append(told, fmt.Sprintf("%v:%s", time.Since(start), end.What))
 				})
 				ctx, cancel := context.WithCancel(t.Context())

@@ -78,7 +78,7 @@ func Chain(arns []string, session Role) []Role {
 
 // capDuration cuts what is certain to be refused: the duration of a role after
 // another one.
-func (s *Source) capDuration(f *found) {
+func (s *Source) capDuration(f *resolved) {
 	f.roles = slices.Clone(f.roles)
 	for i := range f.roles {
 		if r := &f.roles[i]; (i > 0 || f.byRole) && r.Duration > chainLimit {
@@ -93,7 +93,7 @@ func (s *Source) noteCap(r Role) {
 }
 
 // assume exchanges creds for a session of r.
-func (s *Source) assume(ctx context.Context, f *found, creds aws.Credentials, r Role, chained bool) (aws.Credentials, error) {
+func (s *Source) assume(ctx context.Context, f *resolved, creds aws.Credentials, r Role, chained bool) (aws.Credentials, error) {
 	got, err := s.assumeOnce(ctx, f, creds, r)
 	if err == nil || chained || creds.SessionToken == "" || r.Duration <= chainLimit || !refused(err, http.StatusBadRequest) {
 		return got, err
@@ -116,7 +116,7 @@ func (s *Source) assume(ctx context.Context, f *found, creds aws.Credentials, r 
 	return got, nil
 }
 
-func (s *Source) assumeOnce(ctx context.Context, f *found, creds aws.Credentials, r Role) (aws.Credentials, error) {
+func (s *Source) assumeOnce(ctx context.Context, f *resolved, creds aws.Credentials, r Role) (aws.Credentials, error) {
 	in := &sts.AssumeRoleInput{
 		RoleArn:           aws.String(r.ARN),
 		RoleSessionName:   aws.String(s.sessionName(r.SessionName)),

@@ -10,8 +10,8 @@ import (
 )
 
 // pair are the files that a Spec goes by, nil if it goes by none.
-func (s *Spec) pair() *pair {
-	p := &pair{told: map[[sha256.Size]byte]time.Duration{}}
+func (s *Spec) pair() *keyPair {
+	p := &keyPair{noted: map[[sha256.Size]byte]time.Duration{}}
 	switch {
 	case s.IoT != nil:
 		p.files = s.IoT.Pair
@@ -23,12 +23,12 @@ func (s *Spec) pair() *pair {
 	return p
 }
 
-// pair is a certificate and key as they were last read.
-type pair struct {
+// keyPair is a certificate and key as they were last read.
+type keyPair struct {
 	files   keyfile.Pair
 	current *keyfile.Identity                   // nil before they could first be read
 	broken  string                              // the note of what is wrong with the files now, "" for nothing
-	told    map[[sha256.Size]byte]time.Duration // by certificate, the lowest threshold before its end that a note was made of
+	noted   map[[sha256.Size]byte]time.Duration // by certificate, the lowest threshold before its end that a note was made of
 }
 
 // checkIdentity reads certificate and key as far as that reaches for no device.
@@ -65,7 +65,7 @@ func (s *Source) identity() (*keyfile.Identity, error) {
 		s.pair.broken = ""
 	}
 	s.pair.current = id
-	s.noteEnd(id.Leaf, now)
+	s.noteCertificateExpiry(id.Leaf, now)
 	return id, nil
 }
 
@@ -73,34 +73,34 @@ func (s *Source) identity() (*keyfile.Identity, error) {
 func (s *Source) forget(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.said, line)
+	delete(s.noted, line)
 }
 
 const day = 24 * time.Hour
 
-// endNotes are the times before a certificate's end at which a person is told.
-var endNotes = [...]time.Duration{30 * day, 14 * day, 7 * day, 3 * day, day}
+// expiryNotes are the times before a certificate's end at which a person is told.
+var expiryNotes = [...]time.Duration{30 * day, 14 * day, 7 * day, 3 * day, day}
 
-// noteEnd tells of a certificate's end, once for each threshold. Those that are
+// noteCertificateExpiry tells of a certificate's end, once for each threshold. Those that are
 // more than a third of its life do not count: it is renewed more often than that.
-func (s *Source) noteEnd(c *x509.Certificate, now time.Time) {
+func (s *Source) noteCertificateExpiry(c *x509.Certificate, now time.Time) {
 	life, left := c.NotAfter.Sub(c.NotBefore), c.NotAfter.Sub(now)
 	reached := time.Duration(0)
-	for _, t := range endNotes {
+	for _, t := range expiryNotes {
 		if t <= life/3 && left <= t {
 			reached = t
 		}
 	}
-	if life/3 < endNotes[len(endNotes)-1] && left <= life/10 {
+	if life/3 < expiryNotes[len(expiryNotes)-1] && left <= life/10 {
 		reached = life / 10
 	}
 	print := sha256.Sum256(c.Raw)
-	if told, ok := s.pair.told[print]; reached == 0 || ok && told <= reached {
+	if told, ok := s.pair.noted[print]; reached == 0 || ok && told <= reached {
 		return
 	}
-	s.pair.told[print] = reached
+	s.pair.noted[print] = reached
 	s.note("certificate %s ends in %s, on %s: renew it (the new one is used without a restart)",
-		s.pair.files.Certificate, roughly(left), onClock(c.NotAfter))
+		s.pair.files.Certificate, roughly(left), formatTime(c.NotAfter))
 }
 
 // roughly is a length of time as people say it.

@@ -31,7 +31,7 @@ func checkJudged(t *testing.T, err error, want, hint string) {
 
 // x509Source is a Source that reads certificates and asks no one.
 func x509Source(files keyfile.Pair) *Source {
-	s := &Source{spec: Spec{IoT: &IoT{Pair: files}}, web: newWeb(limits{}), said: map[string]bool{}}
+	s := &Source{spec: Spec{IoT: &IoT{Pair: files}}, web: newWeb(limits{}), noted: map[string]bool{}}
 	s.pair = s.spec.pair()
 	return s
 }
@@ -102,7 +102,7 @@ func TestCertificateEndIsTold(t *testing.T) {
 			var got []string
 			step := min(time.Hour, tt.life/100)
 			for at := start; at.Before(start.Add(tt.life)); at = at.Add(step) {
-				s.noteEnd(c, at.Add(time.Second))
+				s.noteCertificateExpiry(c, at.Add(time.Second))
 				for _, n := range s.Notes() {
 					_, after, _ := strings.Cut(n, " ends in ")
 					when, _, _ := strings.Cut(after, ",")

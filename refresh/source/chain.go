@@ -23,9 +23,9 @@ import (
 // the AWS CLI refuses, it goes on to what the SDK for Go would use.
 type chain struct {
 	*Source
-	f     *found
+	f     *resolved
 	env   config.EnvConfig
-	files *shared
+	files *awsFiles
 	name  string // of the profile in force
 	by    string // the variable that names it; "" for a flag or nothing
 }
@@ -53,8 +53,8 @@ func (s *Source) profileName() (name, by string) {
 	return config.DefaultSharedConfigProfile, ""
 }
 
-// find sets f's base, and the profile's own roles.
-func (c *chain) find() error {
+// resolve sets f's base, and the profile's own roles.
+func (c *chain) resolve() error {
 	given := c.spec.Profile != "" // by a flag: the variables that hold credentials do not count
 	p, known := c.profile()
 	switch {
@@ -79,9 +79,9 @@ func (c *chain) find() error {
 		return nil
 	}
 	if key := p.has("source_profile", "credential_source"); key != "" {
-		c.f.lacks = fmt.Sprintf("profile %q: has %s, but no role_arn", p.name, key)
+		c.f.missing = fmt.Sprintf("profile %q: has %s, but no role_arn", p.name, key)
 	} else if key := p.has(sessionKey, "sso_start_url"); key != "" {
-		c.f.lacks = fmt.Sprintf("profile %q: has %s, but neither sso_account_id nor sso_role_name", p.name, key)
+		c.f.missing = fmt.Sprintf("profile %q: has %s, but neither sso_account_id nor sso_role_name", p.name, key)
 	}
 	return c.instance(aws.CredentialSourceIMDS)
 }
@@ -109,9 +109,9 @@ func (c *chain) wrong(p *profile, hint, format string, args ...any) error {
 // keys makes the base of keys that are at hand.
 func (c *chain) keys(what, whose string, keys aws.Credentials, origin ...aws.CredentialSource) {
 	f := c.f
-	f.what, f.origin, f.base = what, origin, fixed(keys)
+	f.description, f.origins, f.base = what, origin, fixed(keys)
 	f.keys = &Keys{Whose: whose, Session: keys.SessionToken != ""}
-	f.hidden = append(f.hidden, keys.SecretAccessKey, keys.SessionToken)
+	f.secrets = append(f.secrets, keys.SecretAccessKey, keys.SessionToken)
 }
 
 // environment takes the keys in the environment. p is the profile that they come before.
@@ -121,7 +121,7 @@ func (c *chain) environment(p *profile) bool {
 		return false
 	}
 	c.keys("environment variables", "the keys in the environment", keys, aws.CredentialSourceEnvVars)
-	c.f.ends = keysEnd(keys)
+	c.f.expiry = keysExpiry(keys)
 	c.passedOver(p, "AWS_ACCESS_KEY_ID")
 	return true
 }
@@ -213,13 +213,13 @@ func (c *chain) fileKeys(p *profile, s settings) (bool, error) {
 	case keys.SecretAccessKey == "":
 		return false, c.wrong(p, "both, or none of the two", "has %s, but no %s", keyIDKey, secretKey)
 	}
-	c.keys(c.f.what, fmt.Sprintf("the keys of profile %q", p.name), keys, append(c.f.origin, aws.CredentialSourceProfile)...)
+	c.keys(c.f.description, fmt.Sprintf("the keys of profile %q", p.name), keys, append(c.f.origins, aws.CredentialSourceProfile)...)
 	c.inProfile()
 	return true, nil
 }
 
 // inProfile says that the base is of the profile in force.
-func (c *chain) inProfile() { c.f.inProfile(c.name, c.f.origin...) }
+func (c *chain) inProfile() { c.f.inProfile(c.name, c.f.origins...) }
 
 // token takes the web identity of the variables, or of the profile.
 func (c *chain) token(p *profile, variables bool) (bool, error) {
@@ -246,11 +246,11 @@ func (c *chain) token(p *profile, variables bool) (bool, error) {
 	}
 	f := c.f
 	if byVariable {
-		f.what = "web identity token"
-		f.origin = append(f.origin, aws.CredentialSourceEnvVarsSTSWebIDToken)
+		f.description = "web identity token"
+		f.origins = append(f.origins, aws.CredentialSourceEnvVarsSTSWebIDToken)
 		c.passedOver(p, "AWS_WEB_IDENTITY_TOKEN_FILE")
 	} else {
-		f.origin = append(f.origin, aws.CredentialSourceProfileSTSWebIDToken)
+		f.origins = append(f.origins, aws.CredentialSourceProfileSTSWebIDToken)
 		c.inProfile()
 	}
 	f.tokenFile, f.tokenRole, f.byRole = file, arn, true
@@ -267,7 +267,7 @@ func (c *chain) sso(p *profile) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if err := session.complete(p); err != nil {
+	if err := session.validate(p); err != nil {
 		return false, err
 	}
 	if err := c.network(); err != nil {
@@ -277,10 +277,10 @@ func (c *chain) sso(p *profile) (bool, error) {
 	if session.name == "" {
 		kind = aws.CredentialSourceSSOLegacy
 	}
-	c.f.origin = append(c.f.origin, kind)
+	c.f.origins = append(c.f.origins, kind)
 	c.f.byRole = true
 	c.inProfile()
-	c.portal(c.f, p.name, session)
+	c.newSSOProvider(c.f, p.name, session)
 	return true, nil
 }
 
@@ -293,10 +293,10 @@ func (c *chain) login(p *profile) (bool, error) {
 	if err := c.network(); err != nil {
 		return false, err
 	}
-	c.f.origin = append(c.f.origin, aws.CredentialSourceLogin)
+	c.f.origins = append(c.f.origins, aws.CredentialSourceLogin)
 	c.inProfile()
 	// Those that `aws login` looks at, in its order. --region is the last, as it is for the command.
-	c.console(c.f, p.name, arn, c.env.Region, p.get("region"), c.f.region)
+	c.newLoginProvider(c.f, p.name, arn, c.env.Region, p.get("region"), c.f.region)
 	return true, nil
 }
 
@@ -312,7 +312,7 @@ func (c *chain) process(p *profile) (bool, error) {
 	if err != nil {
 		return false, c.wrong(p, "", "%s: %v", processKey, err)
 	}
-	c.f.origin = append(c.f.origin, aws.CredentialSourceProcess)
+	c.f.origins = append(c.f.origins, aws.CredentialSourceProcess)
 	c.inProfile()
 	c.f.program = argv[0]
 	c.f.base = c.command(argv, processKey+": ")
@@ -367,7 +367,7 @@ func (c *chain) sourceProfile(p *profile, name string, visited []string) error {
 }
 
 func (c *chain) credentialSource(p *profile, name string) error {
-	c.f.origin = append(c.f.origin, aws.CredentialSourceProfileNamedProvider)
+	c.f.origins = append(c.f.origins, aws.CredentialSourceProfileNamedProvider)
 	switch name {
 	case "Environment":
 		keys, ok := c.envKeys()
@@ -377,8 +377,8 @@ func (c *chain) credentialSource(p *profile, name string) error {
 		if !ok {
 			return c.wrong(p, "set them, or name a source_profile", "credential_source = Environment, but AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set")
 		}
-		c.keys(c.f.what, "the keys in the environment", keys, append(c.f.origin, aws.CredentialSourceEnvVars)...)
-		c.f.ends = keysEnd(keys)
+		c.keys(c.f.description, "the keys in the environment", keys, append(c.f.origins, aws.CredentialSourceEnvVars)...)
+		c.f.expiry = keysExpiry(keys)
 		return nil
 	case "EcsContainer":
 		done, err := c.container()
@@ -387,7 +387,7 @@ func (c *chain) credentialSource(p *profile, name string) error {
 		}
 		return err
 	case "Ec2InstanceMetadata":
-		return c.instance(append(c.f.origin, aws.CredentialSourceIMDS)...)
+		return c.instance(append(c.f.origins, aws.CredentialSourceIMDS)...)
 	}
 	return c.wrong(p, "one of Environment, EcsContainer, Ec2InstanceMetadata", "credential_source %q: there is no such source", name)
 }
@@ -401,7 +401,7 @@ func (c *chain) roleAlone(p *profile) error {
 	if done, err := c.container(); done || err != nil {
 		return err
 	}
-	c.f.lacks = fmt.Sprintf("profile %q: has role_arn, but neither source_profile nor credential_source", p.name)
+	c.f.missing = fmt.Sprintf("profile %q: has role_arn, but neither source_profile nor credential_source", p.name)
 	return c.instance(aws.CredentialSourceProfileNamedProvider, aws.CredentialSourceIMDS)
 }
 
@@ -419,8 +419,8 @@ func (c *chain) container() (bool, error) {
 		return false, err
 	}
 	f := c.f
-	f.what = "container credentials endpoint"
-	f.origin = append(f.origin, aws.CredentialSourceHTTP)
+	f.description = "container credentials endpoint"
+	f.origins = append(f.origins, aws.CredentialSourceHTTP)
 	f.tokenFile = c.vars().get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
 	p := endpointcreds.New(address, func(o *endpointcreds.Options) {
 		o.HTTPClient, o.APIOptions, o.Retryer = c.web.client, f.cfg.APIOptions, retryer()
@@ -442,7 +442,7 @@ func (c *chain) instance(origin ...aws.CredentialSource) error {
 		return err
 	}
 	f := c.f
-	f.what, f.origin, f.byRole = "EC2 instance role", origin, true
+	f.description, f.origins, f.byRole = "EC2 instance role", origin, true
 	m := &metadata{client: imds.NewFromConfig(f.cfg, func(o *imds.Options) { o.HTTPClient = c.web.forMetadata() })}
 	p := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = m })
 	f.metadata = m

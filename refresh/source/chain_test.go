@@ -119,13 +119,13 @@ func TestOrder(t *testing.T) {
 // chosen is what a source came to, without asking anyone: a key id and the roles, or
 // what it describes.
 func chosen(t *testing.T, src *Source) string {
-	f := src.found
+	f := src.resolved
 	text := src.Describe()
 	switch _, atHand := src.Keys(); {
-	case f.login != "":
-		text = f.what + " by SSO " + f.login
+	case f.ssoProfile != "":
+		text = f.description + " by SSO " + f.ssoProfile
 	case f.from(aws.CredentialSourceLogin):
-		text = f.what + " by login"
+		text = f.description + " by login"
 	case atHand, f.program != "":
 		c, err := f.base(t.Context())
 		if err != nil {

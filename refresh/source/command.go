@@ -63,22 +63,22 @@ var errLate = errors.New("took too long")
 // under the AWS CLI: it may ask. Later it is the command's. Its errors are errFull, that
 // of ctx, or *refresh.Error, whose text begins with name; none holds anything of the output.
 func (s *Source) run(ctx context.Context, argv []string, name string, limit time.Duration) ([]byte, error) {
-	tty := s.lend()
+	tty := s.lendTerminal()
 	if tty != nil {
-		s.asked, limit = true, max(limit, attendedTimeout)
+		s.mayHavePrompted, limit = true, max(limit, attendedTimeout)
 	}
 	began := time.Now()
 	late, cancel := context.WithTimeoutCause(ctx, limit, errLate)
 	defer cancel()
 	c := exec.CommandContext(late, argv[0], argv[1:]...)
-	out := capped{stop: cancel}
+	out := cappedBuffer{stop: cancel}
 	c.Stdout = &out
 	c.WaitDelay = drainTimeout
 	c.Env = s.vars().list()
 	if tty == nil {
 		alone(c)
 		if s.spec.Stderr != nil {
-			c.Stderr = &chatter{to: s.spec.Stderr, left: chatterLimit}
+			c.Stderr = &stderrFilter{to: s.spec.Stderr, left: stderrLimit}
 		}
 	} else {
 		tty.lendTo(c, s.spec.Stderr)
@@ -150,7 +150,7 @@ func (t *terminal) lendTo(c *exec.Cmd, stderr io.Writer) {
 	if t.errors() {
 		c.Stderr = t.File
 	} else if stderr != nil {
-		c.Stderr = &chatter{to: stderr, left: chatterLimit}
+		c.Stderr = &stderrFilter{to: stderr, left: stderrLimit}
 	}
 	c.Cancel = func() error {
 		defer t.back() // at once: who has ended the context may be about to end the process
@@ -158,45 +158,45 @@ func (t *terminal) lendTo(c *exec.Cmd, stderr io.Writer) {
 	}
 }
 
-// lend gives the terminal, if a program may have it now.
-func (s *Source) lend() *terminal {
-	if s.spec.Prompt == nil || s.spec.codes.isOver() {
+// lendTerminal gives the terminal, if a program may have it now.
+func (s *Source) lendTerminal() *terminal {
+	if s.spec.Prompt == nil || s.spec.attempts.hasStarted() {
 		return nil
 	}
 	return openTerminal()
 }
 
-func (s *Source) attended() bool {
-	tty := s.lend()
+func (s *Source) hasTerminal() bool {
+	tty := s.lendTerminal()
 	if tty != nil {
 		tty.Close()
 	}
 	return tty != nil
 }
 
-// runs says whether a program has to be run for the base of f.
-func (s *Source) runs(f *found) bool {
+// needsProgram says whether a program has to be run for the base of f.
+func (s *Source) needsProgram(f *resolved) bool {
 	return len(s.spec.Command) > 0 || len(s.spec.WebIdentity.Command) > 0 || f.from(aws.CredentialSourceProcess)
 }
 
-// base asks what the roles are assumed from. What a person may have been asked for is
+// retrieveBase asks what the roles are assumed from. What a person may have been asked for is
 // not asked for again until a set has come of it.
-func (s *Source) base(ctx context.Context, f *found) (aws.Credentials, error) {
-	if k := s.first; s.firstOf == f && k.HasKeys() && (!k.CanExpire || k.Expires.After(s.serverTime())) {
+func (s *Source) retrieveBase(ctx context.Context, f *resolved) (aws.Credentials, error) {
+	if k := s.unusedBase; s.unusedBaseOf == f && k.HasKeys() && (!k.CanExpire || k.Expires.After(s.serverTime())) {
 		return k, nil
 	}
-	s.asked = false
+	s.mayHavePrompted = false
 	creds, err := f.base(ctx)
-	if err == nil && s.asked {
-		s.first, s.firstOf = creds, f
+	if err == nil && s.mayHavePrompted {
+		s.unusedBase, s.unusedBaseOf = creds, f
 	}
 	return creds, err
 }
 
-// capped keeps what is written until it is too much, and then stops the writer.
+// cappedBuffer keeps what is written until it is too much, and then stops the writer.
 // The buffer is not embedded: its ReadFrom would be copied to in place of Write,
 // and knows no limit.
-type capped struct {
+type cappedBuffer struct {
 	buf  bytes.Buffer
 	stop func()
 	over bool
@@ -204,7 +204,7 @@ type capped struct {
 
 var errFull = errors.New("too much output")
 
-func (c *capped) Write(p []byte) (int, error) {
+func (c *cappedBuffer) Write(p []byte) (int, error) {
 	if c.buf.Len()+len(p) > outputLimit {
 		c.over = true
 		c.stop()

@@ -6,13 +6,13 @@ import (
 	"unicode/utf8"
 )
 
-// chatterLimit is how much of a program's standard error is passed on in one run: a
+// stderrLimit is how much of a program's standard error is passed on in one run: a
 // program that fails is run again and again.
-const chatterLimit = 64 << 10
+const stderrLimit = 64 << 10
 
-// chatter passes on what a program says on its standard error, as text: up to a limit,
+// stderrFilter passes on what a program says on its standard error, as text: up to a limit,
 // and without what would move the cursor, or more, of a terminal that is the command's.
-type chatter struct {
+type stderrFilter struct {
 	to   io.Writer
 	left int
 	rest []byte // of a character that is not whole
@@ -32,7 +32,7 @@ const (
 
 // Write implements io.Writer. It takes everything: a program must not fail because of
 // what becomes of its words.
-func (c *chatter) Write(p []byte) (int, error) {
+func (c *stderrFilter) Write(p []byte) (int, error) {
 	text := append(c.rest, p...)
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
@@ -57,7 +57,7 @@ func (c *chatter) Write(p []byte) (int, error) {
 }
 
 // shown says whether a character is text.
-func (c *chatter) shown(r rune) bool {
+func (c *stderrFilter) shown(r rune) bool {
 	switch c.skip {
 	case escaped:
 		switch r {

@@ -25,7 +25,7 @@ func TestChatter(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, size := range []int{len(tt.said), 1} {
 				var got bytes.Buffer
-				c := &chatter{to: &got, left: chatterLimit}
+				c := &stderrFilter{to: &got, left: stderrLimit}
 				for said := tt.said; said != ""; said = said[min(size, len(said)):] {
 					if n, err := c.Write([]byte(said[:min(size, len(said))])); n == 0 || err != nil {
 						t.Fatalf("Write = %d, %v", n, err)
@@ -44,7 +44,7 @@ func TestChatterEnd(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 4, 5, 100} {
 		var got bytes.Buffer
-		c := &chatter{to: &got, left: 8}
+		c := &stderrFilter{to: &got, left: 8}
 		for range 100 / size {
 			c.Write(bytes.Repeat([]byte("x"), size))
 		}
@@ -64,7 +64,7 @@ func TestChatterLimit(t *testing.T) {
 	if c.AccessKeyID != "AKIACMD" {
 		t.Errorf("credentials = %+v", c)
 	}
-	if n := stderr.Len(); n < chatterLimit || n > chatterLimit+10 || !strings.HasSuffix(stderr.String(), "[…]\n") {
+	if n := stderr.Len(); n < stderrLimit || n > stderrLimit+10 || !strings.HasSuffix(stderr.String(), "[…]\n") {
 		t.Errorf("%d bytes were passed on, ending in %q", n, stderr.String()[max(0, n-20):])
 	}
 }

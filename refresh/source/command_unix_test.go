@@ -62,7 +62,7 @@ func TestChatterLimitAtTheTerminal(t *testing.T) {
 	if err := c.Run(); err != nil {
 		t.Fatal(err)
 	}
-	if n := stderr.Len(); n < chatterLimit || n > chatterLimit+10 {
+	if n := stderr.Len(); n < stderrLimit || n > stderrLimit+10 {
 		t.Errorf("%d bytes were passed on", n)
 	}
 }

@@ -84,18 +84,18 @@ func TestMFASessionTooShort(t *testing.T) {
 func TestOlderCode(t *testing.T) {
 	t.Parallel()
 	mfaEnv(t)
-	u, err := openUsed(t.Context(), envOf(t).user(), device)
+	u, err := openUsedCodes(t.Context(), envOf(t).user(), device)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer u.close()
 	now := time.Unix(1_900_000_000, 0)
-	if u.later(now) {
+	if u.newerUsed(now) {
 		t.Error("a code was used before any was")
 	}
-	u.burn("123456", now)
+	u.markUsed("123456", now)
 	for steps, want := range map[int]bool{-3: false, -2: true, -1: true, 0: true, 1: false, 2: false} {
-		if got := u.later(now.Add(time.Duration(steps) * period)); got != want {
+		if got := u.newerUsed(now.Add(time.Duration(steps) * period)); got != want {
 			t.Errorf("%d periods later: %v, want %v", steps, got, want)
 		}
 	}
@@ -108,7 +108,7 @@ func TestTypedLongAgo(t *testing.T) {
 	for _, tt := range []struct {
 		wait time.Duration
 		want string // "" is a set
-	}{{typedLife - 10*time.Second, ""}, {typedLife + 10*time.Second, "nobody can be asked"}} {
+	}{{promptedCodeAge - 10*time.Second, ""}, {promptedCodeAge + 10*time.Second, "nobody can be asked"}} {
 		t.Run(tt.wait.String(), func(t *testing.T) {
 			mfaEnv(t)
 			setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
@@ -118,7 +118,7 @@ func TestTypedLongAgo(t *testing.T) {
 				n.down.Store(true)
 				var labels []string
 				src := mustNew(t, Spec{MFA: MFA{Serial: device}, Prompt: typing(&labels, "123456"), Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial}})
-				if err := src.Begin(context.Background()); err != nil {
+				if err := src.Authenticate(context.Background()); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(tt.wait)
@@ -183,9 +183,9 @@ func TestCertificateEndsHere(t *testing.T) {
 	f := newAnywhere(t)
 	f.ahead = 4 * time.Minute
 	src := mustNew(t, f.spec(t, ecKey(t)))
-	before, _ := src.Ends()
+	before, _ := src.Expiry()
 	mustRetrieve(t, src)
-	after, known := src.Ends()
+	after, known := src.Expiry()
 	if moved := after.At.Sub(before.At) + f.ahead; !known || moved.Abs() > 30*time.Second {
 		t.Errorf("the end moved by %s, want -%s, as the server's clock is ahead", after.At.Sub(before.At), f.ahead)
 	}

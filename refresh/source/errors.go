@@ -46,7 +46,7 @@ func assuming(role string, err error, secrets ...string) *callError {
 // explain makes a *refresh.Error of any error: one line of text of our own making,
 // since those of the SDK run to paragraphs, and some quote what they could not
 // parse. It wraps nothing but the end of ctx, so that no one can print more.
-func (s *Source) explain(ctx context.Context, f *found, err error) error {
+func (s *Source) explain(ctx context.Context, f *resolved, err error) error {
 	call := &callError{}
 	errors.As(err, &call)
 	e := s.classify(ctx, f, call, err)
@@ -55,9 +55,9 @@ func (s *Source) explain(ctx context.Context, f *found, err error) error {
 		texts = append([]string{call.step}, texts...)
 	}
 	if f != nil {
-		secrets = append(secrets[:len(secrets):len(secrets)], f.hidden...)
-		if !f.chainEnd() || s.answered || s.web.heard() {
-			texts = append([]string{f.what}, texts...)
+		secrets = append(secrets[:len(secrets):len(secrets)], f.secrets...)
+		if !f.chainEnd() || s.succeeded || s.web.heard() {
+			texts = append([]string{f.description}, texts...)
 		}
 	}
 	shown := errors.New(redact(strings.Join(texts, ": "), secrets))
@@ -72,7 +72,7 @@ func ended(text string, end error) error { return fmt.Errorf("%s%.0w", text, end
 
 // classify says what an error means, without where it happened: what was understood where
 // it happened, what a server answered, what kept an answer from coming.
-func (s *Source) classify(ctx context.Context, f *found, call *callError, err error) *refresh.Error {
+func (s *Source) classify(ctx context.Context, f *resolved, call *callError, err error) *refresh.Error {
 	var known *refresh.Error
 	if errors.As(err, &known) {
 		return known
@@ -85,7 +85,7 @@ func (s *Source) classify(ctx context.Context, f *found, call *callError, err er
 	var api smithy.APIError
 	if end := ctx.Err(); end != nil && !errors.As(err, &api) {
 		if errors.Is(end, context.DeadlineExceeded) {
-			return &refresh.Error{Err: ended("no answer in time"+s.byServer(), end)}
+			return &refresh.Error{Err: ended("no answer in time"+s.fromServer(), end)}
 		}
 		return &refresh.Error{Err: ended("stopped", end)}
 	}
@@ -122,10 +122,10 @@ func (s *Source) classify(ctx context.Context, f *found, call *callError, err er
 // unreadable is for an answer that is none of the protocol's, or has nothing in it that is
 // needed. What it says may be anything, and is not shown; detail is.
 func (s *Source) unreadable(detail string) *refresh.Error {
-	return transientf("is that the right endpoint, and nothing in between?"+s.endpointHint(), "%v%s%s", errUnreadable, s.byServer(), detail)
+	return transientf("is that the right endpoint, and nothing in between?"+s.endpointHint(), "%v%s%s", errUnreadable, s.fromServer(), detail)
 }
 
-func (s *Source) byServer() string {
+func (s *Source) fromServer() string {
 	if host, _, _ := s.web.last(); host != "" {
 		return " from " + host
 	}
@@ -144,8 +144,8 @@ func deepest(err error) error {
 	}
 }
 
-// again is a hint to begin a session, with the profile's name where it is needed.
-func (f *found) again(command string) string {
+// withProfile is a hint to begin a session, with the profile's name where it is needed.
+func (f *resolved) withProfile(command string) string {
 	if f == nil {
 		return command
 	}

@@ -88,10 +88,10 @@ func (r refusal) String() string {
 	return head + ": " + redactForeign(r.message)
 }
 
-func (s *Source) classifyRefusal(f *found, call *callError, service string, r refusal) *refresh.Error {
+func (s *Source) classifyRefusal(f *resolved, call *callError, service string, r refusal) *refresh.Error {
 	text := r.String()
 	if r.code == "" {
-		text += s.byServer()
+		text += s.fromServer()
 	}
 	again := func(hint string) *refresh.Error { return transientf(hint, "%s", text) }
 	never := func(hint string) *refresh.Error { return refresh.Permanentf(hint, "%s", text) }
@@ -101,7 +101,7 @@ func (s *Source) classifyRefusal(f *found, call *callError, service string, r re
 	if f != nil && strings.HasPrefix(service, "SSO") {
 		switch r.code {
 		case "UnauthorizedException", "InvalidGrantException", "InvalidClientException", "UnauthorizedClientException", "ExpiredTokenException", "AccessDeniedException":
-			return never(loginHint(f.login))
+			return never(loginHint(f.ssoProfile))
 		}
 	}
 	switch r.code { // of STS and SSO OIDC, which need more than their status says
@@ -109,7 +109,7 @@ func (s *Source) classifyRefusal(f *found, call *callError, service string, r re
 		hint, permanent := s.expired(f)
 		return &refresh.Error{Err: errors.New(text), Permanent: permanent, Hint: hint}
 	case "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "InvalidToken", "AuthFailure":
-		return never("these keys are not known" + strings.Replace(s.byServer(), "from", "to", 1) + ": deleted, mistyped, or of another endpoint or partition" + s.endpointHint())
+		return never("these keys are not known" + strings.Replace(s.fromServer(), "from", "to", 1) + ": deleted, mistyped, or of another endpoint or partition" + s.endpointHint())
 	case "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired", "IncompleteSignature":
 		if h := skewHint(s.web.skew()); h != "" {
 			return again(h) // a clock is often set soon after a start or a resume
@@ -146,7 +146,7 @@ func (s *Source) classifyRefusal(f *found, call *callError, service string, r re
 }
 
 // expired is for credentials, or a token, that had expired when they were used.
-func (s *Source) expired(f *found) (hint string, permanent bool) {
+func (s *Source) expired(f *resolved) (hint string, permanent bool) {
 	switch skew := skewHint(s.web.skew()); {
 	case f.from(aws.CredentialSourceEnvVarsSTSWebIDToken, aws.CredentialSourceProfileSTSWebIDToken):
 		return "the token in the web identity token file has ended, and nothing has renewed it", false
@@ -160,9 +160,9 @@ func (s *Source) expired(f *found) (hint string, permanent bool) {
 	return "the credentials that this was asked with have ended: renew them", true
 }
 
-func (f *found) byToken() bool { return f != nil && f.tokenRole != "" }
+func (f *resolved) byToken() bool { return f != nil && f.tokenRole != "" }
 
-func (s *Source) deniedHint(f *found, call *callError, service string) string {
+func (s *Source) deniedHint(f *resolved, call *callError, service string) string {
 	switch {
 	case strings.HasPrefix(service, "SSO"):
 		return "this SSO user is not assigned that role in that account (or no longer)"
@@ -173,7 +173,7 @@ func (s *Source) deniedHint(f *found, call *callError, service string) string {
 	case len(f.roles) == 0, call.role == f.tokenRole: // by web identity
 		return "the role's trust policy must allow this identity provider, audience and subject"
 	}
-	who := f.what
+	who := f.description
 	for i := range f.roles {
 		if f.roles[i].ARN == call.role && i > 0 {
 			who = f.roles[i-1].ARN

@@ -50,7 +50,7 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 	}
 	defer resp.Body.Close()
 	s.web.answered(time.Now(), resp.Header.Get("Date"))
-	body, err := io.ReadAll(&bounded{resp.Body, s.web, s.web.body})
+	body, err := io.ReadAll(&boundedBody{resp.Body, s.web, s.web.body})
 	if late := ctx.Err(); late != nil {
 		// Hanging up makes a server end its answer, which may still be seen, and
 		// looks whole then.
@@ -167,7 +167,7 @@ func (k *sessionKeys) credentials(source string) (aws.Credentials, error) {
 
 // unreadableAnswer is for an answer that is none of the protocol's.
 func (s *Source) unreadableAnswer(resp *http.Response) error {
-	text := errUnreadable.Error() + s.byServer()
+	text := errUnreadable.Error() + s.fromServer()
 	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind != "" && kind != "application/json" {
 		text += " (" + redactForeign(kind) + ")"
 	}

@@ -18,7 +18,7 @@ import (
 // newOthers makes the sources of Spec.Else, with what they have in common.
 func (s *Source) newOthers(ctx context.Context) error {
 	for _, e := range s.spec.Else {
-		e.Names, e.Stderr, e.Prompt, e.limits, e.codes, e.env = s.spec.Names, s.spec.Stderr, s.spec.Prompt, s.spec.limits, s.spec.codes, s.spec.env
+		e.Names, e.Stderr, e.Prompt, e.limits, e.attempts, e.env = s.spec.Names, s.spec.Stderr, s.spec.Prompt, s.spec.limits, s.spec.attempts, s.spec.env
 		other, err := New(ctx, e)
 		if err != nil {
 			return err
@@ -28,29 +28,29 @@ func (s *Source) newOthers(ctx context.Context) error {
 	return nil
 }
 
-// all are the sources in the order in which they are asked.
-func (s *Source) all() []*Source { return append([]*Source{s}, s.others...) }
+// sources are the sources in the order in which they are asked.
+func (s *Source) sources() []*Source { return append([]*Source{s}, s.others...) }
 
-// using is the source that gave the last set.
-func (s *Source) using() *Source {
-	if i := s.used.Load(); i > 0 {
+// activeSource is the source that gave the last set.
+func (s *Source) activeSource() *Source {
+	if i := s.active.Load(); i > 0 {
 		return s.others[i-1]
 	}
 	return s
 }
 
-// inOrder asks one source after the other for a set that lives.
-func (s *Source) inOrder(ctx context.Context) (aws.Credentials, error) {
+// retrieveFallback asks one source after the other for a set that lives.
+func (s *Source) retrieveFallback(ctx context.Context) (aws.Credentials, error) {
 	var failed []*refresh.Error
-	all := s.all()
+	all := s.sources()
 	for i, src := range all {
-		c, ok := s.takeEarly(i)
+		c, ok := s.takeProbed(i)
 		var err error
 		if !ok {
-			c, err = src.inTime(ctx, len(all)-i)
+			c, err = src.retrieveWithin(ctx, len(all)-i)
 		}
 		if err == nil {
-			s.switched(i, failed)
+			s.noteSwitch(i, failed)
 			return c, nil
 		}
 		var e *refresh.Error
@@ -62,7 +62,7 @@ func (s *Source) inOrder(ctx context.Context) (aws.Credentials, error) {
 			break // as it says itself
 		}
 	}
-	return aws.Credentials{}, together(failed)
+	return aws.Credentials{}, joinErrors(failed)
 }
 
 // Origin is what can be said of keys beside the keys.
@@ -75,14 +75,14 @@ type Origin struct {
 
 // Origin returns that of the last set.
 func (s *Source) Origin() Origin {
-	u := s.using()
+	u := s.activeSource()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	direct := len(u.found.roles) == 0 && u.found.mfa == ""
+	direct := len(u.resolved.roles) == 0 && u.resolved.mfa == ""
 	return Origin{
-		Environment: direct && u.found.from(aws.CredentialSourceEnvVars),
-		LongTerm:    direct && u.found.keys != nil && !u.found.keys.Session,
-		Command:     direct && (len(u.spec.Command) > 0 || u.found.from(aws.CredentialSourceProcess)),
+		Environment: direct && u.resolved.from(aws.CredentialSourceEnvVars),
+		LongTerm:    direct && u.resolved.keys != nil && !u.resolved.keys.Session,
+		Command:     direct && (len(u.spec.Command) > 0 || u.resolved.from(aws.CredentialSourceProcess)),
 		Fallback:    u != s,
 	}
 }
@@ -91,9 +91,9 @@ func (s *Source) Origin() Origin {
 // may take that has to be run for it.
 func (s *Source) StartTimeout() time.Duration {
 	const usual, more = 30 * time.Second, 10 * time.Second
-	for _, src := range s.all() {
+	for _, src := range s.sources() {
 		src.mu.Lock()
-		runs := len(src.spec.Command) > 0 || len(src.spec.WebIdentity.Command) > 0 || src.found.from(aws.CredentialSourceProcess)
+		runs := len(src.spec.Command) > 0 || len(src.spec.WebIdentity.Command) > 0 || src.resolved.from(aws.CredentialSourceProcess)
 		src.mu.Unlock()
 		if runs {
 			return max(usual, cmp.Or(src.spec.CommandTimeout, commandTimeout)+more)
@@ -105,29 +105,29 @@ func (s *Source) StartTimeout() time.Duration {
 // Issued reports whether the last set was made when it was asked for, as that of a
 // role is: another one would not live longer.
 func (s *Source) Issued() bool {
-	u := s.using()
+	u := s.activeSource()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return len(u.found.roles) > 0 || u.found.tokenRole != "" || u.pair != nil
+	return len(u.resolved.roles) > 0 || u.resolved.tokenRole != "" || u.pair != nil
 }
 
-// inTime asks with a fair share of the time that there is: one that hangs must
+// retrieveWithin asks with a fair share of the time that there is: one that hangs must
 // not leave the ones after it without any.
-func (s *Source) inTime(ctx context.Context, left int) (aws.Credentials, error) {
+func (s *Source) retrieveWithin(ctx context.Context, left int) (aws.Credentials, error) {
 	if end, ok := ctx.Deadline(); ok {
 		share, cancel := context.WithTimeout(ctx, time.Until(end)/time.Duration(left))
 		defer cancel()
 		ctx = share
 	}
-	c, err := s.one(ctx)
+	c, err := s.retrieveOne(ctx)
 	if err == nil && c.CanExpire && !c.Expires.After(s.serverTime()) {
-		return aws.Credentials{}, &refresh.Error{Err: fmt.Errorf("%s: gives credentials that expired at %s", s.describe(), onClock(s.here(c.Expires)))}
+		return aws.Credentials{}, &refresh.Error{Err: fmt.Errorf("%s: gives credentials that expired at %s", s.describe(), formatTime(s.toLocalClock(c.Expires)))}
 	}
 	return c, err
 }
 
-// together is what several sources said: permanent only if each of them is.
-func together(failed []*refresh.Error) error {
+// joinErrors is what several sources said: permanent only if each of them is.
+func joinErrors(failed []*refresh.Error) error {
 	e := &refresh.Error{Permanent: true}
 	var texts []string
 	for _, f := range failed {
@@ -144,19 +144,19 @@ func together(failed []*refresh.Error) error {
 	return e
 }
 
-// switched notes that another source is in use than before, and why.
-func (s *Source) switched(to int, failed []*refresh.Error) {
-	from := int(s.used.Swap(int32(to)))
+// noteSwitch notes that another source is in use than before, and why.
+func (s *Source) noteSwitch(to int, failed []*refresh.Error) {
+	from := int(s.active.Swap(int32(to)))
 	if to > 0 {
 		select {
-		case s.fell <- struct{}{}:
+		case s.fellBack <- struct{}{}:
 		default:
 		}
 	}
 	if from == to {
 		return
 	}
-	line := "credentials come from " + s.using().describe() + " now"
+	line := "credentials come from " + s.activeSource().describe() + " now"
 	if to > from {
 		line += ", because of " + failed[len(failed)-1].Error()
 	}
@@ -165,20 +165,20 @@ func (s *Source) switched(to int, failed []*refresh.Error) {
 	s.notes = append(s.notes, line)
 }
 
-// beginAll begins the MFA sessions of all sources, because nobody can be asked
+// authenticateAll begins the MFA sessions of all sources, because nobody can be asked
 // later. It fails if that leaves none.
-func (s *Source) beginAll(ctx context.Context) error {
+func (s *Source) authenticateAll(ctx context.Context) error {
 	var first error
 	failed := 0
 	needed := true // nothing before it may serve
-	for _, src := range s.all() {
+	for _, src := range s.sources() {
 		if !needed && src.current().mfa == "" {
 			continue
 		}
-		err := src.beginOne(ctx)
+		err := src.authenticateOne(ctx)
 		if err == nil {
 			// A program that has failed may leave it to the next one.
-			needed = needed && src.runs(src.current()) && !src.first.HasKeys()
+			needed = needed && src.needsProgram(src.current()) && !src.unusedBase.HasKeys()
 			continue
 		}
 		if ctx.Err() != nil {
@@ -201,29 +201,29 @@ const (
 	probePause = 50 * time.Second
 	probeLimit = 25 * time.Second
 
-	// earlyLife is how long what it gives waits for the engine, which comes at once.
-	earlyLife = 30 * time.Second
+	// probedFor is how long what it gives waits for the engine, which comes at once.
+	probedFor = 30 * time.Second
 )
 
-// early is a set that a source gave before the engine asked.
-type early struct {
+// probed is a set that a source gave before the engine asked.
+type probed struct {
 	by    *Source // nil: there is none
 	creds aws.Credentials
 	at    time.Time
 }
 
-// watchFirst asks the sources before the one that is in use until one of them is
+// probePreferred asks the sources before the one that is in use until one of them is
 // back, and then has the engine come for its set. What is delivered stays until
 // then: the one in use is not asked.
-func (s *Source) watchFirst(ctx context.Context, changed func()) {
+func (s *Source) probePreferred(ctx context.Context, changed func()) {
 	timer := time.NewTimer(probePause)
 	defer timer.Stop()
 	for {
-		if s.used.Load() == 0 {
+		if s.active.Load() == 0 {
 			select {
 			case <-ctx.Done():
 				return
-			case <-s.fell:
+			case <-s.fellBack:
 			}
 		}
 		timer.Reset(probePause)
@@ -241,13 +241,13 @@ func (s *Source) watchFirst(ctx context.Context, changed func()) {
 // probe keeps the set of the first source that is back, and reports whether there
 // is one.
 func (s *Source) probe(ctx context.Context) bool {
-	for _, src := range s.all()[:s.used.Load()] {
+	for _, src := range s.sources()[:s.active.Load()] {
 		asking, cancel := context.WithTimeout(ctx, probeLimit)
-		c, err := src.inTime(asking, 1)
+		c, err := src.retrieveWithin(asking, 1)
 		cancel()
 		if err == nil {
 			s.mu.Lock()
-			s.early = early{by: src, creds: c, at: time.Now()}
+			s.probed = probed{by: src, creds: c, at: time.Now()}
 			s.mu.Unlock()
 			return true
 		}
@@ -255,24 +255,24 @@ func (s *Source) probe(ctx context.Context) bool {
 	return false
 }
 
-// takeEarly is what probe has had from the source at i, once.
-func (s *Source) takeEarly(i int) (aws.Credentials, bool) {
-	src := s.all()[i]
+// takeProbed is what probe has had from the source at i, once.
+func (s *Source) takeProbed(i int) (aws.Credentials, bool) {
+	src := s.sources()[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.early
+	e := s.probed
 	if e.by != src {
 		return aws.Credentials{}, false
 	}
-	s.early = early{}
-	return e.creds, time.Since(e.at) < earlyLife
+	s.probed = probed{}
+	return e.creds, time.Since(e.at) < probedFor
 }
 
 // watchAll watches the files of all sources, and for the return of the first.
 func (s *Source) watchAll(ctx context.Context, changed func()) {
 	var watching sync.WaitGroup
-	watching.Go(func() { s.watchFirst(ctx, changed) })
-	for _, src := range s.all() {
+	watching.Go(func() { s.probePreferred(ctx, changed) })
+	for _, src := range s.sources() {
 		watching.Go(func() { src.watchOne(ctx, changed) })
 	}
 	watching.Wait()
@@ -280,8 +280,8 @@ func (s *Source) watchAll(ctx context.Context, changed func()) {
 
 // describeAll says what is in use, and what else there is.
 func (s *Source) describeAll() string {
-	in := s.using()
-	others := slices.DeleteFunc(s.all(), func(o *Source) bool { return o == in })
+	in := s.activeSource()
+	others := slices.DeleteFunc(s.sources(), func(o *Source) bool { return o == in })
 	var names []string
 	for _, o := range others {
 		names = append(names, o.describe())

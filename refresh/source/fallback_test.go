@@ -304,14 +304,14 @@ func TestFallbackMFA(t *testing.T) {
 		File: filepath.Join(t.TempDir(), "none"), Prompt: typing(&labels, "123456"),
 		Else: []Spec{{MFA: MFA{Serial: device}}},
 	})
-	if err := src.Begin(t.Context()); err != nil {
+	if err := src.Authenticate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if mustRetrieve(t, src); len(labels) != 1 {
 		t.Errorf("asked %d times", len(labels))
 	}
 	src = mustNew(t, Spec{MFA: MFA{Serial: device}, Prompt: typing(&labels), Else: []Spec{{Command: printing("ASIA2")}}})
-	if err := src.Begin(t.Context()); err != nil {
+	if err := src.Authenticate(t.Context()); err != nil {
 		t.Errorf("Begin = %v, want none while another source may do", err)
 	}
 	if n := src.Notes(); len(n) != 1 || !strings.Contains(n[0], "MFA code: end of file") {
@@ -348,7 +348,7 @@ func TestFallbackSharesCode(t *testing.T) {
 				MFA: mfa, Roles: []Role{{ARN: roleA}}, Prompt: typing(&labels, "123456"),
 				Else: []Spec{{MFA: mfa, Roles: []Role{{ARN: roleB}}}},
 			})
-			if err := src.Begin(t.Context()); err != nil {
+			if err := src.Authenticate(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for _, refused := range []bool{true, false} {

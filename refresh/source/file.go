@@ -17,20 +17,20 @@ const (
 	// fileLimit is far above the credentials files of those with hundreds of accounts.
 	fileLimit = 4 << 20
 
-	// settle is how old a file must be before it is believed. Most tools write in
+	// settleAge is how old a file must be before it is believed. Most tools write in
 	// place, in several steps, and a set of which the token is missing looks whole.
-	settle = 150 * time.Millisecond
+	settleAge = 150 * time.Millisecond
 
 	// settleTries bound the wait for one that never is.
 	settleTries = 10
 )
 
 // file makes Spec.File the base.
-func (s *Source) file(f *found) {
+func (s *Source) file(f *resolved) {
 	path, profile := s.spec.File, s.spec.FileProfile
-	f.what, f.profile = "file "+path, profile
+	f.description, f.profile = "file "+path, profile
 	if profile != "" {
-		f.what += ", profile " + profile
+		f.description += ", profile " + profile
 	}
 	f.base = func(ctx context.Context) (aws.Credentials, error) {
 		text, err := readSettled(ctx, path)
@@ -42,7 +42,7 @@ func (s *Source) file(f *found) {
 			return c, err
 		}
 		if note != "" {
-			s.note("%s: %s", f.what, note)
+			s.note("%s: %s", f.description, note)
 		}
 		return c, nil
 	}
@@ -67,10 +67,10 @@ func readSettled(ctx context.Context, path string) ([]byte, error) {
 		}
 		// A file from the future is one of a clock that was set.
 		age := time.Since(changed.Round(0))
-		if age < 0 || age >= settle || try == settleTries {
+		if age < 0 || age >= settleAge || try == settleTries {
 			return text, nil
 		}
-		wait := time.NewTimer(settle - age)
+		wait := time.NewTimer(settleAge - age)
 		select {
 		case <-wait.C:
 		case <-ctx.Done():

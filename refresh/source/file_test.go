@@ -162,9 +162,9 @@ func TestFileSettles(t *testing.T) {
 			return <-done, time.Since(began)
 		}
 		writing(keys)
-		time.AfterFunc(settle/2, func() { writing(keys + "aws_session_token = " + roleToken + "\n") })
-		if token, took := retrieve(); token != roleToken || took != settle/2+settle {
-			t.Errorf("token %q after %s, want that of the whole file after %s", token, took, settle/2+settle)
+		time.AfterFunc(settleAge/2, func() { writing(keys + "aws_session_token = " + roleToken + "\n") })
+		if token, took := retrieve(); token != roleToken || took != settleAge/2+settleAge {
+			t.Errorf("token %q after %s, want that of the whole file after %s", token, took, settleAge/2+settleAge)
 		}
 		if _, took := retrieve(); took != 0 {
 			t.Errorf("a file that nobody writes was read after %s", took)
@@ -172,7 +172,7 @@ func TestFileSettles(t *testing.T) {
 		// One that is written all the time is read in the end.
 		stop := make(chan struct{})
 		go func() {
-			for tick := time.NewTicker(settle / 3); ; {
+			for tick := time.NewTicker(settleAge / 3); ; {
 				select {
 				case <-tick.C:
 					writing(keys)
@@ -182,7 +182,7 @@ func TestFileSettles(t *testing.T) {
 				}
 			}
 		}()
-		if _, took := retrieve(); took > settleTries*settle {
+		if _, took := retrieve(); took > settleTries*settleAge {
 			t.Errorf("a file that is always written was read after %s", took)
 		}
 		close(stop)
@@ -237,7 +237,7 @@ func TestFileSoak(t *testing.T) {
 			away := minute%(5*24*60) > 4*24*60 && minute%(5*24*60) < 4*24*60+150
 			if minute%45 == 44 && !away {
 				replace()
-				time.Sleep(calmPoll + time.Second)
+				time.Sleep(idlePoll + time.Second)
 				synctest.Wait()
 				if c, _ := d.get(); c.AccessKeyID != fmt.Sprintf("ASIA%d", n) {
 					t.Fatalf("minute %d: holds %s half a minute after ASIA%d was written", minute, c.AccessKeyID, n)

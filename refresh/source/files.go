@@ -10,14 +10,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 )
 
-// reread gives what the configuration says now. Long runs outlive the keys in the
+// resolveAgain gives what the configuration says now. Long runs outlive the keys in the
 // files: who replaces them there expects that they are used.
-func (s *Source) reread(ctx context.Context) *found {
+func (s *Source) resolveAgain(ctx context.Context) *resolved {
 	old := s.current()
-	if old.stamp == s.stamp() {
+	if old.fingerprint == s.configFingerprint() {
 		return old
 	}
-	f, err := s.find()
+	f, err := s.resolve()
 	if err != nil {
 		// Half written, or gone: what was read before may well still work.
 		s.note("the AWS configuration has changed and cannot be read (%v): keeping to what was read before", s.explain(ctx, old, err))
@@ -25,15 +25,15 @@ func (s *Source) reread(ctx context.Context) *found {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.found = f
+	s.resolved = f
 	return f
 }
 
-// stamp changes when a shared file does.
-func (s *Source) stamp() string {
+// configFingerprint changes when a shared file does.
+func (s *Source) configFingerprint() string {
 	var b strings.Builder
 	for _, path := range s.vars().sharedFiles() {
-		if fi, err := os.Stat(s.at(path)); err == nil {
+		if fi, err := os.Stat(s.absolute(path)); err == nil {
 			fmt.Fprintf(&b, "%d %d\n", fi.Size(), fi.ModTime().UnixNano())
 		} else {
 			b.WriteString("none\n")

@@ -72,7 +72,7 @@ func (s *Source) iot(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, id.SignError(err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return aws.Credentials{}, i.classify(parseRefusal(resp, body), s.byServer())
+		return aws.Credentials{}, i.classify(parseRefusal(resp, body), s.fromServer())
 	}
 	var answer struct{ Credentials sessionKeys }
 	if json.Unmarshal(body, &answer) != nil {

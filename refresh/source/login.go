@@ -29,17 +29,17 @@ type Login struct {
 
 // LoggedIn is the session that a [Login] began.
 type LoggedIn struct {
-	Name  string    // of the sso_session, else the start URL
-	Ends  time.Time // of the token
-	Renew time.Time // it is renewed without a person until then, at the latest; zero if it is not
+	Name         string    // of the sso_session, else the start URL
+	Expires      time.Time // of the token
+	RenewedUntil time.Time // it is renewed without a person until then, at the latest; zero if it is not
 }
 
 const (
 	// loginScope is the AWS CLI's default: without a scope AWS gives no refresh token.
 	loginScope = "sso:account:access"
 
-	// loginTime is how long the AWS CLI waits for a person.
-	loginTime = 10 * time.Minute
+	// loginTimeout is how long the AWS CLI waits for a person.
+	loginTimeout = 10 * time.Minute
 )
 
 // errNobody is that no one did what was asked.
@@ -48,34 +48,34 @@ var errNobody = errors.New("nobody has confirmed it in time")
 // Run asks the person through Show, and waits, for at most ten minutes. Errors are
 // *refresh.Error.
 func (l Login) Run(ctx context.Context) (LoggedIn, error) {
-	s := &Source{spec: Spec{Profile: l.Profile, env: l.env}, web: newWeb(l.limits), said: map[string]bool{}}
-	f := &found{}
+	s := &Source{spec: Spec{Profile: l.Profile, env: l.env}, web: newWeb(l.limits), noted: map[string]bool{}}
+	f := &resolved{}
 	in, err := l.run(ctx, s, f)
 	if err == nil {
 		return in, nil
 	}
-	if f.what == "" {
+	if f.description == "" {
 		f = nil // its configuration could not be read
 	}
 	err = s.explain(ctx, f, err)
 	var e *refresh.Error
-	if errors.As(err, &e) && (e.Hint == "" || f != nil && e.Hint == loginHint(f.login)) && e.Permanent {
+	if errors.As(err, &e) && (e.Hint == "" || f != nil && e.Hint == loginHint(f.ssoProfile)) && e.Permanent {
 		e.Hint = "look at sso_start_url and sso_region, or try again"
 	}
 	return in, err
 }
 
-func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
+func (l Login) run(ctx context.Context, s *Source, f *resolved) (LoggedIn, error) {
 	session, err := l.find(s, f)
 	if err != nil {
 		return LoggedIn{}, err
 	}
-	path, err := s.vars().tokenPath(session.key())
+	path, err := s.vars().tokenPath(session.cacheKey())
 	if err != nil {
 		return LoggedIn{}, refresh.Permanentf("set HOME", "%v", err)
 	}
 	t := &logincache.SSOToken{StartURL: session.startURL, Region: session.region}
-	waiting, cancel := context.WithTimeoutCause(ctx, loginTime, errNobody)
+	waiting, cancel := context.WithTimeoutCause(ctx, loginTimeout, errNobody)
 	defer cancel()
 	client := ssooidc.NewFromConfig(session.config(f.cfg))
 	err = l.byDevice(waiting, client, session, t)
@@ -94,15 +94,15 @@ func (l Login) run(ctx context.Context, s *Source, f *found) (LoggedIn, error) {
 	if err := t.Write(s.vars().user(), path); err != nil {
 		return LoggedIn{}, refresh.Permanentf("", "the token cannot be written to %s: %v", path, deepest(err))
 	}
-	in := LoggedIn{Name: session.key(), Ends: t.Expires}
+	in := LoggedIn{Name: session.cacheKey(), Expires: t.Expires}
 	if t.Renewable(now()) {
-		in.Renew = t.Registered
+		in.RenewedUntil = t.Registered
 	}
 	return in, nil
 }
 
 // find reads what the profile says about the login.
-func (l Login) find(s *Source, f *found) (session ssoSession, err error) {
+func (l Login) find(s *Source, f *resolved) (session ssoSession, err error) {
 	c, err := s.configuration()
 	if err != nil {
 		return session, err
@@ -115,11 +115,11 @@ func (l Login) find(s *Source, f *found) (session ssoSession, err error) {
 		return session, err
 	}
 	f.inProfile(c.name, aws.CredentialSourceSSO)
-	f.login = p.name
+	f.ssoProfile = p.name
 	switch {
 	case session.startURL != "" && session.region != "":
 	case p.get(loginKey) != "":
-		return session, refresh.Permanentf(f.again("aws login"), "its login_session is none of SSO")
+		return session, refresh.Permanentf(f.withProfile("aws login"), "its login_session is none of SSO")
 	default:
 		return session, refresh.Permanentf("`aws configure sso` writes them, or name another --profile",
 			"has no SSO settings: sso_session, or sso_start_url and sso_region")

@@ -79,7 +79,7 @@ func TestLoginPace(t *testing.T) {
 					return
 				}
 				token, e := logincache.ReadSSO(path)
-				if err != nil || e != nil || token.Access != "a" || token.Refresh != ssoRefresh || in.Name != "corp" || !in.Renew.Equal(token.Registered) {
+				if err != nil || e != nil || token.Access != "a" || token.Refresh != ssoRefresh || in.Name != "corp" || !in.RenewedUntil.Equal(token.Registered) {
 					t.Errorf("logged in to %+v, %v; the cache has %+v, %v", in, err, token, e)
 				}
 			})

@@ -41,25 +41,25 @@ const (
 	// beginLimit is for codes that need nobody, with a wait for the next one.
 	beginLimit = 2 * time.Minute
 
-	// typedLife is how long AWS takes a code that was typed: its own 30 s, and
+	// promptedCodeAge is how long AWS takes a code that was typed: its own 30 s, and
 	// those before and after.
-	typedLife = 90 * time.Second
+	promptedCodeAge = 90 * time.Second
 )
 
 func (m MFA) automatic() bool { return len(m.Command) > 0 || m.TOTPFile != "" }
 
 // authenticator is the state of a source's MFA, guarded by Source.asking.
 type authenticator struct {
-	session aws.Credentials
-	of      string // whose session that is: device and access key
-	fresh   bool   // nobody has got it yet
-	typed   string // a code that was typed, and not used because of the network
-	typedAt time.Time
-	refused int // codes in a row
+	session      aws.Credentials
+	sessionKey   string // whose session that is: device and access key
+	fresh        bool   // nobody has got it yet
+	promptedCode string // a code that was typed, and not used because of the network
+	promptedAt   time.Time
+	refused      int // codes in a row
 }
 
 // checkMFA checks at the start what would only be missed when it is needed.
-func (s *Source) checkMFA(f *found) error {
+func (s *Source) checkMFA(f *resolved) error {
 	m := s.spec.MFA
 	switch {
 	case f.mfa == "" && (m.automatic() || m.Session > 0):
@@ -68,7 +68,7 @@ func (s *Source) checkMFA(f *found) error {
 	case f.mfa == "":
 		return nil
 	case m.TOTPFile != "":
-		_, err := s.spec.codes.totp(m.TOTPFile)
+		_, err := s.spec.attempts.totp(m.TOTPFile)
 		return err
 	case !m.automatic() && s.spec.Prompt == nil:
 		return refresh.Permanentf("pass --mfa-command COMMAND or --mfa-totp-file FILE, or start it in a terminal",
@@ -77,7 +77,7 @@ func (s *Source) checkMFA(f *found) error {
 	return nil
 }
 
-// Begin begins the MFA session that the source needs, if it does, and runs a program
+// Authenticate begins the MFA session that the source needs, if it does, and runs a program
 // that may ask for something on the terminal, if there is one. Call it before
 // Retrieve, where no time limit is running: the code is asked for through
 // Spec.Prompt, printed by MFA.Command, or made (RFC 6238) of the secret in
@@ -87,24 +87,24 @@ func (s *Source) checkMFA(f *found) error {
 //
 // It returns errors that are *refresh.Error and Permanent, or that of ctx. What a
 // retry may mend (the network) is left to Retrieve, which uses the same code.
-func (s *Source) Begin(ctx context.Context) error {
+func (s *Source) Authenticate(ctx context.Context) error {
 	if len(s.others) > 0 {
-		return s.beginAll(ctx)
+		return s.authenticateAll(ctx)
 	}
-	return s.beginOne(ctx)
+	return s.authenticateOne(ctx)
 }
 
-func (s *Source) beginOne(ctx context.Context) error {
+func (s *Source) authenticateOne(ctx context.Context) error {
 	f := s.current()
-	s.asking.Lock()
-	defer s.asking.Unlock()
+	s.retrieving.Lock()
+	defer s.retrieving.Unlock()
 	if f.mfa == "" {
-		return s.beginProgram(ctx, f)
+		return s.runProgramEarly(ctx, f)
 	}
 	said := ""
 	for try := 1; ; try++ {
 		s.web.asked("")
-		err := s.begin(ctx, f, said)
+		err := s.startSession(ctx, f, said)
 		var known *refresh.Error
 		switch {
 		case err == nil:
@@ -127,15 +127,15 @@ func (s *Source) beginOne(ctx context.Context) error {
 	}
 }
 
-// beginProgram runs the program that the base needs, if it can have the terminal: no
+// runProgramEarly runs the program that the base needs, if it can have the terminal: no
 // time limit is running yet. What it gives is for the first Retrieve, and so is a
 // failure that a retry may mend.
-func (s *Source) beginProgram(ctx context.Context, f *found) error {
-	if !s.runs(f) || !s.attended() {
+func (s *Source) runProgramEarly(ctx context.Context, f *resolved) error {
+	if !s.needsProgram(f) || !s.hasTerminal() {
 		return nil
 	}
 	s.web.asked("")
-	_, err := s.base(ctx, f)
+	_, err := s.retrieveBase(ctx, f)
 	if err == nil {
 		return nil
 	}
@@ -147,29 +147,29 @@ func (s *Source) beginProgram(ctx context.Context, f *found) error {
 	return nil
 }
 
-func (s *Source) begin(ctx context.Context, f *found, said string) error {
+func (s *Source) startSession(ctx context.Context, f *resolved, said string) error {
 	if s.spec.MFA.automatic() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, beginLimit)
 		defer cancel()
 	}
-	base, err := s.base(ctx, f)
+	base, err := s.retrieveBase(ctx, f)
 	if err != nil {
 		return err
 	}
-	if s.adopt(f, base) {
+	if s.adoptSession(f, base) {
 		return nil
 	}
 	if !s.spec.MFA.automatic() {
-		if err := s.ask(ctx, f.mfa, said); err != nil {
+		if err := s.promptCode(ctx, f.mfa, said); err != nil {
 			return err
 		}
 	}
 	return s.newSession(ctx, f, base)
 }
 
-// ask has a person type a code.
-func (s *Source) ask(ctx context.Context, serial, said string) error {
+// promptCode has a person type a code.
+func (s *Source) promptCode(ctx context.Context, serial, said string) error {
 	for range mfaTries {
 		answer, err := s.spec.Prompt(ctx, said+"MFA code for "+serial+": ")
 		switch {
@@ -179,7 +179,7 @@ func (s *Source) ask(ctx context.Context, serial, said string) error {
 			return refresh.Permanentf("", "MFA code: %v", deepest(err))
 		}
 		if code := strings.ReplaceAll(strings.TrimSpace(answer), " ", ""); len(code) == 6 && lastCode([]byte(code)) == code {
-			s.mfa.typed, s.mfa.typedAt = code, time.Now()
+			s.mfa.promptedCode, s.mfa.promptedAt = code, time.Now()
 			return nil
 		}
 		said = "A code has six digits. "
@@ -189,10 +189,10 @@ func (s *Source) ask(ctx context.Context, serial, said string) error {
 
 // authenticate exchanges the keys of a user for a session of theirs with MFA. One
 // code serves all roles that are assumed from it, until it ends.
-func (s *Source) authenticate(ctx context.Context, f *found, base aws.Credentials) (aws.Credentials, error) {
+func (s *Source) authenticate(ctx context.Context, f *resolved, base aws.Credentials) (aws.Credentials, error) {
 	m := &s.mfa
-	s.adopt(f, base)
-	if m.of == keptAs(f, base) {
+	s.adoptSession(f, base)
+	if m.sessionKey == mfaSessionKey(f, base) {
 		left := m.session.Expires.Sub(s.serverTime())
 		// Without roles it is itself what is kept fresh.
 		if (m.fresh || len(f.roles) > 0) && left > mfaLeft {
@@ -206,7 +206,7 @@ func (s *Source) authenticate(ctx context.Context, f *found, base aws.Credential
 	return m.session, nil
 }
 
-func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials) error {
+func (s *Source) newSession(ctx context.Context, f *resolved, base aws.Credentials) error {
 	if !base.HasKeys() {
 		return errEmpty
 	}
@@ -214,7 +214,7 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 		return refresh.Permanentf("leave MFA out, or take the keys of a user for the source: AWS gives no such session to a role or another session",
 			"an MFA session can only be begun with the long-term keys of a user, and these are temporary")
 	}
-	used, err := openUsed(ctx, s.vars().user(), f.mfa)
+	used, err := openUsedCodes(ctx, s.vars().user(), f.mfa)
 	if err != nil {
 		return err
 	}
@@ -228,8 +228,8 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 	if err == nil || refused {
 		// Only an answer uses a code up. One that was lost on the way will be
 		// refused the next time, which is then an answer.
-		s.mfa.typed = ""
-		used.burn(code, s.serverTime())
+		s.mfa.promptedCode = ""
+		used.markUsed(code, s.serverTime())
 	}
 	if err != nil {
 		if s.mfa.refused++; !refused {
@@ -241,40 +241,40 @@ func (s *Source) newSession(ctx context.Context, f *found, base aws.Credentials)
 		}
 		return err
 	}
-	s.begun(session, keptAs(f, base))
+	s.storeSession(session, mfaSessionKey(f, base))
 	s.mfa.fresh, s.mfa.refused = false, 0
-	s.spec.codes.keep(s.mfa.of, session)
+	s.spec.attempts.keep(s.mfa.sessionKey, session)
 	return nil
 }
 
-// keptAs says whose session it is that a device makes of keys.
-func keptAs(f *found, base aws.Credentials) string { return f.mfa + " " + base.AccessKeyID }
+// mfaSessionKey says whose session it is that a device makes of keys.
+func mfaSessionKey(f *resolved, base aws.Credentials) string { return f.mfa + " " + base.AccessKeyID }
 
-// adopt takes the session that another of several sources has begun with the same
+// adoptSession takes the session that another of several sources has begun with the same
 // device and keys, and says whether there is one. Without roles the session itself
 // is what is kept fresh, so that each must have its own.
-func (s *Source) adopt(f *found, base aws.Credentials) bool {
-	of := keptAs(f, base)
-	session, ok := s.spec.codes.session(of)
+func (s *Source) adoptSession(f *resolved, base aws.Credentials) bool {
+	of := mfaSessionKey(f, base)
+	session, ok := s.spec.attempts.session(of)
 	if !ok || len(f.roles) == 0 || session.Expires.Sub(s.serverTime()) <= mfaLeft {
 		return false
 	}
-	s.begun(session, of)
+	s.storeSession(session, of)
 	return true
 }
 
-// begun keeps a session. The end of one that a person began is told ahead.
-func (s *Source) begun(session aws.Credentials, of string) {
-	s.mfa.session, s.mfa.of = session, of
+// storeSession keeps a session. The end of one that a person began is told ahead.
+func (s *Source) storeSession(session aws.Credentials, of string) {
+	s.mfa.session, s.mfa.sessionKey = session, of
 	if !s.spec.MFA.automatic() {
 		s.mu.Lock()
-		s.typed = session.Expires
+		s.promptedExpiry = session.Expires
 		s.mu.Unlock()
 	}
 }
 
 // getSessionToken is the call of STS.
-func (s *Source) getSessionToken(ctx context.Context, f *found, base aws.Credentials, code string) (aws.Credentials, error) {
+func (s *Source) getSessionToken(ctx context.Context, f *resolved, base aws.Credentials, code string) (aws.Credentials, error) {
 	life := s.spec.MFA.Session
 	if life == 0 {
 		life = mfaSession

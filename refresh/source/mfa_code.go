@@ -19,7 +19,7 @@ const (
 )
 
 // code gets one that has not been used.
-func (s *Source) code(ctx context.Context, f *found, used *used) (string, error) {
+func (s *Source) code(ctx context.Context, f *resolved, used *usedCodes) (string, error) {
 	m := s.spec.MFA
 	switch {
 	case m.TOTPFile != "":
@@ -27,36 +27,36 @@ func (s *Source) code(ctx context.Context, f *found, used *used) (string, error)
 	case len(m.Command) > 0:
 		return s.commandCode(ctx, used)
 	}
-	typed, fits := s.mfa.typed, time.Since(s.mfa.typedAt) < typedLife
-	s.mfa.typed = ""
+	typed, fits := s.mfa.promptedCode, time.Since(s.mfa.promptedAt) < promptedCodeAge
+	s.mfa.promptedCode = ""
 	switch {
 	case typed == "" || !fits:
-		return "", s.nobody(f)
+		return "", s.noPrompt(f)
 	case used.has(typed, s.serverTime()):
 		return "", codeError("wait for the next one", "That code was used already")
 	}
-	s.mfa.typed = typed // until it is answered
+	s.mfa.promptedCode = typed // until it is answered
 	return typed, nil
 }
 
-// nobody is for when the command has the terminal.
-func (s *Source) nobody(f *found) error {
+// noPrompt is for when the command has the terminal.
+func (s *Source) noPrompt(f *resolved) error {
 	const hint = "start again; --mfa-command and --mfa-totp-file give codes without a person, --mfa-session 36h makes one last"
 	if end := s.mfa.session.Expires; !end.IsZero() {
-		return refresh.Permanentf(hint, "the MFA session with %s ends at %s, and nobody can be asked for a code while the command runs", f.mfa, onClock(end))
+		return refresh.Permanentf(hint, "the MFA session with %s ends at %s, and nobody can be asked for a code while the command runs", f.mfa, formatTime(end))
 	}
 	return refresh.Permanentf(hint, "an MFA code of %s is needed, and nobody can be asked for it while the command runs", f.mfa)
 }
 
-func (s *Source) totpCode(ctx context.Context, used *used) (string, error) {
-	t, err := s.spec.codes.totp(s.spec.MFA.TOTPFile)
+func (s *Source) totpCode(ctx context.Context, used *usedCodes) (string, error) {
+	t, err := s.spec.attempts.totp(s.spec.MFA.TOTPFile)
 	if err != nil {
 		return "", err
 	}
 	for {
 		now := s.serverTime()
 		code := t.at(now)
-		if !used.has(code, now) && !used.later(now) {
+		if !used.has(code, now) && !used.newerUsed(now) {
 			return code, nil
 		}
 		if err := untilNext(ctx, now, t.period); err != nil {
@@ -65,7 +65,7 @@ func (s *Source) totpCode(ctx context.Context, used *used) (string, error) {
 	}
 }
 
-func (s *Source) commandCode(ctx context.Context, used *used) (string, error) {
+func (s *Source) commandCode(ctx context.Context, used *usedCodes) (string, error) {
 	for {
 		name := "MFA command " + program(s.spec.MFA.Command) + ": "
 		out, err := s.run(ctx, s.spec.MFA.Command, name, cmp.Or(s.spec.limits.program, mfaCommandTimeout))

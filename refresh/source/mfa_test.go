@@ -92,7 +92,7 @@ func TestMFAPrompt(t *testing.T) {
 	if got, want := src.Describe(), "environment variables → MFA session with "+device+" → "+roleA+" → "+roleB; got != want {
 		t.Errorf("Describe = %q, want %q", got, want)
 	}
-	if err := src.Begin(t.Context()); err != nil {
+	if err := src.Authenticate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	mustRetrieve(t, src)
@@ -137,7 +137,7 @@ func TestMFAAlone(t *testing.T) {
 	setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
 	var labels []string
 	src := mustNew(t, Spec{MFA: MFA{Serial: device}, Prompt: typing(&labels, "123456", "234567")})
-	if err := src.Begin(t.Context()); err != nil {
+	if err := src.Authenticate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if c := mustRetrieve(t, src); c.AccessKeyID != "ASIAROLE1" || !c.Expires.Equal(roleExpires) {
@@ -189,7 +189,7 @@ func TestMFAPromptErrors(t *testing.T) {
 			setenv(t, "AWS_ENDPOINT_URL="+sts.URL)
 			var labels []string
 			src := mustNew(t, Spec{MFA: MFA{Serial: device}, Prompt: typing(&labels, tt.answers...), Roles: []Role{{ARN: roleA}}})
-			err := src.Begin(t.Context())
+			err := src.Authenticate(t.Context())
 			if err == nil { // a code that was refused may be followed by another at any time
 				_, err = src.Retrieve(t.Context())
 			}
@@ -283,7 +283,7 @@ func TestMFASharedDevice(t *testing.T) {
 		for range 4 {
 			src := mustNew(t, Spec{MFA: MFA{Serial: device, TOTPFile: secret}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial}})
 			all.Go(func() {
-				if err := src.Begin(context.Background()); err != nil {
+				if err := src.Authenticate(context.Background()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -333,7 +333,7 @@ func TestMFANetworkDoesNotBurn(t *testing.T) {
 			},
 		})
 		n.down.Store(true)
-		if err := src.Begin(t.Context()); err != nil {
+		if err := src.Authenticate(t.Context()); err != nil {
 			t.Fatalf("Begin = %v: what a retry may mend is no error", err)
 		}
 		_, err := src.Retrieve(t.Context())
@@ -365,7 +365,7 @@ func TestMFASkewedClock(t *testing.T) {
 			sts.ServeHTTP(w, r)
 		}))
 		src := mustNew(t, Spec{MFA: MFA{Serial: device, TOTPFile: secret}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial}})
-		if err := src.Begin(t.Context()); err != nil || sts.sessions != 1 {
+		if err := src.Authenticate(t.Context()); err != nil || sts.sessions != 1 {
 			t.Errorf("Begin = %v, %d sessions", err, sts.sessions)
 		}
 	})
@@ -381,7 +381,7 @@ func TestMFAWrongSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := serve(t, &mfaSTS{valid: func(string) bool { return false }})
 		src := mustNew(t, Spec{MFA: MFA{Serial: device, TOTPFile: secret}, limits: limits{dial: n.dial}})
-		e := failure(t, src.Begin(t.Context()))
+		e := failure(t, src.Authenticate(t.Context()))
 		if !e.Permanent || !strings.Contains(e.Error(), "invalid MFA one time pass code") || e.Hint != "is that the secret of this device?" {
 			t.Errorf("error %q, permanent %v, hint %q", e, e.Permanent, e.Hint)
 		}
@@ -398,7 +398,7 @@ func TestMFAInterrupted(t *testing.T) {
 		<-ctx.Done()
 		return "", ctx.Err()
 	}})
-	if err := src.Begin(ctx); !errors.Is(err, context.Canceled) {
+	if err := src.Authenticate(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Begin = %v, want the context's end", err)
 	}
 }
@@ -437,7 +437,7 @@ func TestMFASoak(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sts, n, _ := mfaWorld(t, 12*time.Hour)
 		src := mustNew(t, Spec{MFA: MFA{Serial: device, TOTPFile: secret}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial, pollOnly: true}})
-		if err := src.Begin(t.Context()); err != nil {
+		if err := src.Authenticate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		soak(t, src, n, 15*time.Minute, 14*24*2, 14*24*3)
@@ -461,10 +461,10 @@ func TestTypedSessionEndsHere(t *testing.T) {
 		}))
 		src := mustNew(t, Spec{MFA: MFA{Serial: device}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial},
 			Prompt: func(context.Context, string) (string, error) { return "123456", nil }})
-		if err := src.Begin(t.Context()); err != nil {
+		if err := src.Authenticate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		end, known := src.Ends()
+		end, known := src.Expiry()
 		if left := time.Until(end.At) - life - ahead; !known || left.Abs() > time.Minute {
 			t.Errorf("ends in %s, want %s", time.Until(end.At), life+ahead)
 		}
@@ -484,7 +484,7 @@ func TestMFASessionEnds(t *testing.T) {
 			MFA: MFA{Serial: device}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial, pollOnly: true},
 			Prompt: func(context.Context, string) (string, error) { asked++; return dev.at(time.Now()), nil },
 		})
-		if err := src.Begin(t.Context()); err != nil {
+		if err := src.Authenticate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		var loud []string

@@ -20,7 +20,7 @@ func (s *Source) Plaintext() []string {
 	return lines
 }
 
-func (f *found) plaintext(env environ) []string {
+func (f *resolved) plaintext(env environ) []string {
 	var lines []string
 	exposes := func(what, service string, endpoint *string) {
 		if endpoint == nil {
@@ -39,7 +39,7 @@ func (f *found) plaintext(env environ) []string {
 			exposes("the MFA code", "STS", to)
 		}
 	}
-	if f != nil && f.login != "" {
+	if f != nil && f.ssoProfile != "" {
 		exposes("the SSO token", "SSO", sso.NewFromConfig(f.cfg).Options().BaseEndpoint)
 		exposes("the SSO refresh token", "SSO OIDC", ssooidc.NewFromConfig(f.cfg).Options().BaseEndpoint)
 	}

@@ -35,8 +35,8 @@ type settings struct {
 
 func (s settings) get(key string) string { return s.values[key] }
 
-// shared is the text of the config and the credentials file, taken apart.
-type shared struct {
+// awsFiles is the text of the config and the credentials file, taken apart.
+type awsFiles struct {
 	paths    [2]string // of the config and the credentials file
 	profiles map[string]*profile
 	sessions map[string]settings // sso-session
@@ -51,9 +51,9 @@ const sharedLimit = 16 << 20
 // readShared reads both files. As in the AWS CLI, one that is not there, is no file or
 // pipe, or cannot be read is empty, and what the credentials file says of a profile comes
 // before what the config file says.
-func readShared(env environ) (*shared, error) {
+func readShared(env environ) (*awsFiles, error) {
 	files := env.sharedFiles()
-	sh := &shared{
+	sh := &awsFiles{
 		paths: [2]string{files[0], files[1]}, profiles: map[string]*profile{},
 		sessions: map[string]settings{}, services: map[string]settings{},
 	}
@@ -105,7 +105,7 @@ func merge(below, above settings) settings {
 	return m
 }
 
-func (sh *shared) read(path string) ([]*iniSection, error) {
+func (sh *awsFiles) read(path string) ([]*iniSection, error) {
 	text, err := sh.text(path)
 	if err != nil {
 		return nil, refresh.Permanentf("", "AWS configuration: %v", err)
@@ -117,7 +117,7 @@ func (sh *shared) read(path string) ([]*iniSection, error) {
 }
 
 // text is empty, with a note, where there is none to be had.
-func (sh *shared) text(path string) ([]byte, error) {
+func (sh *awsFiles) text(path string) ([]byte, error) {
 	// Not opened before that is known: to open some devices does something.
 	info, err := os.Stat(path)
 	switch {
@@ -141,7 +141,7 @@ func (sh *shared) text(path string) ([]byte, error) {
 }
 
 // empty notes that what is at path counts as empty.
-func (sh *shared) empty(path, why string) {
+func (sh *awsFiles) empty(path, why string) {
 	sh.unread = append(sh.unread, path)
 	sh.notes = append(sh.notes, fmt.Sprintf("the AWS configuration in %s cannot be read, and counts as empty: %s", path, why))
 }
@@ -152,7 +152,7 @@ var pipes sync.Map
 // pipe reads what a shell puts in place of <(COMMAND). The AWS CLI takes such a file
 // for none, the SDK for Go reads it. A pipe that nobody has open for writing is empty,
 // rather than waited for.
-func (sh *shared) pipe(path string) ([]byte, error) {
+func (sh *awsFiles) pipe(path string) ([]byte, error) {
 	if text, read := pipes.Load(path); read {
 		return text.([]byte), nil
 	}
@@ -209,7 +209,7 @@ func (s *iniSection) name() (kind, name string) {
 }
 
 // names are those of all profiles.
-func (sh *shared) names() []string { return slices.Sorted(maps.Keys(sh.profiles)) }
+func (sh *awsFiles) names() []string { return slices.Sorted(maps.Keys(sh.profiles)) }
 
 // HasProfile says whether the user's files have a profile of that name.
 func HasProfile(name string) bool { return environ{processEnvironment{}}.hasProfile(name) }
@@ -220,7 +220,7 @@ func (e environ) hasProfile(name string) bool {
 }
 
 // suggest is a hint for a profile that does not exist.
-func (sh *shared) suggest(wrong string) string {
+func (sh *awsFiles) suggest(wrong string) string {
 	names := sh.names()
 	if len(names) == 0 {
 		return "there are no profiles: looked in " + strings.Join(sh.paths[:], " and ") + sh.unreadable()
@@ -238,7 +238,7 @@ func (sh *shared) suggest(wrong string) string {
 }
 
 // unreadable is the end of a hint.
-func (sh *shared) unreadable() string {
+func (sh *awsFiles) unreadable() string {
 	if len(sh.unread) == 0 {
 		return ""
 	}

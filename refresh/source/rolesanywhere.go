@@ -157,7 +157,7 @@ func (s *Source) rolesAnywhere(ctx context.Context) (aws.Credentials, error) {
 		return aws.Credentials{}, err
 	}
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
-		return aws.Credentials{}, r.classify(parseRefusal(resp, answer), s.byServer(), s.web.skew())
+		return aws.Credentials{}, r.classify(parseRefusal(resp, answer), s.fromServer(), s.web.skew())
 	}
 	return s.session(resp, answer)
 }

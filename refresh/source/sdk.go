@@ -24,21 +24,21 @@ import (
 	"brs-exec/refresh"
 )
 
-// find reads the configuration and decides on the base and the roles. The clients of AWS's
+// resolve reads the configuration and decides on the base and the roles. The clients of AWS's
 // services are made only if they are needed: the certificates of AWS_CA_BUNDLE take longer
 // to parse than everything else at start-up together.
-func (s *Source) find() (*found, error) {
-	stamp := s.stamp()
+func (s *Source) resolve() (*resolved, error) {
+	stamp := s.configFingerprint()
 	c, err := s.configuration()
 	if err != nil {
 		return nil, err
 	}
 	f := c.f
-	f.stamp, f.mfa = stamp, s.spec.MFA.Serial
-	if !s.given(f) {
-		err = c.find()
+	f.fingerprint, f.mfa = stamp, s.spec.MFA.Serial
+	if !s.resolveGiven(f) {
+		err = c.resolve()
 	} else if c.by != "" {
-		f.overlooked = append(f.overlooked, fmt.Sprintf("%s=%s does not say whose credentials are used: the source is %s", c.by, c.name, f.what))
+		f.overlooked = append(f.overlooked, fmt.Sprintf("%s=%s does not say whose credentials are used: the source is %s", c.by, c.name, f.description))
 	}
 	if err == nil && (len(s.spec.Roles) > 0 || len(f.roles) > 0 || f.mfa != "") {
 		err = c.network()
@@ -77,22 +77,22 @@ func (s *Source) configuration() (*chain, error) {
 		s.note("AWS_DEFAULT_PROFILE=%s does not count: AWS_PROFILE=%s comes first, as for version 2 of the AWS CLI", other, c.name)
 	}
 	p, _ := c.profile()
-	c.f = &found{
-		region: cmp.Or(s.spec.Region, env.Region, p.get("region")),
-		hidden: []string{env.Credentials.SecretAccessKey, env.Credentials.SessionToken, env.ContainerAuthorizationToken},
+	c.f = &resolved{
+		region:  cmp.Or(s.spec.Region, env.Region, p.get("region")),
+		secrets: []string{env.Credentials.SecretAccessKey, env.Credentials.SessionToken, env.ContainerAuthorizationToken},
 	}
 	return c, nil
 }
 
-// given sets f's base if the kind of source was asked for, and says whether it did.
-func (s *Source) given(f *found) bool {
+// resolveGiven sets f's base if the kind of source was asked for, and says whether it did.
+func (s *Source) resolveGiven(f *resolved) bool {
 	switch {
 	case s.spec.IoT != nil:
-		f.what, f.base, f.byRole, f.ends = s.spec.IoT.describe(), s.iot, true, s.certificateEnds
+		f.description, f.base, f.byRole, f.expiry = s.spec.IoT.describe(), s.iot, true, s.certificateExpiry
 	case s.spec.RolesAnywhere != nil:
-		f.what, f.base, f.byRole, f.ends = s.spec.RolesAnywhere.describe(), s.rolesAnywhere, true, s.certificateEnds
+		f.description, f.base, f.byRole, f.expiry = s.spec.RolesAnywhere.describe(), s.rolesAnywhere, true, s.certificateExpiry
 	case len(s.spec.Command) > 0:
-		f.what = "command " + program(s.spec.Command)
+		f.description = "command " + program(s.spec.Command)
 		f.base = s.command(s.spec.Command, "")
 	case s.spec.File != "":
 		s.file(f)
@@ -104,8 +104,8 @@ func (s *Source) given(f *found) bool {
 	return true
 }
 
-func (f *found) inProfile(name string, origin ...aws.CredentialSource) {
-	f.profile, f.what, f.origin = name, fmt.Sprintf("profile %q", name), origin
+func (f *resolved) inProfile(name string, origin ...aws.CredentialSource) {
+	f.profile, f.description, f.origins = name, fmt.Sprintf("profile %q", name), origin
 }
 
 func fixed(c aws.Credentials) func(context.Context) (aws.Credentials, error) {
@@ -261,8 +261,8 @@ func (c *chain) believing(setting string) (*awshttp.BuildableClient, error) {
 
 // chainEnd says whether the chain came to the metadata service only because
 // nothing else was configured.
-func (f *found) chainEnd() bool {
-	return f != nil && len(f.origin) == 1 && f.origin[0] == aws.CredentialSourceIMDS
+func (f *resolved) chainEnd() bool {
+	return f != nil && len(f.origins) == 1 && f.origins[0] == aws.CredentialSourceIMDS
 }
 
 // seconds is duration_seconds of a profile, 0 where it is none.

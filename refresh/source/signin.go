@@ -29,36 +29,36 @@ import (
 // the one that it began in; and knows nothing of other processes that renew at once.
 
 const (
-	// freshSignin is how much life a set must have left to be taken as it is, where
+	// freshLogin is how much life a set must have left to be taken as it is, where
 	// nothing else is known: AWS's live for 15 minutes.
-	freshSignin = 10 * time.Minute
+	freshLogin = 10 * time.Minute
 
-	// longestSignin is how long AWS renews a login at most; a role's maximum session
+	// maxLogin is how long AWS renews a login at most; a role's maximum session
 	// duration may be less. (AWS CLI User Guide, "Login for AWS local development".)
-	longestSignin = 12 * time.Hour
+	maxLogin = 12 * time.Hour
 )
 
-// console gives the credentials of a session of `aws login`.
-type console struct {
+// loginProvider gives the credentials of a session of `aws login`.
+type loginProvider struct {
 	src     *Source
-	f       *found
+	f       *resolved
 	profile string
 	session string // its ARN
 
 	// Guarded by Source.asking.
-	cache   logincache.Cache[*logincache.LoginSession]
-	regions []string      // in which the login may have begun; the likeliest is first
-	given   string        // access key of the set that was had last
-	life    time.Duration // what it had left of it then
+	cache         logincache.Cache[*logincache.LoginSession]
+	regions       []string      // in which the login may have begun; the likeliest is first
+	lastKeyID     string        // access key of the set that was had last
+	lastRemaining time.Duration // what it had left of it then
 
-	mu   sync.Mutex
-	over string // access key of a set that was given all the same when it was not renewed any more
+	mu         sync.Mutex
+	notRenewed string // access key of a set that was given all the same when it was not renewed any more
 }
 
-// console asks for the credentials of a profile that has a session of `aws login`, which may have
+// newLoginProvider asks for the credentials of a profile that has a session of `aws login`, which may have
 // begun in any of regions; "" is none.
-func (s *Source) console(f *found, profile, session string, regions ...string) {
-	p := &console{src: s, f: f, profile: profile, session: session}
+func (s *Source) newLoginProvider(f *resolved, profile, session string, regions ...string) {
+	p := &loginProvider{src: s, f: f, profile: profile, session: session}
 	p.cache = logincache.Cache[*logincache.LoginSession]{
 		User: s.vars().user(), Kind: "login", What: "the login session", Hint: "aws login" + ofProfile(profile), Parse: logincache.ParseLogin,
 		Unwritten: s.noteUnwritten("login session"), ReadOnly: s.spec.limits.readOnly,
@@ -68,12 +68,12 @@ func (s *Source) console(f *found, profile, session string, regions ...string) {
 			p.regions = append(p.regions, region)
 		}
 	}
-	f.base, f.ends = p.credentials, p.ends
+	f.base, f.expiry = p.credentials, p.expiry
 	f.byRole = strings.Contains(p.session, ":assumed-role/")
 }
 
-// signinPath is where the entry of a session is.
-func (e environ) signinPath(session string) (string, error) {
+// loginPath is where the entry of a session is.
+func (e environ) loginPath(session string) (string, error) {
 	path, err := logincreds.StandardCachedTokenFilepath(session, e.get("AWS_LOGIN_CACHE_DIRECTORY"))
 	if err != nil {
 		return "", errors.New("no home directory is known for the cache of login sessions")
@@ -81,13 +81,13 @@ func (e environ) signinPath(session string) (string, error) {
 	return e.below(path), nil
 }
 
-func (p *console) credentials(ctx context.Context) (aws.Credentials, error) {
+func (p *loginProvider) credentials(ctx context.Context) (aws.Credentials, error) {
 	t, err := p.token(ctx)
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	if t.KeyID != p.given {
-		p.given, p.life = t.KeyID, t.Expires.Sub(now())
+	if t.KeyID != p.lastKeyID {
+		p.lastKeyID, p.lastRemaining = t.KeyID, t.Expires.Sub(now())
 	}
 	c := t.Credentials()
 	c.Expires = c.Expires.Add(-p.src.web.skew()) // the cache has it on the clock of this machine
@@ -96,8 +96,8 @@ func (p *console) credentials(ctx context.Context) (aws.Credentials, error) {
 
 // token gives another set than the last, if the cache has one with most of its life
 // before it, or else a new one.
-func (p *console) token(ctx context.Context) (*logincache.LoginSession, error) {
-	path, err := p.src.vars().signinPath(p.session)
+func (p *loginProvider) token(ctx context.Context) (*logincache.LoginSession, error) {
+	path, err := p.src.vars().loginPath(p.session)
 	if err != nil {
 		return nil, refresh.Permanentf("set HOME", "%v", err)
 	}
@@ -105,14 +105,14 @@ func (p *console) token(ctx context.Context) (*logincache.LoginSession, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.KeyID != p.given && now().Add(p.window()).Before(t.Expires) {
+	if t.KeyID != p.lastKeyID && now().Add(p.window()).Before(t.Expires) {
 		return t, nil
 	}
 	newer, err := p.cache.Renew(ctx, path, t, p.create)
-	if err != nil && ctx.Err() == nil && t.UsableAt(now()) && (t.KeyID != p.given || len(p.f.roles) > 0) {
+	if err != nil && ctx.Err() == nil && t.UsableAt(now()) && (t.KeyID != p.lastKeyID || len(p.f.roles) > 0) {
 		var known *refresh.Error
 		if errors.As(err, &known) && known.Permanent {
-			p.setOver(t.KeyID)
+			p.setNotRenewed(t.KeyID)
 		}
 		return t, nil // better than nothing, at the start, and good enough to assume a role with
 	}
@@ -121,15 +121,15 @@ func (p *console) token(ctx context.Context) (*logincache.LoginSession, error) {
 
 // window is how much life a set must have left not to be renewed. Sets are asked for
 // when half their life is over, by each process in its own time.
-func (p *console) window() time.Duration {
-	if p.life > 0 {
-		return p.life * 2 / 3
+func (p *loginProvider) window() time.Duration {
+	if p.lastRemaining > 0 {
+		return p.lastRemaining * 2 / 3
 	}
-	return freshSignin
+	return freshLogin
 }
 
 // refused is for a session that only a person can begin again.
-func (p *console) refused(err error, r refusal) error {
+func (p *loginProvider) refused(err error, r refusal) error {
 	hint := p.cache.Hint
 	var denied *types.AccessDeniedException
 	var invalid *types.ValidationException
@@ -146,9 +146,9 @@ func (p *console) refused(err error, r refusal) error {
 
 // create asks for a new set where the login may have begun: elsewhere its refresh token
 // is said to be invalid (github.com/aws/aws-cli/issues/10613).
-func (p *console) create(ctx context.Context, t *logincache.LoginSession) (newer *logincache.LoginSession, err error) {
+func (p *loginProvider) create(ctx context.Context, t *logincache.LoginSession) (newer *logincache.LoginSession, err error) {
 	if !t.Renewable() {
-		return nil, refresh.Permanentf(p.cache.Hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", onClock(t.Expires))
+		return nil, refresh.Permanentf(p.cache.Hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", formatTime(t.Expires))
 	}
 	key, err := t.ProofKey()
 	if err != nil {
@@ -158,7 +158,7 @@ func (p *console) create(ctx context.Context, t *logincache.LoginSession) (newer
 		return nil, refresh.Permanentf("set region in the profile", "the region that the login session began in is not known")
 	}
 	for i, region := range p.regions {
-		newer, err = p.ask(ctx, region, key, t)
+		newer, err = p.createToken(ctx, region, key, t)
 		var invalid *types.ValidationException
 		if err == nil {
 			p.regions[0], p.regions[i] = p.regions[i], p.regions[0]
@@ -173,7 +173,7 @@ func (p *console) create(ctx context.Context, t *logincache.LoginSession) (newer
 	return newer, err
 }
 
-func (p *console) ask(ctx context.Context, region string, key *ecdsa.PrivateKey, t *logincache.LoginSession) (*logincache.LoginSession, error) {
+func (p *loginProvider) createToken(ctx context.Context, region string, key *ecdsa.PrivateKey, t *logincache.LoginSession) (*logincache.LoginSession, error) {
 	prove := func(st *middleware.Stack) error {
 		return st.Finalize.Add(dpop{key, p.src.serverTime}, middleware.After)
 	}
@@ -213,33 +213,33 @@ func takeLogin(t *logincache.LoginSession, out *types.CreateOAuth2TokenResponseB
 	return t.KeyID != "" && t.Secret != "" && t.Session != ""
 }
 
-func (p *console) setOver(keyID string) {
+func (p *loginProvider) setNotRenewed(keyID string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.over = keyID
+	p.notRenewed = keyID
 }
 
-// ends reads the cache anew: a person may have logged in ahead. AWS tells nobody how
+// expiry reads the cache anew: a person may have logged in ahead. AWS tells nobody how
 // long it renews a login; what is known is the longest that it can be.
-func (p *console) ends() (Ending, bool) {
-	path, err := p.src.vars().signinPath(p.session)
+func (p *loginProvider) expiry() (Expiry, bool) {
+	path, err := p.src.vars().loginPath(p.session)
 	if err != nil {
-		return Ending{}, false
+		return Expiry{}, false
 	}
 	t, err := logincache.ReadLogin(path)
 	if err != nil {
-		return Ending{}, false
+		return Expiry{}, false
 	}
 	p.mu.Lock()
-	over := p.over == t.KeyID
+	over := p.notRenewed == t.KeyID
 	p.mu.Unlock()
 	at := t.Expires
 	if t.Renewable() && !over {
 		began := t.Began()
 		if began.IsZero() {
-			return Ending{}, false
+			return Expiry{}, false
 		}
-		at = p.src.here(began.Add(longestSignin))
+		at = p.src.toLocalClock(began.Add(maxLogin))
 	}
-	return Ending{At: at, What: fmt.Sprintf("the login session of profile %q", p.profile), Hint: p.cache.Hint}, true
+	return Expiry{At: at, What: fmt.Sprintf("the login session of profile %q", p.profile), Hint: p.cache.Hint}, true
 }

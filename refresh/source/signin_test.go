@@ -59,7 +59,7 @@ func signinConfig(t testing.TB) string {
 	conf, _ := isolate(t)
 	write(t, conf, signinProfiles)
 	setenv(t, "AWS_ENDPOINT_URL_SIGNIN=http://signin.test", "AWS_ENDPOINT_URL_STS=http://sts.test")
-	path, err := envOf(t).signinPath(signinSession)
+	path, err := envOf(t).loginPath(signinSession)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -509,7 +509,7 @@ func TestSigninSDK(t *testing.T) {
 				t.Errorf("set %s, want %s", c.AccessKeyID, want)
 			}
 			time.Sleep(16 * time.Minute)
-			theirs := logincreds.New(signin.NewFromConfig(src.found.cfg), path)
+			theirs := logincreds.New(signin.NewFromConfig(src.resolved.cfg), path)
 			if _, err := theirs.Retrieve(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -552,7 +552,7 @@ func TestSigninEnds(t *testing.T) {
 				if tt.refused {
 					mustRetrieve(t, src) // the set lives still
 				}
-				got, ok := src.Ends()
+				got, ok := src.Expiry()
 				at := ""
 				if ok {
 					at = got.At.UTC().Format(time.RFC3339)

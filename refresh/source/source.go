@@ -40,29 +40,29 @@ type Source struct {
 	spec Spec
 	web  *web
 
-	asking   sync.Mutex // held for the whole of a Retrieve
-	mfa      authenticator
-	answered bool            // an earlier one succeeded; guarded by asking
-	asked    bool            // a program that may have asked a person was run; guarded by asking
-	first    aws.Credentials // of such a one, until they have served; guarded by asking
-	firstOf  *found
-	pair     *pair // of IoT and RolesAnywhere, else nil; guarded by asking
+	retrieving      sync.Mutex // held for the whole of a Retrieve
+	mfa             authenticator
+	succeeded       bool            // an earlier one succeeded; guarded by asking
+	mayHavePrompted bool            // a program that may have asked a person was run; guarded by asking
+	unusedBase      aws.Credentials // of such a one, until they have served; guarded by asking
+	unusedBaseOf    *resolved
+	pair            *keyPair // of IoT and RolesAnywhere, else nil; guarded by asking
 
-	dir     string        // working directory when it was made
-	seen    string        // traces at that time
-	failing atomic.Bool   // the last Retrieve
-	trouble chan struct{} // tells Watch that it begins to fail; room for one
+	dir             string        // working directory when it was made
+	lastFingerprint string        // traces at that time
+	failing         atomic.Bool   // the last Retrieve
+	failed          chan struct{} // tells Watch that it begins to fail; room for one
 
-	others []*Source     // of Spec.Else
-	used   atomic.Int32  // which of all gave the last set
-	fell   chan struct{} // tells Watch that it is not the first; room for one
+	others   []*Source     // of Spec.Else
+	active   atomic.Int32  // which of all gave the last set
+	fellBack chan struct{} // tells Watch that it is not the first; room for one
 
-	mu    sync.Mutex // guards what follows
-	found *found     // what the configuration said when it was last read
-	notes []string
-	early early     // what a source before the one in use has given
-	typed time.Time // end of the session of a code that a person typed, on the server's clock
-	said  map[string]bool
+	mu             sync.Mutex // guards what follows
+	resolved       *resolved  // what the configuration said when it was last read
+	notes          []string
+	probed         probed    // what a source before the one in use has given
+	promptedExpiry time.Time // end of the session of a code that a person typed, on the server's clock
+	noted          map[string]bool
 }
 
 // New reads the configuration and checks what can be checked without asking
@@ -76,17 +76,17 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 		}
 		return nil, known
 	}
-	if s.codes == nil {
-		s.codes = newCodes()
+	if s.attempts == nil {
+		s.attempts = newAttempts()
 	}
-	src := &Source{spec: s, web: newWeb(s.limits), said: map[string]bool{}, trouble: make(chan struct{}, 1), fell: make(chan struct{}, 1)}
+	src := &Source{spec: s, web: newWeb(s.limits), noted: map[string]bool{}, failed: make(chan struct{}, 1), fellBack: make(chan struct{}, 1)}
 	src.dir, _ = os.Getwd() // one that is gone has no relative paths in it
-	f, err := src.find()
+	f, err := src.resolve()
 	if err != nil {
 		return nil, src.explain(ctx, nil, err)
 	}
-	src.found = f
-	src.seen = src.traces()
+	src.resolved = f
+	src.lastFingerprint = src.fingerprint()
 	if err := src.checkMFA(f); err != nil {
 		return nil, src.explain(ctx, nil, err)
 	}
@@ -111,18 +111,18 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 // environment variables in the language of some shell.
 func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if len(s.others) > 0 {
-		return s.inOrder(ctx)
+		return s.retrieveFallback(ctx)
 	}
-	return s.one(ctx)
+	return s.retrieveOne(ctx)
 }
 
-// one asks this source alone.
-func (s *Source) one(ctx context.Context) (_ aws.Credentials, err error) {
-	s.asking.Lock()
-	defer s.asking.Unlock()
-	defer func() { s.outcome(err) }()
+// retrieveOne asks this source alone.
+func (s *Source) retrieveOne(ctx context.Context) (_ aws.Credentials, err error) {
+	s.retrieving.Lock()
+	defer s.retrieving.Unlock()
+	defer func() { s.noteOutcome(err) }()
 	s.web.asked("")
-	f := s.reread(ctx)
+	f := s.resolveAgain(ctx)
 	creds, err := s.retrieve(ctx, f)
 	if err != nil {
 		return aws.Credentials{}, s.explain(ctx, f, err)
@@ -133,16 +133,16 @@ func (s *Source) one(ctx context.Context) (_ aws.Credentials, err error) {
 	if creds.Source == ec2rolecreds.ProviderName && f.metadata != nil && f.metadata.endless {
 		creds.CanExpire = false
 	}
-	if err := f.fit(creds); err != nil {
+	if err := f.checkCredentials(creds); err != nil {
 		return aws.Credentials{}, s.explain(ctx, f, err)
 	}
-	s.doubt(f, creds)
-	if err := s.over(f, creds); err != nil && !s.answered {
+	s.checkDate(f, creds)
+	if err := s.checkExpired(f, creds); err != nil && !s.succeeded {
 		return aws.Credentials{}, s.explain(ctx, f, err)
 	}
-	s.answered = true
-	s.first = aws.Credentials{}
-	s.spec.codes.end()
+	s.succeeded = true
+	s.unusedBase = aws.Credentials{}
+	s.spec.attempts.start()
 	if !creds.CanExpire && s.spec.AssumeLifetime > 0 {
 		// On the server's clock, as any other expiry.
 		creds.CanExpire = true
@@ -151,8 +151,8 @@ func (s *Source) one(ctx context.Context) (_ aws.Credentials, err error) {
 	return creds, nil
 }
 
-// fit says why a set is of no use to anyone.
-func (f *found) fit(c aws.Credentials) error {
+// checkCredentials says why a set is of no use to anyone.
+func (f *resolved) checkCredentials(c aws.Credentials) error {
 	switch {
 	case tokenless(c):
 		hint := "keys that begin with ASIA are of no use without it"
@@ -168,47 +168,47 @@ func (f *found) fit(c aws.Credentials) error {
 	return nil
 }
 
-// over is for a set that something else keeps and that has ended: the next one may be
+// checkExpired is for a set that something else keeps and that has ended: the next one may be
 // on its way. At the start that is no reason to give up; later the engine knows what
 // it is to the set that it has. After keys in the environment there is no next one.
-func (s *Source) over(f *found, c aws.Credentials) error {
+func (s *Source) checkExpired(f *resolved, c aws.Credentials) error {
 	exported := f.keys != nil && f.from(aws.CredentialSourceEnvVars) && len(f.roles) == 0 && f.mfa == "" // STS knows better
 	if !c.CanExpire || c.Expires.After(s.serverTime()) || s.spec.File == "" && !exported && !f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP) {
 		return nil
 	}
-	e := transientf("see whether what keeps them still runs, and whether this machine's clock is right", "gives credentials that expired at %s", onClock(s.here(c.Expires)))
+	e := transientf("see whether what keeps them still runs, and whether this machine's clock is right", "gives credentials that expired at %s", formatTime(s.toLocalClock(c.Expires)))
 	if exported {
 		e.Permanent, e.Hint = true, "export new ones, or unset AWS_ACCESS_KEY_ID and AWS_CREDENTIAL_EXPIRATION, so that a profile counts"
 	}
 	return e
 }
 
-// longestSession is the longest that AWS gives: GetSessionToken.
-const longestSession = 36 * time.Hour
+// maxSession is the longest that AWS gives: GetSessionToken.
+const maxSession = 36 * time.Hour
 
-// doubt forgets a Date header that cannot be right: with it the set would live longer
+// checkDate forgets a Date header that cannot be right: with it the set would live longer
 // than any does, or have ended, and without it the set is as sets are. A machine whose
 // own clock is that far off has it the other way round.
-func (s *Source) doubt(f *found, c aws.Credentials) {
-	limit := longestSession
+func (s *Source) checkDate(f *resolved, c aws.Credentials) {
+	limit := maxSession
 	for i := range f.roles {
 		limit = max(limit, 2*f.roles[i].Duration)
 	}
 	skew := s.web.skew()
 	lives := func(d time.Duration) bool { return d > 0 && d <= limit }
 	if left := c.Expires.Sub(time.Now().Round(0)); c.CanExpire && skew.Abs() > limit && lives(left) && !lives(left+skew) {
-		s.note("the Date%s is %s off, which no session lasts: this machine's clock counts", s.byServer(), skew.Abs().Round(time.Hour))
+		s.note("the Date%s is %s off, which no session lasts: this machine's clock counts", s.fromServer(), skew.Abs().Round(time.Hour))
 		s.web.disbelieve()
 	}
 }
 
-func (s *Source) retrieve(ctx context.Context, f *found) (aws.Credentials, error) {
-	creds, err := s.base(ctx, f)
+func (s *Source) retrieve(ctx context.Context, f *resolved) (aws.Credentials, error) {
+	creds, err := s.retrieveBase(ctx, f)
 	if err != nil {
 		return creds, err
 	}
 	if len(f.roles) > 0 || f.mfa != "" {
-		if err := cmp.Or(f.fit(creds), s.over(f, creds)); err != nil {
+		if err := cmp.Or(f.checkCredentials(creds), s.checkExpired(f, creds)); err != nil {
 			return creds, err
 		}
 	}
@@ -236,9 +236,9 @@ func (s *Source) retrieve(ctx context.Context, f *found) (aws.Credentials, error
 // after the first Retrieve. "" if there is none. The region that only STS is
 // called in does not count.
 func (s *Source) Region() string {
-	for _, src := range append([]*Source{s.using()}, s.all()...) {
+	for _, src := range append([]*Source{s.activeSource()}, s.sources()...) {
 		src.mu.Lock()
-		region := src.found.region
+		region := src.resolved.region
 		src.mu.Unlock()
 		if region != "" {
 			return region
@@ -248,16 +248,16 @@ func (s *Source) Region() string {
 }
 
 // current is what the configuration said when it was last read.
-func (s *Source) current() *found {
+func (s *Source) current() *resolved {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.found
+	return s.resolved
 }
 
 func (s *Source) setRegion(r string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.found.region = r
+	s.resolved.region = r
 }
 
 // Profile returns the name of the profile that the credentials come from, "" if
@@ -266,7 +266,7 @@ func (s *Source) setRegion(r string) {
 func (s *Source) Profile() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.found.profile
+	return s.resolved.profile
 }
 
 // Describe returns the way that credentials take, for people: `profile "prod" →
@@ -282,7 +282,7 @@ func (s *Source) Describe() string {
 func (s *Source) describe() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.found.describe()
+	return s.resolved.describe()
 }
 
 // Notes returns what a person should know and has not been told by an earlier
@@ -303,49 +303,49 @@ func (s *Source) note(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.said[line] {
-		s.said[line] = true
+	if !s.noted[line] {
+		s.noted[line] = true
 		s.notes = append(s.notes, line)
 	}
 }
 
-// found is what a reading of the configuration came to.
-type found struct {
+// resolved is what a reading of the configuration came to.
+type resolved struct {
 	// base asks for the credentials that the roles are assumed from.
-	base       func(context.Context) (aws.Credentials, error)
-	what       string                 // what base is, for people: `environment variables`
-	origin     []aws.CredentialSource // how the SDK came to it; nil for a command
-	byRole     bool                   // base is itself a role, so that further ones are chained
-	profile    string
-	region     string
-	roles      []Role                // the profile's own, then those of the Spec
-	mfa        string                // device that base's keys are used with, "" for none
-	tokenFile  string                // of a web identity
-	tokenRole  string                // ARN of the role that base assumes by a token of Spec.WebIdentity
-	metadata   *metadata             // set if base asks the instance metadata service
-	login      string                // profile whose SSO session base needs
-	keys       *Keys                 // that the base is, if they are at hand
-	program    string                // of a credential_process
-	lacks      string                // what a profile must have, unless an instance's role answers
-	overlooked []string              // see Source.Overlooked
-	ends       func() (Ending, bool) // see Source.Ends; nil: there is none
+	base        func(context.Context) (aws.Credentials, error)
+	description string                 // what base is, for people: `environment variables`
+	origins     []aws.CredentialSource // how the SDK came to it; nil for a command
+	byRole      bool                   // base is itself a role, so that further ones are chained
+	profile     string
+	region      string
+	roles       []Role                // the profile's own, then those of the Spec
+	mfa         string                // device that base's keys are used with, "" for none
+	tokenFile   string                // of a web identity
+	tokenRole   string                // ARN of the role that base assumes by a token of Spec.WebIdentity
+	metadata    *metadata             // set if base asks the instance metadata service
+	ssoProfile  string                // profile whose SSO session base needs
+	keys        *Keys                 // that the base is, if they are at hand
+	program     string                // of a credential_process
+	missing     string                // what a profile must have, unless an instance's role answers
+	overlooked  []string              // see Source.Overlooked
+	expiry      func() (Expiry, bool) // see Source.Ends; nil: there is none
 
-	cfg    aws.Config // for clients; only set if the network may be used
-	client *sts.Client
-	stamp  string // of the files that were read
-	hidden []string
+	cfg         aws.Config // for clients; only set if the network may be used
+	client      *sts.Client
+	fingerprint string // of the files that were read
+	secrets     []string
 }
 
 // from says whether the SDK's way to the credentials goes through any of these.
-func (f *found) from(kinds ...aws.CredentialSource) bool {
-	return f != nil && slices.ContainsFunc(f.origin, func(o aws.CredentialSource) bool {
+func (f *resolved) from(kinds ...aws.CredentialSource) bool {
+	return f != nil && slices.ContainsFunc(f.origins, func(o aws.CredentialSource) bool {
 		return slices.Contains(kinds, o)
 	})
 }
 
-func (f *found) describe() string {
+func (f *resolved) describe() string {
 	var b strings.Builder
-	b.WriteString(f.what)
+	b.WriteString(f.description)
 	if f.tokenRole != "" {
 		b.WriteString(" → " + f.tokenRole)
 	}

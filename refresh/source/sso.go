@@ -27,19 +27,19 @@ const (
 	renewBefore = 15 * time.Minute
 )
 
-// portal gives a role's credentials for a token of an SSO session.
-type portal struct {
+// ssoProvider gives a role's credentials for a token of an SSO session.
+type ssoProvider struct {
 	src     *Source
 	profile string
 	session ssoSession
 	cfg     aws.Config
 
 	// Guarded by Source.asking.
-	cache logincache.Cache[*logincache.SSOToken]
-	life  time.Duration // of the token that was had last; 0 if none was
+	cache         logincache.Cache[*logincache.SSOToken]
+	tokenLifetime time.Duration // of the token that was had last; 0 if none was
 
-	mu   sync.Mutex
-	over string // the access token that could not be renewed again: AWS refused to
+	mu         sync.Mutex
+	notRenewed string // the access token that could not be renewed again: AWS refused to
 }
 
 // ssoSession is what a profile says about its login.
@@ -53,7 +53,7 @@ type ssoSession struct {
 }
 
 // ssoSession is what a profile says about its login.
-func (sh *shared) ssoSession(p *profile) (ssoSession, error) {
+func (sh *awsFiles) ssoSession(p *profile) (ssoSession, error) {
 	s := ssoSession{
 		startURL: p.get("sso_start_url"), region: p.get("sso_region"),
 		account: p.get("sso_account_id"), role: p.get("sso_role_name"),
@@ -77,8 +77,8 @@ func (sh *shared) ssoSession(p *profile) (ssoSession, error) {
 	return s, nil
 }
 
-// complete says what a profile lacks of what a role is asked for with.
-func (s ssoSession) complete(p *profile) error {
+// validate says what a profile lacks of what a role is asked for with.
+func (s ssoSession) validate(p *profile) error {
 	for _, f := range []struct{ key, value string }{
 		{"sso_account_id", s.account}, {"sso_role_name", s.role}, {"sso_start_url", s.startURL}, {"sso_region", s.region},
 	} {
@@ -103,22 +103,22 @@ func (c *chain) loginProfile() *profile {
 	return p
 }
 
-// key is what the entry in the cache is named after.
-func (s ssoSession) key() string {
+// cacheKey is what the entry in the cache is named after.
+func (s ssoSession) cacheKey() string {
 	if s.name != "" {
 		return s.name
 	}
 	return s.startURL
 }
 
-// portal asks for the credentials of a profile.
-func (s *Source) portal(f *found, profile string, session ssoSession) {
-	p := &portal{src: s, profile: profile, session: session, cfg: session.config(f.cfg)}
+// newSSOProvider asks for the credentials of a profile.
+func (s *Source) newSSOProvider(f *resolved, profile string, session ssoSession) {
+	p := &ssoProvider{src: s, profile: profile, session: session, cfg: session.config(f.cfg)}
 	p.cache = logincache.Cache[*logincache.SSOToken]{
 		User: s.vars().user(), Kind: "sso", What: "the SSO session", Hint: loginHint(profile), Parse: logincache.ParseSSO,
 		Unwritten: s.noteUnwritten("SSO token"), ReadOnly: s.spec.limits.readOnly,
 	}
-	f.login, f.base, f.ends = profile, p.credentials, p.ends
+	f.ssoProfile, f.base, f.expiry = profile, p.credentials, p.expiry
 }
 
 // config is cfg for the session's region.
@@ -128,12 +128,12 @@ func (s ssoSession) config(cfg aws.Config) aws.Config {
 	return cfg
 }
 
-func (p *portal) credentials(ctx context.Context) (aws.Credentials, error) {
+func (p *ssoProvider) credentials(ctx context.Context) (aws.Credentials, error) {
 	t, err := p.token(ctx, "")
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	c, err := p.ask(ctx, t)
+	c, err := p.getRoleCredentials(ctx, t)
 	r, refused := refusalIn(err)
 	if err == nil || !refused || r.status != http.StatusUnauthorized || !t.Renewable(now()) {
 		return c, err
@@ -143,11 +143,11 @@ func (p *portal) credentials(ctx context.Context) (aws.Credentials, error) {
 	if t, err = p.token(ctx, t.Access); err != nil {
 		return aws.Credentials{}, err
 	}
-	return p.ask(ctx, t)
+	return p.getRoleCredentials(ctx, t)
 }
 
-// ask asks the portal for the role.
-func (p *portal) ask(ctx context.Context, t *logincache.SSOToken) (aws.Credentials, error) {
+// getRoleCredentials asks the portal for the role.
+func (p *ssoProvider) getRoleCredentials(ctx context.Context, t *logincache.SSOToken) (aws.Credentials, error) {
 	out, err := sso.NewFromConfig(p.cfg).GetRoleCredentials(ctx, &sso.GetRoleCredentialsInput{
 		AccessToken: &t.Access, AccountId: &p.session.account, RoleName: &p.session.role,
 	})
@@ -167,8 +167,8 @@ func (p *portal) ask(ctx context.Context, t *logincache.SSOToken) (aws.Credentia
 
 // token gives a token that lives, and is not the one that was refused, "" for
 // none.
-func (p *portal) token(ctx context.Context, refused string) (*logincache.SSOToken, error) {
-	path, err := p.src.vars().tokenPath(p.session.key())
+func (p *ssoProvider) token(ctx context.Context, refused string) (*logincache.SSOToken, error) {
+	path, err := p.src.vars().tokenPath(p.session.cacheKey())
 	if err != nil {
 		return nil, refresh.Permanentf("set HOME", "%v", err)
 	}
@@ -183,7 +183,7 @@ func (p *portal) token(ctx context.Context, refused string) (*logincache.SSOToke
 		if t.Access != refused && t.UsableAt(now()) {
 			return t, nil
 		}
-		return nil, p.ended(t, "")
+		return nil, p.expiredSession(t, "")
 	}
 	newer, err := p.cache.Renew(ctx, path, t, p.create)
 	if err != nil && t.Access != refused && t.UsableAt(now()) && ctx.Err() == nil {
@@ -194,32 +194,32 @@ func (p *portal) token(ctx context.Context, refused string) (*logincache.SSOToke
 
 // window is how long before its end a token is renewed: botocore's quarter of an
 // hour, but of a token that lives shorter not again and again.
-func (p *portal) window() time.Duration {
-	if p.life > 0 {
-		return min(renewBefore, p.life/2)
+func (p *ssoProvider) window() time.Duration {
+	if p.tokenLifetime > 0 {
+		return min(renewBefore, p.tokenLifetime/2)
 	}
 	return renewBefore
 }
 
-// ended is for a session that only a person can begin again.
-func (p *portal) ended(t *logincache.SSOToken, why string) error {
+// expiredSession is for a session that only a person can begin again.
+func (p *ssoProvider) expiredSession(t *logincache.SSOToken, why string) error {
 	if why == "" {
-		why = "its token was valid until " + onClock(t.Expires)
+		why = "its token was valid until " + formatTime(t.Expires)
 		if t.Refresh != "" && !t.Registered.IsZero() && !now().Before(t.Registered) {
-			why = "the client that it was begun with was registered until " + onClock(t.Registered)
+			why = "the client that it was begun with was registered until " + formatTime(t.Registered)
 		}
 	}
 	return refresh.Permanentf(p.cache.Hint, "the SSO session has ended: %s", why)
 }
 
 // refused is for a token that AWS did not renew.
-func (p *portal) refused(t *logincache.SSOToken, r refusal) error {
-	p.setOver(t.Access)
-	return p.ended(t, r.String())
+func (p *ssoProvider) refused(t *logincache.SSOToken, r refusal) error {
+	p.setNotRenewed(t.Access)
+	return p.expiredSession(t, r.String())
 }
 
 // create is the call of SSO OIDC.
-func (p *portal) create(ctx context.Context, t *logincache.SSOToken) (*logincache.SSOToken, error) {
+func (p *ssoProvider) create(ctx context.Context, t *logincache.SSOToken) (*logincache.SSOToken, error) {
 	asked := now()
 	out, err := ssooidc.NewFromConfig(p.cfg).CreateToken(ctx, &ssooidc.CreateTokenInput{
 		GrantType: aws.String("refresh_token"), ClientId: &t.ClientID, ClientSecret: &t.ClientSecret, RefreshToken: &t.Refresh,
@@ -235,7 +235,7 @@ func (p *portal) create(ctx context.Context, t *logincache.SSOToken) (*logincach
 	if !takeToken(&newer, out, asked) {
 		return nil, p.src.unreadable("")
 	}
-	p.life = newer.Expires.Sub(asked)
+	p.tokenLifetime = newer.Expires.Sub(asked)
 	return &newer, nil
 }
 
@@ -253,30 +253,30 @@ func takeToken(t *logincache.SSOToken, out *ssooidc.CreateTokenOutput, asked tim
 	return true
 }
 
-func (p *portal) setOver(access string) {
+func (p *ssoProvider) setNotRenewed(access string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.over = access
+	p.notRenewed = access
 }
 
-// ends reads the cache anew: a person may have logged in ahead.
-func (p *portal) ends() (Ending, bool) {
-	path, err := p.src.vars().tokenPath(p.session.key())
+// expiry reads the cache anew: a person may have logged in ahead.
+func (p *ssoProvider) expiry() (Expiry, bool) {
+	path, err := p.src.vars().tokenPath(p.session.cacheKey())
 	if err != nil {
-		return Ending{}, false
+		return Expiry{}, false
 	}
 	t, err := logincache.ReadSSO(path)
 	if err != nil {
-		return Ending{}, false
+		return Expiry{}, false
 	}
 	p.mu.Lock()
-	over := p.over == t.Access
+	over := p.notRenewed == t.Access
 	p.mu.Unlock()
 	at := t.LatestExpiry(now())
 	if over {
 		at = t.Expires
 	}
-	return Ending{At: at, What: fmt.Sprintf("the SSO session of profile %q", p.profile), Hint: p.cache.Hint}, !at.IsZero()
+	return Expiry{At: at, What: fmt.Sprintf("the SSO session of profile %q", p.profile), Hint: p.cache.Hint}, !at.IsZero()
 }
 
 // tokenPath is where the entry of a session is: named after the session, in the

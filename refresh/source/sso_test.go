@@ -406,7 +406,7 @@ func TestEnds(t *testing.T) {
 				if tt.refused {
 					mustRetrieve(t, src) // the token lives still
 				}
-				got, ok := src.Ends()
+				got, ok := src.Expiry()
 				at := ""
 				if ok {
 					at = got.At.UTC().Format(time.RFC3339)
@@ -443,13 +443,13 @@ func TestEndsOfOthers(t *testing.T) {
 	put(old)
 	src := mustNew(t, Spec{IoT: &IoT{Endpoint: "127.0.0.1:1", RoleAlias: "a", Pair: keyfile.Pair{Certificate: cert, PrivateKey: key}}})
 	for _, want := range []time.Time{first, second} {
-		if got, ok := src.Ends(); !ok || !got.At.Equal(want) || got.What != "certificate "+cert {
+		if got, ok := src.Expiry(); !ok || !got.At.Equal(want) || got.What != "certificate "+cert {
 			t.Errorf("Ends = %+v, %v, want %s", got, ok, want)
 		}
 		put(renewed)
 	}
 	os.Remove(cert)
-	if got, ok := src.Ends(); ok {
+	if got, ok := src.Expiry(); ok {
 		t.Errorf("Ends without the file = %+v", got)
 	}
 
@@ -459,13 +459,13 @@ func TestEndsOfOthers(t *testing.T) {
 	var labels []string
 	for _, m := range []MFA{{Serial: device}, {Serial: device, Command: []string{"echo", "234567"}}} {
 		src = mustNew(t, Spec{MFA: m, Prompt: typing(&labels, "123456")})
-		if got, ok := src.Ends(); ok {
+		if got, ok := src.Expiry(); ok {
 			t.Errorf("Ends before there is a session = %+v", got)
 		}
-		if err := src.Begin(t.Context()); err != nil {
+		if err := src.Authenticate(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		got, ok := src.Ends()
+		got, ok := src.Expiry()
 		if typed := m.Command == nil; ok != typed || ok && !got.At.Equal(roleExpires) {
 			t.Errorf("Ends = %+v, %v, want %s if it was typed", got, ok, roleExpires)
 		}

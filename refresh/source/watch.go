@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// calmPoll finds what no one tells: changes on network file systems, or where
+	// idlePoll finds what no one tells: changes on network file systems, or where
 	// there are no watches left. It is the engine's own heartbeat.
-	calmPoll = 30 * time.Second
+	idlePoll = 30 * time.Second
 
-	// anxiousPoll is for when a source has failed, and a person may be busy
+	// retryPoll is for when a source has failed, and a person may be busy
 	// mending it.
-	anxiousPoll = 3 * time.Second
+	retryPoll = 3 * time.Second
 
-	// quiet is how long after an event one looks: they come in bursts.
-	quiet = 100 * time.Millisecond
+	// debounce is how long after an event one looks: they come in bursts.
+	debounce = 100 * time.Millisecond
 )
 
 // Watch calls changed when it is worth asking again before the next set is due:
@@ -43,21 +43,21 @@ func (s *Source) watchOne(ctx context.Context, changed func()) {
 	}
 	notify := s.notifier()
 	defer notify.close()
-	before, soon := s.seen, false
-	timer := time.NewTimer(quiet) // for what was changed in the meantime
+	before, soon := s.lastFingerprint, false
+	timer := time.NewTimer(debounce) // for what was changed in the meantime
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.trouble:
+		case <-s.failed:
 			if !soon {
-				timer.Reset(anxiousPoll)
+				timer.Reset(retryPoll)
 			}
 			continue
 		case <-notify.events():
 			if !soon {
-				timer.Reset(quiet)
+				timer.Reset(debounce)
 			}
 			soon = true
 			continue
@@ -68,82 +68,82 @@ func (s *Source) watchOne(ctx context.Context, changed func()) {
 		if s.spec.limits.noPoll {
 			timer.Stop()
 		} else if failing {
-			timer.Reset(anxiousPoll)
+			timer.Reset(retryPoll)
 		} else {
-			timer.Reset(calmPoll)
+			timer.Reset(idlePoll)
 		}
-		notify.arm()
-		if after := s.traces(); after != before {
+		notify.rewatch()
+		if after := s.fingerprint(); after != before {
 			before = after
-			if failing || s.kept() {
+			if failing || s.hasStaticKeys() {
 				changed()
 			}
 		}
 	}
 }
 
-// outcome tells Watch how a retrieval went.
-func (s *Source) outcome(err error) {
+// noteOutcome tells Watch how a retrieval went.
+func (s *Source) noteOutcome(err error) {
 	if s.failing.Swap(err != nil) || err == nil {
 		return
 	}
 	select {
-	case s.trouble <- struct{}{}:
+	case s.failed <- struct{}{}:
 	default:
 	}
 }
 
-// kept says whether the keys themselves stand in a file, so that a change of it
+// hasStaticKeys says whether the keys themselves stand in a file, so that a change of it
 // is a new set.
-func (s *Source) kept() bool {
+func (s *Source) hasStaticKeys() bool {
 	f := s.current()
-	return s.spec.File != "" || len(f.roles) == 0 && len(f.origin) > 0 && f.origin[len(f.origin)-1] == aws.CredentialSourceProfile
+	return s.spec.File != "" || len(f.roles) == 0 && len(f.origins) > 0 && f.origins[len(f.origins)-1] == aws.CredentialSourceProfile
 }
 
-// traces change when a file does that has a part in the source.
-func (s *Source) traces() string {
+// fingerprint change when a file does that has a part in the source.
+func (s *Source) fingerprint() string {
 	f := s.current()
 	if s.spec.File != "" {
-		return s.trace(s.spec.File)
+		return s.fileFingerprint(s.spec.File)
 	}
 	var b strings.Builder
-	b.WriteString(s.stamp())
-	b.WriteString(s.trace(f.tokenFile))
+	b.WriteString(s.configFingerprint())
+	b.WriteString(s.fileFingerprint(f.tokenFile))
 	for i := range f.roles { // not a copy: a retrieval may be cutting a duration
 		for _, c := range f.roles[i].ProvidedContexts {
-			b.WriteString(s.trace(c.File))
+			b.WriteString(s.fileFingerprint(c.File))
 		}
 	}
 	if p := s.spec.pair(); p != nil {
 		for _, path := range p.files.Files() {
-			b.WriteString(s.trace(path))
+			b.WriteString(s.fileFingerprint(path))
 		}
 	}
 	for _, dir := range s.loginCaches(f) {
 		entries, _ := os.ReadDir(dir) // none: not logged in
 		for _, e := range entries {
-			b.WriteString(s.trace(filepath.Join(dir, e.Name())))
+			b.WriteString(s.fileFingerprint(filepath.Join(dir, e.Name())))
 		}
 	}
 	return b.String()
 }
 
-// at is where a path leads that was relative when the source was made: Watch runs
+// absolute is where a path leads that was relative when the source was made: Watch runs
 // at times when the process is elsewhere.
-func (s *Source) at(path string) string {
+func (s *Source) absolute(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
 	}
 	return filepath.Join(s.dir, path)
 }
 
-// trace is what tells a file from what it was: also its mode, because a person
+// fileFingerprint is what tells a file from what it was: also its mode, because a person
 // may mend that.
-func (s *Source) trace(path string) string {
+func (s *Source) fileFingerprint(path string) string {
 	if path == "" {
 		return ""
 	}
-	info, err := os.Stat(s.at(path))
+	info, err := os.Stat(s.absolute(path))
 	if err != nil {
 		return "none\n"
 	}
@@ -151,12 +151,12 @@ func (s *Source) trace(path string) string {
 }
 
 // loginCaches are where the AWS CLI puts what a login has brought.
-func (s *Source) loginCaches(f *found) []string {
+func (s *Source) loginCaches(f *resolved) []string {
 	var dirs []string
 	if path, err := s.vars().tokenPath(""); err == nil && f.from(aws.CredentialSourceSSO, aws.CredentialSourceSSOLegacy) {
 		dirs = append(dirs, filepath.Dir(path))
 	}
-	if path, err := s.vars().signinPath(""); err == nil && f.from(aws.CredentialSourceLogin) {
+	if path, err := s.vars().loginPath(""); err == nil && f.from(aws.CredentialSourceLogin) {
 		dirs = append(dirs, filepath.Dir(path))
 	}
 	return dirs

@@ -26,7 +26,7 @@ type notifier struct {
 }
 
 func (s *Source) notifier() *notifier {
-	n := &notifier{path: s.at(s.spec.File), out: make(chan struct{}, 1), done: make(chan struct{})}
+	n := &notifier{path: s.absolute(s.spec.File), out: make(chan struct{}, 1), done: make(chan struct{})}
 	if n.path == "" || s.spec.limits.pollOnly {
 		return n
 	}
@@ -35,7 +35,7 @@ func (s *Source) notifier() *notifier {
 		return n
 	}
 	n.w = w
-	n.arm()
+	n.rewatch()
 	go n.forward()
 	return n
 }
@@ -53,7 +53,7 @@ func (n *notifier) forward() {
 			if !ok {
 				return
 			}
-			if !n.about(e.Name) {
+			if !n.concerns(e.Name) {
 				continue
 			}
 		case _, ok := <-n.w.Errors: // an overflow: look, too
@@ -68,20 +68,20 @@ func (n *notifier) forward() {
 	}
 }
 
-func (n *notifier) about(name string) bool {
+func (n *notifier) concerns(name string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.names[filepath.Clean(name)]
 }
 
-// arm watches what is on the way to the file now.
-func (n *notifier) arm() {
+// rewatch watches what is on the way to the file now.
+func (n *notifier) rewatch() {
 	if n.w == nil {
 		return
 	}
 	var dirs []string
 	names := map[string]bool{}
-	for _, e := range way(n.path) {
+	for _, e := range pathEntries(n.path) {
 		dirs = append(dirs, filepath.Dir(e))
 		names[e], names[filepath.Dir(e)] = true, true
 	}
@@ -105,9 +105,9 @@ func (n *notifier) close() {
 	}
 }
 
-// way lists the entries that decide about where an absolute path leads: the file, each
+// pathEntries lists the entries that decide about where an absolute path leads: the file, each
 // symbolic link on the way to it, or else what is missing.
-func way(path string) []string {
+func pathEntries(path string) []string {
 	const most = 40 // links, as Linux allows
 	var entries []string
 	volume := filepath.VolumeName(path)

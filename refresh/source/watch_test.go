@@ -79,7 +79,7 @@ func TestWatchFile(t *testing.T) {
 	}
 	for _, step := range steps {
 		// The watcher may still be busy with the step before.
-		settled := time.NewTimer(3 * quiet)
+		settled := time.NewTimer(3 * debounce)
 		for waiting := true; waiting; {
 			select {
 			case <-told:
@@ -149,11 +149,11 @@ func TestWay(t *testing.T) {
 		for _, w := range tt.want {
 			want = append(want, in(w))
 		}
-		if diff := cmp.Diff(want, way(in(tt.path))); diff != "" {
+		if diff := cmp.Diff(want, pathEntries(in(tt.path))); diff != "" {
 			t.Errorf("way(%s) (-want +got):\n%s", tt.path, diff)
 		}
 	}
-	if n := len(way(in("loop"))); n > 50 {
+	if n := len(pathEntries(in("loop"))); n > 50 {
 		t.Errorf("way(loop) has %d entries", n)
 	}
 }
@@ -191,16 +191,16 @@ func TestWatchLogin(t *testing.T) {
 			}
 		}
 		write(t, filepath.Join(cache, "a.json"), "{}")
-		expect("a login while nothing fails", 2*calmPoll, false)
+		expect("a login while nothing fails", 2*idlePoll, false)
 		_, err := src.Retrieve(t.Context())
 		if e := failure(t, err); !strings.Contains(e.Hint, "aws sso login") {
 			t.Fatalf("error %q, hint %q", e, e.Hint)
 		}
 		expect("nothing", time.Hour, false)
 		write(t, filepath.Join(cache, "b.json"), "{}")
-		expect("a login", anxiousPoll, true)
+		expect("a login", retryPoll, true)
 		write(t, conf, "[profile app]\n")
-		expect("a change of the configuration", anxiousPoll, true)
+		expect("a change of the configuration", retryPoll, true)
 	})
 }
 
@@ -213,7 +213,7 @@ func TestWatchKeys(t *testing.T) {
 		d := engine(t, mustNew(t, Spec{}), nil)
 		time.Sleep(time.Minute)
 		write(t, creds, keysINI("default", "ASIA22", ""))
-		time.Sleep(calmPoll + time.Second)
+		time.Sleep(idlePoll + time.Second)
 		synctest.Wait()
 		if c, _ := d.get(); c.AccessKeyID != "ASIA22" {
 			t.Errorf("holds %s half a minute after the keys were replaced", c.AccessKeyID)
@@ -260,7 +260,7 @@ func TestWatchNames(t *testing.T) {
 			t.Skip("no watches to be had")
 		}
 		for name, want := range counts {
-			if got := n.about(in(name)); got != want {
+			if got := n.concerns(in(name)); got != want {
 				t.Errorf("%s: an event of %q counts: %v, want %v", path, name, got, want)
 			}
 		}
@@ -283,7 +283,7 @@ func TestWatchWhileDurationIsCut(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 1000 {
-			src.traces()
+			src.fingerprint()
 		}
 	}()
 	mustRetrieve(t, src)

@@ -157,7 +157,7 @@ func (m watch) HandleDeserialize(ctx context.Context, in middleware.DeserializeI
 	if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil && resp.Response != nil && resp.StatusCode != 0 {
 		m.w.answered(time.Now(), resp.Header.Get("Date"))
 		if resp.Body != nil {
-			resp.Body = &bounded{resp.Body, m.w, m.w.body}
+			resp.Body = &boundedBody{resp.Body, m.w, m.w.body}
 		}
 	}
 	return out, md, err
@@ -249,15 +249,15 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.
 
 var errTooLong = errors.New("the answer is too long")
 
-// bounded is a body that fails, rather than ends, after so many bytes, and that
+// boundedBody is a body that fails, rather than ends, after so many bytes, and that
 // keeps why it failed: the SDK reports that as it reports a parse error.
-type bounded struct {
+type boundedBody struct {
 	io.ReadCloser
 	w    *web
 	left int64
 }
 
-func (b *bounded) Read(p []byte) (int, error) {
+func (b *boundedBody) Read(p []byte) (int, error) {
 	if b.left <= 0 {
 		b.w.failed(errTooLong)
 		return 0, errTooLong

@@ -61,27 +61,27 @@ func WebChain(arns []string, session Role) []Role {
 }
 
 // webIdentity makes the first role, assumed by a token, the base.
-func (s *Source) webIdentity(f *found) {
+func (s *Source) webIdentity(f *resolved) {
 	w, r := s.spec.WebIdentity, s.spec.Roles[0]
 	f.tokenRole, f.byRole = r.ARN, true
 	var token func(context.Context) (string, error)
 	switch {
 	case w.GitHub:
-		f.what = "GitHub Actions token"
-		f.hidden = append(f.hidden, s.vars().get(githubToken))
+		f.description = "GitHub Actions token"
+		f.secrets = append(f.secrets, s.vars().get(githubToken))
 		token = s.githubToken
 	case len(w.Command) > 0:
-		f.what = "web identity token of command " + program(w.Command)
+		f.description = "web identity token of command " + program(w.Command)
 		token = s.commandToken
 	default:
-		f.what, f.tokenFile = "web identity token of "+w.TokenFile, w.TokenFile
+		f.description, f.tokenFile = "web identity token of "+w.TokenFile, w.TokenFile
 		token = func(context.Context) (string, error) { return fileToken(w.TokenFile) }
 	}
 	f.base = s.byToken(f, r, token)
 }
 
 // byToken assumes a role with a new token each time.
-func (s *Source) byToken(f *found, r Role, token func(context.Context) (string, error)) func(context.Context) (aws.Credentials, error) {
+func (s *Source) byToken(f *resolved, r Role, token func(context.Context) (string, error)) func(context.Context) (aws.Credentials, error) {
 	return func(ctx context.Context) (aws.Credentials, error) {
 		t, err := token(ctx)
 		if err != nil {
@@ -91,7 +91,7 @@ func (s *Source) byToken(f *found, r Role, token func(context.Context) (string, 
 	}
 }
 
-func (s *Source) assumeByToken(ctx context.Context, f *found, r Role, token string) (aws.Credentials, error) {
+func (s *Source) assumeByToken(ctx context.Context, f *resolved, r Role, token string) (aws.Credentials, error) {
 	in := &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn:          aws.String(r.ARN),
 		RoleSessionName:  aws.String(s.sessionName(r.SessionName)),
@@ -231,9 +231,9 @@ func isLoopback(host string) bool {
 func (s *Source) githubRefusal(r refusal) error {
 	switch {
 	case r.transient():
-		return transientf("", "%s%s", r, s.byServer())
+		return transientf("", "%s%s", r, s.fromServer())
 	case r.status == http.StatusUnauthorized, r.status == http.StatusForbidden:
-		return refresh.Permanentf("the job has ended, or has no `permissions: id-token: write`", "%s%s", r, s.byServer())
+		return refresh.Permanentf("the job has ended, or has no `permissions: id-token: write`", "%s%s", r, s.fromServer())
 	}
-	return refresh.Permanentf("is "+githubURL+" what the runner has set?", "%s%s", r, s.byServer())
+	return refresh.Permanentf("is "+githubURL+" what the runner has set?", "%s%s", r, s.fromServer())
 }
