@@ -2,6 +2,7 @@ package plan
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -38,74 +39,36 @@ type Reaction struct {
 }
 
 func (p *Plan) reactions(v *Settings) (err error) {
-	if p.OnRefresh, err = onRefresh(flagOnRefresh.of(v)); err != nil {
-		return err
+	for _, r := range []struct {
+		flag  textFlag
+		into  *Reaction
+		words map[string]Act // what a word alone asks for
+		kinds string         // what can stand before a colon
+		forms string
+	}{
+		{flagOnRefresh, &p.OnRefresh, map[string]Act{"": None, "none": None, "restart": Restart}, "signal exec", "none, signal:HUP, signal:HUP!, restart, exec:COMMAND"},
+		{flagOnExpiry, &p.OnExpiry, map[string]Act{"": None, "keep": None, "stop": Stop, "restart": Restart}, "signal", "keep, stop, restart, signal:TERM"},
+		{flagOnSourceEnding, &p.OnSourceEnding, map[string]Act{"": None, "none": None}, "exec", "none, exec:COMMAND"},
+		{flagOnStale, &p.OnStale, map[string]Act{"": Warn, "warn": Warn, "none": None, "restart": Restart}, "signal", "none, warn, restart, signal:HUP"},
+	} {
+		s := r.flag.of(v)
+		act, word := r.words[s]
+		kind, rest, colon := strings.Cut(s, ":")
+		switch {
+		case word:
+			*r.into = Reaction{Act: act}
+		case !colon || !slices.Contains(strings.Fields(r.kinds), kind):
+			return wrong(r.flag, "one of "+r.forms, "%q: no such reaction", s)
+		case kind == "signal":
+			*r.into, err = signal(r.flag, s, rest)
+		default:
+			*r.into, err = hook(r.flag, s, rest)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if p.OnExpiry, err = onExpiry(flagOnExpiry.of(v)); err != nil {
-		return err
-	}
-	if p.OnSourceEnding, err = onSourceEnding(flagOnSourceEnding.of(v)); err != nil {
-		return err
-	}
-	p.OnStale, err = onStale(flagOnStale.of(v))
-	return err
-}
-
-func onRefresh(s string) (Reaction, error) {
-	const forms = "one of none, signal:HUP, signal:HUP!, restart, exec:COMMAND"
-	kind, rest, _ := strings.Cut(s, ":")
-	switch {
-	case s == "" || s == "none":
-		return Reaction{}, nil
-	case s == "restart":
-		return Reaction{Act: Restart}, nil
-	case kind == "signal":
-		return signal(flagOnRefresh, s, rest)
-	case kind == "exec":
-		return hook(flagOnRefresh, s, rest)
-	}
-	return Reaction{}, wrong(flagOnRefresh, forms, "%q: no such reaction", s)
-}
-
-func onExpiry(s string) (Reaction, error) {
-	kind, rest, _ := strings.Cut(s, ":")
-	switch {
-	case s == "" || s == "keep":
-		return Reaction{}, nil
-	case s == "stop":
-		return Reaction{Act: Stop}, nil
-	case s == "restart":
-		return Reaction{Act: Restart}, nil
-	case kind == "signal":
-		return signal(flagOnExpiry, s, rest)
-	}
-	return Reaction{}, wrong(flagOnExpiry, "one of keep, stop, restart, signal:TERM", "%q: no such reaction", s)
-}
-
-func onSourceEnding(s string) (Reaction, error) {
-	kind, rest, _ := strings.Cut(s, ":")
-	switch {
-	case s == "" || s == "none":
-		return Reaction{}, nil
-	case kind == "exec":
-		return hook(flagOnSourceEnding, s, rest)
-	}
-	return Reaction{}, wrong(flagOnSourceEnding, "one of none, exec:COMMAND", "%q: no such reaction", s)
-}
-
-func onStale(s string) (Reaction, error) {
-	kind, rest, _ := strings.Cut(s, ":")
-	switch {
-	case s == "" || s == "warn":
-		return Reaction{Act: Warn}, nil
-	case s == "none":
-		return Reaction{}, nil
-	case s == "restart":
-		return Reaction{Act: Restart}, nil
-	case kind == "signal":
-		return signal(flagOnStale, s, rest)
-	}
-	return Reaction{}, wrong(flagOnStale, "one of none, warn, restart, signal:HUP", "%q: no such reaction", s)
+	return nil
 }
 
 func hook(flag setting, s, command string) (Reaction, error) {
