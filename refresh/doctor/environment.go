@@ -1,13 +1,14 @@
 package doctor
 
 import (
-	"bufio"
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"brs-exec/refresh/doctor/clients"
+	"brs-exec/writer/ini"
 )
 
 // examineEnvironment is about what brs-exec leaves as it is, and what some
@@ -36,15 +37,14 @@ func (d *examination) examineEnvironment() {
 	if err != nil {
 		return
 	}
-	boto := slices.DeleteFunc([]string{filepath.Join(home, ".boto"), "/etc/boto.cfg"}, func(f string) bool { return !hasKey(f, "aws_access_key_id") })
-	for _, file := range boto {
+	for _, file := range []string{filepath.Join(home, ".boto"), "/etc/boto.cfg"} {
 		switch {
+		case !hasKey(file, "aws_access_key_id"):
 		case d.uses("boto"):
 			d.problem("files", "take the keys out of it", "%s has keys, which boto 2 uses", file)
-		case d.Deliver == "endpoint" || d.Deliver == "imds":
-			if d.may("botocore") || d.may("awscli") {
-				d.shadow("botocore", "take the keys out of it, or "+d.With("--deliver auto"), "%s has keys, which boto3 prefers to the endpoint", file)
-			}
+		case d.Deliver != "endpoint" && d.Deliver != "imds":
+		case d.may("botocore"), d.may("awscli"):
+			d.shadow("botocore", "take the keys out of it, or "+d.With("--deliver auto"), "%s has keys, which boto3 prefers to the endpoint", file)
 		}
 	}
 	if file := filepath.Join(home, ".s3cfg"); d.uses("s3cmd") && hasKey(file, "access_key") {
@@ -75,69 +75,37 @@ func (d *examination) shadow(id, hint, format string, args ...any) {
 // examineRclone is about remotes that have keys of their own: rclone looks for
 // others only where it is told to.
 func (d *examination) examineRclone(home string) {
-	if !d.uses("rclone") {
+	if !d.uses("rclone") || os.Getenv("RCLONE_S3_ENV_AUTH") == "true" {
 		return
 	}
-	dir := os.Getenv("XDG_CONFIG_HOME")
-	if dir == "" {
-		dir = filepath.Join(home, ".config")
-	}
-	file := filepath.Join(dir, "rclone", "rclone.conf")
-	if f := os.Getenv("RCLONE_CONFIG"); f != "" {
-		file = f
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return
-	}
-	remote, s3, auth := "", false, false
-	end := func() {
-		if s3 && !auth && os.Getenv("RCLONE_S3_ENV_AUTH") != "true" {
-			d.problem("files", "rclone config update "+remote+" env_auth true access_key_id '' secret_access_key ''",
-				"%s: remote %q has no env_auth = true, so that rclone does not look for credentials", file, remote)
-		}
-		s3, auth = false, false
-	}
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSpace(line)
-		if name, ok := strings.CutPrefix(line, "["); ok {
-			end()
-			remote = strings.TrimSuffix(name, "]")
-		}
-		key, value, _ := strings.Cut(line, "=")
-		switch strings.TrimSpace(key) + "=" + strings.TrimSpace(value) {
-		case "type=s3":
-			s3 = true
-		case "env_auth=true":
-			auth = true
+	config := cmp.Or(os.Getenv("XDG_CONFIG_HOME"), filepath.Join(home, ".config"))
+	file := cmp.Or(os.Getenv("RCLONE_CONFIG"), filepath.Join(config, "rclone", "rclone.conf"))
+	for _, remote := range ini.Read(regular(file)).Sections {
+		kind, _ := remote.Get("type")
+		if auth, _ := remote.Get("env_auth"); kind == "s3" && auth != "true" {
+			d.problem("files", "rclone config update "+remote.Name+" env_auth true access_key_id '' secret_access_key ''",
+				"%s: remote %q has no env_auth = true, so that rclone does not look for credentials", file, remote.Name)
 		}
 	}
-	end()
 }
 
 // hasKey tells whether a file has a line that sets key.
 func hasKey(file, key string) bool {
-	return anyLine(file, func(line string) bool {
-		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-		return ok && strings.TrimSpace(name) == key && strings.TrimSpace(value) != ""
-	})
-}
-
-// anyLine looks for a line of a regular file: another kind may never end.
-func anyLine(file string, is func(line string) bool) bool {
-	info, err := os.Stat(file)
-	if err != nil || !info.Mode().IsRegular() {
-		return false
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if is(strings.TrimSpace(lines.Text())) {
+	for line := range strings.Lines(string(regular(file))) {
+		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		if strings.TrimSpace(name) == key && strings.TrimSpace(value) != "" {
 			return true
 		}
 	}
 	return false
+}
+
+// regular is what is in a regular file; nothing of another kind, which may never
+// end.
+func regular(file string) []byte {
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	text, _ := os.ReadFile(file) // one that cannot be read says nothing
+	return text
 }
