@@ -17,6 +17,8 @@ import (
 	"brs-exec/refresh/source/keyfile"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
+	"brs-exec/writer/replace"
+	"brs-exec/writer/shared"
 )
 
 // values are settings as a test writes them.
@@ -163,12 +165,12 @@ func TestNew(t *testing.T) {
 			Deliver:   Delivery{Name: "env", Files: writer.Endpoint, Env: true},
 			OnRefresh: Reaction{Act: Restart}, OnExpiry: Reaction{Act: Restart},
 		}},
-		{"a file of the user's", values{"credentials-file": {"/x/y"}}, Plan{Shared: Shared{Path: "/x/y", Section: "default", AtExit: writer.Restore}}},
+		{"a file of the user's", values{"credentials-file": {"/x/y"}}, Plan{Shared: Shared{Path: "/x/y", Section: "default", AtExit: shared.Restore}}},
 		{"a file for others", values{
 			"credentials-file": {"/x/y"}, "credentials-file-profile": {"app"}, "credentials-file-at-exit": {"leave"}, "file-mode": {"640"}, "file-owner": {"1000:7"},
-		}, Plan{Shared: Shared{Path: "/x/y", Section: "app", AtExit: writer.Leave, Perm: 0o640, Owner: &writer.Owner{UID: 1000, GID: 7}}}},
+		}, Plan{Shared: Shared{Path: "/x/y", Section: "app", AtExit: shared.Leave, Perm: 0o640, Owner: &replace.Owner{UID: 1000, GID: 7}}}},
 		{"a file for a group", values{"credentials-file": {"/x"}, "credentials-file-at-exit": {"remove"}, "file-owner": {":7"}}, Plan{
-			Shared: Shared{Path: "/x", Section: "default", AtExit: writer.Remove, Owner: &writer.Owner{UID: -1, GID: 7}},
+			Shared: Shared{Path: "/x", Section: "default", AtExit: shared.Remove, Owner: &replace.Owner{UID: -1, GID: 7}},
 		}},
 		{"stale", values{"on-stale": {"signal:HUP!"}}, Plan{OnStale: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true}}},
 		{"stale as by default", values{"on-stale": {"warn"}}, Plan{OnStale: Reaction{Act: Warn}}},

@@ -7,16 +7,17 @@ import (
 	"strings"
 
 	"brs-exec/refresh/source"
-	"brs-exec/writer"
+	"brs-exec/writer/replace"
+	"brs-exec/writer/shared"
 )
 
 // Shared is a file of the user's that the set is merged into.
 type Shared struct {
 	Path    string // absolute; empty for none
 	Section string
-	AtExit  writer.AtExit
-	Perm    fs.FileMode   // of a new file; 0 is 0600
-	Owner   *writer.Owner // of a new file; nil is ours
+	AtExit  shared.AtExit
+	Perm    fs.FileMode    // of a new file; 0 is 0600
+	Owner   *replace.Owner // of a new file; nil is ours
 }
 
 func (p *Plan) shared(v *Settings) (err error) {
@@ -37,11 +38,11 @@ func (p *Plan) shared(v *Settings) (err error) {
 	}
 	switch e := flagCredentialsFileAtExit.of(v); e {
 	case "", "restore":
-		s.AtExit = writer.Restore
+		s.AtExit = shared.Restore
 	case "remove":
-		s.AtExit = writer.Remove
+		s.AtExit = shared.Remove
 	case "leave":
-		s.AtExit = writer.Leave
+		s.AtExit = shared.Leave
 	default:
 		return wrong(flagCredentialsFileAtExit, "one of restore, remove, leave", "%q: no such end", e)
 	}
@@ -62,8 +63,8 @@ func (p *Plan) shared(v *Settings) (err error) {
 
 // owner reads UID[:GID] in numbers: what a name stands for differs between a
 // container and what mounts its files.
-func owner(s string) (*writer.Owner, error) {
-	o := &writer.Owner{UID: -1, GID: -1}
+func owner(s string) (*replace.Owner, error) {
+	o := &replace.Owner{UID: -1, GID: -1}
 	uid, gid, _ := strings.Cut(s, ":")
 	for _, id := range []struct {
 		text string
@@ -83,8 +84,8 @@ func owner(s string) (*writer.Owner, error) {
 
 // SharedOptions are those of the delivery to the file, for credentials named set
 // that come from a profile, "" for none.
-func (p *Plan) SharedOptions(set, profile string) writer.SharedOptions {
-	o := writer.SharedOptions{
+func (p *Plan) SharedOptions(set, profile string) shared.Options {
+	o := shared.Options{
 		Path: p.Shared.Path, Sections: map[string]string{set: p.Shared.Section},
 		AtExit: p.Shared.AtExit, Perm: p.Shared.Perm, Owner: p.Shared.Owner,
 	}
@@ -102,7 +103,7 @@ func (p *Plan) CheckShared(profile string) (notes []string, err error) {
 	if p.Shared.Path == "" {
 		return nil, nil
 	}
-	notes, err = writer.PreviewShared(p.SharedOptions("", profile))
+	notes, err = shared.Preview(p.SharedOptions("", profile))
 	return notes, p.SharedError(err)
 }
 
@@ -112,7 +113,7 @@ func (p *Plan) SharedError(err error) error {
 	if err == nil {
 		return nil
 	}
-	path, hint := p.Shared.Path, writer.SharedHint(p.Shared.Path, err)
+	path, hint := p.Shared.Path, shared.Hint(p.Shared.Path, err)
 	text := strings.Replace(err.Error(), " of "+path, "", 1)
 	if text = strings.TrimPrefix(text, path); !strings.HasPrefix(text, ":") {
 		text = ": " + strings.TrimSpace(text)

@@ -21,6 +21,7 @@ import (
 	"brs-exec/writer"
 	"brs-exec/writer/endpoint"
 	"brs-exec/writer/process"
+	"brs-exec/writer/shared"
 	"brs-exec/writer/stale"
 )
 
@@ -246,23 +247,23 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 	}
 	w := o.Plan.SharedOptions(credentialsName, d.src.Profile())
 	w.Notify = func(note string) { o.Log.Warn(note) }
-	var shared *writer.Shared
+	var file *shared.File
 	err := o.Signals.Before(ctx, func(ctx context.Context) (err error) {
-		shared, err = writer.NewShared(ctx, w)
+		file, err = shared.Open(ctx, w)
 		return err
 	})
 	if err != nil {
 		return o.Plan.SharedError(err)
 	}
-	o.Signals.AtEnd(func() { shared.Close(context.Background()) }) // which waits no longer than it will
-	for _, note := range shared.Notes() {
+	o.Signals.AtEnd(func() { file.Close(context.Background()) }) // which waits no longer than it will
+	for _, note := range file.Notes() {
 		o.Log.Warn(note)
 	}
-	d.add(delivery{name: "the watch of the credentials file", Delivery: shared, run: shared.Run, close: func() {
+	d.add(delivery{name: "the watch of the credentials file", Delivery: file, run: file.Run, close: func() {
 		// It does not take long, and a signal that asks for the end makes it shorter.
 		ctx, cancel := context.WithTimeout(context.Background(), tidyTime)
 		defer cancel()
-		if err := o.Signals.After(ctx, shared.Close); err != nil {
+		if err := o.Signals.After(ctx, file.Close); err != nil {
 			o.Log.Warn("the credentials file is not as it should be left", "err", err)
 		}
 	}})

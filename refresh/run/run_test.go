@@ -21,6 +21,7 @@ import (
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
+	"brs-exec/writer/shared"
 )
 
 // The tests of a run have a source and a command of their own, and mostly run in
@@ -389,7 +390,7 @@ func TestCredentialsFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.Plan.Shared = plan.Shared{Path: path, Section: "app", AtExit: writer.Restore}
+	r.Plan.Shared = plan.Shared{Path: path, Section: "app", AtExit: shared.Restore}
 	text := func([]string) string {
 		text, err := os.ReadFile(path)
 		if err != nil {
