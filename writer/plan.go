@@ -23,7 +23,7 @@ type plan struct {
 func newPlan(opt Options) (*plan, error) {
 	p := &plan{opt: opt, profile: opt.Profile}
 	if p.profile == "" || p.profile == "default" {
-		p.profile = DefaultProfile
+		p.profile = defaultProfile
 	}
 	seen := map[string]bool{}
 	for _, name := range append([]string{"default", p.profile}, opt.As...) {

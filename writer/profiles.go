@@ -56,7 +56,7 @@ func (p *Private) configText() []byte {
 				continue
 			}
 			like := lastSpelling(f, name)
-			if like == nil && name == DefaultProfile {
+			if like == nil && name == defaultProfile {
 				// Without us the child would go by [default], and so by what
 				// else stands there: s3, services, endpoint_url, retries.
 				like = last(f.Find("default"))

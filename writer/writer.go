@@ -33,16 +33,16 @@ const (
 // byProcess tells whether the profiles run a credential_process.
 func (m Mode) byProcess() bool { return m == Auto || m == Process }
 
-// DefaultProfile is the profile that a child is given if its source has no
+// defaultProfile is the profile that a child is given if its source has no
 // name of its own.
-const DefaultProfile = "brs-exec"
+const defaultProfile = "brs-exec"
 
 // Options says what a Private serves. Executable is required where Mode is
 // Auto or Process; the zero value of all else is usable.
 type Options struct {
 	// Profile is the name of the source's profile. The child gets the
 	// credentials under the same name, so that code which names it keeps
-	// working; "" and "default" make it DefaultProfile.
+	// working; "" and "default" make it defaultProfile.
 	Profile string
 	// As are further profile names under which the child finds them.
 	As []string

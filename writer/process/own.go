@@ -10,9 +10,9 @@ import (
 // maxState is more than any state has: SDKs refuse answers of a fraction of it.
 const maxState = 64 << 10
 
-// OpenOwn opens a regular file that belongs to the owner of the directory that it
+// openOwn opens a regular file that belongs to the owner of the directory that it
 // is in. It does not wait for the other end of a pipe.
-func OpenOwn(dir *os.Root, name string, flag int) (*os.File, error) {
+func openOwn(dir *os.Root, name string, flag int) (*os.File, error) {
 	f, err := dir.OpenFile(name, flag|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func readState(dir string) ([]byte, error) {
 	if err := trusted(dir, info); err != nil {
 		return nil, err
 	}
-	f, err := OpenOwn(root, StateFile, os.O_RDONLY)
+	f, err := openOwn(root, StateFile, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

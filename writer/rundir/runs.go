@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"brs-exec/writer/pathsafe"
-	"brs-exec/writer/process"
 )
 
 // StatusFile is for people: no client reads it. It must hold no secret.
@@ -62,7 +61,7 @@ func lookAt(in *os.Root, name string) (run Run, ok bool) {
 	if run.PID, ok, err = owner(dir); err != nil || !ok || run.PID == 0 {
 		return run, false
 	}
-	if f, err := process.OpenOwn(dir, StatusFile, os.O_RDONLY); err == nil {
+	if f, err := pathsafe.OpenOwn(dir, StatusFile, os.O_RDONLY, os.Geteuid()); err == nil {
 		defer f.Close()
 		text, err := io.ReadAll(io.LimitReader(f, maxStatus+1))
 		if err == nil && len(text) <= maxStatus {

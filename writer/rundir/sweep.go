@@ -75,7 +75,7 @@ func sweepOne(root *os.Root, name string, in place) {
 // owner returns the process that a run directory belongs to, and whether it
 // lives. One that has not said who it is does not.
 func owner(dir *os.Root) (pid int, lives bool, err error) {
-	lock, err := process.OpenOwn(dir, lockedFile, os.O_RDWR)
+	lock, err := pathsafe.OpenOwn(dir, lockedFile, os.O_RDWR, os.Geteuid())
 	if err != nil {
 		return 0, false, err
 	}
