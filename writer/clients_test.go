@@ -52,7 +52,7 @@ func TestGoSDKReads(t *testing.T) {
 					t.Errorf("%s: profile %s: %v", name, profile, err)
 					continue
 				}
-				wantID, wantCommand := "", p.command
+				wantID, wantCommand := "", p.process
 				if mode == File {
 					wantID = "AKID5"
 				}
@@ -139,7 +139,7 @@ func (v *botocoreView) expect(p *Private) {
 			}
 			maps.DeleteFunc(section, func(key string, _ any) bool { return slices.Contains(credentialKeys, key) || key == "region" })
 			if p.opt.Mode != File {
-				section["credential_process"] = p.command
+				section["credential_process"] = p.process
 			} else if !inConfig {
 				maps.Copy(section, keys)
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// keyVariables are the spellings of a set in the environment: of the key's id,
+// keyVariables are the spellings of credentials in the environment: of the key's id,
 // of its secret, and of the token. Most programs read the first of each, boto 2
 // wants the token as AWS_SECURITY_TOKEN, and s3fs has spellings of its own.
 var keyVariables = [3][]string{
@@ -45,16 +45,16 @@ var shadowingProfile = []string{"AWS_PROFILE", "AWS_DEFAULT_PROFILE"}
 
 const shadowingPrefix = "AWS_SSO"
 
-// ownPrefix is that of our own settings. A brs-exec that the child starts would
+// ownPrefix is that of our own settings. A brs-exec that the command starts would
 // take them for its own, and assume the role a second time.
 const ownPrefix = "BRS_EXEC_"
 
 var proxyVariables = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"}
 
-// Env returns the environment for a child whose environment would be base, and
+// Env returns the environment for a command whose environment would be base, and
 // the names of the variables that were taken out of it because they would
 // shadow the delivered credentials. Our own settings are taken out as well, and
-// not named. Entries of more (KEY=VALUE: other channels add their variables so)
+// not named. Entries of more (KEY=VALUE: other deliveries add their variables so)
 // are set whatever their names. Everything else keeps its bytes and its place,
 // also entries that are no KEY=VALUE at all; of a variable that is set here and
 // was there several times, the first place is kept.
@@ -73,7 +73,7 @@ func (p *Private) Env(base []string, more ...string) (env, scrubbed []string) {
 	return e.list, scrubbed
 }
 
-// variables returns the variables that point a child to the run directory.
+// variables returns the variables that point the command to the run directory.
 func (p *Private) variables() [][2]string {
 	config, credentials := filepath.Join(p.Dir(), configFile), filepath.Join(p.Dir(), credentialsFile)
 	var kv [][2]string
@@ -111,7 +111,7 @@ func (o *Options) scrub(base []string) (e environ, scrubbed []string) {
 	return e, scrubbed
 }
 
-// KeyVariables returns the set as the environment of a program that reads nothing
+// KeyVariables returns the credentials as the environment of a program that reads nothing
 // else, in every spelling. The expiry is left out: botocore raises an error when
 // it has come.
 func KeyVariables(c aws.Credentials) (env []string) {

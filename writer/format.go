@@ -10,17 +10,17 @@ import (
 	"brs-exec/writer/ini"
 )
 
-// FormatProcess returns the set as the answer of a credential_process
+// FormatProcess returns the credentials as the answer of a credential_process
 // (https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html),
-// one line, with its end. The expiration is early by min(120 s, a tenth of the
-// life left at now), as package process says. It fails if the set has ended.
+// one line, with its end. The expiry is early by min(120 s, a tenth of the lifetime
+// remaining at now), as package process says. It fails if they have expired.
 func FormatProcess(c aws.Credentials, now time.Time) ([]byte, error) {
-	return toSet(c, now).Line(now)
+	return credentialsOf(c, now).Line(now)
 }
 
-// FormatEnv returns the set as lines for a POSIX shell to eval. A variable that
-// the set has no value for is unset, so that no set is mixed with the one that
-// a shell had before.
+// FormatEnv returns the credentials as lines for a POSIX shell to eval. A variable
+// that they have no value for is unset, so that they are not mixed with those that
+// the shell had before.
 func FormatEnv(c aws.Credentials) []byte {
 	expiration := ""
 	if c.CanExpire {
@@ -46,7 +46,7 @@ func FormatEnv(c aws.Credentials) []byte {
 // closing one.
 func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// FormatINI returns the set as a section of an AWS credentials file. It fails
+// FormatINI returns the credentials as a section of an AWS credentials file. It fails
 // if the section name or a value cannot be written to one.
 func FormatINI(c aws.Credentials, section string) ([]byte, error) {
 	if section == "" || strings.ContainsAny(section, "[]#;\r\n\x00") {
@@ -58,7 +58,7 @@ func FormatINI(c aws.Credentials, section string) ([]byte, error) {
 	f := ini.Read(nil)
 	s := f.Add(section, ini.Pairs(c.AccessKeyID, c.SecretAccessKey, c.SessionToken)...)
 	if c.CanExpire {
-		s.Comment("ends " + c.Expires.Round(0).UTC().Format(time.RFC3339))
+		s.Comment("expires " + c.Expires.Round(0).UTC().Format(time.RFC3339))
 	}
 	return f.Bytes(), nil
 }

@@ -40,7 +40,7 @@ func TestFormat(t *testing.T) {
 		{"process, long-term", process(longTerm), `{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"se/cr+et="}` + "\n"},
 		{"env", string(FormatEnv(session)), "export AWS_ACCESS_KEY_ID='AKID'\nexport AWS_SECRET_ACCESS_KEY='se/cr+et='\nexport AWS_SESSION_TOKEN='tok'\nexport AWS_CREDENTIAL_EXPIRATION='2026-01-02T13:00:00Z'\n"},
 		{"env, long-term", string(FormatEnv(longTerm)), "export AWS_ACCESS_KEY_ID='AKID'\nexport AWS_SECRET_ACCESS_KEY='se/cr+et='\nunset AWS_SESSION_TOKEN\nunset AWS_CREDENTIAL_EXPIRATION\n"},
-		{"ini", ini(session), "[my section]\n# ends 2026-01-02T13:00:00Z\naws_access_key_id = AKID\naws_secret_access_key = se/cr+et=\naws_session_token = tok\n"},
+		{"ini", ini(session), "[my section]\n# expires 2026-01-02T13:00:00Z\naws_access_key_id = AKID\naws_secret_access_key = se/cr+et=\naws_session_token = tok\n"},
 		{"ini, long-term", ini(longTerm), "[my section]\naws_access_key_id = AKID\naws_secret_access_key = se/cr+et=\n"},
 	} {
 		if diff := cmp.Diff(tt.want, tt.got); diff != "" {

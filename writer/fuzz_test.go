@@ -30,7 +30,7 @@ func FuzzPrivateConfig(f *testing.F) {
 		}
 		dir := t.TempDir()
 		before, after := filepath.Join(dir, "before"), filepath.Join(dir, "after")
-		p := &Private{plan: &plan{names: []string{"default", "prod"}, config: user}, command: "/bin/brs-exec credentials --run-dir /run/x"}
+		p := &Private{plan: &plan{names: []string{"default", "prod"}, config: user}, process: "/bin/brs-exec credentials --run-dir /run/x"}
 		put(t, before, data, 0o600)
 		put(t, after, string(p.configText()), 0o600)
 		load := func(file, profile string) (config.SharedConfig, error) {
@@ -57,7 +57,7 @@ func FuzzPrivateConfig(f *testing.F) {
 				}
 				continue
 			}
-			if got.CredentialProcess != p.command || got.RoleARN+got.SSOSessionName+got.SSORoleName+got.WebIdentityTokenFile+got.CredentialSource+got.Credentials.AccessKeyID != "" {
+			if got.CredentialProcess != p.process || got.RoleARN+got.SSOSessionName+got.SSORoleName+got.WebIdentityTokenFile+got.CredentialSource+got.Credentials.AccessKeyID != "" {
 				t.Errorf("%s: %+v", profile, got)
 			}
 		}

@@ -12,7 +12,7 @@ import (
 const keepEvery = 15 * time.Second
 
 // Keep looks after the run directory until ctx ends, and then returns nil. A
-// cleaner of temporary files, or the end of the user's last session, may take it
+// cleaner of temporary files, or the end of the user's last login, may take it
 // away under a command that goes on; it is made again, with all that was in it.
 func (p *Private) Keep(ctx context.Context) error {
 	tick := time.NewTicker(keepEvery)

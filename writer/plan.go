@@ -54,21 +54,21 @@ func (p *plan) readUser(path string) (*ini.File, error) {
 	case errors.Is(err, os.ErrNotExist):
 		return ini.Parse(path, nil)
 	case err == nil && !info.Mode().IsRegular():
-		// Reading a pipe would take from the child what is in it.
+		// Reading a pipe would take from the command what is in it.
 		if info.Mode()&os.ModeCharDevice == 0 {
-			p.notes = append(p.notes, fmt.Sprintf("%s is not a regular file and not copied for the child", path))
+			p.notes = append(p.notes, fmt.Sprintf("%s is not a regular file and not copied for the command", path))
 		}
 		return ini.Parse(path, nil)
 	}
 	data, rerr := os.ReadFile(path)
 	if rerr != nil {
-		p.notes = append(p.notes, fmt.Sprintf("%v; not copied for the child", rerr))
+		p.notes = append(p.notes, fmt.Sprintf("%v; not copied for the command", rerr))
 		return ini.Parse(path, nil)
 	}
 	return ini.Parse(path, data)
 }
 
-// Profile returns the name of the profile that the child is given.
+// Profile returns the name of the profile that the command is given.
 func (p *plan) Profile() string { return p.profile }
 
 // Notes returns what the user may want to know about how the files were made,
@@ -77,7 +77,7 @@ func (p *plan) Notes() []string { return slices.Clone(p.notes) }
 
 // Preview is what NewPrivate would do, and Env.
 type Preview struct {
-	Profile string   // that the child would be given
+	Profile string   // that the command would be given
 	Base    string   // the directory that the run directory would be made in or, if others can write to it, below; "" if there is none
 	Passed  []string // the candidates before Base, and why they cannot be used
 	Taken   []string // the variables that would be taken out of the environment

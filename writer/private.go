@@ -23,15 +23,15 @@ const (
 )
 
 // Private is a run directory, which only this user can enter, with the files
-// that a child's SDKs read. It is a delivery of credentials to them.
+// that the command's SDKs read. It is a delivery of credentials to them.
 type Private struct {
 	*plan
 	path    string // of the run directory
-	command string // the credential_process; "" where there is none
+	process string // the command line of the credential_process; "" where there is none
 
 	mu    sync.Mutex // guards the following
 	dir   *rundir.Dir
-	last  process.Set // what was delivered last
+	last  process.Credentials // delivered last
 	reads map[string]process.Read
 	lost  bool // the directory, and that was said
 }
@@ -51,7 +51,7 @@ func NewPrivate(opt Options) (*Private, error) {
 	p := &Private{plan: plan, reads: map[string]process.Read{}}
 	p.dir, err = rundir.Make(opt.Dirs, func(d *rundir.Dir) error {
 		p.path = d.Path()
-		if err := p.setCommand(d); err != nil {
+		if err := p.setProcess(d); err != nil {
 			return err
 		}
 		return d.Put(configFile, p.configText())
@@ -63,9 +63,9 @@ func NewPrivate(opt Options) (*Private, error) {
 	return p, nil
 }
 
-// setCommand makes the command line of the credential_process. A program whose
+// setProcess makes the command line of the credential_process. A program whose
 // path not every SDK can split is run through a link in the run directory.
-func (p *Private) setCommand(d *rundir.Dir) error {
+func (p *Private) setProcess(d *rundir.Dir) error {
 	if !p.opt.Mode.byProcess() {
 		return nil
 	}
@@ -80,61 +80,61 @@ func (p *Private) setCommand(d *rundir.Dir) error {
 		}
 		program = filepath.Join(d.Path(), programLink)
 	}
-	p.command = program + " credentials --run-dir " + d.Path()
+	p.process = program + " credentials --run-dir " + d.Path()
 	return nil
 }
 
 // Dir returns the run directory.
 func (p *Private) Dir() string { return p.path }
 
-// Deliver writes the set to the files; when it returns nil a reader that looks
-// now finds it. Each file changes in one step, the state before the
-// credentials, and only if the set is another one. sets without ours are left
-// alone. The set must be usable until Expires on the local clock.
-func (p *Private) Deliver(ctx context.Context, sets map[string]aws.Credentials) error {
+// Deliver writes the credentials to the files; when it returns nil a client that looks
+// now finds them. Each file changes in one step, the state before the credentials file,
+// and only if the credentials are other ones. If ours are not among those that are
+// delivered nothing changes. They must be usable until Expires on the local clock.
+func (p *Private) Deliver(ctx context.Context, delivered map[string]aws.Credentials) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	creds, ok, err := p.pick(sets)
+	c, ok, err := p.pick(delivered)
 	if err != nil || !ok {
 		return err
 	}
-	if err := ini.Check(creds); err != nil {
+	if err := ini.Check(c); err != nil {
 		return fmt.Errorf("deliver to %s: %w", p.Dir(), err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	set := toSet(creds, p.last.Delivered)
+	creds := credentialsOf(c, p.last.Delivered)
 	if err := p.recover(); err != nil {
 		return err
 	}
-	if set == p.last && p.dir.IsIntact(process.StateFile, credentialsFile) {
+	if creds == p.last && p.dir.IsIntact(process.StateFile, credentialsFile) {
 		return nil
 	}
-	if set != p.last {
-		set.Delivered = time.Now().Round(0)
+	if creds != p.last {
+		creds.Delivered = time.Now().Round(0)
 	}
 	p.noteReads()
-	if err := p.dir.Put(process.StateFile, set.State()); err != nil {
+	if err := p.dir.Put(process.StateFile, creds.State()); err != nil {
 		return err
 	}
-	if err := p.dir.Put(credentialsFile, p.credentialsText(set)); err != nil {
+	if err := p.dir.Put(credentialsFile, p.credentialsText(creds)); err != nil {
 		return err
 	}
-	p.last = set
+	p.last = creds
 	p.dir.Touch(configFile)
 	return nil
 }
 
-func (p *Private) pick(sets map[string]aws.Credentials) (creds aws.Credentials, ok bool, err error) {
-	if p.opt.Set != "" {
-		creds, ok = sets[p.opt.Set]
+func (p *Private) pick(delivered map[string]aws.Credentials) (creds aws.Credentials, ok bool, err error) {
+	if p.opt.Credentials != "" {
+		creds, ok = delivered[p.opt.Credentials]
 		return creds, ok, nil
 	}
-	if len(sets) > 1 {
-		return creds, false, fmt.Errorf("internal error: %d sets of credentials for one run directory", len(sets))
+	if len(delivered) > 1 {
+		return creds, false, fmt.Errorf("internal error: credentials of %d names for one run directory", len(delivered))
 	}
-	for _, creds = range sets {
+	for _, creds = range delivered {
 		ok = true
 	}
 	return creds, ok, nil
@@ -150,15 +150,15 @@ func (p *Private) Close() error {
 	return nil
 }
 
-func toSet(c aws.Credentials, delivered time.Time) process.Set {
-	set := process.Set{
+func credentialsOf(c aws.Credentials, delivered time.Time) process.Credentials {
+	creds := process.Credentials{
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,
 		Delivered: delivered,
 	}
 	if c.CanExpire {
-		set.Expires = c.Expires.Round(0).UTC()
+		creds.Expires = c.Expires.Round(0).UTC()
 	}
-	return set
+	return creds
 }
 
 // WriteStatus puts text about this run, which must hold no secret, into the run

@@ -96,10 +96,10 @@ sts =
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	got := read(t, p.Dir()+"/credentials")
-	_, until, _ := strings.Cut(got, "this set ends ")
+	_, until, _ := strings.Cut(got, "these credentials expire at ")
 	until, _, _ = strings.Cut(until, "\n")
 	if end, err := time.Parse(time.RFC3339, until); err != nil || time.Until(end) < 59*time.Minute || time.Until(end) > time.Hour {
-		t.Errorf("the set ends %q, %v", until, err)
+		t.Errorf("they expire at %q, %v", until, err)
 	}
 	wantCredentials := `[default]
 ` + command + `
@@ -112,7 +112,7 @@ aws_secret_access_key=OTHERSECRET
 [extra]
 ` + command + `
 [brs-static]
-# kept fresh by brs-exec; this set ends ` + until + `
+# kept fresh by brs-exec; these credentials expire at ` + until + `
 aws_access_key_id = AKID7
 aws_secret_access_key = SECRET7
 aws_session_token = TOKEN7
@@ -182,7 +182,7 @@ aws_access_key_id = AKID1
 aws_secret_access_key = SECRET1
 
 [brs-static]
-# kept fresh by brs-exec; this set does not end
+# kept fresh by brs-exec; these credentials do not expire
 aws_access_key_id = AKID1
 aws_secret_access_key = SECRET1
 `, "\n", "\r\n")
@@ -225,7 +225,7 @@ func TestPrivateProfileNames(t *testing.T) {
 			}
 			// Short, without the blank lines, and without what is the same in all.
 			short := func(name string) string {
-				s := strings.ReplaceAll(read(t, filepath.Join(p.Dir(), name)), p.command, "C")
+				s := strings.ReplaceAll(read(t, filepath.Join(p.Dir(), name)), p.process, "C")
 				s = strings.ReplaceAll(s, "credential_process = C", "C")
 				s, _, _ = strings.Cut(s, "[brs-static]\n#")
 				for strings.Contains(s, "\n\n") {
@@ -400,9 +400,9 @@ func TestDeliverErrors(t *testing.T) {
 	}
 }
 
-func TestDeliverPicksItsSet(t *testing.T) {
+func TestDeliverPicksItsOwn(t *testing.T) {
 	t.Parallel()
-	p, err := newPrivate(t, "", "", Options{Set: "b"})
+	p, err := newPrivate(t, "", "", Options{Credentials: "b"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,9 +416,9 @@ func TestDeliverPicksItsSet(t *testing.T) {
 	}
 }
 
-// Readers never see parts of two sets, and who has seen a set in the
-// credentials file never gets an older one from the process.
-func TestReadersSeeWholeSets(t *testing.T) {
+// Clients never see parts of two credentials, and who has seen some in the
+// credentials file never gets older ones from the process.
+func TestClientsSeeWholeCredentials(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []Mode{Auto, File} {
 		p, err := newPrivate(t, userConfig, userCredentials, Options{Mode: mode})

@@ -37,7 +37,7 @@ func cleanInherited(f *ini.File) {
 	}
 }
 
-// configText returns the config file for the child: the user's, with our profiles'
+// configText returns the config file for the command: the user's, with our profiles'
 // credential settings replaced.
 func (p *Private) configText() []byte {
 	f := p.config.Clone()
@@ -57,7 +57,7 @@ func (p *Private) configText() []byte {
 			}
 			like := lastSpelling(f, name)
 			if like == nil && name == defaultProfile {
-				// Without us the child would go by [default], and so by what
+				// Without us the command would go by [default], and so by what
 				// else stands there: s3, services, endpoint_url, retries.
 				like = last(f.Find("default"))
 			}
@@ -87,7 +87,7 @@ func last(sections []*ini.Section) *ini.Section {
 }
 
 // prepareCredentials edits the user's credentials file as far as it is the same
-// for every set.
+// for all credentials.
 func (p *Private) prepareCredentials() {
 	f := p.credentials
 	f.DropBOM()
@@ -112,26 +112,26 @@ func (p *Private) prepareCredentials() {
 	}
 }
 
-// credentialsText returns the credentials file for a set.
-func (p *Private) credentialsText(set process.Set) []byte {
+// credentialsText returns the credentials file with these credentials.
+func (p *Private) credentialsText(creds process.Credentials) []byte {
 	f := p.credentials.Clone()
-	keys := ini.Pairs(set.AccessKeyID, set.SecretAccessKey, set.SessionToken)
+	keys := ini.Pairs(creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken)
 	if p.opt.Mode == File {
 		for _, s := range p.ours(f) {
 			s.Set(keys...)
 		}
 	}
-	note := "kept fresh by brs-exec; this set does not end"
-	if !set.Expires.IsZero() {
-		note = "kept fresh by brs-exec; this set ends " + set.Expires.UTC().Format(time.RFC3339)
+	note := "kept fresh by brs-exec; these credentials do not expire"
+	if !creds.Expires.IsZero() {
+		note = "kept fresh by brs-exec; these credentials expire at " + creds.Expires.UTC().Format(time.RFC3339)
 	}
 	f.Add(ini.StaticProfile, keys...).Comment(note)
 	return f.Bytes()
 }
 
 func (p *Private) processPair() [][2]string {
-	if p.command == "" {
+	if p.process == "" {
 		return nil
 	}
-	return [][2]string{{"credential_process", p.command}}
+	return [][2]string{{"credential_process", p.process}}
 }

@@ -9,7 +9,7 @@ import (
 // Self returns a path by which every SDK can run this program as a
 // credential_process, and what the files are to be good for, asked or less. Where
 // some SDK could not run it, err says why, and Auto becomes Endpoint: a selected
-// profile that fails keeps SDKs from the other channel.
+// profile that fails keeps SDKs from the other delivery.
 func Self(asked Mode) (path string, mode Mode, err error) {
 	self, err := os.Executable()
 	if err == nil {

@@ -4,7 +4,7 @@ package writer
 
 import "os/exec"
 
-// program looks for sh as Go's SDK does, in PATH, which the child has from us.
+// program looks for sh as Go's SDK does, in PATH, which the command has from us.
 // Whatever the path is, the run directory has a link to it.
 func program(path string) (string, error) {
 	if _, err := exec.LookPath("sh"); err != nil {

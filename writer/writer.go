@@ -1,10 +1,10 @@
 // Package writer delivers credentials through files: the private run directory
-// that a child is pointed to (Private), the environment that points it there,
+// that the command is pointed to (Private), the environment that points it there,
 // profiles in a file that others write to as well (Shared), and the replacement
 // of any file in one step (Replace).
 //
-// A reader never sees a torn, empty or mixed file: every write is a new file
-// renamed over the old one. What cannot be promised: on NFS a reader that holds
+// A client never sees a torn, empty or mixed file: every write is a new file
+// renamed over the old one. What cannot be promised: on NFS a client that holds
 // the old file open may get an error instead of the old content, and a bind
 // mount of a single file never shows the renamed one (mount its directory).
 package writer
@@ -15,40 +15,40 @@ type Mode int
 const (
 	// Auto is for everything that refreshes by itself: [default] and the
 	// profile run a credential_process, and the environment selects the
-	// profile. Other channels add their own variables through Env.
+	// profile. Other deliveries add their own variables through Env.
 	Auto Mode = iota
 	// File is for programs that read keys from the credentials file
 	// themselves, again and again: [default] and the profile hold the keys,
 	// and no profile is selected.
 	File
-	// Process is Auto for a child that can reach only our files, not our
+	// Process is Auto for a command that can reach only our files, not our
 	// loopback address (another network namespace).
 	Process
 	// Endpoint is for programs that know no credential_process, or cannot run
 	// one: no profile is selected, and none has credentials, so that all of
-	// them go on to the addresses that other channels add through Env.
+	// them go on to the addresses that other deliveries add through Env.
 	Endpoint
 )
 
 // byProcess tells whether the profiles run a credential_process.
 func (m Mode) byProcess() bool { return m == Auto || m == Process }
 
-// defaultProfile is the profile that a child is given if its source has no
+// defaultProfile is the profile that the command is given if its source has no
 // name of its own.
 const defaultProfile = "brs-exec"
 
 // Options says what a Private serves. Executable is required where Mode is
 // Auto or Process; the zero value of all else is usable.
 type Options struct {
-	// Profile is the name of the source's profile. The child gets the
+	// Profile is the name of the source's profile. The command gets the
 	// credentials under the same name, so that code which names it keeps
 	// working; "" and "default" make it defaultProfile.
 	Profile string
-	// As are further profile names under which the child finds them.
+	// As are further profile names under which the command finds them.
 	As []string
-	// Set is the name under which Deliver is given the credentials to serve.
-	// "" takes the only one there is.
-	Set string
+	// Credentials is the name under which Deliver is given the credentials to serve.
+	// "" takes the only ones there are.
+	Credentials string
 	// Mode is what the files are good for.
 	Mode Mode
 	// Region is written to the profiles and the environment; "" leaves both as
@@ -66,6 +66,6 @@ type Options struct {
 	// Notify is told when the run directory vanished: that it was made again,
 	// or why it cannot be. nil tells nobody.
 	Notify func(note string, err error)
-	// KeepIMDS leaves the instance metadata service reachable for the child.
+	// KeepIMDS leaves the instance metadata service reachable for the command.
 	KeepIMDS bool
 }

@@ -146,7 +146,7 @@ func TestUsageErrors(t *testing.T) {
 		{name: "status of a name", args: []string{"status", "me"}, want: "\"me\" is no process id\nbrs-exec status lists them"},
 		{name: "status of two", args: []string{"status", "1", "2"}, want: "\"2\" is one process id too many\nbrs-exec status lists them"},
 		{name: "status of a command", args: []string{"status", "--", "true"}, want: "status runs no command\nbrs-exec -- COMMAND runs one with fresh credentials"},
-		{name: "no run directory", args: []string{"credentials", "--run-dir", dir}, want: "no credentials in " + dir + ": the brs-exec that kept them has ended; start the command under brs-exec again"},
+		{name: "no run directory", args: []string{"credentials", "--run-dir", dir}, want: "no credentials in " + dir + ": the brs-exec that kept them has exited; start the command under brs-exec again"},
 		{name: "shell", args: []string{"completion", "tcsh"}, want: "completion is for one of bash, zsh, fish\nsource <(brs-exec completion bash)"},
 		{name: "subcommand of help", args: []string{"help", "me"}, want: "no subcommand is named \"me\"\nbrs-exec help"},
 		{name: "no file", args: []string{"--config", "/nowhere.yaml", "--", "true"}, want: "--config /nowhere.yaml: no such file or directory"},

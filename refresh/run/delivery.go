@@ -146,7 +146,7 @@ func (d *deliveries) openFiles(o Options) error {
 		o.Log.Info("the command finds the endpoint alone, and no profile", "why", err)
 	}
 	w := writer.Options{
-		Profile: d.src.Profile(), As: o.Plan.As, Set: credentialsName, Mode: mode, Region: d.region,
+		Profile: d.src.Profile(), As: o.Plan.As, Credentials: credentialsName, Mode: mode, Region: d.region,
 		Executable: self, KeepIMDS: o.Plan.KeepIMDS, Notify: vanished(o.Log),
 	}
 	w.ConfigFile, w.CredentialsFile = source.SharedFiles()

@@ -1,14 +1,14 @@
-// Package endpoint hands credentials to a child over loopback HTTP, the way the AWS SDKs already ask for them:
+// Package endpoint hands credentials to the command over loopback HTTP, the way the AWS SDKs already ask for them:
 //
 //   - [Server] speaks the container credentials protocol (ECS, EKS Pod Identity): one GET, one token, one JSON document.
 //     https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 //   - [IMDS] speaks version 2 of the EC2 instance metadata service, for clients that know nothing else.
 //     https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 //
-// Both answer from memory alone. Deliver puts new credentials in place and never waits for a reader; a request never waits for a
+// Both answer from memory alone. Deliver puts new credentials in place and never waits for a client; a request never waits for a
 // refresh, because SDKs give these addresses one or two seconds and call them while they hold a lock.
 //
-// The caveat: when this process is gone the port is free, and a child that outlives it may find another program there,
+// The caveat: when this process is gone the port is free, and a command that outlives it may find another program there,
 // possibly of another user.
 package endpoint
 
@@ -36,7 +36,7 @@ type Options struct {
 	TokenFile string
 	// Region answers the region and zone look-ups of an IMDS; "" leaves them 404, as clients expect where there is none.
 	Region string
-	// AllowV1 has an IMDS answer requests without a session token as well.
+	// AllowV1 has an IMDS answer requests without an IMDS session token as well.
 	AllowV1 bool
 	// Notify, if not nil, is told that the socket does not work and, with nil, that it does again. It must not wait.
 	Notify func(err error)
@@ -91,7 +91,7 @@ func (s *Server) url(profile string) string {
 	return s.socket.url() + s.prefix + "/" + url.PathEscape(profile)
 }
 
-// Env is what the child needs to find the default profile here. The token is in it.
+// Env is what the command needs to find the default profile here. The token is in it.
 func (s *Server) Env() []string {
 	env := []string{
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.url(s.profile),

@@ -15,7 +15,7 @@ const role = "brs-exec"
 var ErrNobody = errors.New("in this user namespace other users of the machine have the same number as this one")
 
 // IMDS is an emulator of the EC2 instance metadata service as far as SDKs ask it. There is no secret in its address, since
-// clients have nowhere to put one: on Linux the kernel is asked whose socket a session token goes to, elsewhere every local
+// clients have nowhere to put one: on Linux the kernel is asked whose socket an IMDS session token goes to, elsewhere every local
 // user gets one. Its methods may be called from several goroutines.
 type IMDS struct {
 	*store
@@ -47,7 +47,7 @@ func ListenIMDS(o Options) (*IMDS, error) {
 // goroutine or connection. A socket that breaks is opened again.
 func (m *IMDS) Run(ctx context.Context) error { return m.socket.run(ctx) }
 
-// Env is what the child needs to come here. AWS_EC2_METADATA_DISABLED and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE must not be
+// Env is what the command needs to come here. AWS_EC2_METADATA_DISABLED and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE must not be
 // in its environment besides. Old botocore (1.20, AWS CLI 2.9) puts a path behind it without a slash between, so it ends
 // in one. AWS_METADATA_ENDPOINT is the Rust object_store crate's name for the same thing.
 func (m *IMDS) Env() []string {
@@ -69,7 +69,7 @@ func (m *IMDS) answer(w http.ResponseWriter, r *http.Request) {
 	m.metadata(w, p)
 }
 
-// authorized wants a live session token; a wrong one is refused even where none is needed.
+// authorized wants a valid IMDS session token; a wrong one is refused even where none is needed.
 func (m *IMDS) authorized(w http.ResponseWriter, r *http.Request) bool {
 	sent := r.Header[sessionHeader]
 	if len(sent) == 0 && m.o.AllowV1 {
@@ -84,7 +84,7 @@ func (m *IMDS) authorized(w http.ResponseWriter, r *http.Request) bool {
 
 // known refuses other users of this machine, and root among them: a daemon of root's that fetches what its users ask for
 // would be their way to the credentials. Only those who have no token yet are checked, so the look-up, which reads a
-// table of all connections, happens once in the hours that a session lasts.
+// table of all connections, happens once in the hours that a token lasts.
 func (m *IMDS) known(w http.ResponseWriter, r *http.Request) bool {
 	if !m.checkUser || ownPeer(r) {
 		return true

@@ -21,10 +21,10 @@ const (
 )
 
 // limitListener is a listener with a bounded number of open connections. When it is full it does not shut new clients out, which
-// would let any local user lock the child out with idle connections: a burst waits in the kernel's queue, and a connection
+// would let any local user lock the command out with idle connections: a burst waits in the kernel's queue, and a connection
 // that dawdles is closed to make room.
 //
-// Nothing but Close ends it. The child knows one address, so if the socket breaks (shut down from outside, say) it is opened
+// Nothing but Close ends it. The command knows one address, so if the socket breaks (shut down from outside, say) it is opened
 // again there and nowhere else.
 type limitListener struct {
 	addr   net.Addr
@@ -171,7 +171,7 @@ func (l *limitListener) reopen(err error) error {
 }
 
 // patience is how long a connection may dawdle where there is no room: less and less while all of them do, or a user of
-// this machine who opens thousands would keep the child waiting for minutes.
+// this machine who opens thousands would keep the command waiting for minutes.
 func (l *limitListener) patience() time.Duration { return l.dawdle >> min(l.evicted/l.max, 6) }
 
 // makeRoom returns when one more connection fits; it takes dawdle at most, since then the oldest one is closed.

@@ -18,7 +18,7 @@ const (
 	maxTTL        = 21600 // seconds; EC2's own limit
 )
 
-// sessions makes and checks session tokens without keeping any: a token is its own end under a key that lives as long as
+// sessions makes and checks IMDS session tokens without keeping any: a token is its own expiry under a key that lasts as long as
 // this process. botocore takes a new token at every refresh and throws it away, so a table of six hours' tokens would have
 // to be bounded, and a bound can be filled by one client at the expense of all others.
 type sessions struct {
@@ -46,13 +46,13 @@ func (s *sessions) answer(w http.ResponseWriter, r *http.Request) {
 	write(w, http.StatusOK, "text/plain", []byte(s.issue(time.Now().Add(time.Duration(ttl)*time.Second))))
 }
 
-// issue returns a token that is good until end.
-func (s *sessions) issue(end time.Time) string {
-	stamp := binary.BigEndian.AppendUint64(nil, uint64(end.UnixNano()))
+// issue returns a token that is good until it expires.
+func (s *sessions) issue(expiry time.Time) string {
+	stamp := binary.BigEndian.AppendUint64(nil, uint64(expiry.UnixNano()))
 	return base64.RawURLEncoding.EncodeToString(append(stamp, s.sum(stamp)...))
 }
 
-// valid compares in constant time, and reads the end only of a token of its own.
+// valid compares in constant time, and reads the expiry only of a token of its own.
 func (s *sessions) valid(token string, now time.Time) bool {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(raw) != 8+sha256.Size {

@@ -16,11 +16,11 @@ import (
 // timestamp is how AWS writes an instant: UTC, whole seconds. botocore parses metadata timestamps with exactly this form.
 const timestamp = "2006-01-02T15:04:05Z"
 
-// longTermLifetime is until when long-term keys are said to live, at each answer: botocore and the JavaScript SDK refuse a document
+// longTermLifetime is what remains of long-term keys until the expiry that is said, at each answer: botocore and the JavaScript SDK refuse a document
 // without Expiration, and an hour is how often keys that a person replaced should be looked for.
 const longTermLifetime = time.Hour
 
-// store holds the current answers, by profile. Every critical section is a map access, so readers and Deliver do not wait for
+// store holds the current answers, by profile. Every critical section is a map access, so clients and Deliver do not wait for
 // each other in any way that could be measured.
 type store struct {
 	encode func(c aws.Credentials, now time.Time) (prefix []byte, err error)

@@ -15,7 +15,7 @@ import (
 // stateIn makes a run directory with a set in it.
 func stateIn(t *testing.T, dir string) string {
 	t.Helper()
-	set := Set{AccessKeyID: "AKID", SecretAccessKey: "s"}
+	set := Credentials{AccessKeyID: "AKID", SecretAccessKey: "s"}
 	err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, StateFile), set.State(), 0o600))
 	if err != nil {
 		t.Fatal(err)

@@ -8,9 +8,8 @@
 // when the state is written, not when it is read.
 //
 // The state file is text of two lines. The first is the format's name and
-// version, the time to report as the expiration and the time the set really
-// ends (both milliseconds since 1970, 0 for a set that never ends); the second
-// is the JSON of the answer up to where "Expiration" goes:
+// version, the expiry to report and the real one (both milliseconds since 1970, 0
+// for credentials that never expire); the second is the JSON of the answer up to where "Expiration" goes:
 //
 //	brs-exec-state 1 1767323045000 1767323165000
 //	{"Version":1,"AccessKeyId":"…","SecretAccessKey":"…","SessionToken":"…"
@@ -32,48 +31,45 @@ const magic = "brs-exec-state 1 "
 // timestamp is how AWS writes an instant: UTC, whole seconds.
 const timestamp = "2006-01-02T15:04:05Z"
 
-// A Set is one set of credentials as delivered to readers.
-type Set struct {
+// Credentials are credentials as they were delivered.
+type Credentials struct {
 	AccessKeyID     string
 	SecretAccessKey string
 	SessionToken    string    // "" for long-term keys
-	Delivered       time.Time // when readers could first see the set; its life is measured from here
-	Expires         time.Time // local clock; zero for a set that never ends
+	Delivered       time.Time // when clients could first see them; their lifetime is measured from here
+	Expires         time.Time // local clock; zero if they never expire
 }
 
-// window is the expiry window of the set.
-func (s Set) window() Window { return NewWindow(s.Delivered, s.Expires) }
-
-// State returns the content of the state file for the set.
-func (s Set) State() []byte {
-	b := make([]byte, 0, 192+len(s.AccessKeyID)+len(s.SecretAccessKey)+len(s.SessionToken))
-	w := s.window()
+// State returns the content of the state file.
+func (c Credentials) State() []byte {
+	b := make([]byte, 0, 192+len(c.AccessKeyID)+len(c.SecretAccessKey)+len(c.SessionToken))
+	w := NewWindow(c.Delivered, c.Expires)
 	b = append(b, magic...)
 	b = strconv.AppendInt(b, millis(w.Early), 10)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, millis(w.End), 10)
 	b = append(b, '\n')
-	b = s.appendBody(b)
+	b = c.appendBody(b)
 	return append(b, '\n')
 }
 
-// Line returns the credential_process answer for the set as it is to be given
-// at now, with its line end. It fails if the set has ended.
-func (s Set) Line(now time.Time) ([]byte, error) {
-	b := s.appendBody(make([]byte, 0, 192+len(s.AccessKeyID)+len(s.SecretAccessKey)+len(s.SessionToken)))
-	return finish(b, s.window(), now)
+// Line returns the credential_process answer as it is to be given at now, with its
+// line end. It fails if the credentials have expired.
+func (c Credentials) Line(now time.Time) ([]byte, error) {
+	b := c.appendBody(make([]byte, 0, 192+len(c.AccessKeyID)+len(c.SecretAccessKey)+len(c.SessionToken)))
+	return finish(b, NewWindow(c.Delivered, c.Expires), now)
 }
 
 // Output returns the line that `brs-exec credentials --run-dir dir` prints,
 // with its line end: the format is that of
 // https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html.
 // It needs only the state file, so it goes on answering when brs-exec itself is
-// gone, as long as the set lives. It fails if there is no state, if the set has
-// ended or if dir is somebody else's; no error holds anything secret.
+// gone, until the credentials expire. It fails if there is no state, if they have
+// expired or if dir is somebody else's; no error holds anything secret.
 func Output(dir string, now time.Time) ([]byte, error) {
 	data, err := readState(dir)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, errors.New("no credentials in " + dir + ": the brs-exec that kept them has ended; start the command under brs-exec again")
+		return nil, errors.New("no credentials in " + dir + ": the brs-exec that kept them has exited; start the command under brs-exec again")
 	}
 	if err != nil {
 		return nil, errors.New("read credentials: " + err.Error())
@@ -111,12 +107,12 @@ func parseState(data []byte) (body []byte, w Window, ok bool) {
 	return body[:len(body):len(body)], w, true
 }
 
-// finish appends the expiration to report at now.
+// finish appends the expiry to report at now.
 func finish(body []byte, w Window, now time.Time) ([]byte, error) {
 	expiry, ok := w.Reported(now)
 	switch {
 	case !ok:
-		return nil, errors.New("credentials ended at " + w.End.UTC().Format(timestamp) +
+		return nil, errors.New("credentials expired at " + w.End.UTC().Format(timestamp) +
 			" and there are no newer ones: brs-exec could not refresh them or is gone; see its messages, or start the command under brs-exec again")
 	case expiry.IsZero():
 		return append(body, "}\n"...), nil
@@ -133,14 +129,14 @@ func millis(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-func (s Set) appendBody(b []byte) []byte {
+func (c Credentials) appendBody(b []byte) []byte {
 	b = append(b, `{"Version":1,"AccessKeyId":`...)
-	b = appendString(b, s.AccessKeyID)
+	b = appendString(b, c.AccessKeyID)
 	b = append(b, `,"SecretAccessKey":`...)
-	b = appendString(b, s.SecretAccessKey)
-	if s.SessionToken != "" {
+	b = appendString(b, c.SecretAccessKey)
+	if c.SessionToken != "" {
 		b = append(b, `,"SessionToken":`...)
-		b = appendString(b, s.SessionToken)
+		b = appendString(b, c.SessionToken)
 	}
 	return b
 }

@@ -15,14 +15,14 @@ import (
 
 var (
 	t0    = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
-	hour  = Set{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "sEcReT/+=", SessionToken: "tok==", Delivered: t0, Expires: t0.Add(time.Hour)}
-	brief = Set{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "sEcReT/+=", SessionToken: "tok==", Delivered: t0, Expires: t0.Add(20 * time.Second)}
+	hour  = Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "sEcReT/+=", SessionToken: "tok==", Delivered: t0, Expires: t0.Add(time.Hour)}
+	brief = Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "sEcReT/+=", SessionToken: "tok==", Delivered: t0, Expires: t0.Add(20 * time.Second)}
 )
 
-func write(t *testing.T, s Set) (dir string) {
+func write(t *testing.T, c Credentials) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, StateFile), s.State(), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, StateFile), c.State(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -38,29 +38,29 @@ func TestOutput(t *testing.T) {
 	fraction := hour
 	fraction.Expires = t0.Add(time.Hour + 900*time.Millisecond)
 	for _, tt := range []struct {
-		name string
-		set  Set
-		now  time.Time
-		want string
+		name  string
+		creds Credentials
+		now   time.Time
+		want  string
 	}{
 		{"fresh: two minutes early", hour, t0, head + `,"Expiration":"2026-01-02T03:58:00Z"}` + "\n"},
-		{"just before the early end", hour, t0.Add(58*time.Minute - time.Second), head + `,"Expiration":"2026-01-02T03:58:00Z"}` + "\n"},
-		{"early end nearly past", hour, t0.Add(58*time.Minute - time.Second + time.Millisecond), head + `,"Expiration":"2026-01-02T04:00:00Z"}` + "\n"},
-		{"early end past", hour, t0.Add(59 * time.Minute), head + `,"Expiration":"2026-01-02T04:00:00Z"}` + "\n"},
+		{"just before the early expiry", hour, t0.Add(58*time.Minute - time.Second), head + `,"Expiration":"2026-01-02T03:58:00Z"}` + "\n"},
+		{"early expiry nearly past", hour, t0.Add(58*time.Minute - time.Second + time.Millisecond), head + `,"Expiration":"2026-01-02T04:00:00Z"}` + "\n"},
+		{"early expiry past", hour, t0.Add(59 * time.Minute), head + `,"Expiration":"2026-01-02T04:00:00Z"}` + "\n"},
 		{"last second of a fraction", fraction, t0.Add(time.Hour + 500*time.Millisecond), head + `,"Expiration":"2026-01-02T04:00:01Z"}` + "\n"},
-		{"short life: a tenth early", brief, t0.Add(time.Second), head + `,"Expiration":"2026-01-02T03:00:18Z"}` + "\n"},
-		{"never ends", forever, t0, head + "}\n"},
+		{"short lifetime: a tenth early", brief, t0.Add(time.Second), head + `,"Expiration":"2026-01-02T03:00:18Z"}` + "\n"},
+		{"never expires", forever, t0, head + "}\n"},
 		{"long-term keys", longTerm, t0, `{"Version":1,"AccessKeyId":"AKIDEXAMPLE","SecretAccessKey":"sEcReT/+="}` + "\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := Output(write(t, tt.set), tt.now)
+			got, err := Output(write(t, tt.creds), tt.now)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(tt.want, string(got)); diff != "" {
 				t.Errorf("Output (-want +got):\n%s", diff)
 			}
-			line, err := tt.set.Line(tt.now)
+			line, err := tt.creds.Line(tt.now)
 			if err != nil || string(line) != tt.want {
 				t.Errorf("Line = %q, %v, want %q", line, err, tt.want)
 			}
@@ -105,7 +105,7 @@ func TestOutputErrors(t *testing.T) {
 		return s
 	}
 	for _, tt := range []struct{ name, state, want string }{
-		{"ended", string(hour.State()), "ended at 2026-01-02T04:00:00Z"},
+		{"expired", string(hour.State()), "expired at 2026-01-02T04:00:00Z"},
 		{"empty", "", "not a state file"},
 		{"other version", damaged("state 1", "state 2"), "not a state file"},
 		{"no number", damaged("state 1 ", "state 1 x"), "not a state file"},
@@ -139,7 +139,7 @@ func FuzzLine(f *testing.F) {
 	f.Add("", "<&>", "")
 	f.Fuzz(func(t *testing.T, id, secret, token string) {
 		dir := t.TempDir()
-		s := Set{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token, Delivered: t0, Expires: t0.Add(time.Hour)}
+		s := Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token, Delivered: t0, Expires: t0.Add(time.Hour)}
 		if err := os.WriteFile(filepath.Join(dir, StateFile), s.State(), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,7 @@ import "time"
 const (
 	// maxEarly is the most by which the reported expiry precedes the real one.
 	// Go v1, Go v2 and C++ ask for new credentials only when the reported expiry
-	// has come, so a request signed just before it would arrive dead.
+	// has come, so a request signed just before it would arrive with expired ones.
 	maxEarly = 120 * time.Second
 
 	// grace is the least that must remain until the reported expiry: several SDKs

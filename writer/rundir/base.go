@@ -17,7 +17,7 @@ import (
 // base is a candidate for the directory that run directories are made in. In one
 // that others can write to (/dev/shm, /tmp) they are made in a directory of the
 // user's own, brs-exec-UID, 0700, which is never removed: else the name of a run
-// that is over would be anybody's to take, and processes that outlive the run
+// that has ended would be anybody's to take, and processes that outlive the run
 // would read what they are given there.
 type base struct {
 	label string // how the user knows it
@@ -36,8 +36,8 @@ type place struct {
 
 // defaultBases are the candidates in their order: memory before disk, private
 // before shared. The last but $TMPDIR and /tmp: systemd takes /run/user/UID away
-// when the user's last session ends, which is a surprise for a process that is of
-// no session and so has no $XDG_RUNTIME_DIR.
+// when the user's last login ends, which is a surprise for a process that is of
+// no login and so has no $XDG_RUNTIME_DIR.
 func defaultBases(getenv func(string) string) (bases []base) {
 	if runtime.GOOS == "windows" {
 		return []base{{label: "temporary directory", path: os.TempDir()}}
@@ -90,7 +90,7 @@ func (b base) why(err error) string {
 }
 
 // check says why b cannot hold run directories safely: someone who can rename
-// what is in it, or it, could have the child run programs of theirs. It returns
+// what is in it, or it, could have the command run programs of theirs. It returns
 // the path without links, which is the one to use: a link can be turned.
 func (b base) check() (path string, info fs.FileInfo, err error) {
 	switch {

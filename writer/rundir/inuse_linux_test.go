@@ -39,8 +39,8 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 			}
 			const gone = 1 << 22
 			put(t, filepath.Join(dir, lockedFile), fmt.Sprintf("%d 5\n", gone), 0o600)
-			set := process.Set{AccessKeyID: "AKID", SecretAccessKey: "s", Delivered: time.Now().Add(-time.Minute), Expires: tt.ends}
-			put(t, filepath.Join(dir, process.StateFile), string(set.State()), 0o600)
+			creds := process.Credentials{AccessKeyID: "AKID", SecretAccessKey: "s", Delivered: time.Now().Add(-time.Minute), Expires: tt.ends}
+			put(t, filepath.Join(dir, process.StateFile), string(creds.State()), 0o600)
 
 			command := exec.Command("cat") // lives until its input ends
 			command.Env = []string{"A=b", "AWS_CONFIG_FILE=" + filepath.Join(dir, ConfigFile), "C=d"}

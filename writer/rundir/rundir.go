@@ -217,7 +217,7 @@ func (d *Dir) missing() (names []string) {
 	return names
 }
 
-// Put gives name to a new file with this content, in one step for readers.
+// Put gives name to a new file with this content, in one step for clients.
 func (d *Dir) Put(name string, content []byte) error {
 	d.keep(name, file{content: content})
 	return d.write(name)
@@ -302,7 +302,7 @@ func (d *Dir) replace(name string, content []byte) (err error) {
 }
 
 // IsIntact tells whether these files are still those that were put. It does not open
-// them, as only readers do.
+// them, as only clients do.
 func (d *Dir) IsIntact(names ...string) bool {
 	for _, name := range names {
 		was := d.files[name].info

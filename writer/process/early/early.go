@@ -1,7 +1,7 @@
 // Package early answers `brs-exec credentials --run-dir DIR` before the rest of
 // the program has even been initialised.
 //
-// SDKs run that command for every request when little life is left in a set,
+// SDKs run that command for every request when the credentials are about to expire,
 // while the request waits, and initialising the AWS SDK's tables takes longer
 // than the answer. Go initialises the package whose path sorts first among those
 // whose imports are ready (https://go.dev/ref/spec#Program_execution), and this
