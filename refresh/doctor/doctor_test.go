@@ -188,7 +188,7 @@ func TestExamine(t *testing.T) {
 		{"no directory", tools, with(keys, "XDG_RUNTIME_DIR", "ROOT/gone", "TMPDIR", "ROOT/gone"), nil, nil, false, []string{"ok limits", "!problem configuration"}},
 		{"a person with a device", tools, keys, typed{"mfa-serial": "arn:aws:iam::123456789012:mfa/me", "mfa-command": "gone"}, nil, false, []string{"problem source: --mfa-command gone"}},
 		{"a program that is not there", tools, nil, typed{"credential-command": "gone"}, nil, false, []string{"problem source: --credential-command gone"}},
-		{"a file of the user's that cannot be made", tools, keys, typed{"credentials-file": "no/such/credentials"}, nil, false, []string{"problem --credentials-file: no/such/credentials: "}},
+		{"a file of the user's that cannot be made", tools, keys, typed{"credentials-file": "no/such/credentials"}, nil, false, []string{"problem --credentials-file: ROOT/no/such/credentials: "}},
 		{"boto 2", map[string]string{"bin/sh": native, "bin/python3.9": native, "job.py": "import boto", "lib/python3.9/site-packages/boto-2.49.0.dist-info/x": "", "home/.boto": "aws_access_key_id = x"}, keys, nil, []string{"python3.9", "job.py"}, false, []string{
 			"problem files: ROOT/home/.boto has keys, which boto 2 uses", "problem command: boto 2 2.49.0 finds no credentials",
 		}},
