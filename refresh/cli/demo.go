@@ -96,8 +96,7 @@ func (p *program) demo(c *cli.Context) error {
 	}
 	pointAt(server)
 	o.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
-	o.Observers = []run.Observer{{Name: "the demo", Engine: func(e refresh.Event, _ bool) { show.event(e) }}}
-	o.Services = []run.Service{{Name: "the simulated STS", Run: server.Run}}
+	o.Parts = []run.Part{{Name: "the simulated STS", Run: server.Run, Engine: func(e refresh.Event, _ bool) { show.event(e) }}}
 	show.say("a simulated STS on %s gives credentials with a lifetime of %v; it is no AWS", server.URL(), life)
 	return p.supervise(o, func(code int) {
 		switch {

@@ -88,15 +88,13 @@ func (d *deliveries) engine() (list []refresh.Delivery) {
 	return list
 }
 
-// services lists what works beside them. What can wait does so for the first start
-// of the command.
-func (d *deliveries) services(started <-chan struct{}) (list []Service) {
+// parts lists what works beside them. What can wait does so for the first start of
+// the command.
+func (d *deliveries) parts(started <-chan struct{}) (list []Part) {
 	for _, one := range d.list {
-		if one.run != nil {
-			list = append(list, Service{one.name, one.run})
-		}
+		list = append(list, Part{Name: one.name, Run: one.run})
 	}
-	return append(list, Service{"the care of the run directory", func(ctx context.Context) error {
+	return append(list, Part{Name: "the care of the run directory", Run: func(ctx context.Context) error {
 		select {
 		case <-started:
 		case <-ctx.Done():

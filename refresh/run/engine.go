@@ -29,10 +29,10 @@ func (e *engine) ready() <-chan struct{} { return e.first.Ready() }
 func (e *engine) alive(ctx context.Context) error { return e.current.Load().Alive(ctx) }
 
 // run runs until ctx ends, or returns why there are no credentials to start the
-// command with. keep runs a service, and again when that fails.
-func (e *engine) run(ctx context.Context, keep func(context.Context, Service)) (noStart error) {
+// command with. keep runs a part, and again when that fails.
+func (e *engine) run(ctx context.Context, keep func(context.Context, Part)) (noStart error) {
 	next := e.first
-	keep(ctx, Service{Name: "the refreshing of credentials", Run: func(ctx context.Context) error {
+	keep(ctx, Part{Name: "the refreshing of credentials", Run: func(ctx context.Context) error {
 		current := next
 		next = refresh.New(e.opts) // each runs once
 		e.current.Store(current)

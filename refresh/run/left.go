@@ -21,8 +21,8 @@ type leftBehind struct {
 	first int // pid of the command; of the supervisor's goroutine
 }
 
-func (l *leftBehind) observer() Observer {
-	return Observer{Name: "the look at what is left behind", Child: func(e supervisor.Event, first bool) {
+func (l *leftBehind) part() Part {
+	return Part{Name: "the look at what is left behind", Child: func(e supervisor.Event, first bool) {
 		if first && e.Kind == supervisor.Started {
 			l.first = e.PID
 		}

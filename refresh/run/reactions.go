@@ -24,7 +24,7 @@ type reactions struct {
 	stop  func() // the command, for want of credentials
 }
 
-func (r *reactions) observer() Observer { return Observer{Name: "the reactions", Engine: r.engine} }
+func (r *reactions) part() Part { return Part{Name: "the reactions", Engine: r.engine} }
 
 func (r *reactions) engine(e refresh.Event, first bool) {
 	switch e.Kind {

@@ -93,9 +93,10 @@ func (k *recorder) run(ctx context.Context) error {
 	}
 }
 
-func (k *recorder) observer(src credentialSource) Observer {
-	return Observer{
+func (k *recorder) part(src credentialSource) Part {
+	return Part{
 		Name: "the status record",
+		Run:  k.run,
 		Engine: func(e refresh.Event, first bool) {
 			if e.Kind == refresh.Refreshed { // by one of several sources
 				k.change(func(r *Record) { r.Source = src.Describe() })

@@ -13,8 +13,8 @@ import (
 )
 
 // logNotes logs what the source finds out.
-func logNotes(src credentialSource, log *slog.Logger) Observer {
-	return Observer{Name: "the source's notes", Engine: func(refresh.Event, bool) {
+func logNotes(src credentialSource, log *slog.Logger) Part {
+	return Part{Name: "the source's notes", Engine: func(refresh.Event, bool) {
 		for _, note := range src.Notes() {
 			log.Warn(note)
 		}
@@ -22,14 +22,14 @@ func logNotes(src credentialSource, log *slog.Logger) Observer {
 }
 
 // logEngine logs what the engine does.
-func logEngine(src credentialSource, log *slog.Logger) Observer {
-	return Observer{Name: "the log", Engine: (&reporter{log: log, origin: src.Origin}).event}
+func logEngine(src credentialSource, log *slog.Logger) Part {
+	return Part{Name: "the log", Engine: (&reporter{log: log, origin: src.Origin}).event}
 }
 
 // logChild logs what happens to the command besides its one start and end.
-func logChild(log *slog.Logger) Observer {
+func logChild(log *slog.Logger) Part {
 	stopping := false // by us
-	return Observer{Name: "the log", Child: func(e supervisor.Event, _ bool) {
+	return Part{Name: "the log", Child: func(e supervisor.Event, _ bool) {
 		switch {
 		case e.Kind == supervisor.Stopping:
 			stopping = true

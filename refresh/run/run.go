@@ -34,9 +34,8 @@ type Options struct {
 	Log     *slog.Logger
 	Signals *supervisor.Signals // held since the start
 
-	Waiting   func(source string) // told, if not nil, what a person has waited for too long
-	Observers []Observer          // beside a run's own
-	Services  []Service           // likewise
+	Waiting func(source string) // told, if not nil, what a person has waited for too long
+	Parts   []Part              // beside a run's own
 }
 
 // ErrExpired is why a command is stopped by --on-expiry=stop.
@@ -137,12 +136,10 @@ func openSource(ctx context.Context, spec source.Spec, log *slog.Logger) (*sourc
 
 // running is a run from the first request for credentials to the command's end.
 type running struct {
-	log       *slog.Logger
 	end       context.CancelFunc
 	child     child
 	engine    *engine
-	observers *observers
-	services  []Service
+	parts     *parts
 	record    *recorder
 	reactions *reactions
 	left      *leftBehind
@@ -152,18 +149,14 @@ type running struct {
 // newRunning puts together what works while the command runs, and what follows the
 // events.
 func newRunning(ctx context.Context, end context.CancelFunc, s *setup, src credentialSource, d *deliveries) (_ *running, err error) {
-	r := &running{log: s.Log, end: end, left: &leftBehind{log: s.Log}, observers: &observers{guard: s.guard}}
+	r := &running{end: end, left: &leftBehind{log: s.Log}, parts: &parts{log: s.Log, guard: s.guard}}
 	started := make(chan struct{}) // closed when the command is, for the first time
 	dir := workingDir()
 	o := s.Plan.Child
-	o.Argv, o.Environ, o.Notify = s.Plan.Argv, d.environ, r.observers.child
+	o.Argv, o.Environ, o.Notify = s.Plan.Argv, d.environ, r.parts.child
 	retrieved := src
 	if o.LeaveDir = o.Once && dir != ""; o.LeaveDir {
 		retrieved = &sourceInDir{src, dir, started}
-	}
-	systemd, err := newSystemd(s.Plan.NotifyChild, s.Log)
-	if err != nil {
-		return nil, err
 	}
 	if r.child, err = s.newChild(o); err != nil {
 		return nil, err
@@ -172,38 +165,35 @@ func newRunning(ctx context.Context, end context.CancelFunc, s *setup, src crede
 	hooks := &hooks{ctx: ctx, log: s.Log, guard: s.guard, dir: dir, profile: d.files.Profile(), environ: d.environ}
 	r.reactions = &reactions{plan: s.Plan, log: s.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
 	expiry := newSourceExpiry(src.Expiry, s.Plan.EndingBefore, r.record, r.reactions.sourceExpires)
-	stale := watchStale(s.Plan, d, &staleReaction{s.Plan.OnStale, s.Log, r.child, r.record})
+	deliveries := d.engine()
+	watch, stale := watchStale(s.Plan, d, &staleReaction{s.Plan.OnStale, s.Log, r.child, r.record})
+	if watch != nil {
+		deliveries = append(deliveries, watch)
+	}
 	r.engine = newEngine(refresh.Options{
 		Profiles:     []refresh.Profile{{Name: credentialsName, Source: retrieved}},
-		Deliveries:   append(d.engine(), stale.deliveries()...),
+		Deliveries:   deliveries,
 		Policy:       refresh.Policy{Before: s.Plan.RefreshBefore},
 		MinTTL:       s.Plan.MinTTL,
 		StartTimeout: cmp.Or(s.Plan.StartTimeout, src.StartTimeout()),
-		Notify:       r.observers.engine,
+		Notify:       r.parts.engine,
 	})
-	r.observers.list = slices.Concat([]Observer{
-		startOf(started), logNotes(src, s.Log), logEngine(src, s.Log), logChild(s.Log),
-		stale.observer(), systemd.observer(), r.record.observer(src), expiry.observer(), r.reactions.observer(), r.left.observer(),
-	}, s.Observers)
-	r.services = slices.Concat(d.services(started), stale.services(), s.Services, []Service{
-		{"the status record", r.record.run},
-		{"the sign of life", signOfLife(s.Waiting, r.engine.ready(), src)},
-		{"systemd's watchdog", func(ctx context.Context) error { return systemd.watchdog(ctx, r.engine.alive) }},
-		{"the watch for the expiry of the source", expiry.run},
-	})
-	return r, nil
+	systemd, err := tellSystemd(s.Plan.NotifyChild, s.Log, r.engine.alive)
+	r.parts.list = slices.Concat(d.parts(started), []Part{
+		noteStart(started), logNotes(src, s.Log), logEngine(src, s.Log), logChild(s.Log), signOfLife(s.Waiting, r.engine.ready(), src),
+		stale, systemd, r.record.part(src), expiry.part(), r.reactions.part(), r.left.part(),
+	}, s.Parts)
+	return r, err
 }
 
 // untilExit runs the command and, as long as it lives, the engine and all else.
 // Only the engine may end the run: where there are no credentials to start with.
 func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 	var work sync.WaitGroup
-	for _, service := range r.services {
-		work.Go(func() { r.keep(ctx, service) })
-	}
+	r.parts.run(ctx, &work)
 	var noStart error
 	work.Go(func() {
-		if noStart = r.engine.run(ctx, r.keep); noStart != nil {
+		if noStart = r.engine.run(ctx, r.parts.keep); noStart != nil {
 			r.end()
 		}
 	})
@@ -220,27 +210,15 @@ func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 	return exit, err
 }
 
-// keep runs a service. That one fails is no reason to stop the command.
-func (r *running) keep(ctx context.Context, service Service) {
-	keep(ctx, service, func(err error, again time.Duration, news bool) {
-		level := slog.LevelDebug
-		if news {
-			level = slog.LevelError
-		}
-		r.log.Log(ctx, level, "a part of brs-exec has failed; the command goes on, and the part is started again",
-			"part", service.Name, "err", err, "after", again)
-	})
-}
-
 // stopExpired stops the command for want of credentials.
 func (r *running) stopExpired() {
 	r.expired.Store(true)
 	r.end()
 }
 
-// startOf closes started when the command is started for the first time.
-func startOf(started chan struct{}) Observer {
-	return Observer{Name: "the start", Child: func(e supervisor.Event, first bool) {
+// noteStart closes started when the command is started for the first time.
+func noteStart(started chan struct{}) Part {
+	return Part{Name: "the start", Child: func(e supervisor.Event, first bool) {
 		if first && e.Kind == supervisor.Started {
 			close(started)
 		}
@@ -251,11 +229,11 @@ func startOf(started chan struct{}) Observer {
 const slow = 3 * time.Second
 
 // signOfLife tells a person, if there is one, what is waited for.
-func signOfLife(waiting func(string), ready <-chan struct{}, src credentialSource) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if waiting == nil {
-			return nil
-		}
+func signOfLife(waiting func(string), ready <-chan struct{}, src credentialSource) Part {
+	if waiting == nil {
+		return Part{}
+	}
+	return Part{Name: "the sign of life", Run: func(ctx context.Context) error {
 		timer := time.NewTimer(slow)
 		defer timer.Stop()
 		select {
@@ -265,7 +243,7 @@ func signOfLife(waiting func(string), ready <-chan struct{}, src credentialSourc
 			waiting(src.Describe())
 		}
 		return nil
-	}
+	}}
 }
 
 // workingDir is where the command starts, "" if that is no place to come back to.

@@ -27,16 +27,16 @@ import (
 // The tests of a run have a source and a command of their own, and mostly run in
 // virtual time.
 
-// TestServiceFails: a part that fails or panics is named once and started again;
+// TestPartFails: a part that fails or panics is named once and started again;
 // the command runs on.
-func TestServiceFails(t *testing.T) {
+func TestPartFails(t *testing.T) {
 	tests := []struct {
 		name string
 		fail func() error
 		want string
 	}{
 		{"error", func() error { return errors.New("accept: no buffer space") }, `err="accept: no buffer space"`},
-		{"panic", func() error { panic("verysecret") }, "panic in brs-exec/refresh/run.TestServiceFails"},
+		{"panic", func() error { panic("verysecret") }, "panic in brs-exec/refresh/run.TestPartFails"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -44,7 +44,7 @@ func TestServiceFails(t *testing.T) {
 				r := newFakeRun(t, plan.Plan{})
 				r.child.life, r.child.code = 10*time.Minute, 7
 				calls := 0
-				r.Services = []Service{{"the endpoint", func(ctx context.Context) error {
+				r.Parts = []Part{{Name: "the endpoint", Run: func(ctx context.Context) error {
 					if calls++; calls < 4 {
 						return tt.fail()
 					}
@@ -56,7 +56,7 @@ func TestServiceFails(t *testing.T) {
 					t.Errorf("the run ended with code %d, stopped %v, error %v; want the command's 7", exit.Code, exit.Stopped, err)
 				}
 				if calls != 4 {
-					t.Errorf("the service was started %d times, want 4", calls)
+					t.Errorf("the part was started %d times, want 4", calls)
 				}
 				if got := r.lines("the endpoint"); len(got) != 1 || !strings.Contains(got[0], "level=ERROR") || !strings.Contains(got[0], tt.want) {
 					t.Errorf("the log has %q, want one error with %s", got, tt.want)
@@ -69,15 +69,15 @@ func TestServiceFails(t *testing.T) {
 	}
 }
 
-// TestObserverPanics: whoever panics at an event keeps nobody else from it, nor
+// TestPartPanics: whoever panics at an event keeps nobody else from it, nor
 // the command from running.
-func TestObserverPanics(t *testing.T) {
+func TestPartPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newFakeRun(t, plan.Plan{OnRefresh: plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}})
 		r.child.life = 70 * time.Minute
 		var last Record
 		r.child.looks = func([]string) string { last = recorded(t); return "" }
-		r.Observers = []Observer{{Name: "the broken one", Engine: func(refresh.Event, bool) { panic("verysecret") }}}
+		r.Parts = []Part{{Name: "the broken one", Engine: func(refresh.Event, bool) { panic("verysecret") }}}
 		exit, err := r.run()
 		if err != nil || exit.Code != 0 {
 			t.Fatalf("code %d, %v", exit.Code, err)
@@ -86,7 +86,7 @@ func TestObserverPanics(t *testing.T) {
 		if diff := cmp.Diff(want, r.child.seen()); diff != "" {
 			t.Errorf("the command (-want +got):\n%s", diff)
 		}
-		if got := r.lines("the broken one"); len(got) != 1 || !strings.Contains(got[0], "panic in brs-exec/refresh/run.TestObserverPanics") {
+		if got := r.lines("the broken one"); len(got) != 1 || !strings.Contains(got[0], "panic in brs-exec/refresh/run.TestPartPanics") {
 			t.Errorf("the log has %q, want one line that says where", got)
 		}
 		if last.Refreshed != 2 {
@@ -108,8 +108,8 @@ func (b brokenLog) Handle(ctx context.Context, r slog.Record) error {
 	return b.Handler.Handle(ctx, r)
 }
 
-// TestChildObserverPanics: the same holds for what happens to the command.
-func TestChildObserverPanics(t *testing.T) {
+// TestPartPanicsAtChild: the same holds for what happens to the command.
+func TestPartPanicsAtChild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newFakeRun(t, plan.Plan{})
 		r.child.life, r.child.code = 10*time.Minute, 7
@@ -143,8 +143,8 @@ func TestSourceExpiryPanics(t *testing.T) {
 func TestEnginePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failed := 0
-		kept := func(ctx context.Context, v Service) {
-			keep(ctx, v, func(error, time.Duration, bool) { failed++ })
+		kept := func(ctx context.Context, p Part) {
+			keep(ctx, p.Run, func(error, time.Duration, bool) { failed++ })
 		}
 		refreshed := 0
 		o := refresh.Options{
@@ -177,8 +177,8 @@ func TestEnginePanics(t *testing.T) {
 	})
 }
 
-// TestOrderOfObservers: none of them counts on another one having been told.
-func TestOrderOfObservers(t *testing.T) {
+// TestOrderOfParts: none of them counts on another one having been told.
+func TestOrderOfParts(t *testing.T) {
 	for _, reverse := range []bool{false, true} {
 		t.Run(fmt.Sprint("reverse=", reverse), func(t *testing.T) {
 			told := listenNotify(t)
@@ -186,12 +186,12 @@ func TestOrderOfObservers(t *testing.T) {
 			t.Setenv("NOTIFY_SOCKET", told.path)
 			r := f.open(t)
 			if reverse {
-				slices.Reverse(r.observers.list)
+				slices.Reverse(r.parts.list)
 			}
 			refreshed := refresh.Event{Kind: refresh.Refreshed, KeyID: "ASIA…0001", Expires: time.Now().Add(time.Hour)}
-			r.observers.engine(refreshed)
-			r.observers.engine(refreshed)
-			r.observers.engine(refresh.Event{Kind: refresh.Failed, Err: errors.New("x"), Attempt: 1})
+			r.parts.engine(refreshed)
+			r.parts.engine(refreshed)
+			r.parts.engine(refresh.Event{Kind: refresh.Failed, Err: errors.New("x"), Attempt: 1})
 			if got := r.record.r; got.Refreshed != 1 || got.Failed != 1 {
 				t.Errorf("the record has %d refreshes and %d failures, want 1 and 1", got.Refreshed, got.Failed)
 			}
@@ -540,7 +540,7 @@ func TestChildEvents(t *testing.T) {
 		{Kind: supervisor.Started, PID: 3},
 		{Kind: supervisor.Ended, PID: 3},
 	} {
-		r.observers.child(e)
+		r.parts.child(e)
 	}
 	if diff := cmp.Diff([]string{"READY", "READY", "READY", "STOPPING"}, told.names(t, 4)); diff != "" {
 		t.Errorf("systemd (-want +got):\n%s", diff)

@@ -78,9 +78,9 @@ func (e *sourceExpiry) left(end time.Time) time.Duration {
 // same allows for a difference to the server's clock that is measured anew.
 func same(a, b time.Time) bool { return a.Sub(b).Abs() < time.Minute }
 
-// observer lets run look at the expiry that the source has now.
-func (e *sourceExpiry) observer() Observer {
-	return Observer{Name: "the watch for the expiry of the source", Engine: func(ev refresh.Event, _ bool) {
+// part follows the engine, after whose calls the source may expire at another time.
+func (e *sourceExpiry) part() Part {
+	return Part{Name: "the watch for the expiry of the source", Run: e.run, Engine: func(ev refresh.Event, _ bool) {
 		if ev.Kind != refresh.Refreshed && ev.Kind != refresh.Unchanged && ev.Kind != refresh.Failed {
 			return
 		}

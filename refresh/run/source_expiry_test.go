@@ -56,7 +56,7 @@ func TestSourceExpiry(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error)
 				go func() { done <- e.run(ctx) }()
-				e.observer().Engine(refresh.Event{Kind: refresh.Refreshed}, true)
+				e.part().Engine(refresh.Event{Kind: refresh.Refreshed}, true)
 				for at, end := range tt.ends {
 					d, err := time.ParseDuration(at)
 					if err != nil {
@@ -70,7 +70,7 @@ func TestSourceExpiry(t *testing.T) {
 				}
 				for range 20 * 4 { // a refresh every quarter of an hour
 					time.Sleep(15 * time.Minute)
-					e.observer().Engine(refresh.Event{Kind: refresh.Unchanged}, false)
+					e.part().Engine(refresh.Event{Kind: refresh.Unchanged}, false)
 				}
 				cancel()
 				if err := <-done; err != nil {

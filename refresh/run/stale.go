@@ -13,14 +13,12 @@ import (
 	"brs-exec/writer/stale"
 )
 
-// staleWatch looks out for a command that holds credentials and does not come back
-// for newer ones to any of the deliveries. It is nil if --on-stale does not ask for
-// it.
-type staleWatch struct{ *stale.Watch }
-
-func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) *staleWatch {
+// watchStale looks out for a command that holds credentials and does not come back
+// for newer ones to any of the deliveries. The watch is nil if --on-stale does not ask
+// for it.
+func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch, Part) {
 	if p.OnStale.Act == plan.None || p.Deliver.Env { // variables are no matter of reading
-		return nil
+		return nil, Part{}
 	}
 	files := d.files
 	reads := map[stale.Delivery]func() process.Read{
@@ -32,34 +30,15 @@ func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) *staleWatch {
 			reads[one.by] = one.read
 		}
 	}
-	return &staleWatch{stale.New(stale.Options{
+	w := stale.New(stale.Options{
 		Credentials: credentialsName, Reads: reads,
 		Started:       func() time.Time { return files.LastReads().Config.At },
 		KeysInProfile: p.Deliver.Files == writer.File,
 		Notify:        react.alarm, Cleared: react.cleared,
-	})}
-}
-
-func (w *staleWatch) deliveries() []refresh.Delivery {
-	if w == nil {
-		return nil
-	}
-	return []refresh.Delivery{w.Watch}
-}
-
-func (w *staleWatch) services() []Service {
-	if w == nil {
-		return nil
-	}
-	return []Service{{"the watch for stale clients", w.Run}}
-}
-
-func (w *staleWatch) observer() Observer {
-	if w == nil {
-		return Observer{}
-	}
-	return Observer{
+	})
+	return w, Part{
 		Name: "the watch for stale clients",
+		Run:  w.Run,
 		Engine: func(e refresh.Event, _ bool) {
 			switch e.Kind {
 			case refresh.Refreshed:

@@ -16,18 +16,17 @@ import (
 // nothing if the command speaks for itself (--notify-child).
 type systemd struct {
 	*sdnotify.Notifier
-	log *slog.Logger
+	log   *slog.Logger
+	alive func(context.Context) error // the engine
 }
 
-func newSystemd(childTalks bool, log *slog.Logger) (*systemd, error) {
-	if childTalks {
-		return &systemd{log: log}, nil
+func tellSystemd(childTalks bool, log *slog.Logger, alive func(context.Context) error) (part Part, err error) {
+	d := &systemd{log: log, alive: alive}
+	if !childTalks {
+		d.Notifier, err = sdnotify.New(stage.Adopter())
 	}
-	n, err := sdnotify.New(stage.Adopter())
-	return &systemd{n, log}, err
+	return Part{Name: "what systemd is told", Run: d.watchdog, Engine: d.event, Child: d.child}, err
 }
-
-func (d *systemd) observer() Observer { return Observer{"systemd's status", d.event, d.child} }
 
 // event follows the engine.
 func (d *systemd) event(e refresh.Event, first bool) {
@@ -71,7 +70,7 @@ func (d *systemd) child(e supervisor.Event, _ bool) {
 }
 
 // watchdog tells that we are alive as long as the engine is.
-func (d *systemd) watchdog(ctx context.Context, alive func(context.Context) error) error {
+func (d *systemd) watchdog(ctx context.Context) error {
 	every := d.WatchdogInterval()
 	if every == 0 {
 		return nil
@@ -80,7 +79,7 @@ func (d *systemd) watchdog(ctx context.Context, alive func(context.Context) erro
 	defer tick.Stop()
 	for {
 		limited, cancel := context.WithTimeout(ctx, every)
-		if alive(limited) == nil {
+		if d.alive(limited) == nil {
 			d.say(d.Watchdog())
 		}
 		cancel()

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestKeep: a service that fails or panics is started again, more and more
+// TestKeep: a part that fails or panics is started again, more and more
 // slowly, until it ends well or the run does.
 func TestKeep(t *testing.T) {
 	broken := errors.New("accept: broken")
@@ -57,10 +57,10 @@ func TestKeep(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tt.life)
 				defer cancel()
 				calls, news := 0, 0
-				keep(ctx, Service{"it", func(ctx context.Context) error {
+				keep(ctx, func(ctx context.Context) error {
 					calls++
 					return tt.run(ctx, calls)
-				}}, func(err error, again time.Duration, first bool) {
+				}, func(err error, again time.Duration, first bool) {
 					if !strings.Contains(err.Error(), tt.errors) || strings.Contains(err.Error(), "secret") {
 						t.Errorf("told of %q, want %q", err, tt.errors)
 					}
