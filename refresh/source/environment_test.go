@@ -18,30 +18,39 @@ import (
 // testEnv is the environment of a test, and of its subtests that have none of their own.
 type testEnv struct {
 	mu   sync.Mutex
-	vars []string
+	vars map[string]string
+}
+
+func newEnv(vars ...string) *testEnv {
+	e := &testEnv{vars: map[string]string{}}
+	e.set(vars...)
+	return e
 }
 
 func (e *testEnv) lookup(name string) (value string, set bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, kv := range e.vars {
-		if k, v, _ := strings.Cut(kv, "="); k == name {
-			value, set = v, true
-		}
-	}
+	value, set = e.vars[name]
 	return value, set
 }
 
 func (e *testEnv) list() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return slices.Clone(e.vars)
+	var list []string
+	for name, value := range e.vars {
+		list = append(list, name+"="+value)
+	}
+	return list
 }
 
-func (e *testEnv) set(pairs ...string) {
+func (e *testEnv) set(vars ...string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.vars = append(e.vars, pairs...)
+	for _, kv := range vars {
+		name, value, _ := strings.Cut(kv, "=")
+		e.vars[name] = value
+	}
 }
 
 func (e *testEnv) home() (string, error) { return environ{e}.get("HOME"), nil }
@@ -57,7 +66,7 @@ func (e *testEnv) caches() (string, error) {
 func (e *testEnv) below(path string) string {
 	process, _ := os.UserHomeDir()
 	home, _ := e.home()
-	if below, err := filepath.Rel(process, path); err == nil && filepath.IsLocal(below) {
+	if below, ok := strings.CutPrefix(path, process+string(filepath.Separator)); ok {
 		return filepath.Join(home, below)
 	}
 	return path
@@ -191,9 +200,9 @@ func isolate(t testing.TB) (config, credentials string) {
 	if e, ok := inherited(t); ok {
 		env = e.list()
 	}
-	setEnv(t, &testEnv{vars: append(notAWS(env),
+	setEnv(t, newEnv(append(notAWS(env),
 		"HOME="+home, "USERPROFILE="+home, "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=",
-		"AWS_CONFIG_FILE="+config, "AWS_SHARED_CREDENTIALS_FILE="+credentials, "AWS_EC2_METADATA_DISABLED=true")})
+		"AWS_CONFIG_FILE="+config, "AWS_SHARED_CREDENTIALS_FILE="+credentials, "AWS_EC2_METADATA_DISABLED=true")...))
 	return config, credentials
 }
 
@@ -211,7 +220,7 @@ func setenv(t testing.TB, pairs ...string) {
 	e := envOf(t)
 	own, ok := environments.Load(t.Name())
 	if !ok {
-		own = &testEnv{vars: e.list()}
+		own = newEnv(e.list()...)
 		setEnv(t, own.(environment))
 	}
 	own.(*testEnv).set(pairs...)
