@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Settings of a set of credentials. SecurityToken is the session token's old
+// Settings that hold credentials. SecurityToken is the session token's old
 // name; botocore asks for it first.
 const (
 	AccessKeyID     = "aws_access_key_id"
@@ -21,10 +21,10 @@ const (
 // CredentialProcess is the setting with the command that prints credentials.
 const CredentialProcess = "credential_process"
 
-// Keys are the settings that are the set itself.
+// Keys are the settings that are the credentials themselves.
 var Keys = []string{AccessKeyID, SecretAccessKey, SessionToken, SecurityToken}
 
-// Expiries are the names under which tools keep the end of a set beside it:
+// Expiries are the names under which tools keep the expiry of credentials beside them:
 // aws-vault and okta-awscli, the AWS CLI's own variables, aws-mfa, saml2aws and
 // gimme-aws-creds, Leapp, Granted. The SDKs read none of them.
 var Expiries = []string{

@@ -14,7 +14,7 @@ import (
 )
 
 // What a writer in place that was killed can have left.
-func TestReplaceMendsInPlace(t *testing.T) {
+func TestReplaceRecoversInPlace(t *testing.T) {
 	for _, tt := range []struct{ name, old, next, now, want string }{
 		{"before it began", "old", "newer", "old", "old"},
 		{"grown", "old", "newer", "old\n", "old"},
@@ -76,7 +76,7 @@ func helpInPlace(args []string) error {
 }
 
 // Killed while it writes in place it may leave a mixture, which the next one
-// mends before it does anything else.
+// recovers before it does anything else.
 func TestReplaceInPlaceKilled(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")

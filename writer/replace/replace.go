@@ -118,7 +118,7 @@ func (p *Location) lockTidy(ctx context.Context) (unlock func(), err error) {
 	if unlock, err = p.lock(ctx); err != nil {
 		return nil, err
 	}
-	p.removeStrays()
+	p.removeLeftovers()
 	if err := p.recoverInPlace(ctx); err != nil {
 		unlock()
 		return nil, err
@@ -172,7 +172,7 @@ func (t Target) renameNew(p *Location, content []byte, was *Content) (err error)
 	if _, err := temp.Write(content); err != nil {
 		return err
 	}
-	if err := t.dress(p, temp, name, was); err != nil {
+	if err := t.copyMetadata(p, temp, name, was); err != nil {
 		return err
 	}
 	// Without it a crash of the machine can leave an empty file under the new
@@ -214,9 +214,9 @@ func (p *Location) unchanged(was *Content) error {
 	return nil
 }
 
-// dress gives the new file the mode, owner, ACL and a later time than the one
+// copyMetadata gives the new file the mode, owner, ACL and a later time than the one
 // it replaces.
-func (t Target) dress(p *Location, temp *os.File, name string, was *Content) error {
+func (t Target) copyMetadata(p *Location, temp *os.File, name string, was *Content) error {
 	made, err := temp.Stat()
 	if err != nil {
 		return err
@@ -256,15 +256,15 @@ func mustWriteInPlace(err error) bool {
 	return errors.As(err, &owner) || CannotRename(err)
 }
 
-// BesidePrefix begins the names of all that we put beside a file, for strays to be
+// BesidePrefix begins the names of all that we put beside a file, for leftovers to be
 // told from others' files.
 func BesidePrefix(name string) string { return "." + name + ".brs-exec-" }
 
 const tempSuffix = ".tmp"
 
-// removeStrays removes the temporary files of writers that were killed. The
+// removeLeftovers removes the temporary files of writers that were killed. The
 // caller holds the lock, so there are no others.
-func (p *Location) removeStrays() {
+func (p *Location) removeLeftovers() {
 	names, _ := pathsafe.Names(p.dir)
 	for _, name := range names {
 		if strings.HasPrefix(name, BesidePrefix(p.name)) && strings.HasSuffix(name, tempSuffix) {

@@ -162,7 +162,7 @@ func TestReplaceMovesTheTime(t *testing.T) {
 	}
 }
 
-func TestReplaceSweepsStrays(t *testing.T) {
+func TestReplaceSweepsLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	for _, name := range []string{".f.brs-exec-0123456789abcdef.tmp", ".f.brs-exec-fedcba9876543210.tmp"} {

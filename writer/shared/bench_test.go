@@ -22,7 +22,7 @@ func BenchmarkFile(b *testing.B) {
 		for i := range n {
 			name := fmt.Sprintf("p%d", i)
 			sections[name], all[name] = name, numbered(i)
-			fmt.Fprintf(&text, "[%s]\nregion = x\n%s\n", name, oldSet)
+			fmt.Fprintf(&text, "[%s]\nregion = x\n%s\n", name, oldKeys)
 		}
 		put(b, path, text.String(), 0o600)
 		open := func() *File {

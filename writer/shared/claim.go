@@ -27,15 +27,15 @@ import (
 // to put back in the end.
 //
 // The first three lines have a fixed size and are written in place: the
-// fingerprints of the set that is in the file and of the one that is just being
-// written, and the process. What follows is a before, written once.
+// fingerprints of the credentials that are in the file and of those that are just being
+// written, and the process. What follows is a snapshot, written once.
 type claim struct {
 	file      *os.File
 	dir       *os.Root // and the name in it
 	name      string
 	prints    [2]string
-	before    *before
-	inherited bool // before is that of a process that was killed
+	snapshot  *snapshot
+	inherited bool // snapshot is that of a process that was killed
 }
 
 const (
@@ -156,9 +156,9 @@ func (c *claim) begin() error {
 			return errors.New("is not a claim of brs-exec: remove it")
 		}
 		c.prints = [2]string{string(data[:printLine-1]), string(data[printLine : 2*printLine-1])}
-		var b before
+		var b snapshot
 		if json.Unmarshal(data[claimHead:], &b) == nil {
-			c.before, c.inherited = &b, true
+			c.snapshot, c.inherited = &b, true
 		}
 	}
 	head := c.prints[0] + "\n" + c.prints[1] + "\n" + fmt.Sprintf("%-*s\n", processLine-1, filelock.Me())
@@ -178,17 +178,17 @@ func isPrint(text []byte) bool {
 	return string(text) == noPrint || len(bytes.Trim(text, "0123456789abcdef")) == 0
 }
 
-// ours tells whether a set is one that this process wrote or the one before it.
+// ours tells whether this process wrote the credentials, or the one before it.
 func (c *claim) ours(fp string) bool { return fp != "" && (fp == c.prints[0] || fp == c.prints[1]) }
 
 // forget drops what a process before has left.
 func (c *claim) forget() error {
-	c.before, c.inherited = nil, false
+	c.snapshot, c.inherited = nil, false
 	return c.file.Truncate(claimHead)
 }
 
 // remember writes what stood in the section, before it is changed.
-func (c *claim) remember(b *before) error {
+func (c *claim) remember(b *snapshot) error {
 	text, err := json.Marshal(b)
 	if err != nil {
 		return err
@@ -199,11 +199,11 @@ func (c *claim) remember(b *before) error {
 	if err := c.file.Sync(); err != nil {
 		return err
 	}
-	c.before = b
+	c.snapshot = b
 	return nil
 }
 
-// writing notes that a set is about to be written, wrote that it is.
+// writing notes that credentials are about to be written, wrote that they are.
 func (c *claim) writing(fp string) error { return c.note(1, fp) }
 func (c *claim) wrote(fp string) error   { return c.note(0, fp) }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // helpShared keeps the section SECTION of PATH, at exit as MODE says. It
-// delivers new sets until its input ends, COUNT of them at most.
+// delivers new credentials until its input ends, COUNT of them at most.
 func helpShared(args []string) error {
 	exit, err := strconv.Atoi(args[2])
 	if err != nil {
@@ -111,7 +111,7 @@ func TestSharedKilledThenRestored(t *testing.T) {
 			if tt.edit != "" {
 				put(t, path, tt.edit, 0o600)
 			} else if tt.in == original {
-				// Its keys for life must not be forgotten by one that does not restore.
+				// Its long-term keys must not be forgotten by one that does not restore.
 				if _, err := newShared(t, path, "app", Options{}); !errors.As(err, new(*keysError)) {
 					t.Errorf("Open that leaves = %v", err)
 				}

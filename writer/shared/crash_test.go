@@ -183,7 +183,7 @@ func TestSharedProcesses(t *testing.T) {
 	t.Logf("%d rewrites, %d reads", end+own, reads)
 }
 
-// current returns how many sets [a] and [b] had together.
+// current returns how many credentials [a] and [b] had together.
 func current(t *testing.T, path string) (n int, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -200,7 +200,7 @@ func current(t *testing.T, path string) (n int, err error) {
 	return n, nil
 }
 
-// Killed at any moment of thousands of rewrites, it leaves the old set or the
+// Killed at any moment of thousands of rewrites, it leaves the old credentials or the
 // new one; the next start takes the strays away and puts back what was there.
 func TestSharedKilled(t *testing.T) {
 	kills := 20

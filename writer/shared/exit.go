@@ -26,13 +26,13 @@ func (s *File) takeOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(s.profiles, func(p *profile) bool { return p.claim.before != nil && p.claim.before.NoFile }) {
+	if slices.ContainsFunc(s.profiles, func(p *profile) bool { return p.claim.snapshot != nil && p.claim.snapshot.NoFile }) {
 		if err := s.target.RemoveIfEmpty(ctx); err != nil {
 			return err
 		}
 	}
 	if len(left) > 0 {
-		return s.saveBefore(left)
+		return s.saveSnapshots(left)
 	}
 	return nil
 }
@@ -51,7 +51,7 @@ func (s *File) takeOutOf(f *ini.File) (left []string) {
 	}
 	var parts []part
 	for _, p := range s.profiles {
-		if p.claim.before == nil {
+		if p.claim.snapshot == nil {
 			continue
 		}
 		part := part{p, p.find(f), -1}
@@ -63,10 +63,10 @@ func (s *File) takeOutOf(f *ini.File) (left []string) {
 	// From the end up: what one added may stand on what another did.
 	slices.SortStableFunc(parts, func(a, b part) int { return b.last - a.last })
 	for _, p := range parts {
-		b := p.claim.before
+		b := p.claim.snapshot
 		if s.opt.AtExit == Remove {
 			b.remove(f, p.sections, p.claim.ours)
-		} else if b.restore(f, p.sections, p.set, p.claim.ours) {
+		} else if b.restore(f, p.sections, p.creds, p.claim.ours) {
 			left = append(left, p.name)
 		}
 	}
@@ -81,12 +81,12 @@ func (s *File) takeOutOfNothing(left *[]string) ([]byte, error) {
 	return f.Bytes(), nil
 }
 
-// saveBefore keeps what could not be put back where others' keys are now.
-func (s *File) saveBefore(names []string) error {
+// saveSnapshots keeps what could not be put back where others' keys are now.
+func (s *File) saveSnapshots(names []string) error {
 	var text []byte
 	for _, p := range s.profiles {
 		if slices.Contains(names, p.name) {
-			text = slices.Concat(text, slices.Concat(p.claim.before.Sections...))
+			text = slices.Concat(text, slices.Concat(p.claim.snapshot.Sections...))
 		}
 	}
 	backup, err := s.target.SaveBackup(text)

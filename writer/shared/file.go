@@ -23,7 +23,7 @@ import (
 type AtExit int
 
 const (
-	// Leave leaves the last set, which goes on living until it ends.
+	// Leave leaves the last credentials, which work until they expire.
 	Leave AtExit = iota
 	// Remove takes the keys out, and the section with them if it was not there
 	// before.
@@ -39,7 +39,7 @@ type Options struct {
 	// parent.
 	Path string
 	// Sections are the profiles to write, by the name under which Deliver is
-	// given the set for each; "" takes the only set there is.
+	// given the credentials for each; "" takes the only ones there are.
 	Sections map[string]string
 	// AtExit says what Close does with the keys.
 	AtExit AtExit
@@ -55,8 +55,8 @@ type Options struct {
 	// section names is used; else what it says of the profiles is looked at for
 	// Notes. "" is no file.
 	ConfigFile string
-	// SourceFiles and SourceProfile are what the sets are made from. A section
-	// that one is made from is refused: the next would be made from our own.
+	// SourceFiles and SourceProfile are what the credentials are made from. A section
+	// that some are made from is refused: the next would be made from our own.
 	SourceFiles   []string
 	SourceProfile string
 	// Notify is told what happens later that the user may want to know, a line
@@ -80,20 +80,20 @@ type File struct {
 
 	moved chan struct{} // has one when the file is to be watched in another way
 
-	mu      sync.Mutex
-	wrote   bool  // the file has held sets of ours
-	inPlace bool  // the last write was
-	mended  bool  // the sets were put back once already
-	failed  bool  // the last Deliver did, and will come again
-	looked  int   // how often Run had a look at the file
-	told    error // what was told last that does not get better by itself
+	mu         sync.Mutex
+	wrote      bool  // the file has held credentials of ours
+	inPlace    bool  // the last write was
+	reconciled bool  // the keys were put back once already
+	failed     bool  // the last Deliver did, and will come again
+	looked     int   // how often Run had a look at the file
+	told       error // what was told last that does not get better by itself
 }
 
 type profile struct {
 	section
-	from  string // the set's name
+	from  string // the credentials' name
 	claim *claim
-	set   credentials // to be in the file; zero until there is one
+	creds credentials // to be in the file; zero until there is one
 }
 
 // Notes returns what the user may want to know about the file, a line each.
@@ -113,9 +113,9 @@ func (s *File) tell(format string, err error) {
 	}
 }
 
-// Deliver writes the sets to their sections, all in one step; when it returns
-// nil a reader that looks now finds them. The sets must be usable until Expires
-// on the local clock. On an error the file is as it was.
+// Deliver writes credentials, by their names, to their sections, all in one step;
+// when it returns nil a reader that looks now finds them. They must be usable until
+// Expires on the local clock. On an error the file is as it was.
 func (s *File) Deliver(ctx context.Context, sets map[string]aws.Credentials) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -136,8 +136,8 @@ func (s *File) Deliver(ctx context.Context, sets map[string]aws.Credentials) err
 		if err := ini.Check(creds); err != nil {
 			return fmt.Errorf("deliver to %s: %w", s.opt.Path, err)
 		}
-		if set := keysOf(creds); set != p.set {
-			p.set, s.mended, s.told = set, false, nil
+		if now := keysOf(creds); now != p.creds {
+			p.creds, s.reconciled, s.told = now, false, nil
 		}
 		ours = true
 	}
@@ -152,7 +152,7 @@ func (s *File) Deliver(ctx context.Context, sets map[string]aws.Credentials) err
 // errUnsettled: the file looks as if another program were just writing it.
 var errUnsettled = errors.New("is empty")
 
-// write makes the file have all sets. A file that is empty or does not parse is
+// write makes the file have all credentials. A file that is empty or does not parse is
 // given some time: other tools truncate it and then write.
 func (s *File) write(ctx context.Context) error {
 	until := time.Now().Add(s.opt.settle)
@@ -184,21 +184,21 @@ func (s *File) edit(old []byte, last bool) ([]byte, error) {
 		return nil, err
 	}
 	for _, p := range s.profiles {
-		if p.set == (credentials{}) {
+		if p.creds == (credentials{}) {
 			continue
 		}
-		if err := s.guard(p, f, p.set); err != nil {
+		if err := s.guard(p, f, p.creds); err != nil {
 			return nil, err
 		}
-		if p.claim.before == nil && s.opt.AtExit != Leave {
-			if err := p.claim.remember(p.section.before(f, old != nil)); err != nil {
+		if p.claim.snapshot == nil && s.opt.AtExit != Leave {
+			if err := p.claim.remember(p.section.snapshot(f, old != nil)); err != nil {
 				return nil, err
 			}
 		}
-		if err := p.claim.writing(fingerprintOf(p.set)); err != nil {
+		if err := p.claim.writing(fingerprintOf(p.creds)); err != nil {
 			return nil, err
 		}
-		p.apply(f, p.set)
+		p.apply(f, p.creds)
 	}
 	return f.Bytes(), nil
 }
@@ -216,8 +216,8 @@ func (s *File) written(res replace.Result) error {
 		}
 	}
 	for _, p := range s.profiles {
-		if p.set != (credentials{}) {
-			if err := p.claim.wrote(fingerprintOf(p.set)); err != nil {
+		if p.creds != (credentials{}) {
+			if err := p.claim.wrote(fingerprintOf(p.creds)); err != nil {
 				return err
 			}
 		}
@@ -250,7 +250,7 @@ func (s *File) release(keep bool) error {
 		var errs []error
 		for _, p := range s.profiles {
 			if p.claim != nil {
-				errs = append(errs, p.claim.release(keep && p.claim.before != nil))
+				errs = append(errs, p.claim.release(keep && p.claim.snapshot != nil))
 				p.claim = nil
 			}
 		}

@@ -34,7 +34,7 @@ func TestSharedSingleFileMount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	holds(t, outside, map[string]string{"source": "[b]\nx = 1\n\n[app]\n" + newSet})
+	holds(t, outside, map[string]string{"source": "[b]\nx = 1\n\n[app]\n" + newKeys})
 	wantMode(t, path, 0o640)
 	if lines := n.all(); len(lines) != 1 || !strings.Contains(lines[0], path+" is written in place (") || !strings.Contains(lines[0], "busy") {
 		t.Errorf("told %q, want once that it is in place", lines)
@@ -42,7 +42,7 @@ func TestSharedSingleFileMount(t *testing.T) {
 	// Written outside, where our directory shows nothing.
 	eventually(t, "it has seen its own change", func() bool { return s.looks() > before })
 	put(t, source, "[b]\nx = 2", 0o640)
-	eventually(t, "put back", has(source, "[b]\nx = 2\n\n[app]\n"+newSet))
+	eventually(t, "put back", has(source, "[b]\nx = 2\n\n[app]\n"+newKeys))
 	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestSharedReadOnlyDirectory(t *testing.T) {
 	}
 	outside, dir, state := t.TempDir(), t.TempDir(), t.TempDir()
 	source, path := filepath.Join(outside, "source"), filepath.Join(dir, "credentials")
-	put(t, source, "[app]\n"+oldSet, 0o600)
+	put(t, source, "[app]\n"+oldKeys, 0o600)
 	put(t, path, "", 0o600)
 	writertest.Mount(t, dir, dir, "", unix.MS_BIND, "")
 	if err := unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
@@ -79,14 +79,14 @@ func TestSharedReadOnlyDirectory(t *testing.T) {
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, outside, map[string]string{"source": "[app]\n" + newSet})
+	holds(t, outside, map[string]string{"source": "[app]\n" + newKeys})
 	if _, err := newShared(t, path, "app", Options{}); !errors.As(err, new(*heldError)) {
 		t.Errorf("a second one = %v", err)
 	}
 	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, outside, map[string]string{"source": "[app]\n" + oldSet})
+	holds(t, outside, map[string]string{"source": "[app]\n" + oldKeys})
 	holds(t, state, map[string]string{})
 }
 
@@ -115,7 +115,7 @@ func TestSharedRenameFails(t *testing.T) {
 			}
 			want := "[b]\n"
 			if tt.delivered {
-				want += "\n[app]\n" + newSet
+				want += "\n[app]\n" + newKeys
 			}
 			if !has(path, want)() {
 				t.Error("the file is not as it should be")

@@ -65,45 +65,45 @@ func give(s *File, creds aws.Credentials) error {
 	return s.Deliver(context.Background(), map[string]aws.Credentials{"x": creds})
 }
 
-// oldSet are keys that are restored or overwritten without a word: those of a
-// set that has ended.
-const oldSet = "aws_access_key_id = OLD\naws_secret_access_key = OLDSECRET\naws_session_token = OLDTOKEN\n"
+// oldKeys are keys that are restored or overwritten without a word: those of
+// credentials that have expired.
+const oldKeys = "aws_access_key_id = OLD\naws_secret_access_key = OLDSECRET\naws_session_token = OLDTOKEN\n"
 
-const newSet = "aws_access_key_id = AKID7\naws_secret_access_key = SECRET7\naws_session_token = TOKEN7\n"
+const newKeys = "aws_access_key_id = AKID7\naws_secret_access_key = SECRET7\naws_session_token = TOKEN7\n"
 
 var sharedFiles = []struct {
 	name, file   string // "credentials" if ""
 	in           string // "-": no file
 	want, remove string
 }{
-	{"no file", "", "-", "[app]\n" + newSet, "-"},
-	{"empty file", "", "", "[app]\n" + newSet, ""},
-	{"only a comment", "", "# mine", "# mine\n\n[app]\n" + newSet, "# mine"},
-	{"another section", "", "[other]\na = 1\n", "[other]\na = 1\n\n[app]\n" + newSet, "[other]\na = 1\n"},
-	{"another section, no final newline", "", "[other]\na = 1", "[other]\na = 1\n\n[app]\n" + newSet, "[other]\na = 1"},
-	{"blank lines at the end", "", "[other]\na = 1\n\n\n", "[other]\na = 1\n\n\n[app]\n" + newSet, "[other]\na = 1\n\n\n"},
-	{"header only, no final newline", "", "[app]", "[app]\n" + newSet, "[app]\n"},
-	{"old set", "", "[app]\n" + oldSet + "[other]\na = 1\n", "[app]\n" + newSet + "[other]\na = 1\n", "[app]\n[other]\na = 1\n"},
-	{"old set, no final newline", "", "[app]\n" + strings.TrimSuffix(oldSet, "\n"), "[app]\n" + newSet, "[app]\n"},
-	{"the user's settings", "", "[app]\n# of mine\nregion = x\noutput = json # nice\n\n; end\n[z]\n", "[app]\n" + newSet + "# of mine\nregion = x\noutput = json # nice\n\n; end\n[z]\n", "[app]\n# of mine\nregion = x\noutput = json # nice\n\n; end\n[z]\n"},
-	{"CRLF", "", "[app]\r\na = 1\r\n" + strings.ReplaceAll(oldSet, "\n", "\r\n"), "[app]\r\na = 1\r\n" + strings.ReplaceAll(newSet, "\n", "\r\n"), "[app]\r\na = 1\r\n"},
-	{"CRLF, new section", "", "[other]\r\na = 1\r\n", "[other]\r\na = 1\r\n\r\n[app]\r\n" + strings.ReplaceAll(newSet, "\n", "\r\n"), "[other]\r\na = 1\r\n"},
-	{"byte order mark", "", "\ufeff[app]\n" + oldSet, "\ufeff[app]\n" + newSet, "\ufeff[app]\n"},
-	{"sections twice", "", "[app]\n" + oldSet + "[b]\nc = d\n[app]\nx = y\naws_session_token = OLD2\n", "[app]\n" + newSet + "[b]\nc = d\n[app]\naws_access_key_id = AKID7\naws_secret_access_key = SECRET7\nx = y\naws_session_token = TOKEN7\n", "[app]\n[b]\nc = d\n[app]\nx = y\n"},
-	{"keys twice", "", "[app]\n" + oldSet + "a = 1\naws_session_token = B\n", "[app]\n" + newSet + "a = 1\n", "[app]\na = 1\n"},
-	{"other cases and colons", "", "[ app ]\nAWS_ACCESS_KEY_ID: OLD\nAws_Secret_Access_Key=OLD\nAWS_SESSION_TOKEN:OLD\n", "[ app ]\n" + newSet + "\n[app]\n" + newSet, "[ app ]\n"},
+	{"no file", "", "-", "[app]\n" + newKeys, "-"},
+	{"empty file", "", "", "[app]\n" + newKeys, ""},
+	{"only a comment", "", "# mine", "# mine\n\n[app]\n" + newKeys, "# mine"},
+	{"another section", "", "[other]\na = 1\n", "[other]\na = 1\n\n[app]\n" + newKeys, "[other]\na = 1\n"},
+	{"another section, no final newline", "", "[other]\na = 1", "[other]\na = 1\n\n[app]\n" + newKeys, "[other]\na = 1"},
+	{"blank lines at the end", "", "[other]\na = 1\n\n\n", "[other]\na = 1\n\n\n[app]\n" + newKeys, "[other]\na = 1\n\n\n"},
+	{"header only, no final newline", "", "[app]", "[app]\n" + newKeys, "[app]\n"},
+	{"old set", "", "[app]\n" + oldKeys + "[other]\na = 1\n", "[app]\n" + newKeys + "[other]\na = 1\n", "[app]\n[other]\na = 1\n"},
+	{"old set, no final newline", "", "[app]\n" + strings.TrimSuffix(oldKeys, "\n"), "[app]\n" + newKeys, "[app]\n"},
+	{"the user's settings", "", "[app]\n# of mine\nregion = x\noutput = json # nice\n\n; end\n[z]\n", "[app]\n" + newKeys + "# of mine\nregion = x\noutput = json # nice\n\n; end\n[z]\n", "[app]\n# of mine\nregion = x\noutput = json # nice\n\n; end\n[z]\n"},
+	{"CRLF", "", "[app]\r\na = 1\r\n" + strings.ReplaceAll(oldKeys, "\n", "\r\n"), "[app]\r\na = 1\r\n" + strings.ReplaceAll(newKeys, "\n", "\r\n"), "[app]\r\na = 1\r\n"},
+	{"CRLF, new section", "", "[other]\r\na = 1\r\n", "[other]\r\na = 1\r\n\r\n[app]\r\n" + strings.ReplaceAll(newKeys, "\n", "\r\n"), "[other]\r\na = 1\r\n"},
+	{"byte order mark", "", "\ufeff[app]\n" + oldKeys, "\ufeff[app]\n" + newKeys, "\ufeff[app]\n"},
+	{"sections twice", "", "[app]\n" + oldKeys + "[b]\nc = d\n[app]\nx = y\naws_session_token = OLD2\n", "[app]\n" + newKeys + "[b]\nc = d\n[app]\naws_access_key_id = AKID7\naws_secret_access_key = SECRET7\nx = y\naws_session_token = TOKEN7\n", "[app]\n[b]\nc = d\n[app]\nx = y\n"},
+	{"keys twice", "", "[app]\n" + oldKeys + "a = 1\naws_session_token = B\n", "[app]\n" + newKeys + "a = 1\n", "[app]\na = 1\n"},
+	{"other cases and colons", "", "[ app ]\nAWS_ACCESS_KEY_ID: OLD\nAws_Secret_Access_Key=OLD\nAWS_SESSION_TOKEN:OLD\n", "[ app ]\n" + newKeys + "\n[app]\n" + newKeys, "[ app ]\n"},
 	{"indented", "", "[app]\n\taws_access_key_id = OLD\n\taws_secret_access_key = OLD\n\taws_session_token = x\n\tregion = y\n", "[app]\n\taws_access_key_id = AKID7\n\taws_secret_access_key = SECRET7\n\taws_session_token = TOKEN7\n\tregion = y\n", "[app]\n\tregion = y\n"},
-	{"token missing", "", "[app]\na = 1\naws_access_key_id = OLD\naws_secret_access_key = OLD\naws_security_token = OLD\nb = 2\n", "[app]\na = 1\n" + newSet + "aws_security_token = TOKEN7\nb = 2\n", "[app]\na = 1\nb = 2\n"},
-	{"old token name inherited", "", "[DEFAULT]\naws_security_token = OLD\n[app]\n", "[DEFAULT]\naws_security_token = OLD\n[app]\n" + newSet + "aws_security_token = TOKEN7\n", "[DEFAULT]\naws_security_token = OLD\n[app]\n"},
-	{"a tool's expiry", "", "[app]\n" + oldSet + "x_security_token_expires = 2001-01-01T00:00:00Z\n", "[app]\n" + newSet + "x_security_token_expires = 2030-01-02T03:04:05Z\n", "[app]\n"},
-	{"expiries of many tools", "", "[app]\n" + oldSet + "expiration = 2001-01-01 00:00:00\nexpires_at: 978307200\naws_expiry=978307200000 # ms\nexpires = soon\n",
-		"[app]\n" + newSet + "expiration = 2030-01-02 03:04:05\nexpires_at = 1893553445\naws_expiry = 1893553445000\nexpires = 2030-01-02T03:04:05Z\n", "[app]\n"},
-	{"spelling without keys", "", "[profile app]\nregion = x\n", "[profile app]\nregion = x\n\n[app]\n" + newSet, "[profile app]\nregion = x\n"},
-	{"spelling with keys", "", "[profile \"app\"]\nregion = x\n" + oldSet, "[profile \"app\"]\nregion = x\n" + newSet + "\n[app]\n" + newSet, "[profile \"app\"]\nregion = x\n"},
-	{"config file", "config", "[profile  app]\nregion = x\n[app]\ny = z\n", "[profile  app]\n" + newSet + "region = x\n[app]\ny = z\n", "[profile  app]\nregion = x\n[app]\ny = z\n"},
-	{"config file, new section", "config", "[default]\n", "[default]\n\n[profile app]\n" + newSet, "[default]\n"},
-	{"similar names", "", "[apps]\n" + oldSet + "[App]\n" + oldSet, "[apps]\n" + oldSet + "[App]\n" + oldSet + "\n[app]\n" + newSet, "[apps]\n" + oldSet + "[App]\n" + oldSet},
-	{"bytes that are not UTF-8", "", "[app]\nx = \xff\xfe\n" + oldSet, "[app]\nx = \xff\xfe\n" + newSet, "[app]\nx = \xff\xfe\n"},
+	{"token missing", "", "[app]\na = 1\naws_access_key_id = OLD\naws_secret_access_key = OLD\naws_security_token = OLD\nb = 2\n", "[app]\na = 1\n" + newKeys + "aws_security_token = TOKEN7\nb = 2\n", "[app]\na = 1\nb = 2\n"},
+	{"old token name inherited", "", "[DEFAULT]\naws_security_token = OLD\n[app]\n", "[DEFAULT]\naws_security_token = OLD\n[app]\n" + newKeys + "aws_security_token = TOKEN7\n", "[DEFAULT]\naws_security_token = OLD\n[app]\n"},
+	{"a tool's expiry", "", "[app]\n" + oldKeys + "x_security_token_expires = 2001-01-01T00:00:00Z\n", "[app]\n" + newKeys + "x_security_token_expires = 2030-01-02T03:04:05Z\n", "[app]\n"},
+	{"expiries of many tools", "", "[app]\n" + oldKeys + "expiration = 2001-01-01 00:00:00\nexpires_at: 978307200\naws_expiry=978307200000 # ms\nexpires = soon\n",
+		"[app]\n" + newKeys + "expiration = 2030-01-02 03:04:05\nexpires_at = 1893553445\naws_expiry = 1893553445000\nexpires = 2030-01-02T03:04:05Z\n", "[app]\n"},
+	{"spelling without keys", "", "[profile app]\nregion = x\n", "[profile app]\nregion = x\n\n[app]\n" + newKeys, "[profile app]\nregion = x\n"},
+	{"spelling with keys", "", "[profile \"app\"]\nregion = x\n" + oldKeys, "[profile \"app\"]\nregion = x\n" + newKeys + "\n[app]\n" + newKeys, "[profile \"app\"]\nregion = x\n"},
+	{"config file", "config", "[profile  app]\nregion = x\n[app]\ny = z\n", "[profile  app]\n" + newKeys + "region = x\n[app]\ny = z\n", "[profile  app]\nregion = x\n[app]\ny = z\n"},
+	{"config file, new section", "config", "[default]\n", "[default]\n\n[profile app]\n" + newKeys, "[default]\n"},
+	{"similar names", "", "[apps]\n" + oldKeys + "[App]\n" + oldKeys, "[apps]\n" + oldKeys + "[App]\n" + oldKeys + "\n[app]\n" + newKeys, "[apps]\n" + oldKeys + "[App]\n" + oldKeys},
+	{"bytes that are not UTF-8", "", "[app]\nx = \xff\xfe\n" + oldKeys, "[app]\nx = \xff\xfe\n" + newKeys, "[app]\nx = \xff\xfe\n"},
 	{"further lines of an old value", "", "[app]\naws_session_token = a\n  b\n# c\n  d\nx = 1\n", "[app]\naws_access_key_id = AKID7\naws_secret_access_key = SECRET7\naws_session_token = TOKEN7\n# c\nx = 1\n", "[app]\n# c\nx = 1\n"},
 }
 
@@ -154,14 +154,14 @@ func TestSharedKeepsAllElse(t *testing.T) {
 
 func TestSharedRestoresAmongOthersEdits(t *testing.T) {
 	for _, tt := range []struct{ name, in, from, to, want string }{
-		{"below", "[app]\n" + oldSet, "TOKEN7\n", "TOKEN7\n[new]\na = 1\n", "[app]\n" + oldSet + "[new]\na = 1\n"},
-		{"below, no final newline", "[app]\n" + strings.TrimSuffix(oldSet, "\n"), "TOKEN7\n", "TOKEN7\n\n[new]\na = 1\n", "[app]\n" + oldSet + "\n[new]\na = 1\n"},
+		{"below", "[app]\n" + oldKeys, "TOKEN7\n", "TOKEN7\n[new]\na = 1\n", "[app]\n" + oldKeys + "[new]\na = 1\n"},
+		{"below, no final newline", "[app]\n" + strings.TrimSuffix(oldKeys, "\n"), "TOKEN7\n", "TOKEN7\n\n[new]\na = 1\n", "[app]\n" + oldKeys + "\n[new]\na = 1\n"},
 		{"a setting in our section", "[app]\nAWS_ACCESS_KEY_ID=OLD\naws_secret_access_key:OLD\naws_session_token=a\n  b\nz = 1\n", "z = 1", "region = x\nz = 2", "[app]\nAWS_ACCESS_KEY_ID=OLD\naws_secret_access_key:OLD\naws_session_token=a\n  b\nregion = x\nz = 2\n"},
 		{"a setting in the section that we added", "[b]\n", "[app]\n", "[app]\nregion = x\n", "[b]\n\n[app]\nregion = x\n"},
-		{"our section removed", "[b]\n[app]\n" + oldSet, "[app]\n" + newSet, "[c]\n", "[b]\n[c]\n\n[app]\n" + oldSet},
-		{"our added section removed", "[b]\n", "\n[app]\n" + newSet, "", "[b]\n"},
-		{"our keys removed", "[app]\na = 1\n" + oldSet, newSet, "b = 2\n", "[app]\n" + oldSet + "a = 1\nb = 2\n"},
-		{"other keys of the section", "[b]\n", newSet, "aws_access_key_id = THEIRS\naws_secret_access_key = S\n", "[b]\n\n[app]\naws_access_key_id = THEIRS\naws_secret_access_key = S\n"},
+		{"our section removed", "[b]\n[app]\n" + oldKeys, "[app]\n" + newKeys, "[c]\n", "[b]\n[c]\n\n[app]\n" + oldKeys},
+		{"our added section removed", "[b]\n", "\n[app]\n" + newKeys, "", "[b]\n"},
+		{"our keys removed", "[app]\na = 1\n" + oldKeys, newKeys, "b = 2\n", "[app]\n" + oldKeys + "a = 1\nb = 2\n"},
+		{"other keys of the section", "[b]\n", newKeys, "aws_access_key_id = THEIRS\naws_secret_access_key = S\n", "[b]\n\n[app]\naws_access_key_id = THEIRS\naws_secret_access_key = S\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -189,7 +189,7 @@ func TestSharedRestoresAmongOthersEdits(t *testing.T) {
 func TestSharedSavesWhatItCannotRestore(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
-	put(t, path, "[app]\n"+oldSet, 0o600)
+	put(t, path, "[app]\n"+oldKeys, 0o600)
 	var n told
 	s := mustShared(t, path, "app", Options{AtExit: Restore, Notify: n.add})
 	if err := give(s, numbered(1)); err != nil {
@@ -205,7 +205,7 @@ func TestSharedSavesWhatItCannotRestore(t *testing.T) {
 		t.Fatalf("backups %q, told %q, %v", backups, n.all(), err)
 	}
 	wantMode(t, backups[0], 0o600)
-	holds(t, dir, map[string]string{"credentials": theirs, filepath.Base(backups[0]): "[app]\n" + oldSet})
+	holds(t, dir, map[string]string{"credentials": theirs, filepath.Base(backups[0]): "[app]\n" + oldKeys})
 }
 
 // Many profiles, one file, one write.
@@ -280,7 +280,7 @@ func TestSharedErrors(t *testing.T) {
 	}
 }
 
-// A file that stops parsing, or gets keys for life, is left alone.
+// A file that stops parsing, or gets long-term keys, is left alone.
 func TestSharedRefusesLater(t *testing.T) {
 	for _, tt := range []struct{ name, now, want string }{
 		{"does not parse", "[app]\nbroken\n", "credentials:2: neither"},
@@ -302,7 +302,7 @@ func TestSharedRefusesLater(t *testing.T) {
 				}
 				put(t, path, "", 0o600)
 				if err := give(s, numbered(2)); err != nil {
-					t.Errorf("Deliver after it was mended = %v", err)
+					t.Errorf("Deliver after it was put right = %v", err)
 				}
 			})
 		}
@@ -349,7 +349,7 @@ func TestSharedSeesOthersEdits(t *testing.T) {
 	path := filepath.Join(dir, "credentials")
 	put(t, path, "[b]\nx = 1\n", 0o600)
 	s := mustShared(t, path, "app", Options{})
-	s.profiles[0].set = keysOf(numbered(7))
+	s.profiles[0].creds = keysOf(numbered(7))
 	_, err := s.target.Replace(context.Background(), func(old []byte) ([]byte, error) {
 		if !strings.Contains(string(old), "y = 2") {
 			put(t, path, string(old)+"y = 2\n", 0o600)
@@ -359,7 +359,7 @@ func TestSharedSeesOthersEdits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(path); string(got) != "[b]\nx = 1\ny = 2\n\n[app]\n"+newSet {
+	if got, err := os.ReadFile(path); string(got) != "[b]\nx = 1\ny = 2\n\n[app]\n"+newKeys {
 		t.Errorf("file = %q, %v", got, err)
 	}
 }
@@ -383,14 +383,14 @@ func TestSharedWaitsForWriters(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		if got, err := os.ReadFile(path); string(got) != "[b]\nx = 1\nyy = 2\n\n[app]\n"+newSet {
+		if got, err := os.ReadFile(path); string(got) != "[b]\nx = 1\nyy = 2\n\n[app]\n"+newKeys {
 			t.Errorf("file = %q, %v", got, err)
 		}
 	}
 }
 
 // A writer in place that was killed left a mixture that does not parse.
-func TestSharedMendsAtStart(t *testing.T) {
+func TestSharedRecoversAtStart(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
 	old, next := "[user]\nregion = x\n", "[applications]\nx = y\n"
@@ -456,7 +456,7 @@ func TestSpareDirWithoutHome(t *testing.T) {
 func TestSharedLockedByAnother(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
-	put(t, path, "[app]\n"+oldSet, 0o600)
+	put(t, path, "[app]\n"+oldKeys, 0o600)
 	s := mustShared(t, path, "app", Options{AtExit: Restore})
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)
@@ -481,14 +481,14 @@ func TestSharedLockedByAnother(t *testing.T) {
 	if err := mustShared(t, path, "app", Options{AtExit: Restore}).Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet})
+	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldKeys})
 }
 
-// One that a killed process left to restore is restored even if no set came.
+// One that a killed process left to restore is restored even if no credentials came.
 func TestSharedRestoresWithoutSets(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
-	put(t, path, "[app]\n"+oldSet+"a = 1", 0o600)
+	put(t, path, "[app]\n"+oldKeys+"a = 1", 0o600)
 	cmd, _, said := startHelper(t, "shared", path, "app", "2", "1")
 	if said != "kept" {
 		t.Fatalf("it said %q", said)
@@ -498,28 +498,28 @@ func TestSharedRestoresWithoutSets(t *testing.T) {
 	if s := mustShared(t, path, "app", Options{AtExit: Restore}); s.Close(context.Background()) != nil {
 		t.Error("Close failed")
 	}
-	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet + "a = 1"})
+	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldKeys + "a = 1"})
 }
 
 // What cannot be restored now can be by the next one.
 func TestSharedCloseFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
-	put(t, path, "[app]\n"+oldSet, 0o600)
+	put(t, path, "[app]\n"+oldKeys, 0o600)
 	s := mustShared(t, path, "app", Options{AtExit: Restore})
 	if err := give(s, numbered(7)); err != nil {
 		t.Fatal(err)
 	}
-	put(t, path, "broken\n[app]\n"+newSet, 0o600)
+	put(t, path, "broken\n[app]\n"+newKeys, 0o600)
 	if err := s.Close(context.Background()); err == nil || !strings.Contains(err.Error(), "take the keys out of "+path) || !strings.Contains(err.Error(), path+":1: ") {
 		t.Errorf("Close = %v", err)
 	}
 	if _, err := newShared(t, path, "app", Options{AtExit: Restore}); err == nil {
 		t.Error("Open of a broken file")
 	}
-	put(t, path, "[app]\n"+newSet, 0o600)
+	put(t, path, "[app]\n"+newKeys, 0o600)
 	if err := mustShared(t, path, "app", Options{AtExit: Restore}).Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldSet})
+	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldKeys})
 }

@@ -34,39 +34,39 @@ func sharedCorpus() (files []string) {
 	return append(files, "[app]\n0=0\n aws_session_token=\n region=", "[app]\n[app]\r", "[app]\naws_secret_access_key =\n  x = 1\n[ app]\n")
 }
 
-func written(name, data string, set credentials) (f *ini.File, b *before, err error) {
+func written(name, data string, creds credentials) (f *ini.File, b *snapshot, err error) {
 	p := newSection(name, false)
 	if f, err = ini.Parse("credentials", []byte(data)); err != nil {
 		return nil, nil, err
 	}
-	b = p.before(f, true)
-	p.apply(f, set)
+	b = p.snapshot(f, true)
+	p.apply(f, creds)
 	return f, b, nil
 }
 
-// FuzzShared merges a set into any file. All lines that are not ours stay, what
-// is restored is what was there, and the Go SDK sees the set, and in other
+// FuzzShared merges credentials into any file. All lines that are not ours stay, what
+// is restored is what was there, and the Go SDK sees them, and in other
 // profiles what it saw.
 func FuzzShared(f *testing.F) {
 	for _, s := range sharedCorpus() {
 		f.Add(s)
 	}
-	set := keysOf(numbered(7))
-	set.expires = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	creds := keysOf(numbered(7))
+	creds.expires = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	p := newSection("app", false)
 	f.Fuzz(func(t *testing.T, data string) {
-		now, b, err := written("app", data, set)
+		now, b, err := written("app", data, creds)
 		if err != nil {
 			return
 		}
 		after := string(now.Bytes())
-		again, _, err := written("app", after, set)
+		again, _, err := written("app", after, creds)
 		if err != nil || string(again.Bytes()) != after {
 			t.Fatalf("a second write changes it: %v\n%q\n%q", err, after, again.Bytes())
 		}
 		writertest.CheckKept(t, data, after, ownKeys...)
-		ours := func(fp string) bool { return fp == fingerprintOf(set) }
-		b.restore(again, p.find(again), set, ours)
+		ours := func(fp string) bool { return fp == fingerprintOf(creds) }
+		b.restore(again, p.find(again), creds, ours)
 		if got := string(again.Bytes()); got != data {
 			t.Fatalf("restored (-want +got):\n%s", cmp.Diff(data, got))
 		}
@@ -182,10 +182,10 @@ func TestSharedBotocoreSees(t *testing.T) {
 	for range 1500 {
 		files = append(files, randomFile(r))
 	}
-	set := keysOf(numbered(7))
+	creds := keysOf(numbered(7))
 	var paths []string
 	for i, data := range files {
-		f, _, err := written("app", data, set)
+		f, _, err := written("app", data, creds)
 		if err != nil {
 			continue
 		}

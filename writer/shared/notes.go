@@ -73,7 +73,7 @@ func twice(sections []*ini.Section) (more []string) {
 	return more
 }
 
-// checkSource refuses a section that the sets are made from, directly or through
+// checkSource refuses a section that the credentials are made from, directly or through
 // source_profile: our keys would win over what is there.
 func (s *File) checkSource(path string) error {
 	if !slices.ContainsFunc(s.opt.SourceFiles, func(file string) bool { return file != "" && pathsafe.SameFile(path, file) }) {

@@ -17,7 +17,7 @@ import (
 
 // Open looks at the file and makes sure that no other brs-exec keeps the
 // same section of it. It changes nothing, but for what a writer that was killed
-// left half-way, and makes the file's directory if that is missing, as the AWS CLI
+// left undone, and makes the file's directory if that is missing, as the AWS CLI
 // does it. It fails if the file cannot be parsed, with the file and the line, and
 // if keys would be lost that nobody can make again. ctx bounds the wait for the
 // locks of other processes. The caller must Close it.
@@ -247,11 +247,11 @@ func (e *keysError) Error() string {
 	return fmt.Sprintf("section [%s] of %s holds long-term keys, which would be lost: name another section, or have it restored at exit", e.section, e.file)
 }
 
-// guard refuses to overwrite keys for life that are not ours, unless they are
+// guard refuses to overwrite long-term keys that are not ours, unless they are
 // restored in the end.
-func (s *File) guard(p *profile, f *ini.File, set credentials) error {
+func (s *File) guard(p *profile, f *ini.File, creds credentials) error {
 	refused := &keysError{section: p.name, file: s.opt.Path}
-	if b := p.claim.before; p.claim.inherited && s.opt.AtExit != Restore {
+	if b := p.claim.snapshot; p.claim.inherited && s.opt.AtExit != Restore {
 		for _, section := range b.parse(f) {
 			if _, longTerm := fingerprintIn(section); longTerm {
 				return refused
@@ -260,10 +260,10 @@ func (s *File) guard(p *profile, f *ini.File, set credentials) error {
 	}
 	for _, section := range p.held(f) {
 		fp, longTerm := fingerprintIn(section)
-		if !longTerm || p.claim.ours(fp) || fp == fingerprintOf(set) {
+		if !longTerm || p.claim.ours(fp) || fp == fingerprintOf(creds) {
 			continue
 		}
-		if s.opt.AtExit != Restore || p.claim.before != nil && !p.claim.before.has(f, fp) {
+		if s.opt.AtExit != Restore || p.claim.snapshot != nil && !p.claim.snapshot.has(f, fp) {
 			return refused
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"brs-exec/writer/ini"
 )
 
-// ownKeys are the settings that change with each set. No SDK reads an expiry, so
+// ownKeys are the settings that change with each refresh. No SDK reads an expiry, so
 // none is added; one that is there is kept true, for the tools that do.
 var ownKeys = slices.Concat(ini.Keys, ini.Expiries)
 
@@ -71,37 +71,37 @@ func keysOf(c aws.Credentials) credentials {
 	return keys
 }
 
-// apply writes the set to all sections of the profile, and to a new one at the
+// apply writes the credentials to all sections of the profile, and to a new one at the
 // end if readers would find none. What is there already keeps its bytes.
-func (p section) apply(f *ini.File, set credentials) {
+func (p section) apply(f *ini.File, creds credentials) {
 	legacy := legacyToken(f)
 	sections := p.held(f)
 	for _, s := range sections {
-		setSection(s, set, legacy)
+		writeKeys(s, creds, legacy)
 	}
 	for _, header := range p.headers {
 		if !slices.ContainsFunc(sections, func(s *ini.Section) bool { return s.IsNamed(header) }) {
-			setSection(f.Add(header), set, legacy)
+			writeKeys(f.Add(header), creds, legacy)
 		}
 	}
 }
 
-// setSection writes the set to a section.
-func setSection(s *ini.Section, set credentials, legacy bool) {
-	pairs := ini.Pairs(set.id, set.secret, set.token)
-	if set.token != "" && (legacy || s.Has(ini.SecurityToken)) {
-		pairs = append(pairs, [2]string{ini.SecurityToken, set.token})
+// writeKeys writes the credentials to a section.
+func writeKeys(s *ini.Section, creds credentials, legacy bool) {
+	pairs := ini.Pairs(creds.id, creds.secret, creds.token)
+	if creds.token != "" && (legacy || s.Has(ini.SecurityToken)) {
+		pairs = append(pairs, [2]string{ini.SecurityToken, creds.token})
 	}
 	for _, key := range ini.Expiries {
-		if was, ok := s.Get(key); ok && !set.expires.IsZero() {
-			pairs = append(pairs, [2]string{key, ini.FormatLike(was, set.expires)})
+		if was, ok := s.Get(key); ok && !creds.expires.IsZero() {
+			pairs = append(pairs, [2]string{key, ini.FormatLike(was, creds.expires)})
 		}
 	}
 	s.Replace(ownKeys, pairs...)
 }
 
-// A fingerprint tells one set from others without giving it away; "" is that of a
-// section without keys.
+// A fingerprint tells credentials from others without giving them away; "" is that
+// of a section without keys.
 func fingerprint(id, secret, token string) string {
 	if id == "" && secret == "" {
 		return ""
@@ -110,12 +110,12 @@ func fingerprint(id, secret, token string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-func fingerprintOf(set credentials) string {
-	return fingerprint(set.id, set.secret, set.token)
+func fingerprintOf(creds credentials) string {
+	return fingerprint(creds.id, creds.secret, creds.token)
 }
 
-// fingerprintIn returns the fingerprint of the set in a section, and whether
-// it is one for life: keys without a token, which nobody can make again.
+// fingerprintIn returns the fingerprint of the credentials in a section, and whether
+// they are long-term keys: those without a token, which nobody can make again.
 func fingerprintIn(s *ini.Section) (fp string, longTerm bool) {
 	value := func(key string) string {
 		v, _ := s.Get(key)

@@ -28,7 +28,7 @@ const (
 )
 
 // Run puts the keys back when another program has removed or changed them, once
-// for each set that was delivered: after that whoever changes them again has
+// for each delivery: after that whoever changes them again has
 // them until the next refresh. It returns nil when ctx ends, and costs nothing
 // until the file changes.
 func (s *File) Run(ctx context.Context) error {
@@ -43,7 +43,7 @@ func (s *File) Run(ctx context.Context) error {
 			return nil
 		}
 		watch.follow() // first: what happens from here on is seen
-		s.mend(ctx)
+		s.reconcile(ctx)
 	}
 }
 
@@ -55,7 +55,7 @@ func (s *File) poll(ctx context.Context) error {
 	for {
 		info, err := os.Stat(s.opt.Path)
 		if err != nil || seen == nil || !os.SameFile(info, seen) || info.Size() != seen.Size() || !info.ModTime().Equal(seen.ModTime()) {
-			s.mend(ctx)
+			s.reconcile(ctx)
 			seen = info
 			if err != nil {
 				seen = nil
@@ -69,8 +69,8 @@ func (s *File) poll(ctx context.Context) error {
 	}
 }
 
-// mend puts the keys back if they are not in the file.
-func (s *File) mend(ctx context.Context) {
+// reconcile puts the keys back if they are not in the file.
+func (s *File) reconcile(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked++
@@ -84,11 +84,11 @@ func (s *File) mend(ctx context.Context) {
 		return
 	case intact:
 		return
-	case s.mended:
+	case s.reconciled:
 		s.tell("%v", errors.New("the keys in "+s.opt.Path+" were changed by another program again: they are left alone until the next refresh"))
 		return
 	}
-	s.mended = true
+	s.reconciled = true
 	if err := s.write(ctx); err != nil {
 		s.tell("the keys in "+s.opt.Path+" were changed by another program and could not be put back (%v)", err)
 		return
@@ -96,7 +96,7 @@ func (s *File) mend(ctx context.Context) {
 	s.notify("the keys in %s were changed by another program: put back", s.opt.Path)
 }
 
-// intact tells whether writing the sets would change nothing.
+// intact tells whether writing the credentials would change nothing.
 func (s *File) intact() (bool, error) {
 	var now *replace.Content
 	err := s.target.At(func(p *replace.Location) (err error) { now, err = p.Read(); return err })
@@ -111,8 +111,8 @@ func (s *File) intact() (bool, error) {
 		return false, err
 	}
 	for _, p := range s.profiles {
-		if p.set.id != "" {
-			p.apply(f, p.set)
+		if p.creds.id != "" {
+			p.apply(f, p.creds)
 		}
 	}
 	return string(f.Bytes()) == string(now.Data), nil
@@ -141,7 +141,7 @@ func (s *File) newWatch() (*watch, error) {
 		watcher.Close()
 		return nil, err
 	}
-	s.mend(context.Background()) // what happened before we watched
+	s.reconcile(context.Background()) // what happened before we watched
 	return w, nil
 }
 

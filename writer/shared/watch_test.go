@@ -66,13 +66,13 @@ func TestSharedRunPutsBack(t *testing.T) {
 			}
 		}, ""},
 		{"keys replaced", func(t *testing.T, dir, path string) {
-			put(t, path, others+"d = 2\n\n[app]\n"+oldSet, 0o600)
+			put(t, path, others+"d = 2\n\n[app]\n"+oldKeys, 0o600)
 		}, ""},
 		{"removed", func(t *testing.T, dir, path string) {
 			if err := os.Remove(path); err != nil {
 				t.Error(err)
 			}
-		}, "[app]\n" + newSet},
+		}, "[app]\n" + newKeys},
 	} {
 		for _, events := range []bool{true, false} {
 			name := tt.name
@@ -96,7 +96,7 @@ func TestSharedRunPutsBack(t *testing.T) {
 				tt.change(t, dir, path)
 				want := tt.want
 				if want == "" {
-					want = others + "d = 2\n\n[app]\n" + newSet
+					want = others + "d = 2\n\n[app]\n" + newKeys
 				}
 				eventually(t, "the keys are put back", has(path, want))
 				last := func() string { lines := n.all(); return append([]string{""}, lines...)[len(lines)] }
@@ -125,7 +125,7 @@ func TestSharedRunDoesNotFight(t *testing.T) {
 		n.lines = nil
 		n.mu.Unlock()
 		put(t, path, "[mine]\n", 0o600)
-		eventually(t, "put back", has(path, "[mine]\n\n[app]\n"+newSet[:len(newSet)-2]+string(rune('7'+round))+"\n"))
+		eventually(t, "put back", has(path, "[mine]\n\n[app]\n"+newKeys[:len(newKeys)-2]+string(rune('7'+round))+"\n"))
 		for i := range 3 {
 			before := looks()
 			put(t, path, "[mine]\nx = "+strings.Repeat("y", i+1)+"\n", 0o600)
@@ -143,7 +143,7 @@ func TestSharedRunDoesNotFight(t *testing.T) {
 		if err := give(s, next); err != nil {
 			t.Fatal(err)
 		}
-		if want := "[mine]\nx = yyy\n\n[app]\n" + strings.Replace(newSet, "TOKEN7", "TOKEN8", 1); !has(path, want)() {
+		if want := "[mine]\nx = yyy\n\n[app]\n" + strings.Replace(newKeys, "TOKEN7", "TOKEN8", 1); !has(path, want)() {
 			t.Error("a refresh does not put the keys back")
 		}
 	}
@@ -162,7 +162,7 @@ func TestSharedRunLeavesBrokenFiles(t *testing.T) {
 	put(t, path, "broken\n", 0o600)
 	eventually(t, "it is told", func() bool { return len(n.all()) == 1 && strings.Contains(n.all()[0], path+":1: a setting outside") })
 	put(t, path, "[x]\n", 0o600)
-	eventually(t, "put back", has(path, "[x]\n\n[app]\n"+newSet))
+	eventually(t, "put back", has(path, "[x]\n\n[app]\n"+newKeys))
 }
 
 // As Kubernetes changes a mounted volume: the files stay what they are, links
@@ -190,15 +190,15 @@ func TestSharedRunFollowsLinks(t *testing.T) {
 	runShared(t, s)
 	eventually(t, "it watches", watching(s))
 	for i, version := range []string{"..2", "..3"} {
-		set := numbered(7)
-		set.SessionToken = "TOKEN" + string(rune('1'+i))
+		creds := numbered(7)
+		creds.SessionToken = "TOKEN" + string(rune('1'+i))
 		before := s.looks()
-		if err := give(s, set); err != nil {
+		if err := give(s, creds); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "it has seen its own change", func() bool { return s.looks() > before })
 		turn(version)
-		eventually(t, "put back", has(path, "["+version+"]\n\n[app]\n"+strings.Replace(newSet, "TOKEN7", set.SessionToken, 1)))
+		eventually(t, "put back", has(path, "["+version+"]\n\n[app]\n"+strings.Replace(newKeys, "TOKEN7", creds.SessionToken, 1)))
 		if data, err := os.ReadFile(filepath.Join(dir, version, "credentials")); err != nil || !strings.Contains(string(data), "[app]") {
 			t.Errorf("%s: %q, %v", version, data, err)
 		}
@@ -232,7 +232,7 @@ func TestSharedRunOutlivesDirectories(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, path, "[x]\n", 0o600)
-	eventually(t, "put back", has(path, "[x]\n\n[app]\n"+newSet))
+	eventually(t, "put back", has(path, "[x]\n\n[app]\n"+newKeys))
 }
 
 // Nothing is looked at as long as nothing happens to the file.

@@ -7,8 +7,8 @@ import (
 	"brs-exec/writer/ini"
 )
 
-// before is what stood in a profile's sections before we wrote to them.
-type before struct {
+// A snapshot is what stood in a profile's sections before we wrote to them.
+type snapshot struct {
 	NoFile bool `json:",omitempty"`
 	// Sections are the bytes of those that were there, written to or not.
 	Sections [][]byte `json:",omitempty"`
@@ -19,9 +19,9 @@ type before struct {
 	HalfEnd string `json:",omitempty"`
 }
 
-// before returns what stands in the file, which is there or not.
-func (p section) before(f *ini.File, there bool) *before {
-	b := &before{NoFile: !there}
+// snapshot returns what stands in the file, which is there or not.
+func (p section) snapshot(f *ini.File, there bool) *snapshot {
+	b := &snapshot{NoFile: !there}
 	for _, s := range p.find(f) {
 		b.Sections = append(b.Sections, s.Bytes())
 	}
@@ -34,24 +34,24 @@ func (p section) before(f *ini.File, there bool) *before {
 }
 
 // parse returns the sections that were there, as they would be in f.
-func (b *before) parse(f *ini.File) (sections []*ini.Section) {
+func (b *snapshot) parse(f *ini.File) (sections []*ini.Section) {
 	for _, text := range b.Sections {
 		sections = append(sections, f.ReadSections(text)...)
 	}
 	return sections
 }
 
-// has tells whether a set was there.
-func (b *before) has(f *ini.File, fp string) bool {
+// has tells whether credentials were there.
+func (b *snapshot) has(f *ini.File, fp string) bool {
 	return slices.ContainsFunc(b.parse(f), func(s *ini.Section) bool {
 		was, _ := fingerprintIn(s)
 		return was == fp
 	})
 }
 
-// remove takes the keys out of the profile's sections that hold a set of ours,
+// remove takes the keys out of the profile's sections that hold credentials of ours,
 // and the sections with them that were not there before and have nothing else.
-func (b *before) remove(f *ini.File, sections []*ini.Section, ours func(fp string) bool) {
+func (b *snapshot) remove(f *ini.File, sections []*ini.Section, ours func(fp string) bool) {
 	was := b.parse(f)
 	for _, s := range sections {
 		// One that was there keeps its header.
@@ -61,7 +61,7 @@ func (b *before) remove(f *ini.File, sections []*ini.Section, ours func(fp strin
 
 // removeFrom takes our keys out of a section, and if it was added and has nothing else
 // its header.
-func (b *before) removeFrom(f *ini.File, s *ini.Section, added bool, ours func(fp string) bool) {
+func (b *snapshot) removeFrom(f *ini.File, s *ini.Section, added bool, ours func(fp string) bool) {
 	if fp, _ := fingerprintIn(s); fp == "" || !ours(fp) {
 		return
 	}
@@ -78,7 +78,7 @@ func (b *before) removeFrom(f *ini.File, s *ini.Section, added bool, ours func(f
 // restore puts back what stood in the profile's sections, and takes out those
 // that were added. Keys of others stay; it tells whether it left such where
 // there were some before.
-func (b *before) restore(f *ini.File, sections []*ini.Section, set credentials, ours func(fp string) bool) (left bool) {
+func (b *snapshot) restore(f *ini.File, sections []*ini.Section, creds credentials, ours func(fp string) bool) (left bool) {
 	was := b.parse(f)
 	for _, s := range sections {
 		old := take(&was, s)
@@ -89,7 +89,7 @@ func (b *before) restore(f *ini.File, sections []*ini.Section, set credentials, 
 		case fp != "" && !ours(fp):
 			left = left || old.Has(ini.Keys...)
 		default:
-			*s = *restored(f, s, old, set)
+			*s = *restored(f, s, old, creds)
 		}
 	}
 	for _, gone := range was {
@@ -112,12 +112,12 @@ func take(was *[]*ini.Section, s *ini.Section) *ini.Section {
 	return old
 }
 
-// restored returns the section as it was, if nothing but our writing the set
-// has changed it; else with the keys as they were and the changes of others.
-func restored(f *ini.File, now, was *ini.Section, set credentials) *ini.Section {
+// restored returns the section as it was, if nothing but our writing the
+// credentials has changed it; else with the keys as they were and the changes of others.
+func restored(f *ini.File, now, was *ini.Section, creds credentials) *ini.Section {
 	for _, legacy := range []bool{false, true} {
 		written := was.Clone()
-		setSection(written, set, legacy)
+		writeKeys(written, creds, legacy)
 		got, want := string(now.Bytes()), string(written.Bytes())
 		if got == want {
 			return was
