@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// cell is one measurement: a client and a channel.
-type cell struct{ Client, Channel string }
+// cell is one measurement: a client and a delivery.
+type cell struct{ Client, Delivery string }
 
-func (c cell) String() string { return c.Client + " × " + c.Channel }
+func (c cell) String() string { return c.Client + " × " + c.Delivery }
 
 // order is what a cell's process is told in the variable of that name.
 type order struct {
@@ -43,7 +43,7 @@ func (p places) runCell(ctx context.Context, c cell, log bool) (result, error) {
 	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EINVAL) {
 		return r, err
 	}
-	if c.Channel == "imds" {
+	if c.Delivery == "imds" {
 		// The client must be free to look for the metadata service, and may
 		// look for the machine's own.
 		return result{}, errNoNamespace

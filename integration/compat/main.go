@@ -1,14 +1,14 @@
 //go:build linux
 
 // Command compat measures which clients outlive their credentials: it runs every
-// client program of integration/clients under brs-exec, once for each channel of
+// client program of integration/clients under brs-exec, once for each value of
 // --deliver, and once with exported variables and without brs-exec as the
-// control, against a server that refuses what has expired. Sets live 20 seconds;
-// to survive, a client must make calls across the ends of at least three sets
-// without one refusal in the server's log.
+// control, against a server that refuses what has expired. Credentials
+// expire after 20 seconds; to survive, a client must make calls past the expiry of
+// at least three sets of them without one refusal in the server's log.
 //
 //	.ci/install-matrix all
-//	go run ./integration/compat [-core] [-only NAME,…] [-channels NAME,…] [-parallel N] [-missing] [-binary PATH] [-results PATH] [-log] [-write]
+//	go run ./integration/compat [-core] [-only NAME,…] [-deliveries NAME,…] [-parallel N] [-missing] [-binary PATH] [-results PATH] [-log] [-write]
 //
 // Each cell runs in a network namespace that has nothing but loopback. Results
 // are kept in a file as they come (-results). -write adds them to
@@ -40,7 +40,7 @@ func main() {
 	o := options{}
 	flag.BoolVar(&o.core, "core", false, "the core clients only")
 	only := flag.String("only", "", "these clients only, by `names` with commas")
-	channels := flag.String("channels", "", "these channels only, by `names` with commas")
+	deliveries := flag.String("deliveries", "", "these deliveries only, by `names` with commas")
 	flag.IntVar(&o.parallel, "parallel", 4, "how many cells to run at once")
 	flag.BoolVar(&o.write, "write", false, "write the record, docs/compatibility.md and doctor's table")
 	flag.StringVar(&o.binary, "binary", "", "`path` of the brs-exec to measure (default: built from this tree)")
@@ -48,7 +48,7 @@ func main() {
 	flag.StringVar(&o.results, "results", "", "`path` of the file that keeps the results (default: results.jsonl in $BRS_EXEC_CLIENTS)")
 	flag.BoolVar(&o.missing, "missing", false, "only the cells without a result")
 	flag.Parse()
-	o.only, o.channels = names(*only), names(*channels)
+	o.only, o.deliveries = names(*only), names(*deliveries)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
@@ -63,7 +63,7 @@ func names(list string) []string {
 
 type options struct {
 	core, write, missing, log bool
-	only, channels            []string
+	only, deliveries          []string
 	parallel                  int
 	binary, results           string
 }
@@ -162,9 +162,9 @@ func choose(o options, p places, have []result) ([]cell, error) {
 			return nil, fmt.Errorf("-only %s: no client is named so", name)
 		}
 	}
-	for _, name := range o.channels {
-		if !slices.Contains(channels, name) {
-			return nil, fmt.Errorf("-channels %s: no channel is named so", name)
+	for _, name := range o.deliveries {
+		if !slices.Contains(deliveries, name) {
+			return nil, fmt.Errorf("-deliveries %s: no delivery is named so", name)
 		}
 	}
 	var cells []cell
@@ -176,14 +176,14 @@ func choose(o options, p places, have []result) ([]cell, error) {
 			fmt.Fprintf(os.Stderr, "compat: %s is left out: %s is missing; .ci/install-matrix brings it\n", c.name, what)
 			continue
 		}
-		for _, channel := range channels {
-			if len(o.channels) > 0 && !slices.Contains(o.channels, channel) {
+		for _, delivery := range deliveries {
+			if len(o.deliveries) > 0 && !slices.Contains(o.deliveries, delivery) {
 				continue
 			}
-			if o.missing && latest(have, c.name, channel) != nil {
+			if o.missing && latest(have, c.name, delivery) != nil {
 				continue
 			}
-			cells = append(cells, cell{Client: c.name, Channel: channel})
+			cells = append(cells, cell{Client: c.name, Delivery: delivery})
 		}
 	}
 	return cells, nil

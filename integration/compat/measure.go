@@ -20,10 +20,10 @@ import (
 const (
 	// enough is how long to watch a client that does well: three lives and a
 	// call after the third one's end.
-	enough = 3*life + 2*time.Second
+	enough = 3*lifetime + 2*time.Second
 	// patient is how long to wait beyond that for a client that takes new sets
 	// so seldom that three have not ended yet.
-	patient = 2 * life
+	patient = 2 * lifetime
 	// giveUp is how long a client may take to its first call.
 	giveUp = 40 * time.Second
 	// hopeless is how long a client is watched that is refused, or finds no
@@ -38,7 +38,7 @@ func measure(ctx context.Context, o order, c client) (result, error) {
 		return result{}, err
 	}
 	defer w.close()
-	r := result{Client: c.name, Channel: o.Cell.Channel, Time: time.Now().UTC().Truncate(time.Second), Life: life, Isolated: o.Isolated, Once: c.once}
+	r := result{Client: c.name, Delivery: o.Cell.Delivery, Time: time.Now().UTC().Truncate(time.Second), Lifetime: lifetime, Isolated: o.Isolated, Once: c.once}
 	if r.Version, err = w.version(c.version); err != nil {
 		return result{}, err
 	}
@@ -90,12 +90,12 @@ func (w *world) log() log {
 // how it ended: "" if it had to be told to.
 func (w *world) watch(ctx context.Context, r *result) (ended string, err error) {
 	argv := w.client.command
-	if w.Cell.Channel == control {
-		if err := w.export(); err != nil { // at the last moment, for its life begins
+	if w.Cell.Delivery == control {
+		if err := w.export(); err != nil { // at the last moment, because its lifetime begins
 			return "", err
 		}
 	} else {
-		argv = slices.Concat([]string{w.Places.BrsExec, "--role-arn", roleARN}, flags(w.Cell.Channel), []string{"--"}, argv)
+		argv = slices.Concat([]string{w.Places.BrsExec, "--role-arn", roleARN}, flags(w.Cell.Delivery), []string{"--"}, argv)
 	}
 	cmd := w.command(argv...)
 	var stdout, stderr output

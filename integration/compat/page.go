@@ -10,37 +10,39 @@ import (
 	"time"
 )
 
-// helpers are the channels to recommend, best first, to who is not served by
+// helpers are the deliveries to recommend, best first, to who is not served by
 // auto.
 var helpers = []string{"process", "endpoint", "file", "imds", restart}
 
 const pageHead = `# Compatibility
 
-Which clients outlive their credentials under brs-exec, by the channel of
-` + "`--deliver`" + `. Every cell of this page was measured, on the real client, by
+Which clients outlive their credentials under brs-exec, by what ` + "`--deliver`" + `
+names. Every cell of this page was measured, on the real client, by
 
     .ci/install-matrix all
     go run ./integration/compat -write
 
-which writes the page anew; with ` + "`-only NAME,…`" + ` it measures some clients and
-keeps what it knows of the others.
+which writes the page anew, and the table of clients that ` + "`brs-exec doctor`" + ` has;
+with ` + "`-only NAME,…`" + ` it measures some clients and keeps what it knows of the
+others.
 
 In each cell one long-lived program made calls, most of them every half second,
 against a server on loopback that recomputes the signature of each request and
-refuses what has expired. A set of credentials lived for %v. A client
-**survived** if it made accepted calls past the end of at least %d of the sets it
-had used, and the server's log has not one refusal, so a refused call that the
-client repeats in silence counts as a failure. *exported* is the control: the
-same program without brs-exec, with one set in its environment (or, if it reads
-nothing but a file, there). *env* is ` + "`--deliver env --on-refresh restart`" + `: the
-program gets its keys in the environment and is started anew with each set.
+refuses what has expired. Credentials had a lifetime of %v. A client
+**survived** if it made accepted calls past the expiry of at least %d of the sets
+of credentials that it had used, and the server's log has not one refusal, so a
+refused call that the client repeats in silence counts as a failure. *exported*
+is the control: the same program without brs-exec, with credentials in its
+environment (or, if it reads nothing but a file, there). *env* is
+` + "`--deliver env --on-refresh restart`" + `: the program gets its keys in the
+environment and is started anew at each refresh.
 
-With sets that live for seconds, clients ask more often than with those of an
-hour: botocore starts the credential process for every call once less than 15
-minutes are left. A client that reads the file again every 5 or 15 minutes (the
-C++ and the CRT-based SDKs, Java v1) would take new sets of an hour in time, and
-fails here under *file* all the same; so do those under *imds* that ask the
-metadata service at fixed times.
+With credentials of seconds, clients retrieve them more often than with those of
+an hour: botocore starts the credential process for every call once less than 15
+minutes remain. A client that reads the file again every 5 or 15 minutes (the
+C++ and the CRT-based SDKs, Java v1) would take new credentials of an hour in
+time, and fails here under *file* all the same; so do those under *imds* that ask
+the metadata service at fixed times.
 
 `
 
@@ -53,18 +55,18 @@ for PHP, .NET and Swift among them.
 // page makes docs/compatibility.md of the newest result of every cell.
 func page(results []result) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, pageHead, life, expirations)
+	fmt.Fprintf(&b, pageHead, lifetime, expirations)
 	measured := measuredClients(results)
 	writeCounts(&b, measured, results)
 	b.WriteString("| client | version |")
-	for _, channel := range channels {
-		fmt.Fprintf(&b, " %s |", channel)
+	for _, delivery := range deliveries {
+		fmt.Fprintf(&b, " %s |", delivery)
 	}
-	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(channels)) + "\n")
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(deliveries)) + "\n")
 	for _, c := range measured {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s |", c.title, c.name, versionOf(results, c.name))
-		for _, channel := range channels {
-			fmt.Fprintf(&b, " %s |", verdict(latest(results, c.name, channel)))
+		for _, delivery := range deliveries {
+			fmt.Fprintf(&b, " %s |", verdict(latest(results, c.name, delivery)))
 		}
 		b.WriteString("\n")
 	}
@@ -90,8 +92,8 @@ func writeCounts(b *bytes.Buffer, measured []client, results []result) {
 		} else if len(survivors(results, c.name)) > 0 {
 			other++
 		}
-		for _, channel := range channels {
-			r := latest(results, c.name, channel)
+		for _, delivery := range deliveries {
+			r := latest(results, c.name, delivery)
 			if r == nil {
 				continue
 			}
@@ -103,7 +105,7 @@ func writeCounts(b *bytes.Buffer, measured []client, results []result) {
 			}
 		}
 	}
-	fmt.Fprintf(b, "Of %d clients, **%d survived under `auto`**, %d more under another channel", len(measured), auto, other)
+	fmt.Fprintf(b, "Of %d clients, **%d survived under `auto`**, %d more under another delivery", len(measured), auto, other)
 	switch from, to := first.Format(time.DateOnly), last.Format(time.DateOnly); {
 	case first.IsZero():
 	case from == to:
@@ -116,8 +118,8 @@ func writeCounts(b *bytes.Buffer, measured []client, results []result) {
 
 func versionOf(results []result, client string) string {
 	var versions []string
-	for _, channel := range channels {
-		if r := latest(results, client, channel); r != nil && !slices.Contains(versions, r.Version) {
+	for _, delivery := range deliveries {
+		if r := latest(results, client, delivery); r != nil && !slices.Contains(versions, r.Version) {
 			versions = append(versions, r.Version)
 		}
 	}
@@ -134,34 +136,34 @@ func verdict(r *result) string {
 	return string(r.Outcome)
 }
 
-// survivors are the channels of --deliver under which a client survived.
+// survivors are the values of --deliver under which a client survived.
 func survivors(results []result, client string) []string {
-	return slices.DeleteFunc(slices.Clone(helpers), func(channel string) bool {
-		r := latest(results, client, channel)
+	return slices.DeleteFunc(slices.Clone(helpers), func(delivery string) bool {
+		r := latest(results, client, delivery)
 		return r == nil || r.Outcome != survived
 	})
 }
 
 // help names what a client that did not survive can be given instead.
-func help(results []result, client, channel string) string {
-	if r := latest(results, client, "auto"); channel != "auto" && r != nil && r.Outcome == survived {
-		if channel == control {
+func help(results []result, client, delivery string) string {
+	if r := latest(results, client, "auto"); delivery != "auto" && r != nil && r.Outcome == survived {
+		if delivery == control {
 			return "brs-exec"
 		}
 		return "`--deliver auto`"
 	}
 	others := survivors(results, client)
 	if len(others) == 0 {
-		return "no channel helps"
+		return "no delivery helps"
 	}
 	return "`" + strings.Join(flags(others[0]), " ") + "`"
 }
 
 func writeClient(b *bytes.Buffer, c client, results []result) {
 	fmt.Fprintf(b, "\n<a id=\"%s\"></a>\n\n### %s\n\n", c.name, c.title)
-	b.WriteString("| channel | | calls | refused | sets used | it asked | why, and what helps |\n|---|---|--:|--:|--:|---|---|\n")
-	for _, channel := range channels {
-		r := latest(results, c.name, channel)
+	b.WriteString("| delivery | | calls | refused | sets of credentials used | it retrieved | why, and what helps |\n|---|---|--:|--:|--:|---|---|\n")
+	for _, delivery := range deliveries {
+		r := latest(results, c.name, delivery)
 		if r == nil {
 			continue
 		}
@@ -171,17 +173,17 @@ func writeClient(b *bytes.Buffer, c client, results []result) {
 			if why != "" {
 				why += " → "
 			}
-			why += help(results, c.name, channel)
+			why += help(results, c.name, delivery)
 		}
 		if !r.Isolated {
 			why = strings.TrimSpace(why + " (no network namespace: metadata service switched off)")
 		}
-		fmt.Fprintf(b, "| %s | %s | %d | %d | %d | %s | %s |\n", channel, verdict(r), r.Calls, r.Refused, r.Sets, r.Asked.text(channel), why)
+		fmt.Fprintf(b, "| %s | %s | %d | %d | %d | %s | %s |\n", delivery, verdict(r), r.Calls, r.Refused, r.Sets, r.Asked.text(delivery), why)
 	}
 }
 
-// text words the counts that matter in a channel.
-func (a asks) text(channel string) string {
+// text words the counts that matter in a delivery.
+func (a asks) text(delivery string) string {
 	var parts []string
 	add := func(what string, n int) {
 		if n > 0 {
@@ -191,8 +193,8 @@ func (a asks) text(channel string) string {
 	add("process", a.Process)
 	add("endpoint", a.Endpoint)
 	add("imds", a.IMDS)
-	// In other channels the file is read for what else is in it.
-	if channel == "file" {
+	// In other deliveries the file is read for what else is in it.
+	if delivery == "file" {
 		add("file", a.File)
 	}
 	return strings.Join(parts, ", ")

@@ -19,8 +19,8 @@ import (
 // that line alone.
 func TestResults(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "deep", "results.jsonl")
-	old := result{Client: "boto3", Channel: "auto", Outcome: failed, Time: time.Unix(1, 0).UTC()}
-	young := result{Client: "boto3", Channel: "auto", Outcome: survived, Time: time.Unix(2, 0).UTC()}
+	old := result{Client: "boto3", Delivery: "auto", Outcome: failed, Time: time.Unix(1, 0).UTC()}
+	young := result{Client: "boto3", Delivery: "auto", Outcome: survived, Time: time.Unix(2, 0).UTC()}
 	if err := keepResult(path, young); err != nil {
 		t.Fatal(err)
 	}
@@ -59,14 +59,14 @@ func row(text, start string) string {
 }
 
 func TestPage(t *testing.T) {
-	cell := func(channel string, o outcome, reason string) result {
-		return result{Client: "gov1", Version: "1.55.8", Channel: channel, Outcome: o, Reason: reason, Calls: 9, Refused: 1, Sets: 4, Asked: asks{Process: 7, File: 3, Endpoint: -1}, Isolated: true}
+	cell := func(delivery string, o outcome, reason string) result {
+		return result{Client: "gov1", Version: "1.55.8", Delivery: delivery, Outcome: o, Reason: reason, Calls: 9, Refused: 1, Sets: 4, Asked: asks{Process: 7, File: 3, Endpoint: -1}, Isolated: true}
 	}
 	text := string(page([]result{
 		cell(control, failed, "ExpiredToken"), cell("auto", failed, "a|b"), cell("process", survived, ""), cell("file", nothing, "none"),
 	}))
 	tests := []struct{ start, want string }{
-		{"Of 1 clients", "Of 1 clients, **0 survived under `auto`**, 1 more under another channel."},
+		{"Of 1 clients", "Of 1 clients, **0 survived under `auto`**, 1 more under another delivery."},
 		{"| [aws-sdk-go v1]", "| [aws-sdk-go v1](#gov1) | 1.55.8 | failed | failed | **survived** | no credentials |  |  |  |"},
 		{"| exported |", "| exported | failed | 9 | 1 | 4 | process 7× | ExpiredToken → `--deliver process` |"},
 		{"| auto |", "| auto | failed | 9 | 1 | 4 | process 7× | a\\|b → `--deliver process` |"},
@@ -85,22 +85,22 @@ func TestPage(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	results := []result{
-		{Client: "x", Channel: "auto", Outcome: survived}, {Client: "x", Channel: "file", Outcome: failed},
-		{Client: "y", Channel: "auto", Outcome: nothing}, {Client: "y", Channel: "file", Outcome: survived},
-		{Client: "w", Channel: "env", Outcome: survived},
-		{Client: "z", Channel: "auto", Outcome: failed},
+		{Client: "x", Delivery: "auto", Outcome: survived}, {Client: "x", Delivery: "file", Outcome: failed},
+		{Client: "y", Delivery: "auto", Outcome: nothing}, {Client: "y", Delivery: "file", Outcome: survived},
+		{Client: "w", Delivery: "env", Outcome: survived},
+		{Client: "z", Delivery: "auto", Outcome: failed},
 	}
-	tests := []struct{ client, channel, want string }{
+	tests := []struct{ client, delivery, want string }{
 		{"x", "file", "`--deliver auto`"},
 		{"x", control, "brs-exec"},
 		{"y", "auto", "`--deliver file`"},
 		{"y", control, "`--deliver file`"},
 		{"w", "auto", "`--deliver env --on-refresh restart`"},
-		{"z", "auto", "no channel helps"},
+		{"z", "auto", "no delivery helps"},
 	}
 	for _, test := range tests {
-		if got := help(results, test.client, test.channel); got != test.want {
-			t.Errorf("help(%s, %s) = %q, want %q", test.client, test.channel, got, test.want)
+		if got := help(results, test.client, test.delivery); got != test.want {
+			t.Errorf("help(%s, %s) = %q, want %q", test.client, test.delivery, got, test.want)
 		}
 	}
 }
@@ -137,12 +137,12 @@ func TestGetPath(t *testing.T) {
 }
 
 func TestClean(t *testing.T) {
-	w, err := newWorld(order{Cell: cell{Channel: "auto"}, Places: places{Clients: "/clients", Module: "/module"}}, client{})
+	w, err := newWorld(order{Cell: cell{Delivery: "auto"}, Places: places{Clients: "/clients", Module: "/module"}}, client{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.close()
-	set := w.server.Issue("arn:aws:iam::123456789012:role/App", life)
+	set := w.server.Issue("arn:aws:iam::123456789012:role/App", lifetime)
 	message := "\x1b[31mno\x1b[0m " + set.SessionToken + " in " + w.path("run/brs-exec-12-0af3") + "\n at " + w.server.URL() + "/x in 3.25s, 127.0.0.1:4711latest"
 	want := "no … in …/run/brs-exec-… at http://…/x in …s, 127.0.0.1:…latest"
 	if got := w.clean(message); got != want {

@@ -14,22 +14,22 @@ import (
 	"time"
 )
 
-// channels are the columns: the control first, then what --deliver takes.
-var channels = []string{control, "auto", "process", "file", "endpoint", "imds", restart}
+// deliveries are the columns: the control first, then what --deliver takes.
+var deliveries = []string{control, "auto", "process", "file", "endpoint", "imds", restart}
 
-// restart is the channel that hands keys over in the environment, and starts the
+// restart is the delivery that hands keys over in the environment, and starts the
 // client anew with each set.
 const restart = "env"
 
-// flags are those of brs-exec that make a channel.
-func flags(channel string) []string {
-	if channel == restart {
+// flags are those of brs-exec that make a delivery.
+func flags(delivery string) []string {
+	if delivery == restart {
 		return []string{"--deliver", "env", "--on-refresh", "restart"}
 	}
-	return []string{"--deliver", channel}
+	return []string{"--deliver", delivery}
 }
 
-// control is the channel without brs-exec: keys in the environment.
+// control is the delivery without brs-exec: keys in the environment.
 const control = "exported"
 
 // outcome is what came of a cell.
@@ -45,11 +45,11 @@ const (
 type result struct {
 	Client, Version string
 	SDK             string `json:",omitempty"` // version of the SDK in the client, where it is another
-	Channel         string
+	Delivery        string
 	Outcome         outcome
 	Reason          string `json:",omitempty"` // unless it survived
 	Time            time.Time
-	Life            time.Duration
+	Lifetime        time.Duration
 	Watched         time.Duration `json:",omitempty"` // from the first call to the last
 	Calls, Refused  int
 	Reported        int  `json:",omitempty"` // the failures that the client told of
@@ -69,7 +69,7 @@ type asks struct {
 }
 
 func (r result) String() string {
-	s := fmt.Sprintf("%-22s %-9s %-14s %3d calls, %2d refused, %2d sets, %2d ended, %+v", r.Client, r.Channel, r.Outcome, r.Calls, r.Refused, r.Sets, r.Ended, r.Asked)
+	s := fmt.Sprintf("%-22s %-9s %-14s %3d calls, %2d refused, %2d sets, %2d ended, %+v", r.Client, r.Delivery, r.Outcome, r.Calls, r.Refused, r.Sets, r.Ended, r.Asked)
 	if r.Reason != "" {
 		s += ": " + r.Reason
 	}
@@ -116,11 +116,11 @@ func keepResult(path string, r result) error {
 }
 
 // latest returns the newest result of a cell, nil if there is none.
-func latest(results []result, client, channel string) *result {
+func latest(results []result, client, delivery string) *result {
 	var found *result
 	for i := range results {
 		r := &results[i]
-		if r.Client == client && r.Channel == channel && (found == nil || !r.Time.Before(found.Time)) {
+		if r.Client == client && r.Delivery == delivery && (found == nil || !r.Time.Before(found.Time)) {
 			found = r
 		}
 	}

@@ -17,8 +17,8 @@ func record(results []result) []byte {
 	lines := json.NewEncoder(&b)
 	lines.SetEscapeHTML(false)
 	for _, c := range clients {
-		for _, channel := range channels {
-			if r := latest(results, c.name, channel); r != nil {
+		for _, delivery := range deliveries {
+			if r := latest(results, c.name, delivery); r != nil {
 				lines.Encode(r) // to memory, of a type that has nothing to fail on
 			}
 		}
@@ -35,12 +35,12 @@ const tableHead = `# What clients do with credentials, measured: written by go r
 
 // table is what doctor knows by measurement.
 func table(results []result) []byte {
-	columns := slices.DeleteFunc(slices.Clone(channels), func(name string) bool { return name == control || name == restart })
+	columns := slices.DeleteFunc(slices.Clone(deliveries), func(name string) bool { return name == control || name == restart })
 	var lines []string
 	for _, c := range clients {
 		version, cells, measured := "", "", false
-		for _, channel := range columns {
-			r := latest(results, c.name, channel)
+		for _, delivery := range columns {
+			r := latest(results, c.name, delivery)
 			cells += letter(r)
 			if r != nil {
 				version, measured = r.Version, true

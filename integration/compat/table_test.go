@@ -52,8 +52,8 @@ func TestLetter(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	cell := func(client, sdk, channel string) result {
-		return result{Client: client, Version: "2.0", SDK: sdk, Channel: channel, Outcome: survived, Asked: asks{Process: 1}}
+	cell := func(client, sdk, delivery string) result {
+		return result{Client: client, Version: "2.0", SDK: sdk, Delivery: delivery, Outcome: survived, Asked: asks{Process: 1}}
 	}
 	got := string(table([]result{cell("gov2", "", "auto"), cell("boto3", "1.9", "auto"), cell("boto3", "1.9", "process"), cell("rawfile", "", "auto")}))
 	if _, lines, _ := strings.Cut(got, "not known.\n"); lines != "botocore 1.9 pp???\ngo2 2.0 p????\n" {

@@ -19,8 +19,8 @@ import (
 	"brs-exec/integration/fakeaws"
 )
 
-// life is how long a set lives.
-const life = 20 * time.Second
+// lifetime is that of the credentials.
+const lifetime = 20 * time.Second
 
 const (
 	roleARN = "arn:aws:iam::123456789012:role/App"
@@ -40,7 +40,7 @@ type world struct {
 }
 
 func newWorld(o order, c client) (*world, error) {
-	server, err := fakeaws.Listen(fakeaws.Options{Life: life, Hold: c.hold})
+	server, err := fakeaws.Listen(fakeaws.Options{Life: lifetime, Hold: c.hold})
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (w *world) fill() error {
 		"AWS_ACCESS_KEY_ID":           keys.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY":       keys.SecretAccessKey,
 	}
-	if w.Cell.Channel != "imds" {
+	if w.Cell.Delivery != "imds" {
 		w.env["AWS_EC2_METADATA_DISABLED"] = "true"
 	}
 	for name, value := range w.client.env {
@@ -115,7 +115,7 @@ func (w *world) fill() error {
 
 // export hands one set to the client as people do without brs-exec.
 func (w *world) export() error {
-	set := w.server.Issue("arn:aws:sts::"+fakeaws.Account+":assumed-role/App/bare", life)
+	set := w.server.Issue("arn:aws:sts::"+fakeaws.Account+":assumed-role/App/bare", lifetime)
 	if w.client.reads {
 		delete(w.env, "AWS_ACCESS_KEY_ID")
 		delete(w.env, "AWS_SECRET_ACCESS_KEY")
