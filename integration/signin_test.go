@@ -88,7 +88,7 @@ func TestSigninEnds(t *testing.T) {
 	eventually(t, 2*patience, "the loud line", func() bool {
 		return strings.Contains(p.stderr.String(), "refresh refused; the credentials at hand stay, but only a person can change this")
 	})
-	for _, want := range []string{"the login session has ended: TOKEN_EXPIRED", "aws login --profile app"} {
+	for _, want := range []string{"the login session has expired: TOKEN_EXPIRED", "aws login --profile app"} {
 		if !strings.Contains(p.stderr.String(), want) {
 			t.Errorf("not said: %s\n%s", want, p.stderr.String())
 		}
@@ -99,7 +99,7 @@ func TestSigninEnds(t *testing.T) {
 BRS_EXPIRES=…
 BRS_HINT=aws login --profile app
 BRS_PROFILE=app
-BRS_SOURCE=profile "app": the login session has ended: TOKEN_EXPIRED: The refresh token has expired.
+BRS_SOURCE=profile "app": the login session has expired: TOKEN_EXPIRED: The refresh token has expired.
 `
 	if told != want || w.read("secrets") != "0\n" {
 		t.Errorf("the hook was told\n%swant\n%ssecrets: %s", told, want, w.read("secrets"))

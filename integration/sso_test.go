@@ -335,7 +335,7 @@ func TestSSOEnds(t *testing.T) {
 	eventually(t, 2*patience, "the loud line", func() bool {
 		return strings.Contains(p.stderr.String(), "refresh refused; the credentials at hand stay, but only a person can change this")
 	})
-	for _, want := range []string{"the SSO session has ended: InvalidGrantException", "brs-exec login --profile corp, or aws sso login --profile corp"} {
+	for _, want := range []string{"the SSO session has expired: InvalidGrantException", "brs-exec login --profile corp, or aws sso login --profile corp"} {
 		if !strings.Contains(p.stderr.String(), want) {
 			t.Errorf("not said: %s\n%s", want, p.stderr.String())
 		}
@@ -346,7 +346,7 @@ func TestSSOEnds(t *testing.T) {
 BRS_EXPIRES=…
 BRS_HINT=brs-exec login --profile corp, or aws sso login --profile corp
 BRS_PROFILE=corp
-BRS_SOURCE=profile "corp": the SSO session has ended: InvalidGrantException
+BRS_SOURCE=profile "corp": the SSO session has expired: InvalidGrantException
 `
 	if told != want || w.read("secrets") != "0\n" {
 		t.Errorf("the hook was told\n%swant\n%ssecrets: %s", told, want, w.read("secrets"))

@@ -78,10 +78,10 @@ func (s *Source) forget(line string) {
 
 const day = 24 * time.Hour
 
-// expiryNotes are the times before a certificate's end at which a person is told.
+// expiryNotes are the times before a certificate's expiry at which a person is told.
 var expiryNotes = [...]time.Duration{30 * day, 14 * day, 7 * day, 3 * day, day}
 
-// noteCertificateExpiry tells of a certificate's end, once for each threshold. Those that are
+// noteCertificateExpiry notes a certificate's expiry, once for each threshold. Those that are
 // more than a third of its life do not count: it is renewed more often than that.
 func (s *Source) noteCertificateExpiry(c *x509.Certificate, now time.Time) {
 	life, left := c.NotAfter.Sub(c.NotBefore), c.NotAfter.Sub(now)
@@ -99,7 +99,7 @@ func (s *Source) noteCertificateExpiry(c *x509.Certificate, now time.Time) {
 		return
 	}
 	s.pair.noted[print] = reached
-	s.note("certificate %s ends in %s, on %s: renew it (the new one is used without a restart)",
+	s.note("certificate %s expires in %s, on %s: renew it (the new one is used without a restart)",
 		s.pair.files.Certificate, roughly(left), formatTime(c.NotAfter))
 }
 

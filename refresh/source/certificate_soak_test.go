@@ -156,7 +156,7 @@ func soakByCertificate(t *testing.T, kind, dir string) {
 	ends, broken := 0, 0
 	for _, n := range notes {
 		switch {
-		case strings.Contains(n, " ends in "):
+		case strings.Contains(n, " expires in "):
 			ends++
 		case strings.Contains(n, "keeping to the certificate and key that were read before"):
 			broken++

@@ -87,7 +87,7 @@ func TestCertificateEndIsTold(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		life time.Duration
-		want []string // "ends in …", in order, as time goes by
+		want []string // "expires in …", in order, as time goes by
 	}{
 		{"a year", 365 * day, []string{"29 days", "13 days", "6 days", "2 days", "23 hours"}},
 		{"90 days", 90 * day, []string{"29 days", "13 days", "6 days", "2 days", "23 hours"}},
@@ -104,7 +104,7 @@ func TestCertificateEndIsTold(t *testing.T) {
 			for at := start; at.Before(start.Add(tt.life)); at = at.Add(step) {
 				s.noteCertificateExpiry(c, at.Add(time.Second))
 				for _, n := range s.Notes() {
-					_, after, _ := strings.Cut(n, " ends in ")
+					_, after, _ := strings.Cut(n, " expires in ")
 					when, _, _ := strings.Cut(after, ",")
 					got = append(got, when)
 					presentable(t, n)

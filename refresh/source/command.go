@@ -19,7 +19,7 @@ const (
 	// commandTimeout is that of the SDKs for credential_process.
 	commandTimeout = time.Minute
 
-	// outputLimit is far above any set of credentials, and what Java's SDK takes.
+	// outputLimit is far above any credentials, and what Java's SDK takes.
 	outputLimit = 64 << 10
 
 	// attendedTimeout is for a program that may ask a person, who can end it.
@@ -30,7 +30,7 @@ const (
 	drainTimeout = time.Second
 )
 
-// command runs argv for each set. It gets our environment, but not our standard
+// command runs argv for each retrieval. It gets our environment, but not our standard
 // input, which is the child's. name says in errors which setting it is from, where
 // that is not plain.
 func (s *Source) command(argv []string, name string) func(context.Context) (aws.Credentials, error) {
@@ -179,8 +179,8 @@ func (s *Source) needsProgram(f *resolved) bool {
 	return len(s.spec.Command) > 0 || len(s.spec.WebIdentity.Command) > 0 || f.from(aws.CredentialSourceProcess)
 }
 
-// retrieveBase asks what the roles are assumed from. What a person may have been asked for is
-// not asked for again until a set has come of it.
+// retrieveBase retrieves what the roles are assumed with. What a person may have been asked for is
+// not asked for again until credentials have come of it.
 func (s *Source) retrieveBase(ctx context.Context, f *resolved) (aws.Credentials, error) {
 	if k := s.unusedBase; s.unusedBaseOf == f && k.HasKeys() && (!k.CanExpire || k.Expires.After(s.serverTime())) {
 		return k, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// Expiry is when a source will give no new set any more, unless a person does
+// Expiry is when a source will give no new credentials any more, unless a person does
 // something about it.
 type Expiry struct {
 	At   time.Time // on the local clock
@@ -15,10 +15,10 @@ type Expiry struct {
 	Hint string    // what to do: a command, or a few words
 }
 
-// Expiry returns the end of what the source lives on, if that is known: a login, a
+// Expiry returns the source expiry: the end of what the source itself lives on, if that is known: a login, a
 // certificate, an MFA session that a person typed the code of, keys in the
 // environment. It looks anew each time, so that what a person has done about it
-// counts at once. The sets that the source has given live on to their own end.
+// counts at once. The credentials that the source has given stay valid until their own expiry.
 func (s *Source) Expiry() (Expiry, bool) {
 	u := s.activeSource()
 	u.mu.Lock()
@@ -36,7 +36,7 @@ func (s *Source) Expiry() (Expiry, bool) {
 	return Expiry{}, false
 }
 
-// certificateExpiry is the end of the certificate as it is in its file now.
+// certificateExpiry is the expiry of the certificate as it is in its file now.
 func (s *Source) certificateExpiry() (Expiry, bool) {
 	path := s.pair.files.Certificate
 	certs, err := keyfile.Certificates("certificate", s.absolute(path))
@@ -49,7 +49,7 @@ func (s *Source) certificateExpiry() (Expiry, bool) {
 	}, true
 }
 
-// keysExpiry is the end of keys that nothing can replace while we run.
+// keysExpiry is the expiry of keys that nothing can replace while we run.
 func keysExpiry(keys aws.Credentials) func() (Expiry, bool) {
 	return func() (Expiry, bool) {
 		return Expiry{

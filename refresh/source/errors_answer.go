@@ -58,7 +58,7 @@ func (r refusal) aboutDuration() bool {
 	return strings.Contains(strings.ToLower(r.message), "durationseconds")
 }
 
-// durationHint is for a duration that is out of range; with is what it is asked for with.
+// durationHint is for a duration that is out of range; with is the setting that requests it.
 func (r refusal) durationHint(with, limit string) string {
 	if message := strings.ToLower(r.message); strings.Contains(message, "greater than or equal") || strings.Contains(message, "minimum") {
 		return "ask for a longer session (" + with + "): AWS gives none of less than 15m"
@@ -149,15 +149,15 @@ func (s *Source) classifyRefusal(f *resolved, call *callError, service string, r
 func (s *Source) expired(f *resolved) (hint string, permanent bool) {
 	switch skew := skewHint(s.web.skew()); {
 	case f.from(aws.CredentialSourceEnvVarsSTSWebIDToken, aws.CredentialSourceProfileSTSWebIDToken):
-		return "the token in the web identity token file has ended, and nothing has renewed it", false
+		return "the token in the web identity token file has expired, and nothing has renewed it", false
 	case f.byToken() && f.tokenFile == "":
 		return skew, false // the next one may be better
 	case f.byToken():
-		return "the token in that file has ended, and nothing has renewed it", false
+		return "the token in that file has expired, and nothing has renewed it", false
 	case f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP), skew != "":
 		return skew, false // they are renewed by themselves
 	}
-	return "the credentials that this was asked with have ended: renew them", true
+	return "the credentials of this call have expired: renew them", true
 }
 
 func (f *resolved) byToken() bool { return f != nil && f.tokenRole != "" }

@@ -144,7 +144,7 @@ func parseRefusal(resp *http.Response, body []byte) refusal {
 	return a
 }
 
-// sessionKeys is a set in the answers of both services.
+// sessionKeys is credentials in the answers of both services.
 type sessionKeys struct {
 	AccessKeyID     string `json:"accessKeyId"`
 	SecretAccessKey string `json:"secretAccessKey"`
@@ -152,7 +152,7 @@ type sessionKeys struct {
 	Expiration      string `json:"expiration"`
 }
 
-// credentials checks that the set is whole.
+// credentials checks that they are complete.
 func (k *sessionKeys) credentials(source string) (aws.Credentials, error) {
 	expires, err := parseTime(k.Expiration)
 	if err != nil || k.AccessKeyID == "" || k.SecretAccessKey == "" || k.SessionToken == "" ||

@@ -28,10 +28,10 @@ func (s *Source) newOthers(ctx context.Context) error {
 	return nil
 }
 
-// sources are the sources in the order in which they are asked.
+// sources are the sources in the order in which they are tried.
 func (s *Source) sources() []*Source { return append([]*Source{s}, s.others...) }
 
-// activeSource is the source that gave the last set.
+// activeSource is the source that gave the last credentials.
 func (s *Source) activeSource() *Source {
 	if i := s.active.Load(); i > 0 {
 		return s.others[i-1]
@@ -39,7 +39,7 @@ func (s *Source) activeSource() *Source {
 	return s
 }
 
-// retrieveFallback asks one source after the other for a set that lives.
+// retrieveFallback tries one source after the other for credentials that have not expired.
 func (s *Source) retrieveFallback(ctx context.Context) (aws.Credentials, error) {
 	var failed []*refresh.Error
 	all := s.sources()
@@ -70,10 +70,10 @@ type Origin struct {
 	Environment bool // they are variables that somebody has exported
 	LongTerm    bool // they are configured, and of no session
 	Command     bool // a command printed them
-	Fallback    bool // they are not from the first source, and that is asked again
+	Fallback    bool // they are not from the first source, and that one is tried again
 }
 
-// Origin returns that of the last set.
+// Origin returns that of the last credentials.
 func (s *Source) Origin() Origin {
 	u := s.activeSource()
 	u.mu.Lock()
@@ -87,7 +87,7 @@ func (s *Source) Origin() Origin {
 	}
 }
 
-// StartTimeout is how long the first set should be waited for: longer than a program
+// StartTimeout is how long the first credentials should be waited for: longer than a program
 // may take that has to be run for it.
 func (s *Source) StartTimeout() time.Duration {
 	const usual, more = 30 * time.Second, 10 * time.Second
@@ -102,8 +102,8 @@ func (s *Source) StartTimeout() time.Duration {
 	return usual
 }
 
-// Issued reports whether the last set was made when it was asked for, as that of a
-// role is: another one would not live longer.
+// Issued reports whether the last credentials were issued when they were retrieved, as
+// those of a role are: others would not last longer.
 func (s *Source) Issued() bool {
 	u := s.activeSource()
 	u.mu.Lock()
@@ -111,7 +111,7 @@ func (s *Source) Issued() bool {
 	return len(u.resolved.roles) > 0 || u.resolved.tokenRole != "" || u.pair != nil
 }
 
-// retrieveWithin asks with a fair share of the time that there is: one that hangs must
+// retrieveWithin retrieves with a fair share of the time that there is: one that hangs must
 // not leave the ones after it without any.
 func (s *Source) retrieveWithin(ctx context.Context, left int) (aws.Credentials, error) {
 	if end, ok := ctx.Deadline(); ok {
@@ -205,7 +205,7 @@ const (
 	probedFor = 30 * time.Second
 )
 
-// probed is a set that a source gave before the engine asked.
+// probed is what a source gave before the engine called it.
 type probed struct {
 	by    *Source // nil: there is none
 	creds aws.Credentials
@@ -213,8 +213,8 @@ type probed struct {
 }
 
 // probePreferred asks the sources before the one that is in use until one of them is
-// back, and then has the engine come for its set. What is delivered stays until
-// then: the one in use is not asked.
+// back, and then has the engine retrieve from it. What is delivered stays until
+// then: the one in use is left alone.
 func (s *Source) probePreferred(ctx context.Context, changed func()) {
 	timer := time.NewTimer(probePause)
 	defer timer.Stop()
@@ -238,7 +238,7 @@ func (s *Source) probePreferred(ctx context.Context, changed func()) {
 	}
 }
 
-// probe keeps the set of the first source that is back, and reports whether there
+// probe keeps the credentials of the first source that works again, and reports whether there
 // is one.
 func (s *Source) probe(ctx context.Context) bool {
 	for _, src := range s.sources()[:s.active.Load()] {

@@ -18,7 +18,7 @@ const (
 	fileLimit = 4 << 20
 
 	// settleAge is how old a file must be before it is believed. Most tools write in
-	// place, in several steps, and a set of which the token is missing looks whole.
+	// place, in several steps, and credentials of which the token is missing look complete.
 	settleAge = 150 * time.Millisecond
 
 	// settleTries bound the wait for one that never is.

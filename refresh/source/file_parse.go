@@ -12,7 +12,7 @@ import (
 	"brs-exec/writer/ini"
 )
 
-// parseFile reads a set from a credentials file, from JSON as a credential_process
+// parseFile reads credentials from a credentials file, from JSON as a credential_process
 // prints it, or from lines KEY=VALUE. note is what a person should know about it.
 func parseFile(text []byte, profile string) (c aws.Credentials, note string, err error) {
 	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))
@@ -55,7 +55,7 @@ func parseINI(text []byte) []section {
 	return all
 }
 
-// pick chooses a section: the one that was asked for, the only one, or default.
+// pick chooses a section: the one that was given, the only one, or default.
 func pick(sections []section, profile string) (section, error) {
 	var names []string
 	for _, s := range sections {

@@ -45,7 +45,7 @@ func (i *IoT) validate() error {
 
 func (i *IoT) describe() string { return fmt.Sprintf("IoT role alias %q", i.RoleAlias) }
 
-// iot asks for a set.
+// iot retrieves credentials.
 func (s *Source) iot(ctx context.Context) (aws.Credentials, error) {
 	i := s.spec.IoT
 	id, err := s.identity()

@@ -13,12 +13,12 @@ import (
 
 // metadata is the instance metadata service as the SDK's provider asks it, with
 // an ear on the answers: the provider says that credentials expire in an hour at
-// most, which would make one set look like a new one each time, and which is
+// most, which would make the same credentials look like new ones each time, and which is
 // counted on the local clock where everything else is on the server's.
 type metadata struct {
 	client *imds.Client // set once the configuration is loaded
 
-	expires time.Time // of the last set that was answered
+	expires time.Time // of the last credentials that was answered
 	endless bool      // it had none: no AWS, which always has one
 }
 

@@ -16,7 +16,7 @@ import (
 
 // MFA says which device the keys of an IAM user are to be used with, and who
 // knows its codes. At most one of Command and TOTPFile is set; with neither, a
-// person is asked through Spec.Prompt, by [Source.Begin] only.
+// person is asked through Spec.Prompt, by [Source.Authenticate] only.
 type MFA struct {
 	Serial   string        // ARN or serial number; "" is the profile's mfa_serial, and no MFA without one
 	Command  []string      // prints a code; the last number of six digits counts. argv, no shell
@@ -31,7 +31,7 @@ const (
 	// mfaSession is GetSessionToken's own default, and a working day.
 	mfaSession = 12 * time.Hour
 
-	// mfaLeft is what a session must live still for roles to be assumed with it.
+	// mfaLeft is what must remain of a session for roles to be assumed with it.
 	mfaLeft = 2 * time.Minute
 
 	// mfaTries is how many codes are tried before a person has to look. The first
@@ -48,7 +48,7 @@ const (
 
 func (m MFA) automatic() bool { return len(m.Command) > 0 || m.TOTPFile != "" }
 
-// authenticator is the state of a source's MFA, guarded by Source.asking.
+// authenticator is the state of a source's MFA, guarded by Source.retrieving.
 type authenticator struct {
 	session      aws.Credentials
 	sessionKey   string // whose session that is: device and access key
@@ -129,7 +129,7 @@ func (s *Source) authenticateOne(ctx context.Context) error {
 
 // runProgramEarly runs the program that the base needs, if it can have the terminal: no
 // time limit is running yet. What it gives is for the first Retrieve, and so is a
-// failure that a retry may mend.
+// failure that a retry may cure.
 func (s *Source) runProgramEarly(ctx context.Context, f *resolved) error {
 	if !s.needsProgram(f) || !s.hasTerminal() {
 		return nil
@@ -263,7 +263,7 @@ func (s *Source) adoptSession(f *resolved, base aws.Credentials) bool {
 	return true
 }
 
-// storeSession keeps a session. The end of one that a person began is told ahead.
+// storeSession keeps a session. The expiry of one that a person began is reported ahead.
 func (s *Source) storeSession(session aws.Credentials, of string) {
 	s.mfa.session, s.mfa.sessionKey = session, of
 	if !s.spec.MFA.automatic() {

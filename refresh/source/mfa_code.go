@@ -43,7 +43,7 @@ func (s *Source) code(ctx context.Context, f *resolved, used *usedCodes) (string
 func (s *Source) noPrompt(f *resolved) error {
 	const hint = "start again; --mfa-command and --mfa-totp-file give codes without a person, --mfa-session 36h makes one last"
 	if end := s.mfa.session.Expires; !end.IsZero() {
-		return refresh.Permanentf(hint, "the MFA session with %s ends at %s, and nobody can be asked for a code while the command runs", f.mfa, formatTime(end))
+		return refresh.Permanentf(hint, "the MFA session with %s expires at %s, and nobody can be asked for a code while the command runs", f.mfa, formatTime(end))
 	}
 	return refresh.Permanentf(hint, "an MFA code of %s is needed, and nobody can be asked for it while the command runs", f.mfa)
 }

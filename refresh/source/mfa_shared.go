@@ -9,7 +9,7 @@ import (
 // attempts is what several sources that are tried in order have in common: a code
 // that was used for one of them serves all that begin with the same keys, a
 // secret that can be read only once is there for all, and none has the terminal once
-// one of them has given a set.
+// one of them has given credentials.
 type attempts struct {
 	mu             sync.Mutex // guards what follows
 	commandStarted bool       // the command may have been started
@@ -29,7 +29,7 @@ func (c *attempts) session(of string) (aws.Credentials, bool) {
 	return s, ok
 }
 
-// start ends the time in which the terminal is ours.
+// start marks that the command may have the terminal from now on.
 func (c *attempts) start() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

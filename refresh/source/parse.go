@@ -16,7 +16,7 @@ import (
 	"brs-exec/writer/ini"
 )
 
-// Commands and files are read alike. The errors say what there is in place of a set,
+// Commands and files are read alike. The errors say what there is in place of credentials,
 // after "prints" or "holds", and hold nothing of what was parsed: any part of it may
 // be a secret.
 
@@ -58,7 +58,7 @@ func parseOutput(out []byte, now time.Time) (aws.Credentials, error) {
 	return r.set, nil
 }
 
-// whole says what is missing from a set, as it is also while someone writes it.
+// whole says what is missing from credentials, as it is also while someone writes it.
 func whole(c aws.Credentials) error {
 	switch {
 	case c.AccessKeyID == "":
@@ -79,7 +79,7 @@ func tokenless(c aws.Credentials) bool {
 
 func unprintable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 
-// reading is a set that is read part by part.
+// reading is credentials that are read part by part.
 type reading struct {
 	set aws.Credentials
 	now time.Time
@@ -107,7 +107,7 @@ func (r *reading) take(name, value string) error {
 		return err
 	}
 	if *into != "" && value != "" && *into != value {
-		// Two sets: which key belongs to which token is anyone's guess.
+		// Two of them: which key belongs to which token is anyone's guess.
 		return fmt.Errorf("two values for %s", name)
 	}
 	*into = cmp.Or(value, *into)

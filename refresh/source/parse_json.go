@@ -13,7 +13,7 @@ import (
 	"brs-exec/writer/ini"
 )
 
-// inJSON are the names that tools give the parts of a set in JSON, in lower case and
+// inJSON are the names that tools give the parts of credentials in JSON, in lower case and
 // without "_": credential_process, STS, SSO, IoT; the agents of containers and
 // instances (token); boto3's refreshable credentials (expiry_time); Vault, and who
 // takes its names. gimme-aws-creds has those of a credentials file.
@@ -93,7 +93,7 @@ func (r *reading) json(text []byte) error {
 	return err
 }
 
-// member takes a member of the object that holds the set.
+// member takes a member of the object that holds the credentials.
 func (r *reading) member(name string, value json.RawMessage) error {
 	plain := strings.ReplaceAll(name, "_", "")
 	if into, ok := inJSON[plain]; ok {
@@ -114,7 +114,7 @@ func (r *reading) member(name string, value json.RawMessage) error {
 	return r.take(name, text)
 }
 
-// lasts takes how many seconds the set lives, and says whether that is any.
+// lasts takes the remaining lifetime in seconds, and says whether there is any.
 func (r *reading) lasts(value json.RawMessage) (bool, error) {
 	var seconds float64
 	switch {

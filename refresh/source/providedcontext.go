@@ -13,7 +13,7 @@ import (
 
 // ProvidedContext is what a provider of AWS's asserts about the person behind a
 // session: AssumeRole, ProvidedContexts. IAM Identity Center gives assertions with
-// CreateTokenWithIAM. They live for minutes and are a secret, so that they come from
+// CreateTokenWithIAM. They expire in minutes and are a secret, so that they come from
 // a file that something else keeps: it is read anew each time.
 type ProvidedContext struct {
 	ProviderARN string // of the provider: arn:aws:iam::aws:contextProvider/IdentityCenter

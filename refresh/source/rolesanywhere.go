@@ -127,7 +127,7 @@ func (r *RolesAnywhere) chain(id *keyfile.Identity) ([]*x509.Certificate, error)
 	return chain, nil
 }
 
-// rolesAnywhere asks for a set.
+// rolesAnywhere retrieves credentials.
 func (s *Source) rolesAnywhere(ctx context.Context) (aws.Credentials, error) {
 	r := s.spec.RolesAnywhere
 	id, err := s.identity()

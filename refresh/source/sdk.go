@@ -84,7 +84,7 @@ func (s *Source) configuration() (*chain, error) {
 	return c, nil
 }
 
-// resolveGiven sets f's base if the kind of source was asked for, and says whether it did.
+// resolveGiven sets f's base if the kind of source was given, and says whether it did.
 func (s *Source) resolveGiven(f *resolved) bool {
 	switch {
 	case s.spec.IoT != nil:

@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 )
 
-// Where the orders of the AWS CLI and of the SDK for Go are one, what is found must be what the SDK
+// Where the orders of the AWS CLI and of the SDK for Go are one, what is resolved must be what the SDK
 // finds: the same keys, the same region, an error where it has one.
 func TestSameAsSDK(t *testing.T) {
 	const (
@@ -437,7 +437,7 @@ func TestSSO(t *testing.T) {
 			t.Errorf("%s: error %q, permanent %v, hint %q; want %q, %v, %q", what, e, e.Permanent, e.Hint, want, permanent, hint)
 		}
 	}
-	check("never logged in", "the SSO session has ended", "brs-exec login --profile dev, or aws sso login --profile dev", true)
+	check("never logged in", "the SSO session has expired", "brs-exec login --profile dev, or aws sso login --profile dev", true)
 	home, _ := envOf(t).home()
 	cache := filepath.Join(home, ".aws", "sso", "cache")
 	if err := os.MkdirAll(cache, 0o700); err != nil {
@@ -449,7 +449,7 @@ func TestSSO(t *testing.T) {
 			fmt.Sprintf(`{"accessToken":%q,"expiresAt":%q}`, jwt, expires.UTC().Format(time.RFC3339)))
 	}
 	cached(time.Now().Add(-time.Hour))
-	check("expired", "the SSO session has ended", "brs-exec login --profile dev, or aws sso login --profile dev", true)
+	check("expired", "the SSO session has expired", "brs-exec login --profile dev, or aws sso login --profile dev", true)
 	cached(time.Now().Add(time.Hour))
 	reply := func(status int, kind string) {
 		portal.answer = func(w http.ResponseWriter, _ call) bool {

@@ -21,16 +21,16 @@ import (
 	"brs-exec/refresh/source/logincache"
 )
 
-// The SDK has a provider for `aws login`. It is not used, because it renews a set only
-// once that has ended, so that whoever holds it fails for a while each quarter of an
+// The SDK has a provider for `aws login`. It is not used, because it renews credentials only
+// once they have expired, so that whoever holds them fails for a while each quarter of an
 // hour; empties the cache before it writes it, and so destroys the login on a full disk;
 // fails if the cache cannot be written; drops what it does not know of an entry; panics
 // if the key in it is none; asks in the region in force, where AWS renews a login only in
 // the one that it began in; and knows nothing of other processes that renew at once.
 
 const (
-	// freshLogin is how much life a set must have left to be taken as it is, where
-	// nothing else is known: AWS's live for 15 minutes.
+	// freshLogin is what must remain of credentials that are taken as they are, where
+	// nothing else is known: AWS's last for 15 minutes.
 	freshLogin = 10 * time.Minute
 
 	// maxLogin is how long AWS renews a login at most; a role's maximum session
@@ -45,14 +45,14 @@ type loginProvider struct {
 	profile string
 	session string // its ARN
 
-	// Guarded by Source.asking.
+	// Guarded by Source.retrieving.
 	cache         logincache.Cache[*logincache.LoginSession]
 	regions       []string      // in which the login may have begun; the likeliest is first
-	lastKeyID     string        // access key of the set that was had last
-	lastRemaining time.Duration // what it had left of it then
+	lastKeyID     string        // access key id of the last credentials
+	lastRemaining time.Duration // what remained of their lifetime then
 
 	mu         sync.Mutex
-	notRenewed string // access key of a set that was given all the same when it was not renewed any more
+	notRenewed string // access key id of credentials that were given although they could not be renewed
 }
 
 // newLoginProvider asks for the credentials of a profile that has a session of `aws login`, which may have
@@ -94,8 +94,8 @@ func (p *loginProvider) credentials(ctx context.Context) (aws.Credentials, error
 	return c, nil
 }
 
-// token gives another set than the last, if the cache has one with most of its life
-// before it, or else a new one.
+// token gives other credentials than the last, if the cache has some with most of their lifetime
+// before them, or else new ones.
 func (p *loginProvider) token(ctx context.Context) (*logincache.LoginSession, error) {
 	path, err := p.src.vars().loginPath(p.session)
 	if err != nil {
@@ -119,8 +119,8 @@ func (p *loginProvider) token(ctx context.Context) (*logincache.LoginSession, er
 	return newer, err
 }
 
-// window is how much life a set must have left not to be renewed. Sets are asked for
-// when half their life is over, by each process in its own time.
+// window is what must remain of the lifetime of credentials that are not renewed. Each
+// process retrieves when half of it has passed, in its own time.
 func (p *loginProvider) window() time.Duration {
 	if p.lastRemaining > 0 {
 		return p.lastRemaining * 2 / 3
@@ -141,14 +141,14 @@ func (p *loginProvider) refused(err error, r refusal) error {
 	case errors.As(err, &invalid):
 		hint += " --region " + p.regions[0] + ": AWS renews a login only in the region that it began in"
 	}
-	return refresh.Permanentf(hint, "the login session has ended: %s", r)
+	return refresh.Permanentf(hint, "the login session has expired: %s", r)
 }
 
-// create asks for a new set where the login may have begun: elsewhere its refresh token
+// create retrieves new credentials where the login may have begun: elsewhere its refresh token
 // is said to be invalid (github.com/aws/aws-cli/issues/10613).
 func (p *loginProvider) create(ctx context.Context, t *logincache.LoginSession) (newer *logincache.LoginSession, err error) {
 	if !t.Renewable() {
-		return nil, refresh.Permanentf(p.cache.Hint, "the login session has ended: its credentials were valid until %s, and nothing is there to renew them with", formatTime(t.Expires))
+		return nil, refresh.Permanentf(p.cache.Hint, "the login session has expired: its credentials were valid until %s, and nothing is there to renew them with", formatTime(t.Expires))
 	}
 	key, err := t.ProofKey()
 	if err != nil {

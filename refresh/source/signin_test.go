@@ -185,7 +185,7 @@ func TestDPoP(t *testing.T) {
 
 func TestSigninRenews(t *testing.T) {
 	t.Parallel()
-	ended := "the login session has ended: "
+	ended := "the login session has expired: "
 	login := "aws login --profile app"
 	refuse := func(status int, code, oauth, message string) func(http.ResponseWriter, int) bool {
 		return func(w http.ResponseWriter, _ int) bool { return signinRefuse(w, status, code, oauth, message) }
@@ -417,7 +417,7 @@ func TestSigninOvertaken(t *testing.T) {
 				loggedIn(t, path, "first", -time.Hour)
 				c, err := mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial}}).Retrieve(t.Context())
 				if tt.key == "" {
-					if e := failure(t, err); e.Error() != `profile "app": the login session has ended, or was never begun` || !e.Permanent {
+					if e := failure(t, err); e.Error() != `profile "app": the login session has expired, or was never begun` || !e.Permanent {
 						t.Errorf("error %q, permanent %v", e, e.Permanent)
 					}
 				} else if err != nil || c.AccessKeyID != tt.key {

@@ -12,7 +12,7 @@ import (
 	"brs-exec/refresh"
 )
 
-// desk is a delivery that remembers the last set, and how many there were.
+// desk is a delivery that remembers the last credentials, and how many there were.
 type desk struct {
 	mu   sync.Mutex
 	last aws.Credentials

@@ -1,5 +1,5 @@
 // Package source says from where credentials come: each Source is one
-// aws.CredentialsProvider built from what was asked for on the command line.
+// aws.CredentialsProvider built from what was given on the command line.
 //
 // The base is what the AWS CLI's chain finds (environment, profiles, SSO, web
 // identity, containers, instance roles; chain.go), a command (command.go), a file
@@ -8,7 +8,7 @@
 // On top of that, any number of roles is assumed (assume.go). Several such ways can
 // be tried in order (fallback.go).
 //
-// A Source answers from no cache: the caller decides when a new set is due, and
+// A Source answers from no cache: the caller decides when new credentials are due, and
 // the SDK's cache would hand out the old one. It leaves nothing awake between
 // two calls: no goroutine but that of Watch (watch.go), no idle connection. Its errors are *refresh.Error,
 // one line each, and hold no part of a credential (errors.go).
@@ -34,7 +34,7 @@ import (
 	"brs-exec/refresh"
 )
 
-// Source is one aws.CredentialsProvider for what a Spec asks for. Its methods may
+// Source is one aws.CredentialsProvider for what a Spec says. Its methods may
 // be called from several goroutines; retrievals queue.
 type Source struct {
 	spec Spec
@@ -42,26 +42,26 @@ type Source struct {
 
 	retrieving      sync.Mutex // held for the whole of a Retrieve
 	mfa             authenticator
-	succeeded       bool            // an earlier one succeeded; guarded by asking
-	mayHavePrompted bool            // a program that may have asked a person was run; guarded by asking
-	unusedBase      aws.Credentials // of such a one, until they have served; guarded by asking
+	succeeded       bool            // an earlier one succeeded; guarded by retrieving
+	mayHavePrompted bool            // a program that may have asked a person was run; guarded by retrieving
+	unusedBase      aws.Credentials // of such a one, until they have served; guarded by retrieving
 	unusedBaseOf    *resolved
-	pair            *keyPair // of IoT and RolesAnywhere, else nil; guarded by asking
+	pair            *keyPair // of IoT and RolesAnywhere, else nil; guarded by retrieving
 
 	dir             string        // working directory when it was made
-	lastFingerprint string        // traces at that time
+	lastFingerprint string        // fingerprint at that time
 	failing         atomic.Bool   // the last Retrieve
 	failed          chan struct{} // tells Watch that it begins to fail; room for one
 
 	others   []*Source     // of Spec.Else
-	active   atomic.Int32  // which of all gave the last set
+	active   atomic.Int32  // which of all gave the last credentials
 	fellBack chan struct{} // tells Watch that it is not the first; room for one
 
 	mu             sync.Mutex // guards what follows
 	resolved       *resolved  // what the configuration said when it was last read
 	notes          []string
 	probed         probed    // what a source before the one in use has given
-	promptedExpiry time.Time // end of the session of a code that a person typed, on the server's clock
+	promptedExpiry time.Time // expiry of the MFA session that a person typed the code for, on the server's clock
 	noted          map[string]bool
 }
 
@@ -102,7 +102,7 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 	return src, nil
 }
 
-// Retrieve asks the source for a set now; nothing is answered from a cache.
+// Retrieve retrieves credentials from the source now; nothing comes from a cache.
 // Expires is what the source said, on its own clock (see [Source.Skew]).
 //
 // A command, and a profile's credential_process, may print the JSON of the
@@ -116,7 +116,7 @@ func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return s.retrieveOne(ctx)
 }
 
-// retrieveOne asks this source alone.
+// retrieveOne retrieves from this source alone.
 func (s *Source) retrieveOne(ctx context.Context) (_ aws.Credentials, err error) {
 	s.retrieving.Lock()
 	defer s.retrieving.Unlock()
@@ -151,7 +151,7 @@ func (s *Source) retrieveOne(ctx context.Context) (_ aws.Credentials, err error)
 	return creds, nil
 }
 
-// checkCredentials says why a set is of no use to anyone.
+// checkCredentials says why credentials are of no use to anyone.
 func (f *resolved) checkCredentials(c aws.Credentials) error {
 	switch {
 	case tokenless(c):
@@ -163,14 +163,14 @@ func (f *resolved) checkCredentials(c aws.Credentials) error {
 		}
 		return refresh.Permanentf(hint, "gives %v", errTokenless)
 	case c.CanExpire && (c.Expires.Year() < 1970 || c.Expires.Year() > 9999):
-		return transientf("", "gives credentials whose end is no time")
+		return transientf("", "gives credentials whose expiry is no time")
 	}
 	return nil
 }
 
-// checkExpired is for a set that something else keeps and that has ended: the next one may be
-// on its way. At the start that is no reason to give up; later the engine knows what
-// it is to the set that it has. After keys in the environment there is no next one.
+// checkExpired is for expired credentials that something else keeps: the next may be
+// on their way. At the start that is no reason to give up; later the engine compares them
+// with what it has. After keys in the environment there are no next ones.
 func (s *Source) checkExpired(f *resolved, c aws.Credentials) error {
 	exported := f.keys != nil && f.from(aws.CredentialSourceEnvVars) && len(f.roles) == 0 && f.mfa == "" // STS knows better
 	if !c.CanExpire || c.Expires.After(s.serverTime()) || s.spec.File == "" && !exported && !f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP) {
@@ -186,18 +186,18 @@ func (s *Source) checkExpired(f *resolved, c aws.Credentials) error {
 // maxSession is the longest that AWS gives: GetSessionToken.
 const maxSession = 36 * time.Hour
 
-// checkDate forgets a Date header that cannot be right: with it the set would live longer
-// than any does, or have ended, and without it the set is as sets are. A machine whose
-// own clock is that far off has it the other way round.
+// checkDate forgets a Date header that cannot be right: by that the credentials would last
+// longer than any do, or have expired, and by our own clock their lifetime is an ordinary
+// one. On a machine whose own clock is that far off it is the other way round.
 func (s *Source) checkDate(f *resolved, c aws.Credentials) {
 	limit := maxSession
 	for i := range f.roles {
 		limit = max(limit, 2*f.roles[i].Duration)
 	}
 	skew := s.web.skew()
-	lives := func(d time.Duration) bool { return d > 0 && d <= limit }
-	if left := c.Expires.Sub(time.Now().Round(0)); c.CanExpire && skew.Abs() > limit && lives(left) && !lives(left+skew) {
-		s.note("the Date%s is %s off, which no session lasts: this machine's clock counts", s.fromServer(), skew.Abs().Round(time.Hour))
+	plausible := func(d time.Duration) bool { return d > 0 && d <= limit }
+	if left := c.Expires.Sub(time.Now().Round(0)); c.CanExpire && skew.Abs() > limit && plausible(left) && !plausible(left+skew) {
+		s.note("the Date%s is %s off, which no credentials last: this machine's clock counts", s.fromServer(), skew.Abs().Round(time.Hour))
 		s.web.disbelieve()
 	}
 }
@@ -311,7 +311,7 @@ func (s *Source) note(format string, args ...any) {
 
 // resolved is what a reading of the configuration came to.
 type resolved struct {
-	// base asks for the credentials that the roles are assumed from.
+	// base retrieves the credentials that the roles are assumed from.
 	base        func(context.Context) (aws.Credentials, error)
 	description string                 // what base is, for people: `environment variables`
 	origins     []aws.CredentialSource // how the SDK came to it; nil for a command
@@ -322,13 +322,13 @@ type resolved struct {
 	mfa         string                // device that base's keys are used with, "" for none
 	tokenFile   string                // of a web identity
 	tokenRole   string                // ARN of the role that base assumes by a token of Spec.WebIdentity
-	metadata    *metadata             // set if base asks the instance metadata service
+	metadata    *metadata             // set if base uses the instance metadata service
 	ssoProfile  string                // profile whose SSO session base needs
 	keys        *Keys                 // that the base is, if they are at hand
 	program     string                // of a credential_process
 	missing     string                // what a profile must have, unless an instance's role answers
 	overlooked  []string              // see Source.Overlooked
-	expiry      func() (Expiry, bool) // see Source.Ends; nil: there is none
+	expiry      func() (Expiry, bool) // see Source.Expiry; nil: there is none
 
 	cfg         aws.Config // for clients; only set if the network may be used
 	client      *sts.Client

@@ -7,7 +7,7 @@ import (
 	"brs-exec/refresh"
 )
 
-// Spec says what was asked for. The zero value is the AWS CLI's default chain.
+// Spec says which source is meant. The zero value is the AWS CLI's default chain.
 type Spec struct {
 	Profile string // profile of the shared files; "" is that of AWS_PROFILE or AWS_DEFAULT_PROFILE, else default
 	Region  string // AWS region; "" is the configuration's
@@ -39,11 +39,11 @@ type Spec struct {
 	MFA    MFA
 	Prompt Prompt
 
-	// Else are asked in this order, at each refresh, when what is said above gives no
+	// Else are tried in this order, at each refresh, when what is said above gives no
 	// set that lives. Their Names, Stderr and Prompt are this one's.
 	Else []Spec
 
-	// AssumeLifetime is how long credentials are taken to live whose source
+	// AssumeLifetime is the lifetime that credentials are taken to have whose source
 	// does not say. 0 leaves them without an expiry.
 	AssumeLifetime time.Duration
 

@@ -18,7 +18,7 @@ import (
 )
 
 // The SDK has a provider for this. It is not used, because it renews a token only
-// once that has ended, takes an answer without a token for one, loses the refresh
+// once that has expired, takes an answer without a token for one, loses the refresh
 // token if the answer does not repeat it, fails if the cache cannot be written, and
 // knows nothing of other processes that renew the same token.
 
@@ -34,7 +34,7 @@ type ssoProvider struct {
 	session ssoSession
 	cfg     aws.Config
 
-	// Guarded by Source.asking.
+	// Guarded by Source.retrieving.
 	cache         logincache.Cache[*logincache.SSOToken]
 	tokenLifetime time.Duration // of the token that was had last; 0 if none was
 
@@ -139,14 +139,14 @@ func (p *ssoProvider) credentials(ctx context.Context) (aws.Credentials, error) 
 		return c, err
 	}
 	// The token was revoked, or the clocks of who wrote it and of this machine
-	// differ. The session may well live.
+	// differ. The session may well be valid.
 	if t, err = p.token(ctx, t.Access); err != nil {
 		return aws.Credentials{}, err
 	}
 	return p.getRoleCredentials(ctx, t)
 }
 
-// getRoleCredentials asks the portal for the role.
+// getRoleCredentials calls SSO for the role's credentials.
 func (p *ssoProvider) getRoleCredentials(ctx context.Context, t *logincache.SSOToken) (aws.Credentials, error) {
 	out, err := sso.NewFromConfig(p.cfg).GetRoleCredentials(ctx, &sso.GetRoleCredentialsInput{
 		AccessToken: &t.Access, AccountId: &p.session.account, RoleName: &p.session.role,
@@ -165,7 +165,7 @@ func (p *ssoProvider) getRoleCredentials(ctx context.Context, t *logincache.SSOT
 	}, nil
 }
 
-// token gives a token that lives, and is not the one that was refused, "" for
+// token gives a token that has not expired, and is not the one that was refused, "" for
 // none.
 func (p *ssoProvider) token(ctx context.Context, refused string) (*logincache.SSOToken, error) {
 	path, err := p.src.vars().tokenPath(p.session.cacheKey())
@@ -192,8 +192,8 @@ func (p *ssoProvider) token(ctx context.Context, refused string) (*logincache.SS
 	return newer, err
 }
 
-// window is how long before its end a token is renewed: botocore's quarter of an
-// hour, but of a token that lives shorter not again and again.
+// window is how long before its expiry a token is renewed: botocore's quarter of an
+// hour, but of a token with a shorter lifetime not again and again.
 func (p *ssoProvider) window() time.Duration {
 	if p.tokenLifetime > 0 {
 		return min(renewBefore, p.tokenLifetime/2)
@@ -209,7 +209,7 @@ func (p *ssoProvider) expiredSession(t *logincache.SSOToken, why string) error {
 			why = "the client that it was begun with was registered until " + formatTime(t.Registered)
 		}
 	}
-	return refresh.Permanentf(p.cache.Hint, "the SSO session has ended: %s", why)
+	return refresh.Permanentf(p.cache.Hint, "the SSO session has expired: %s", why)
 }
 
 // refused is for a token that AWS did not renew.

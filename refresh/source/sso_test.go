@@ -115,7 +115,7 @@ func ssoRefuse(w http.ResponseWriter, status int, code, message string) bool {
 
 func TestSSORenews(t *testing.T) {
 	t.Parallel()
-	ended := "the SSO session has ended: "
+	ended := "the SSO session has expired: "
 	login := "brs-exec login --profile app, or aws sso login --profile app"
 	for _, tt := range []struct {
 		name   string
@@ -289,7 +289,7 @@ func TestSSOLoggedOut(t *testing.T) {
 		n := serve(t, server)
 		cached(t, path, -time.Hour)
 		_, err := mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial}}).Retrieve(t.Context())
-		if e := failure(t, err); e.Error() != `profile "app": the SSO session has ended, or was never begun` || !e.Permanent {
+		if e := failure(t, err); e.Error() != `profile "app": the SSO session has expired, or was never begun` || !e.Permanent {
 			t.Errorf("error %q, permanent %v", e, e.Permanent)
 		}
 		if _, err := os.Stat(path); err == nil {

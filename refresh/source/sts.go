@@ -39,7 +39,7 @@ func regionFor(arn string) func(*sts.Options) {
 	}
 }
 
-// fromSTS is a set in an answer of STS, and whether it is complete.
+// fromSTS is the credentials in an answer of STS, and whether they are complete.
 func fromSTS(c *types.Credentials, source string) (aws.Credentials, bool) {
 	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || c.Expiration == nil || c.Expiration.Year() < 1970 {
 		return aws.Credentials{}, false

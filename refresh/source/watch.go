@@ -17,14 +17,14 @@ const (
 	idlePoll = 30 * time.Second
 
 	// retryPoll is for when a source has failed, and a person may be busy
-	// mending it.
+	// repairing it.
 	retryPoll = 3 * time.Second
 
 	// debounce is how long after an event one looks: they come in bursts.
 	debounce = 100 * time.Millisecond
 )
 
-// Watch calls changed when it is worth asking again before the next set is due:
+// Watch calls changed when it is worth retrieving before new credentials are due:
 // a credentials file was changed; or, after a failure, something that the failure
 // may be about: the AWS configuration, the cache of `aws sso login` and `aws
 // login`, a token, a certificate. It returns when ctx ends, or at once if the source
@@ -94,7 +94,7 @@ func (s *Source) noteOutcome(err error) {
 }
 
 // hasStaticKeys says whether the keys themselves stand in a file, so that a change of it
-// is a new set.
+// is new credentials.
 func (s *Source) hasStaticKeys() bool {
 	f := s.current()
 	return s.spec.File != "" || len(f.roles) == 0 && len(f.origins) > 0 && f.origins[len(f.origins)-1] == aws.CredentialSourceProfile
@@ -138,7 +138,7 @@ func (s *Source) absolute(path string) string {
 }
 
 // fileFingerprint is what tells a file from what it was: also its mode, because a person
-// may mend that.
+// may change that.
 func (s *Source) fileFingerprint(path string) string {
 	if path == "" {
 		return ""

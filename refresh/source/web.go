@@ -24,7 +24,7 @@ import (
 type limits struct {
 	connect time.Duration // dial, TLS handshake, response header: each; 0 is 10 s
 	whole   time.Duration // one request with its body; 0 is 20 s
-	body    int64         // longest answer in bytes; 0 is 1 MiB, far above any set of credentials
+	body    int64         // longest answer in bytes; 0 is 1 MiB, far above any credentials
 
 	metadata time.Duration // dial, answer of the instance metadata service; 0 is the SDK's
 

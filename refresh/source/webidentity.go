@@ -28,7 +28,7 @@ type WebIdentity struct {
 	Command   []string // prints a token and nothing else: argv, no shell
 
 	// GitHub asks the service that a GitHub Actions job finds in
-	// ACTIONS_ID_TOKEN_REQUEST_URL: its tokens live for minutes, those that were
+	// ACTIONS_ID_TOKEN_REQUEST_URL: its tokens expire in minutes, those that were
 	// exported at the start of a job are of no use an hour later.
 	GitHub   bool
 	Audience string // for GitHub; "" is sts.amazonaws.com, or that of the role's partition

@@ -43,7 +43,7 @@ func (c *Cache[T]) Read(path string) (t T, err error) {
 	t, err = c.load(path)
 	switch {
 	case errors.Is(err, errNoEntry):
-		return t, refresh.Permanentf(c.Hint, "%s has ended, or was never begun", c.What)
+		return t, refresh.Permanentf(c.Hint, "%s has expired, or was never begun", c.What)
 	case err != nil:
 		return t, refresh.Permanentf(c.Hint, "the cache of %s cannot be read: %v", c.What, err)
 	}

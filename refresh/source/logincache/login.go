@@ -80,7 +80,7 @@ func ParseLogin(text []byte) (*LoginSession, error) {
 		return nil, err
 	}
 	if t.KeyID == "" || t.Secret == "" || t.Session == "" {
-		return nil, errors.New("has no whole set of credentials")
+		return nil, errors.New("has no complete credentials")
 	}
 	var err error
 	if t.Expires, err = parseTime(ends); err != nil {

@@ -122,7 +122,7 @@ func TestLoginFormat(t *testing.T) {
 		{name: "empty", err: "is not the JSON of a login session"},
 		{name: "half", text: theirs[:60], err: "is not the JSON of a login session"},
 		{name: "of SSO", text: `{"accessToken":"a","expiresAt":"2026-01-02T03:04:05Z"}`, err: "is not the JSON of a login session"},
-		{name: "no set", text: `{"accessToken":{},"refreshToken":"r"}`, err: "has no whole set of credentials"},
+		{name: "no set", text: `{"accessToken":{},"refreshToken":"r"}`, err: "has no complete credentials"},
 		{name: "a number", text: `{"accessToken":{},"refreshToken":5}`, err: "refreshToken is no text"},
 		{name: "no time", text: strings.Replace(theirs, "2026-01-02T03:04:05Z", "soon", 1), err: "has no time in expiresAt"},
 	} {
