@@ -436,7 +436,7 @@ func init() {
 		forget := signals.AtEnd(func() { fmt.Println("never") })
 		forget()
 		if args[0] == "before" {
-			signals.Before(context.Background(), func(ctx context.Context) error {
+			signals.BeforeRun(context.Background(), func(ctx context.Context) error {
 				fmt.Println("held")
 				<-ctx.Done()
 				fmt.Println("interrupted")

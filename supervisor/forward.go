@@ -11,13 +11,13 @@ func (s *Supervisor) caught(sig siginfo.Info) (*Exit, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.job == nil {
-		return s.caughtAlone(sig)
+		return s.caughtWithoutChild(sig)
 	}
 	as, passed := s.rewrite(sig.Signal)
-	if passed && (toEnd(sig.Signal) || toEnd(as)) {
-		s.child.heed()
+	if passed && (endsForGood(sig.Signal) || endsForGood(as)) {
+		s.child.markFinal()
 		if s.child.state == stopping {
-			if s.hurry++; s.hurry > 1 {
+			if s.impatience++; s.impatience > 1 {
 				s.grace.Reset(0)
 				return nil, nil
 			}
@@ -27,8 +27,8 @@ func (s *Supervisor) caught(sig siginfo.Info) (*Exit, error) {
 	return nil, nil
 }
 
-// toEnd reports whether sig tells a command to end for good.
-func toEnd(sig syscall.Signal) bool { return sig == syscall.SIGTERM || sig == syscall.SIGINT }
+// endsForGood reports whether sig tells a command to end for good.
+func endsForGood(sig syscall.Signal) bool { return sig == syscall.SIGTERM || sig == syscall.SIGINT }
 
 // toChild sends a signal of ours to the child, or to its group if asked to.
 func (s *Supervisor) toChild(sig syscall.Signal) error {
@@ -54,7 +54,7 @@ func (s *Supervisor) forward(sig siginfo.Info) {
 
 // sent looks at the error of a signal to the child. It is never a reason to leave
 // the child alone: that it has ended we hear anyway, and one that runs as another
-// user (sudo) and may not be signalled goes on as it would without us. That is told once.
+// user (sudo) and may not be signalled goes on as it would without us. That is reported once.
 func (s *Supervisor) sent(sig syscall.Signal, err error) {
 	if err == nil || gone(err) || s.refused {
 		return
@@ -63,13 +63,13 @@ func (s *Supervisor) sent(sig syscall.Signal, err error) {
 	s.events = append(s.events, Event{Kind: Refused, PID: s.job.Pid(), Signal: sig, Err: err})
 }
 
-// caughtAlone handles a signal while there is no child. Those that ask for the
+// caughtWithoutChild handles a signal while there is no child. Those that ask for the
 // end get it, and the terminal's stop is obeyed. Others are held for the first
 // child, as if it had been started at once; between two runs they are dropped,
 // and HUP with them unless it can be the terminal's: the next run knows nothing
 // of them, and begins with what they may have announced. What is never to be passed
 // on does not end a pause either.
-func (s *Supervisor) caughtAlone(sig siginfo.Info) (*Exit, error) {
+func (s *Supervisor) caughtWithoutChild(sig siginfo.Info) (*Exit, error) {
 	first := s.child.state == waiting
 	_, passed := s.rewrite(sig.Signal)
 	switch {

@@ -10,7 +10,7 @@ import (
 // is ours as well can't be killed without us (and our neighbours in a pipeline),
 // so there it is the child and the descendants that can be found.
 func killAll(j subprocess) error {
-	if j.Own() {
+	if j.OwnGroup() {
 		return j.SignalGroup(unix.SIGKILL)
 	}
 	below := descendants(j.Pid(), 0) // before the child is gone and they have another parent

@@ -46,7 +46,7 @@ func register(name string, f func(args []string)) { helpers[name] = f }
 
 func TestMain(m *testing.M) {
 	if os.Getenv(helperEnv) == "" {
-		heedAll()
+		catchAll()
 		os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // else each helper takes a second to end
 		used.names = map[string]bool{}
 		code := m.Run()
@@ -95,9 +95,9 @@ func uncovered(out []byte) string {
 	return b.String()
 }
 
-// heedAll makes the commands that tests start begin with the default action of each
+// catchAll makes the commands that tests start begin with the default action of each
 // signal, whatever the tests are started with: nohup's HUP, a background job's INT.
-func heedAll() {
+func catchAll() {
 	for _, sig := range forwarded() {
 		if siginfo.IgnoredAtStart(sig) {
 			signal.Notify(make(chan os.Signal, 1), sig)
@@ -255,10 +255,10 @@ func describe(e Event) string {
 
 // divert makes a signal call f instead of being forwarded.
 func divert(s *Signals, sig syscall.Signal, f func()) {
-	before := s.divert
+	next := s.divert
 	s.divert = func(got siginfo.Info) bool {
 		if got.Signal != sig {
-			return before != nil && before(got)
+			return next != nil && next(got)
 		}
 		f()
 		return true

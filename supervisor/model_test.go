@@ -119,7 +119,7 @@ func (c *modelChild) end(exit Exit) {
 }
 
 func (c *modelChild) Pid() int       { return c.pid }
-func (c *modelChild) Own() bool      { return false }
+func (c *modelChild) OwnGroup() bool { return false }
 func (c *modelChild) Terminal() bool { return false }
 func (c *modelChild) Ended()         { c.w.order(); c.reaped = true }
 
@@ -210,8 +210,8 @@ func play(t *testing.T, bytes []byte) {
 		t.Fatal(err)
 	}
 	w.s.shrink = time.AfterFunc(time.Hour, func() {})
-	w.s.launch, w.s.wait, w.s.orphans = w.launch, w, func(time.Duration) { w.order(); w.orphans++ }
-	w.s.adopted = func() { <-w.left }
+	w.s.launch, w.s.wait, w.s.stopOrphans = w.launch, w, func(time.Duration) { w.order(); w.orphans++ }
+	w.s.waitOrphans = func() { <-w.left }
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	go func() {

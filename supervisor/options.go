@@ -69,7 +69,7 @@ type Options struct {
 	// as StopOrphans does. The exit is the child's.
 	WaitOrphans bool
 
-	// Notify, if not nil, is told what happens. It is called by Run, in order.
+	// Notify, if not nil, gets each event. It is called by Run, in order.
 	Notify func(Event)
 }
 
@@ -93,6 +93,6 @@ const (
 	Stopping           // we sent the stop signal
 	Killed             // the grace period is over, we sent SIGKILL
 	Ended
-	Refused    // a signal may not be sent to the child, which goes on; told once
+	Refused    // a signal may not be sent to the child, which goes on; reported once
 	Unkillable // the grace period is over, and the child may not be killed: we wait for its end
 )

@@ -15,7 +15,7 @@ import (
 // ours to signal.
 func stopOrphans(grace time.Duration) {
 	signal := func(sig unix.Signal) (left bool) {
-		adopter := stage.Adopter()
+		adopter := stage.PID()
 		switch adopter {
 		case 0:
 			return false
@@ -23,7 +23,7 @@ func stopOrphans(grace time.Duration) {
 			return unix.Kill(-1, sig) == nil
 		}
 		below := descendants(adopter, os.Getpid())
-		if stage.Adopter() != adopter {
+		if stage.PID() != adopter {
 			return false
 		}
 		for _, pid := range below {
@@ -54,7 +54,7 @@ func stopOrphans(grace time.Duration) {
 // as long as any of it lives. It is idle in between.
 func waitOrphans() {
 	left := func() []int {
-		adopter := stage.Adopter()
+		adopter := stage.PID()
 		if adopter == 0 {
 			return nil
 		}

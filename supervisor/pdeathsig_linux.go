@@ -14,7 +14,7 @@ func lockForGood() { runtime.LockOSThread() }
 
 // followStage asks for sig if our stage dies.
 func followStage(sig syscall.Signal) {
-	if stage.Adopter() != 0 {
+	if stage.PID() != 0 {
 		_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(sig), 0, 0, 0)
 	}
 }

@@ -56,7 +56,7 @@ func Hold(end func(Exit)) *Signals {
 			s.err = err
 		}
 	}
-	s.respect()
+	s.ignoreInherited()
 	go s.watch()
 	return s
 }
@@ -84,7 +84,7 @@ func (s *Signals) Subreap() error {
 // on any. It returns those that were caught before and are to be passed on.
 func (s *Signals) giveUp() (pending []syscall.Signal) {
 	s.stream.Release()
-	for _, sig := range s.stream.Pull(func(siginfo.Info) bool { return true }) {
+	for _, sig := range s.stream.TakeIf(func(siginfo.Info) bool { return true }) {
 		switch {
 		case asksForEnd(sig.Signal):
 			s.die(sig.Signal)
@@ -130,17 +130,17 @@ func (s *Signals) take() (siginfo.Info, bool) {
 	}
 }
 
-// respect makes a process that is started from now on ignore what we were
-// started to ignore. Until heed is called, so do we.
-func (s *Signals) respect() {
+// ignoreInherited makes a process that is started from now on ignore what we were
+// started to ignore. Until catchIgnored is called, so do we.
+func (s *Signals) ignoreInherited() {
 	for _, sig := range s.ignored {
 		siginfo.Ignore(sig)
 	}
 }
 
-// heed catches the signals that we were started to ignore as well: the child
+// catchIgnored catches the signals that we were started to ignore as well: the child
 // may have installed a handler of its own.
-func (s *Signals) heed() error {
+func (s *Signals) catchIgnored() error {
 	for _, sig := range s.ignored {
 		if err := s.stream.Catch(sig); err != nil {
 			return err

@@ -17,13 +17,13 @@ func (s *Supervisor) start() (*Exit, error) {
 	if s.opts.Environ != nil {
 		env = s.opts.Environ()
 	}
-	s.signals.respect()
+	s.signals.ignoreInherited()
 	err := execvp(s.opts.Argv, env, func(path string, argv []string) (err error) {
 		s.job, err = s.startJob(path, argv, env)
 		return err
 	})
-	if heed := s.signals.heed(); heed != nil && err == nil {
-		err = heed
+	if caught := s.signals.catchIgnored(); caught != nil && err == nil {
+		err = caught
 		_ = s.job.Signal(syscall.SIGKILL)
 	}
 	if err != nil {

@@ -104,9 +104,9 @@ func (c *child) stop(again bool) (send bool, err error) {
 	return false, c.impossible("stop")
 }
 
-// heed is the event that someone else told the child to end (TERM or INT was
+// markFinal is the event that someone else told the child to end (TERM or INT was
 // forwarded, or typed). We don't press it, but it won't be started again.
-func (c *child) heed() { c.final = true }
+func (c *child) markFinal() { c.final = true }
 
 // graceElapsed is the event that the child did not end in time, or that someone
 // lost patience.

@@ -55,25 +55,25 @@ func TestWhatFollowsAnExit(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		restart Restart
-		before  func(*child)
+		given   func(*child)
 		failed  bool
 		want    state
 		after   time.Duration
 	}{
 		{name: "never", want: done, failed: true},
 		{name: "always", restart: always, want: backoff, after: time.Second},
-		{name: "always, stopped for good", restart: always, before: func(c *child) { c.stop(false) }, want: done},
-		{name: "always, told to end by someone else", restart: always, before: func(c *child) { c.heed() }, want: done},
-		{name: "never, restart asked for", before: func(c *child) { c.stop(true) }, want: backoff},
-		{name: "restart asked for, then stopped for good", before: func(c *child) { c.stop(true); c.stop(false) }, want: done},
-		{name: "stopped for good, then restart asked for", before: func(c *child) { c.stop(false); c.stop(true) }, want: done},
-		{name: "restart asked for, did not end in time", before: func(c *child) { c.stop(true); c.graceElapsed() }, failed: true, want: backoff},
+		{name: "always, stopped for good", restart: always, given: func(c *child) { c.stop(false) }, want: done},
+		{name: "always, told to end by someone else", restart: always, given: func(c *child) { c.markFinal() }, want: done},
+		{name: "never, restart asked for", given: func(c *child) { c.stop(true) }, want: backoff},
+		{name: "restart asked for, then stopped for good", given: func(c *child) { c.stop(true); c.stop(false) }, want: done},
+		{name: "stopped for good, then restart asked for", given: func(c *child) { c.stop(false); c.stop(true) }, want: done},
+		{name: "restart asked for, did not end in time", given: func(c *child) { c.stop(true); c.graceElapsed() }, failed: true, want: backoff},
 		{name: "on failure, good", restart: Restart{Policy: RestartOnFailure}, want: done},
 		{name: "on failure, bad", restart: Restart{Policy: RestartOnFailure}, failed: true, want: backoff, after: defaultDelay},
 	} {
 		c := child{state: running, restart: tt.restart}
-		if tt.before != nil {
-			tt.before(&c)
+		if tt.given != nil {
+			tt.given(&c)
 		}
 		again, after, err := c.exit(time.Time{}, tt.failed)
 		if err != nil || c.state != tt.want || again != (tt.want == backoff) || after != tt.after {

@@ -57,29 +57,29 @@ const defaultStopTimeout = 10 * time.Second
 
 // Supervisor runs one command. Make it with [New].
 type Supervisor struct {
-	opts    Options
-	signals *Signals
-	grace   *time.Timer // runs while we wait for the child to end at our request
-	again   *time.Timer // runs while we wait to start the child again
-	shrink  *time.Timer // calls stage.Shrink
-	hurry   int         // TERM and INT that came during the grace period
-	last    Exit        // of the last child; if there was none yet, what Run returns without one
-	refused bool        // a signal to the child was, and it is told
+	opts       Options
+	signals    *Signals
+	grace      *time.Timer // runs while we wait for the child to end at our request
+	again      *time.Timer // runs while we wait to start the child again
+	shrink     *time.Timer // calls stage.Shrink
+	impatience int         // TERM and INT that came during the grace period
+	last       Exit        // of the last child; if there was none yet, what Run returns without one
+	refused    bool        // the child could not be sent a signal, and that was reported
 
 	held     []siginfo.Info // came before there was a child
 	terminal bool           // the last child had a controlling terminal
 	events   []Event        // to tell Options.Notify, without the lock
 	starts   chan func()    // to the thread that starts children, if it must be the same always
-	renew    chan struct{}  // Restart was called
+	restarts chan struct{}  // has one if Restart was called
 
 	mu    sync.Mutex // guards the following, and that job is not reaped while it is signalled
 	child child
 	job   subprocess // nil: no child
 
-	launch  func(job.Spec) (subprocess, error)
-	wait    waiter
-	orphans func(grace time.Duration) // ends them
-	adopted func()                    // returns when all orphans have ended
+	launch      func(job.Spec) (subprocess, error)
+	wait        waiter
+	stopOrphans func(grace time.Duration) // ends them
+	waitOrphans func()                    // returns when all orphans have ended
 }
 
 // New returns a supervisor for the command in o. signals is what [Hold] returned.
@@ -100,8 +100,8 @@ func New(o Options, signals *Signals) (*Supervisor, error) {
 		return nil, errors.New("internal error: a child that is started once can't be restarted")
 	}
 	o.StopTimeout = orDefault(o.StopTimeout, defaultStopTimeout)
-	s := &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer(), shrink: time.AfterFunc(time.Hour, stage.Shrink), renew: make(chan struct{}, 1)}
-	s.launch, s.wait, s.orphans, s.adopted = startJob, newWaiter(), stopOrphans, waitOrphans
+	s := &Supervisor{opts: o, signals: signals, grace: stoppedTimer(), again: stoppedTimer(), shrink: time.AfterFunc(time.Hour, stage.Shrink), restarts: make(chan struct{}, 1)}
+	s.launch, s.wait, s.stopOrphans, s.waitOrphans = startJob, newWaiter(), stopOrphans, waitOrphans
 	s.shrink.Stop()
 	s.child.restart, s.last = o.Restart, Exit{Code: exitFailed}
 	return s, nil
@@ -160,7 +160,7 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 			err = s.kill()
 		case <-s.again.C:
 			exit, err = s.start()
-		case <-s.renew:
+		case <-s.restarts:
 			err = s.restart()
 		}
 		if exit != nil {
@@ -169,7 +169,7 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 				s.waitForOrphans(ctx, exit)
 			}
 			if s.opts.StopOrphans > 0 && s.child.wasStarted() {
-				s.orphans(s.opts.StopOrphans)
+				s.stopOrphans(s.opts.StopOrphans)
 			}
 			return *exit, err
 		}
@@ -179,8 +179,8 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 	}
 }
 
-// waitForOrphans waits for what the last child has left behind, until we are told to
-// end, by a signal or by the context. If the child was, so are we.
+// waitForOrphans waits for what the last child has left behind, until a signal or
+// the context ends the wait. There is none if the child was told to end.
 func (s *Supervisor) waitForOrphans(ctx context.Context, exit *Exit) {
 	if s.child.final {
 		return
@@ -188,7 +188,7 @@ func (s *Supervisor) waitForOrphans(ctx context.Context, exit *Exit) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		s.adopted()
+		s.waitOrphans()
 	}()
 	for {
 		select {
@@ -254,7 +254,7 @@ func (s *Supervisor) sendStop() {
 	if s.opts.StopTimeout > 0 {
 		s.grace.Reset(s.opts.StopTimeout)
 	}
-	s.hurry = 0
+	s.impatience = 0
 	s.events = append(s.events, Event{Kind: Stopping, PID: s.job.Pid()})
 	s.sent(s.opts.StopSignal, s.toChild(s.opts.StopSignal))
 	s.sent(s.opts.StopSignal, s.resumeForStop())
@@ -326,8 +326,8 @@ func (s *Supervisor) ended(exit Exit) (*Exit, error) {
 	j.Ended()
 	s.job = nil
 	exit.Stopped = s.child.stopped
-	if j.Own() && j.Terminal() && interrupted(exit) {
-		s.child.heed() // typed, so it was not us who heard of it
+	if j.OwnGroup() && j.Terminal() && interrupted(exit) {
+		s.child.markFinal() // the terminal sent the signal to the child alone
 	}
 	again, after, err := s.child.exit(time.Now(), exit.Code != 0)
 	s.events = append(s.events, Event{Kind: Ended, PID: j.Pid(), Exit: exit, Again: again, After: after})
@@ -354,7 +354,7 @@ func (s *Supervisor) Restart() error {
 		return errors.New("internal error: the child is started once only")
 	}
 	select {
-	case s.renew <- struct{}{}:
+	case s.restarts <- struct{}{}:
 	default: // one is as good as two
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 // subprocess is the child: a [job.Job], or what stands for one in tests.
 type subprocess interface {
 	Pid() int
-	Own() bool
+	OwnGroup() bool
 	Terminal() bool
 	Signal(syscall.Signal) error
 	SignalGroup(syscall.Signal) error

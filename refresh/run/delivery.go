@@ -246,7 +246,7 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 	w := o.Plan.SharedOptions(credentialsName, d.src.Profile())
 	w.Notify = func(note string) { o.Log.Warn(note) }
 	var file *shared.File
-	err := o.Signals.Before(ctx, func(ctx context.Context) (err error) {
+	err := o.Signals.BeforeRun(ctx, func(ctx context.Context) (err error) {
 		file, err = shared.Open(ctx, w)
 		return err
 	})
@@ -261,7 +261,7 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 		// It does not take long, and a signal that asks for the end makes it shorter.
 		ctx, cancel := context.WithTimeout(context.Background(), tidyTime)
 		defer cancel()
-		if err := o.Signals.After(ctx, file.Close); err != nil {
+		if err := o.Signals.AfterRun(ctx, file.Close); err != nil {
 			o.Log.Warn("the credentials file is not as it should be left", "err", err)
 		}
 	}})

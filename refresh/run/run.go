@@ -101,7 +101,7 @@ func (s *setup) run() (exit supervisor.Exit, err error) {
 		return exit, err
 	}
 	// What may need a person is done while the terminal is ours.
-	if err := s.Signals.Before(ctx, src.Authenticate); err != nil {
+	if err := s.Signals.BeforeRun(ctx, src.Authenticate); err != nil {
 		return exit, err
 	}
 	d, err := openDeliveries(ctx, s, src)

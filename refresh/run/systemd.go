@@ -23,7 +23,7 @@ type systemd struct {
 func tellSystemd(childTalks bool, log *slog.Logger, alive func(context.Context) error) (part Part, err error) {
 	d := &systemd{log: log, alive: alive}
 	if !childTalks {
-		d.Notifier, err = sdnotify.New(stage.Adopter())
+		d.Notifier, err = sdnotify.New(stage.PID())
 	}
 	return Part{Name: "what systemd is told", Run: d.watchdog, Engine: d.event, Child: d.child}, err
 }

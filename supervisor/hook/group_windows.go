@@ -2,5 +2,5 @@ package hook
 
 import "os/exec"
 
-// leadGroup does nothing: a hook that has to go is killed, what it started is not.
-func leadGroup(*exec.Cmd) {}
+// newProcessGroup does nothing: a hook that has to go is killed, what it started is not.
+func newProcessGroup(*exec.Cmd) {}

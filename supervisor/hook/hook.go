@@ -66,7 +66,7 @@ func Run(ctx context.Context, c Command) error {
 	}
 	cmd.Env, cmd.Dir = c.Env, c.Dir
 	cmd.WaitDelay = drainTime // a process that it leaves behind may hold the pipe
-	leadGroup(cmd)
+	newProcessGroup(cmd)
 	r, w := io.Pipe()
 	cmd.Stdout, cmd.Stderr = w, w
 	read := make(chan struct{})

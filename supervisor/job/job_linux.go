@@ -18,10 +18,10 @@ func setPdeathsig(sys *syscall.SysProcAttr, sig syscall.Signal) { sys.Pdeathsig 
 // show undoes it. A process that was closed when it was started (its program is set-uid,
 // has capabilities or can't be read) stays so.
 func Hide() (show func()) {
-	before, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	was, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	return func() {
-		if err == nil && before == 1 {
+		if err == nil && was == 1 {
 			_ = unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 		}
 	}

@@ -49,10 +49,10 @@ func TestWhoHasHadASignal(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			j := &Job{group: unix.Getpgrp(), tty: &terminal{fd: -1}}
-			if got := j.told(tt.info); got != tt.want {
+			if got := j.reachedGroup(tt.info); got != tt.want {
 				t.Errorf("at a terminal: %v, want %v", got, tt.want)
 			}
-			if j.tty = nil; j.told(tt.info) {
+			if j.tty = nil; j.reachedGroup(tt.info) {
 				t.Error("without a terminal nobody but us has been told")
 			}
 		})

@@ -13,13 +13,13 @@ import (
 
 // Job is a started child. It is not safe for concurrent use.
 type Job struct {
-	pid    int
-	group  int       // the child's process group
-	own    bool      // group is the child's alone
-	tty    *terminal // nil: no controlling terminal
-	orphan bool      // nobody is there who would continue us if we stopped
-	follow bool      // Spec.Follower
-	stop   func()    // Spec.Stop
+	pid      int
+	group    int       // the child's process group
+	ownGroup bool      // group is the child's alone
+	tty      *terminal // nil: no controlling terminal
+	orphan   bool      // nobody is there who would continue us if we stopped
+	follow   bool      // Spec.Follower
+	stop     func()    // Spec.Stop
 }
 
 // Start starts the child. Descriptors 0, 1, 2 and all others that are not
@@ -28,7 +28,7 @@ func Start(s Spec) (*Job, error) {
 	j := &Job{tty: openTerminal(), orphan: orphaned(), follow: s.Follower, stop: s.Stop}
 	sys := &syscall.SysProcAttr{}
 	foreground := (s.Group || !s.Share) && j.tty != nil && j.tty.foreground() == unix.Getpgrp() && alone()
-	j.own = foreground || s.Group
+	j.ownGroup = foreground || s.Group
 	switch {
 	case foreground:
 		sys.Setpgid, sys.Foreground, sys.Ctty = true, true, j.tty.fd
@@ -39,13 +39,13 @@ func Start(s Spec) (*Job, error) {
 	pid, err := syscall.ForkExec(s.Path, s.Argv, &syscall.ProcAttr{Env: s.Env, Files: []uintptr{0, 1, 2}, Sys: sys})
 	if err != nil {
 		if foreground { // the child may have taken the terminal before its exec failed
-			j.tty.give(unix.Getpgrp())
+			j.tty.setForeground(unix.Getpgrp())
 		}
 		j.tty.close()
 		return nil, err
 	}
 	j.pid, j.group = pid, unix.Getpgrp()
-	if j.own {
+	if j.ownGroup {
 		j.group = pid
 	}
 	return j, nil
@@ -54,8 +54,8 @@ func Start(s Spec) (*Job, error) {
 // Pid returns the child's process id.
 func (j *Job) Pid() int { return j.pid }
 
-// Own reports whether the child leads a process group of its own.
-func (j *Job) Own() bool { return j.own }
+// OwnGroup reports whether the child leads a process group of its own.
+func (j *Job) OwnGroup() bool { return j.ownGroup }
 
 // Terminal reports whether there is a controlling terminal.
 func (j *Job) Terminal() bool { return j.tty != nil }
@@ -66,7 +66,7 @@ func (j *Job) Signal(sig syscall.Signal) error { return unix.Kill(j.pid, sig) }
 // SignalGroup sends sig to the child's process group; if that is ours as well,
 // to the child alone.
 func (j *Job) SignalGroup(sig syscall.Signal) error {
-	if j.own {
+	if j.ownGroup {
 		return unix.Kill(-j.group, sig)
 	}
 	return j.Signal(sig)
@@ -77,22 +77,22 @@ func (j *Job) SignalGroup(sig syscall.Signal) error {
 // it already.
 func (j *Job) Forward(sig siginfo.Info, as syscall.Signal, group bool) error {
 	switch {
-	case !j.own && j.told(sig):
+	case !j.ownGroup && j.reachedGroup(sig):
 		return nil
 	case as == unix.SIGCONT:
-		j.lend()
+		j.giveForeground()
 		return j.SignalGroup(unix.SIGCONT)
 	}
-	j.lend()
+	j.giveForeground()
 	if group {
 		return j.SignalGroup(as)
 	}
 	return j.Signal(as)
 }
 
-// told reports whether sig, caught by us, went to the whole group that the child
+// reachedGroup reports whether sig, caught by us, went to the whole group that the child
 // shares with us.
-func (j *Job) told(sig siginfo.Info) bool {
+func (j *Job) reachedGroup(sig siginfo.Info) bool {
 	if j.tty == nil {
 		return false
 	}
@@ -125,16 +125,16 @@ func groupIs(pid, group int) bool {
 	return err == nil && pgrp == group
 }
 
-// lend gives the terminal to the child's group if ours has it. It reports
+// giveForeground gives the terminal to the child's group if ours has it. It reports
 // whether it did.
 //
 // A shell that brings a running job to the foreground tells nobody, so this is
 // tried whenever something happens that hints at it.
-func (j *Job) lend() bool {
-	if !j.own || j.tty == nil || j.tty.foreground() != unix.Getpgrp() {
+func (j *Job) giveForeground() bool {
+	if !j.ownGroup || j.tty == nil || j.tty.foreground() != unix.Getpgrp() {
 		return false
 	}
-	j.tty.give(j.group)
+	j.tty.setForeground(j.group)
 	return true
 }
 
@@ -150,16 +150,16 @@ func (j *Job) Suspended(sig syscall.Signal) error {
 		return nil
 	}
 	if j.orphan {
-		if j.own && (sig == unix.SIGTSTP || j.follow) {
+		if j.ownGroup && (sig == unix.SIGTSTP || j.follow) {
 			return unix.Kill(-j.group, unix.SIGCONT)
 		}
 		return nil
 	}
-	if (sig == unix.SIGTTIN || sig == unix.SIGTTOU) && j.lend() {
+	if (sig == unix.SIGTTIN || sig == unix.SIGTTOU) && j.giveForeground() {
 		return unix.Kill(-j.group, unix.SIGCONT) // it only wanted the terminal
 	}
-	if j.own && j.tty.foreground() == j.group {
-		j.tty.give(unix.Getpgrp())
+	if j.ownGroup && j.tty.foreground() == j.group {
+		j.tty.setForeground(unix.Getpgrp())
 	}
 	j.stop()
 	return nil
@@ -168,8 +168,8 @@ func (j *Job) Suspended(sig syscall.Signal) error {
 // Ended tells the job that its child is gone: the terminal is taken back if the
 // child's group still has it.
 func (j *Job) Ended() {
-	if j.own && j.tty != nil && j.tty.foreground() == j.group {
-		j.tty.give(unix.Getpgrp())
+	if j.ownGroup && j.tty != nil && j.tty.foreground() == j.group {
+		j.tty.setForeground(unix.Getpgrp())
 	}
 	j.tty.close()
 	j.tty = nil

@@ -27,8 +27,8 @@ func (j *Job) Process() *os.Process { return j.process }
 // Pid returns the child's process id.
 func (j *Job) Pid() int { return j.process.Pid }
 
-// Own reports whether the child leads a process group of its own: never.
-func (j *Job) Own() bool { return false }
+// OwnGroup reports whether the child leads a process group of its own: never.
+func (j *Job) OwnGroup() bool { return false }
 
 // Terminal reports whether there is a controlling terminal: none is known.
 func (j *Job) Terminal() bool { return false }

@@ -41,10 +41,10 @@ func (t *terminal) foreground() int {
 	return pgrp
 }
 
-// give makes pgrp the foreground process group. A process in the background
+// setForeground makes pgrp the foreground process group. A process in the background
 // that does this gets SIGTTOU unless it blocks it, and signal masks are per
 // thread.
-func (t *terminal) give(pgrp int) {
+func (t *terminal) setForeground(pgrp int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	restore := blockTTOU()

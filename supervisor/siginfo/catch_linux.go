@@ -56,7 +56,7 @@ func (s *Stream) Catch(sig syscall.Signal) error {
 	if err := rtSigaction(sig, &act, nil); err != nil {
 		return fmt.Errorf("catch signal %d: %w", sig, err)
 	}
-	s.note(sig)
+	s.addCaught(sig)
 	return nil
 }
 

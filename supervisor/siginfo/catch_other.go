@@ -13,9 +13,9 @@ import (
 // KnowsOrigin reports whether it is known where a signal comes from.
 const KnowsOrigin = false
 
-// source is what os/signal has told. Who sent a signal is not known here.
+// source is what os/signal has caught. Who sent a signal is not known here.
 type source struct {
-	told     chan os.Signal
+	arrived  chan os.Signal
 	released chan struct{} // closed then
 	waits    sync.Mutex    // held by Wait: what it has taken is in the queue once that is free
 }
@@ -23,21 +23,21 @@ type source struct {
 // Open returns the stream of the signals that are given to Catch.
 func Open() (*Stream, error) {
 	return &Stream{source: source{
-		told:     make(chan os.Signal, 4096), // as many as a burst may bring while nobody reads
+		arrived:  make(chan os.Signal, 4096), // as many as a burst may bring while nobody reads
 		released: make(chan struct{}),
 	}}, nil
 }
 
 // Catch catches sig from now on, and undoes Ignore.
 func (s *Stream) Catch(sig syscall.Signal) error {
-	signal.Notify(s.told, sig)
-	s.note(sig)
+	signal.Notify(s.arrived, sig)
+	s.addCaught(sig)
 	return nil
 }
 
 // release may be called once.
 func (s *Stream) release([]syscall.Signal) {
-	signal.Stop(s.told) // which waits for those on their way
+	signal.Stop(s.arrived) // which waits for those on their way
 	close(s.released)
 	s.waits.Lock()
 	defer s.waits.Unlock()
@@ -48,7 +48,7 @@ func (s *Stream) Wait() error {
 	s.waits.Lock()
 	defer s.waits.Unlock()
 	select {
-	case sig := <-s.told:
+	case sig := <-s.arrived:
 		s.Put(Info{Signal: sig.(syscall.Signal)})
 		return nil
 	case <-s.released:
@@ -56,11 +56,11 @@ func (s *Stream) Wait() error {
 	}
 }
 
-// fill moves what has been told to the queue.
+// fill moves what has arrived to the queue.
 func (s *Stream) fill() {
 	for {
 		select {
-		case sig := <-s.told: // never, if it is nil
+		case sig := <-s.arrived: // never, if it is nil
 			s.Put(Info{Signal: sig.(syscall.Signal)})
 		default:
 			return

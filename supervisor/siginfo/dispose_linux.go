@@ -37,7 +37,7 @@ func Ignore(sig syscall.Signal) {
 // the like.
 func Die(sig syscall.Signal) {
 	runtime.LockOSThread()
-	// Both are needed: the kernel does not heed the limit if cores go to a program.
+	// Both are needed: the kernel ignores the limit if cores go to a program.
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_CORE, &limit) == nil {
 		limit.Cur = 0

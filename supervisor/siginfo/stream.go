@@ -35,8 +35,8 @@ func (s *Stream) Take() (info Info, ok bool) {
 	return info, true
 }
 
-// Pull takes those signals that which chooses.
-func (s *Stream) Pull(which func(Info) bool) (taken []Info) {
+// TakeIf takes those signals that which chooses.
+func (s *Stream) TakeIf(which func(Info) bool) (taken []Info) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queue = slices.DeleteFunc(s.queue, func(i Info) bool {
@@ -84,7 +84,7 @@ func (s *Stream) Stop() {
 	stopSelf()
 }
 
-func (s *Stream) note(sig syscall.Signal) {
+func (s *Stream) addCaught(sig syscall.Signal) {
 	if !slices.Contains(s.caught, sig) {
 		s.caught = append(s.caught, sig)
 	}

@@ -78,9 +78,9 @@ func around(p *byte) []byte {
 	return nil
 }
 
-// eraseShown overwrites what the kernel shows as the environment. It must come before
+// eraseEnviron overwrites what the kernel shows as the environment. It must come before
 // job.Hide, after which /proc/self is root's.
-func eraseShown() error {
+func eraseEnviron() error {
 	// proc_pid_stat(5): env_start and env_end are the fields 50 and 51, of which the
 	// first is the third.
 	fields := job.Stat("self")

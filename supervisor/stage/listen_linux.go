@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// listen becomes the command at path, which takes over the sockets that
+// becomeListener becomes the command at path, which takes over the sockets that
 // LISTEN_FDS counts: sd_listen_fds(3) wants LISTEN_PID to be its own pid, and
 // only the process itself knows that before it runs.
-func listen(path string) {
+func becomeListener(path string) {
 	env := syscall.Environ()
 	for i, e := range env {
 		if strings.HasPrefix(e, "LISTEN_PID=") {
@@ -39,10 +39,10 @@ func ListenCommand(path string, env []string) (stagePaths, stageEnv []string, ke
 		if !found {
 			continue
 		}
-		if n, err := strconv.Atoi(pid); err != nil || n != os.Getpid() && n != Adopter() {
+		if n, err := strconv.Atoi(pid); err != nil || n != os.Getpid() && n != PID() {
 			return nil, nil, nil, false
 		}
-		entry, keep, err := offer(asListener + path)
+		entry, keep, err := offerRole(asListener + path)
 		if err != nil {
 			return nil, nil, nil, false
 		}

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A role is told in a pipe, and the marker says which descriptor that is: whoever
+// A role is passed in a pipe, and the marker says which descriptor that is: whoever
 // can only put variables into our environment makes us nothing. In the pipe are
 // the pid of the process that wrote it, a blank, and the role.
 
-// offer makes a pipe with a role, and returns the marker for the process that is
+// offerRole makes a pipe with a role, and returns the marker for the process that is
 // to take it: one that we start, or we ourselves after execve. keep closes what
 // we have of it.
-func offer(role string) (entry string, keep func(), err error) {
+func offerRole(role string) (entry string, keep func(), err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return "", nil, err
@@ -36,10 +36,10 @@ func offer(role string) (entry string, keep func(), err error) {
 	return "", nil, err
 }
 
-// take returns the role that this process was given, and by whom: our parent, or
+// takeRole returns the role that this process was given, and by whom: our parent, or
 // ourselves before execve. It removes the marker from the environment, whatever
 // it says.
-func take() (role string, from int) {
+func takeRole() (role string, from int) {
 	number, marked := syscall.Getenv(marker)
 	if !marked {
 		return "", 0

@@ -19,26 +19,26 @@ const (
 	asListener  = "listen:"    // and the path of the command
 )
 
-// adopter is the pid of the stage whose worker this process is; 0: of none.
-var adopter int
+// stagePID is the pid of the stage whose worker this process is; 0: of none.
+var stagePID int
 
-// Adopter returns the pid of our stage, our parent, which adopts what the command
+// PID returns the pid of our stage, our parent, which adopts what the command
 // leaves behind. It is 0 if there is none, or none any more: whose child we are
 // once a stage is gone is none of our business.
-func Adopter() int {
-	if os.Getppid() != adopter {
+func PID() int {
+	if os.Getppid() != stagePID {
 		return 0
 	}
-	return adopter
+	return stagePID
 }
 
 func init() {
-	role, from := take()
+	role, from := takeRole()
 	switch {
 	case role == asWorker:
-		adopter = from
+		stagePID = from
 	case strings.HasPrefix(role, asListener):
-		listen(strings.TrimPrefix(role, asListener))
+		becomeListener(strings.TrimPrefix(role, asListener))
 	case strings.HasPrefix(role, asSubreaper):
 		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 			fail("become a subreaper: " + err.Error())
@@ -55,7 +55,7 @@ func run(pending []string) {
 	if err != nil {
 		fail(err.Error())
 	}
-	erased := eraseShown()
+	erased := eraseEnviron()
 	show := job.Hide() // before there is a command that could look
 	j, env, err := startWorker(stream)
 	if err != nil {

@@ -55,7 +55,7 @@ func TestRole(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv(marker, tt.value)
-			role, from := take()
+			role, from := takeRole()
 			if role != tt.role || (role != "") != (from != 0) {
 				t.Errorf("role %q from %d, want %q", role, from, tt.role)
 			}
@@ -64,19 +64,19 @@ func TestRole(t *testing.T) {
 			}
 		})
 	}
-	if role, from := take(); role != "" || from != 0 {
+	if role, from := takeRole(); role != "" || from != 0 {
 		t.Errorf("unmarked: role %q from %d", role, from)
 	}
 }
 
-func TestOffer(t *testing.T) {
-	entry, keep, err := offer(asSubreaper + "15,1,")
+func TestOfferRole(t *testing.T) {
+	entry, keep, err := offerRole(asSubreaper + "15,1,")
 	if err != nil {
 		t.Fatal(err)
 	}
 	name, value, _ := strings.Cut(entry, "=")
 	t.Setenv(name, value)
-	if role, from := take(); role != asSubreaper+"15,1," || from != os.Getpid() {
+	if role, from := takeRole(); role != asSubreaper+"15,1," || from != os.Getpid() {
 		t.Errorf("role %q from %d", role, from)
 	}
 	fd, err := strconv.Atoi(value)
@@ -86,12 +86,12 @@ func TestOffer(t *testing.T) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
 		t.Errorf("whoever took the role keeps its pipe: %v", err)
 	}
-	if entry, keep, err = offer(asWorker); err != nil {
+	if entry, keep, err = offerRole(asWorker); err != nil {
 		t.Fatal(err)
 	}
 	keep()
 	t.Setenv(name, strings.TrimPrefix(entry, marker+"="))
-	if role, _ := take(); role != "" {
+	if role, _ := takeRole(); role != "" {
 		t.Errorf("role %q of a pipe that is closed", role)
 	}
 }
@@ -126,7 +126,7 @@ func TestListenCommand(t *testing.T) {
 			}
 			name, value, _ := strings.Cut(env[len(env)-1], "=")
 			t.Setenv(name, value)
-			if role, _ := take(); role != asListener+"/bin/server" {
+			if role, _ := takeRole(); role != asListener+"/bin/server" {
 				t.Errorf("role %q", role)
 			}
 		})

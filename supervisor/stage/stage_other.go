@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// Adopter is the pid of our stage: there is none.
-func Adopter() int { return 0 }
+// PID is the pid of our stage: there is none.
+func PID() int { return 0 }
 
 // Subreap is impossible here.
 func Subreap(func() []syscall.Signal) error { return errors.ErrUnsupported }

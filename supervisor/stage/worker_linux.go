@@ -15,7 +15,7 @@ import (
 // startWorker starts this program once more. It returns the environment that the
 // worker has, too.
 func startWorker(stream *siginfo.Stream) (*job.Job, []string, error) {
-	entry, keep, err := offer(asWorker)
+	entry, keep, err := offerRole(asWorker)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,14 +64,14 @@ func executedAs() string {
 // this process is a worker already. The worker gets the signals that pending returns,
 // which this process has caught but not acted on.
 func Subreap(pending func() []syscall.Signal) error {
-	if adopter != 0 {
+	if stagePID != 0 {
 		return nil
 	}
 	role := asSubreaper
 	for _, sig := range pending() {
 		role += strconv.Itoa(int(sig)) + ","
 	}
-	entry, keep, err := offer(role)
+	entry, keep, err := offerRole(role)
 	if err != nil {
 		return err
 	}

@@ -9,9 +9,9 @@ import (
 	"brs-exec/supervisor/siginfo"
 )
 
-// farewell is how long something may take to tidy up that a signal has
+// tidyTime is how long something may take to tidy up that a signal has
 // interrupted before there was a child.
-const farewell = time.Second
+const tidyTime = time.Second
 
 // asksForEnd reports whether sig asks a process for its end.
 func asksForEnd(sig syscall.Signal) bool {
@@ -29,7 +29,7 @@ func (s *Signals) guard() {
 	if s.running {
 		return
 	}
-	now := s.stream.Pull(func(sig siginfo.Info) bool {
+	now := s.stream.TakeIf(func(sig siginfo.Info) bool {
 		return asksForEnd(sig.Signal) || sig.Signal == terminalStop || slices.Contains(childSignals, sig.Signal)
 	})
 	for _, sig := range now {
@@ -51,7 +51,7 @@ func (s *Signals) die(sig syscall.Signal) {
 			defer close(done)
 			(*f)()
 		}()
-		late := time.NewTimer(farewell)
+		late := time.NewTimer(tidyTime)
 		select {
 		case <-done:
 		case <-late.C:
@@ -82,10 +82,10 @@ func (s *Signals) AtEnd(f func()) (forget func()) {
 	}
 }
 
-// Before runs f, which is something that has to be done before there is a child
+// BeforeRun runs f, which is something that has to be done before there is a child
 // and needs to tidy up when it is interrupted, such as a question to a person. A
 // signal that asks for the end ends the context of f first.
-func (s *Signals) Before(ctx context.Context, f func(context.Context) error) error {
+func (s *Signals) BeforeRun(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	forget := s.AtEnd(func() {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// After runs f, which tidies up once [Supervisor.Run] has returned and may have to wait
+// AfterRun runs f, which tidies up once [Supervisor.Run] has returned and may have to wait
 // for something. A signal that asks for the end ends the context of f, with a
 // cause that says so; the exit status stays that of the child.
-func (s *Signals) After(ctx context.Context, f func(context.Context) error) error {
+func (s *Signals) AfterRun(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	over, left := make(chan struct{}), make(chan struct{})

@@ -25,7 +25,7 @@ func init() {
 		if err != nil {
 			panic(err)
 		}
-		err = signals.After(context.Background(), func(ctx context.Context) error {
+		err = signals.AfterRun(context.Background(), func(ctx context.Context) error {
 			fmt.Println("tidying")
 			<-ctx.Done()
 			return context.Cause(ctx)
