@@ -17,6 +17,7 @@ import (
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/run"
 	"brs-exec/refresh/source"
+	"brs-exec/supervisor"
 	"brs-exec/supervisor/runlock"
 )
 
@@ -39,17 +40,22 @@ func (p *program) exec(c *cli.Context) error {
 // is passed on.
 func (p *program) supervise(o run.Options, after func(code int)) error {
 	exit, err := run.Run(o)
-	expired := errors.Is(err, run.ErrExpired)
-	if after != nil && (err == nil || expired) {
+	if after != nil && (err == nil || errors.Is(err, run.ErrExpired)) {
 		after(exit.Code)
 	}
+	return p.passOn(exit, err, o.Plan.Argv)
+}
+
+// passOn makes our exit code of how a run of argv has ended. If the command died of a
+// signal, so do we.
+func (p *program) passOn(exit supervisor.Exit, err error, argv []string) error {
 	p.code = exit.Code
 	switch {
-	case expired:
+	case errors.Is(err, run.ErrExpired):
 		p.code = exitExpired
 		return nil
 	case err != nil && exit.Code > exitFailed: // the command cannot be run, or is not there
-		p.printError(notRun(o.Plan.Argv, err), exit.Code)
+		p.printError(notRun(argv, err), exit.Code)
 		return nil
 	case err == nil:
 		p.flush()

@@ -627,3 +627,26 @@ func TestLeftBehind(t *testing.T) {
 		})
 	}
 }
+
+// TestDeliveryTrouble: what the log says of a socket or a run directory that is not as
+// it should be.
+func TestDeliveryTrouble(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(*slog.Logger)
+		want string
+	}{
+		{"a socket that fails", func(log *slog.Logger) { socketEvent(log)(syscall.EMFILE) }, "level=ERROR msg=\"the command's requests for credentials are not answered"},
+		{"a stranger's socket", func(log *slog.Logger) { socketEvent(log)(syscall.EADDRINUSE) }, "level=ERROR msg=\"another program has the port"},
+		{"a socket that works again", func(log *slog.Logger) { socketEvent(log)(nil) }, "level=WARN msg=\"the command's requests for credentials are answered again"},
+		{"a directory that was made again", func(log *slog.Logger) { vanished(log)("made again", nil) }, "level=WARN msg=\"made again\""},
+		{"a directory that is gone", func(log *slog.Logger) { vanished(log)("gone", syscall.ENOSPC) }, "level=ERROR msg=gone err="},
+		{"systemd's socket is gone", func(log *slog.Logger) { (&systemd{log: log}).say(syscall.ENOENT) }, "level=WARN msg="},
+	} {
+		r := newFakeRun(t, plan.Plan{})
+		tt.do(r.Log)
+		if got := r.log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: the log has %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
