@@ -39,6 +39,8 @@ type Target struct {
 	DirUID *int
 	// Rename is for tests, which have it fail; nil is the system's.
 	Rename func(from, to string) error
+
+	fsync func(*os.File) error // for tests, which note the order; nil is the system's
 }
 
 // Owner is a user and a group by their numbers; -1 leaves either as it is. It
@@ -144,7 +146,7 @@ func (t Target) once(ctx context.Context, p *Location, edit func(old []byte) ([]
 	}
 	cause := t.renameNew(p, content, was)
 	if cause == nil {
-		return Renamed, nil, syncDir(p.dir)
+		return Renamed, nil, t.syncDir(p.dir)
 	}
 	if was == nil || !mustWriteInPlace(cause) {
 		return Unchanged, nil, cause
@@ -177,7 +179,7 @@ func (t Target) renameNew(p *Location, content []byte, was *Content) (err error)
 	}
 	// Without it a crash of the machine can leave an empty file under the new
 	// name: file systems write names before they write content.
-	if err := temp.Sync(); err != nil {
+	if err := t.sync(temp); err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
 	if err := temp.Close(); err != nil { // NFS says only here that the disk is full
@@ -200,6 +202,13 @@ func (t Target) renameNew(p *Location, content []byte, was *Content) (err error)
 	}
 	renamed = err == nil
 	return err
+}
+
+func (t Target) sync(f *os.File) error {
+	if t.fsync != nil {
+		return t.fsync(f)
+	}
+	return f.Sync()
 }
 
 // unchanged returns pathsafe.ErrRaced if the file is not what it was when it was read.

@@ -40,13 +40,13 @@ func keepOwner(temp *os.File, made fs.FileInfo, old *Content) error {
 
 // syncDir makes the new name survive a crash of the machine. Not every file
 // system can.
-func syncDir(dir *os.Root) error {
+func (t Target) syncDir(dir *os.Root) error {
 	f, err := dir.Open(".")
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := f.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
+	if err := t.sync(f); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
 		return err
 	}
 	return nil

@@ -5,6 +5,7 @@ package replace
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"brs-exec/writer/writertest"
@@ -171,3 +173,43 @@ func TestReplaceOwnerNotOurs(t *testing.T) {
 
 // errCannotRename has a file written in place.
 var errCannotRename = error(unix.EXDEV)
+
+// TestReplaceSyncs: the content is on the disk before it has the name, and the name
+// before Replace returns. What cannot be synced for good is an error; a directory of
+// a file system that cannot sync them is none.
+func TestReplaceSyncs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	var did []string
+	target := Target{Path: path, Perm: 0o600}
+	target.Rename = func(from, to string) error {
+		did = append(did, "rename")
+		return os.Rename(from, to)
+	}
+	var dirErr error
+	target.fsync = func(f *os.File) error {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if info.IsDir() {
+			did = append(did, "sync directory")
+			return dirErr
+		}
+		did = append(did, "sync "+strconv.Itoa(int(info.Size()))+" bytes")
+		return f.Sync()
+	}
+	for _, tt := range []struct {
+		err  error
+		want bool // an error
+	}{{nil, false}, {unix.EINVAL, false}, {unix.ENOTSUP, false}, {unix.EIO, true}} {
+		did, dirErr = nil, tt.err
+		_, err := target.Replace(context.Background(), to(fmt.Sprint("to ", tt.err)))
+		if (err != nil) != tt.want || tt.want && !errors.Is(err, tt.err) {
+			t.Errorf("the directory's error is %v: Replace = %v", tt.err, err)
+		}
+		want := []string{"sync " + strconv.Itoa(len(fmt.Sprint("to ", tt.err))) + " bytes", "rename", "sync directory"}
+		if diff := cmp.Diff(want, did); diff != "" {
+			t.Errorf("(-want +did):\n%s", diff)
+		}
+	}
+}

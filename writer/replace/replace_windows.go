@@ -32,4 +32,4 @@ func CannotRename(err error) bool {
 func keepOwner(*os.File, fs.FileInfo, *Content) error { return nil }
 
 // syncDir does nothing: directories cannot be synced here.
-func syncDir(*os.Root) error { return nil }
+func (Target) syncDir(*os.Root) error { return nil }

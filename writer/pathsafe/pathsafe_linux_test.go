@@ -1,0 +1,55 @@
+package pathsafe
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"brs-exec/writer/writertest"
+)
+
+// TestOpenOwn: what another user could have made, or could write to, is refused at
+// once, and not opened where that does something.
+func TestOpenOwn(t *testing.T) {
+	writertest.NeedRoot(t)
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	if _, err := OpenOwn(root, "missing", os.O_RDONLY, 0); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of nothing: %v", err)
+	}
+	f, err := CreateOwn(root, "ours")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	writertest.WantMode(t, filepath.Join(dir, "ours"), FileMode)
+	if f, err = OpenOwn(root, "ours", os.O_RDWR, 0); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if _, err := OpenOwn(root, "ours", os.O_RDWR, writertest.Alice); !errors.As(err, new(*NotOwnError)) {
+		t.Errorf("for another user: %v", err)
+	}
+	if _, err := CreateOwn(root, "ours"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("CreateOwn of what is there: %v", err)
+	}
+	for kind, plant := range writertest.Plants {
+		if kind == "endless" { // which ReadAll refuses
+			continue
+		}
+		path := filepath.Join(dir, kind)
+		if err := plant(path, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if f, err := OpenOwn(root, kind, os.O_RDWR, 0); !errors.As(err, new(*NotOwnError)) {
+			t.Errorf("%s: %v, %v", kind, f, err)
+		}
+		os.Remove(filepath.Join(dir, "other"))
+	}
+}
