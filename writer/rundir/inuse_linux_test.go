@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"brs-exec/writer/process"
 )
 
@@ -111,5 +113,57 @@ func TestRemoveKeepsTheNameInUse(t *testing.T) {
 		if left := names(t, filepath.Dir(d.Path())); len(left) > 0 {
 			t.Errorf("used by nobody: %v stays", left)
 		}
+	}
+}
+
+func TestUsers(t *testing.T) {
+	t.Parallel()
+	d, _ := filled(t)
+	command := exec.Command("cat") // lives until its input ends
+	command.Env = []string{"AWS_CONFIG_FILE=" + filepath.Join(d.Path(), ConfigFile)}
+	input, err := command.StdinPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := command.Process.Pid
+	if got, want := fmt.Sprint(d.Users(0)), fmt.Sprintf("[%d (cat)]", pid); got != want {
+		t.Errorf("Users = %s, want %s", got, want)
+	}
+	if got := d.Users(pid); got != nil {
+		t.Errorf("above it: %q", got)
+	}
+	input.Close()
+	command.Wait()
+	if got := d.Users(0); got != nil {
+		t.Errorf("after its end: %q", got)
+	}
+}
+
+func TestRead(t *testing.T) {
+	t.Parallel()
+	d, _ := filled(t)
+	path := filepath.Join(d.Path(), "state")
+	var st unix.Statfs_t
+	if err := unix.Statfs(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	if st.Flags&unix.ST_NOATIME != 0 {
+		t.Skip("the file system of the test keeps no access times")
+	}
+	for range 2 { // the next reading shows as well
+		if at, ok := d.Read("state"); ok {
+			t.Errorf("read at %v, by nobody", at)
+		}
+		before := time.Now().Add(-time.Second) // the kernel's clock has ticks
+		read(t, path)
+		if at, ok := d.Read("state"); !ok || at.Before(before) || at.After(time.Now()) {
+			t.Errorf("Read = %v, %v, want it after %v", at, ok, before)
+		}
+	}
+	if at, ok := d.Read("missing"); ok {
+		t.Errorf("a file that is not there was read at %v", at)
 	}
 }

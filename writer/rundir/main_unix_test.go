@@ -17,9 +17,9 @@ func TestMain(m *testing.M) {
 }
 
 var (
-	put, holds, names, openBase = writertest.Put, writertest.Holds, writertest.Names, writertest.OpenDir
-	wantMode, needRoot          = writertest.WantMode, writertest.NeedRoot
-	startHelper                 = writertest.Start
+	put, read, holds, names, openBase = writertest.Put, writertest.Read, writertest.Holds, writertest.Names, writertest.OpenDir
+	wantMode, needRoot                = writertest.WantMode, writertest.NeedRoot
+	startHelper                       = writertest.Start
 )
 
 // helpRun makes a run directory in DIR, says which, and removes it when its input
