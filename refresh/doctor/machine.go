@@ -11,8 +11,8 @@ func (d *examination) examineMachine() {
 	if (d.Plan.Deliver.Endpoint || d.Plan.Deliver.IMDS) && !loopback() {
 		d.problem("network", "ip link set lo up, or "+d.With("--deliver process"), "the loopback interface is down: the endpoint cannot be opened")
 	}
-	if channel := map[string]string{"endpoint": "container credentials endpoint", "imds": "metadata service"}[d.Deliver]; channel != "" && d.Plan.Child.Pdeathsig == 0 {
-		d.note("network", d.With("--pdeathsig TERM"), "if brs-exec is killed, any user of this machine can open the port of its %s, and the command would take that user's keys for its own", channel)
+	if server := map[string]string{"endpoint": "container credentials endpoint", "imds": "metadata service"}[d.Deliver]; server != "" && d.Plan.Child.Pdeathsig == 0 {
+		d.note("network", d.With("--pdeathsig TERM"), "if brs-exec is killed, any user of this machine can open the port of its %s, and the command would take that user's keys for its own", server)
 	}
 	if name := d.Plan.Lock; name != "" && runlock.Held(name) {
 		d.note("lock", "", "%s is held now: a run would end at once, with exit code 75", name)

@@ -439,6 +439,10 @@ func TestUnder(t *testing.T) {
 	}{
 		{"botocore", "1.43.11", "auto", Verdict{Takes: Process, Outlives: true, Tried: true}, "auto endpoint process"},
 		{"botocore", "1.19", "auto", Verdict{Takes: Process, Outlives: true}, "auto endpoint process"},
+		{"botocore", "1.44.8", "imds", Verdict{Takes: IMDS, Tried: true, Why: "it extends credentials that have less than 25 minutes left, and uses expired ones"}, "auto endpoint process"},
+		{"crt", "", "file", Verdict{Takes: file, Outlives: true, Shell: true, Why: "it reads it again every 15 minutes"}, "auto endpoint file process imds"},
+		{"js2", "2.1693.0", "file", Verdict{Takes: file, Outlives: true, Tried: true, Why: "one call fails each time that credentials expire, and is retried"}, "auto endpoint file process"},
+		{"minio-go", "7.0.46", "auto", Verdict{Takes: Process, Outlives: true, Tried: true}, "auto endpoint file process"},
 		{"botocore", "", "file", Verdict{Takes: file, Tried: true}, "auto endpoint process"},
 		{"java2", "2.20.53", "file", Verdict{Takes: file, Outlives: true, Shell: true}, "auto endpoint file process imds"},
 		{"java2", "2.20.54", "file", Verdict{Takes: file, Shell: true}, "auto endpoint process imds"},

@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// Channel is where a client takes credentials from.
-type Channel string
+// From is where a client takes credentials from.
+type From string
 
-// The channels that doctor tells apart; the others are for its texts alone.
+// Those that doctor tells apart; the others are for its texts alone.
 // None is for a client that finds nothing.
 const (
-	None     Channel = ""
-	Process  Channel = "credential_process"
-	IMDS     Channel = "the instance metadata service"
-	Environ  Channel = "the keys in its environment"
-	Unclear  Channel = "?"
-	endpoint Channel = "the container credentials endpoint"
-	file     Channel = "the credentials file"
-	either   Channel = "credential_process or the endpoint, as its version is"
+	None     From = ""
+	Process  From = "credential_process"
+	IMDS     From = "the instance metadata service"
+	Environ  From = "the keys in its environment"
+	Unclear  From = "?"
+	endpoint From = "the container credentials endpoint"
+	file     From = "the credentials file"
+	either   From = "credential_process or the endpoint, as its version is"
 )
 
 // columns are the deliveries that a table has letters for, in its order.
@@ -27,7 +27,7 @@ var columns = [...]string{"auto", "process", "file", "endpoint", "imds"}
 
 // Verdict is what a client does under a delivery.
 type Verdict struct {
-	Takes    Channel
+	Takes    From
 	Outlives bool   // it takes newer credentials before, or after, its own expire
 	Why      string // what else is to know about the client, a clause; may be empty
 	Shell    bool   // it runs a credential_process through sh
@@ -142,7 +142,7 @@ func about(delivery, why string) string {
 	return ""
 }
 
-func take(cell byte) (takes Channel, outlives bool) {
+func take(cell byte) (takes From, outlives bool) {
 	outlives = 'a' <= cell && cell <= 'z'
 	switch cell {
 	case 'p', 'P':
@@ -160,7 +160,7 @@ func take(cell byte) (takes Channel, outlives bool) {
 }
 
 // agree leaves of a verdict what holds for a version that does this, too.
-func (v *Verdict) agree(takes Channel, outlives bool) {
+func (v *Verdict) agree(takes From, outlives bool) {
 	switch {
 	case takes == v.Takes && outlives == v.Outlives:
 	case outlives && v.Outlives:
