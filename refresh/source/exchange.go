@@ -119,6 +119,12 @@ func endpointURL(what, address string, plain bool) (*url.URL, error) {
 	return u, nil
 }
 
+// isLoopback says whether a host of a URL is this machine.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 var errEndpoint = errors.New("is not a host, host:port or https:// URL")
 
 // parseRefusal is what a REST-JSON service of AWS says when it says no: the code in a

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -221,11 +220,6 @@ func (s *Source) audience() string {
 		return "sts.amazonaws.com.cn"
 	}
 	return "sts.amazonaws.com"
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (s *Source) githubRefusal(r refusal) error {
