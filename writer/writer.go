@@ -1,12 +1,8 @@
-// Package writer delivers credentials through files: the private run directory
-// that the command is pointed to (Private), the environment that points it there,
-// profiles in a file that others write to as well (Shared), and the replacement
-// of any file in one step (Replace).
-//
-// A client never sees a torn, empty or mixed file: every write is a new file
-// renamed over the old one. What cannot be promised: on NFS a client that holds
-// the old file open may get an error instead of the old content, and a bind
-// mount of a single file never shows the renamed one (mount its directory).
+// Package writer delivers credentials through the private files of a run: the config
+// and the credentials file in the run directory that the command is pointed to, and
+// the environment that points it there. What it does not do itself is in the rooms
+// below it: the directory (rundir), a file of the user's own (shared), sockets
+// (endpoint).
 package writer
 
 // Mode says what the files in the run directory are to be good for.

@@ -112,36 +112,33 @@ func (cs *claims) take(ctx context.Context, name string) (*claim, error) {
 }
 
 func (c *claim) lock(ctx context.Context) error {
-	for until := time.Now().Add(claimPatience); ; {
-		err := filelock.Try(c.file)
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, filelock.ErrLocked) && !errors.Is(err, filelock.ErrNoLocks):
-			return fmt.Errorf("lock %s: %w", filepath.Join(c.dir.Name(), c.name), err)
-		}
-		head := make([]byte, claimHead)
-		n, _ := c.file.ReadAt(head, 0)
-		pid, lives := 0, false
-		if n == claimHead {
-			pid, lives = filelock.Holder(head[2*printLine:])
-		}
-		switch {
-		case lives:
+	err := filelock.Try(c.file)
+	if errors.Is(err, filelock.ErrLocked) || errors.Is(err, filelock.ErrNoLocks) {
+		if pid := c.holder(); pid != 0 {
 			return &heldError{pid}
-		case errors.Is(err, filelock.ErrNoLocks): // then the process is the only witness
-			return nil
-		case time.Now().After(until):
-			return &heldError{}
 		}
-		timer := time.NewTimer(10 * time.Millisecond)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
+		wait, cancel := context.WithTimeout(ctx, claimPatience)
+		defer cancel()
+		err = filelock.Take(wait, c.file) // without locks nil: then the process is the only witness
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, filelock.ErrLocked) && ctx.Err() == nil:
+		return &heldError{c.holder()}
+	}
+	return fmt.Errorf("%s: %w", filepath.Join(c.dir.Name(), c.name), err)
+}
+
+// holder returns the process that the claim names, 0 if it is not to be seen.
+func (c *claim) holder() int {
+	head := make([]byte, claimHead)
+	if n, _ := c.file.ReadAt(head, 0); n == claimHead {
+		if pid, lives := filelock.Holder(head[2*printLine:]); lives {
+			return pid
 		}
 	}
+	return 0
 }
 
 // begin reads what a process that was killed has left, and writes who we are.
