@@ -143,11 +143,13 @@ func TestBareDies(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, life)
 			command := c.command(t)
-			set := w.server.Issue("arn:aws:sts::123456789012:assumed-role/App/bare", life)
+			set := w.server.Issue("arn:aws:sts::123456789012:assumed-role/App/bare", time.Hour)
 			w.hand(set, c.rawFile)
 			p := w.start(command[0], command[1:]...)
 			w.reveals = true // not a run of brs-exec
-			eventually(t, life+patience, "a refused call", func() bool {
+			eventually(t, patience, "a call", func() bool { return len(p.stdout.lines()) > 0 || p.ended() })
+			w.server.SetExpiry(set.AccessKeyID, w.server.Now())
+			eventually(t, patience, "a refused call", func() bool {
 				return strings.Contains(p.stdout.String(), "refused ") || p.ended()
 			})
 			lines := p.stdout.lines()

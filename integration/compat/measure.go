@@ -25,7 +25,7 @@ const (
 	// so seldom that three have not ended yet.
 	patient = 2 * lifetime
 	// giveUp is how long a client may take to its first call.
-	giveUp = 40 * time.Second
+	giveUp = 90 * time.Second
 	// hopeless is how long a client is watched that is refused, or finds no
 	// credentials, again and again.
 	hopeless = 8 * time.Second
@@ -91,7 +91,7 @@ func (w *world) log() log {
 func (w *world) watch(ctx context.Context, r *result) (ended string, err error) {
 	argv := w.client.command
 	if w.Cell.Delivery == control {
-		if err := w.export(); err != nil { // at the last moment, because its lifetime begins
+		if err := w.export(); err != nil {
 			return "", err
 		}
 	} else {
@@ -161,6 +161,10 @@ func (w *world) learned(start time.Time, stdout *output) bool {
 	if len(l.calls) == 0 {
 		complaints := strings.Count(stdout.String(), "refused ")
 		return now.Sub(start) > giveUp || complaints > 3 && now.Sub(start) > 2*hopeless
+	}
+	if w.bare != "" {
+		w.server.SetExpiry(w.bare, l.calls[0].Time.Add(lifetime))
+		w.bare = ""
 	}
 	var r result
 	l.judge(&r, "")

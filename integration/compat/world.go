@@ -35,6 +35,7 @@ type world struct {
 	server *fakeaws.Server
 	dir    string
 	run    string // where run directories go
+	bare   string // key id of what export handed over, until its lifetime begins
 	env    map[string]string
 	names  *strings.Replacer
 }
@@ -113,9 +114,11 @@ func (w *world) fill() error {
 	return nil
 }
 
-// export hands one set to the client as people do without brs-exec.
+// export hands one set to the client as people do without brs-exec. Its lifetime begins
+// at the first call, however long the client takes to that.
 func (w *world) export() error {
-	set := w.server.Issue("arn:aws:sts::"+fakeaws.Account+":assumed-role/App/bare", lifetime)
+	set := w.server.Issue("arn:aws:sts::"+fakeaws.Account+":assumed-role/App/bare", longest)
+	w.bare = set.AccessKeyID
 	if w.client.reads {
 		delete(w.env, "AWS_ACCESS_KEY_ID")
 		delete(w.env, "AWS_SECRET_ACCESS_KEY")

@@ -19,7 +19,7 @@ const (
 	// BlackHole takes the request and never answers, until the faults are set
 	// anew or the client goes away.
 	BlackHole
-	// Slow sends the right answer one byte every 2 ms.
+	// Slow sends the right answer in pieces of eight bytes, one every 16 ms.
 	Slow
 	// Garbage answers 200 with bytes of no protocol.
 	Garbage
@@ -100,10 +100,10 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, k Kind, status int
 	w.WriteHeader(status)
 	switch k {
 	case Slow:
-		tick := time.NewTicker(2 * time.Millisecond)
+		tick := time.NewTicker(16 * time.Millisecond)
 		defer tick.Stop()
-		for i := range body {
-			w.Write(body[i : i+1])
+		for piece := range slices.Chunk(body, 8) {
+			w.Write(piece)
 			http.NewResponseController(w).Flush()
 			select {
 			case <-tick.C:
