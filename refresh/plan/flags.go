@@ -96,12 +96,12 @@ var (
 	flagCAFile                   = sourceFlags.text("ca-file", "", "PEM `FILE` with the authorities to believe the IoT endpoint by (default: AWS_CA_BUNDLE, else the system's)")
 	flagFromFile                 = sourceFlags.text("from-file", "", "`FILE` with credentials that something else keeps: watched, and read again at each change")
 	flagFromProfile              = sourceFlags.text("from-profile", "", "`NAME` of the profile in that file (default: the only one, or default)")
-	flagMFASerial                = sourceFlags.text("mfa-serial", "", "`DEVICE` whose MFA code begins a session that all else is done with: ARN or serial number (default: the profile's mfa_serial)")
+	flagMFASerial                = sourceFlags.text("mfa-serial", "", "`DEVICE` whose MFA code begins the MFA session that all else is done with: ARN or serial number (default: the profile's mfa_serial)")
 	flagMFACommand               = sourceFlags.text("mfa-command", "", "`COMMAND` that prints a code (no shell; default: you are asked on the terminal before the command starts)")
 	flagMFATOTPFile              = sourceFlags.text("mfa-totp-file", "", "`FILE` of mode 0600, or /dev/fd/N, with the secret of a virtual device: base32 or an otpauth:// URI")
 	flagMFASession               = sourceFlags.text("mfa-session", "", "`DURATION` that one code serves (default: 12h; at most 36h)")
 	flagSource                   = sourceFlags.text("source", "", "`ORDER` in which several sources are tried at each refresh, as in iot,profile:backup; in the file of --config also a list of sources with roles of their own; see docs/sources.md")
-	flagAssumeLifetime           = sourceFlags.text("assume-lifetime", "", "`DURATION` that credentials live whose source tells no expiry")
+	flagAssumeLifetime           = sourceFlags.text("assume-lifetime", "", "lifetime, a `DURATION`, of credentials whose source tells no expiry")
 )
 
 var (
@@ -110,7 +110,7 @@ var (
 	flagRoleARN         = roleFlags.list("role-arn", "`ARN` of a role to assume; several make a chain, in the order given")
 	flagRoleSessionName = roleFlags.text("role-session-name", "", "session `NAME`; {user} {host} {command} {pid} {profile} are filled in (default: brs-exec-{command}-{pid})")
 	flagExternalID      = roleFlags.text("external-id", "", "external `ID` that the role's trust policy asks for")
-	flagDuration        = roleFlags.text("duration", "", "length of the session, a `DURATION` such as 1h (default: the role's own; a chained role has at most 1h)")
+	flagDuration        = roleFlags.text("duration", "", "lifetime of the session, a `DURATION` such as 1h (default: the role's own; a chained role has at most 1h)")
 	flagPolicy          = roleFlags.text("policy", "", "session policy: `JSON`, or @FILE")
 	flagPolicyARN       = roleFlags.list("policy-arn", "`ARN` of a managed policy that limits the session")
 	flagTag             = roleFlags.list("tag", "session tag `KEY=VALUE`")
@@ -136,14 +136,14 @@ var (
 var (
 	refreshFlags = &group{about: "When to refresh, and what follows"}
 
-	flagRefreshBefore      = refreshFlags.text("refresh-before", "", "refresh this `DURATION` before the expiry (default: 30m or a quarter of the life, at most half of it)")
-	flagMinTTL             = refreshFlags.text("min-ttl", "", "do not start the command with credentials that live less than this `DURATION`")
+	flagRefreshBefore      = refreshFlags.text("refresh-before", "", "refresh this `DURATION` before the expiry (default: 30m or a quarter of the lifetime, at most half of it)")
+	flagMinTTL             = refreshFlags.text("min-ttl", "", "do not start the command with credentials of which less than this `DURATION` remains")
 	flagStartTimeout       = refreshFlags.text("start-timeout", "", "`DURATION` to try for the first credentials (default: 30s, or 70s if a command has to be run for them)")
 	flagOnRefresh          = refreshFlags.text("on-refresh", "none", "`REACTION` to a refresh: none, signal:SIG (if the command handles it), signal:SIG! (even if not), restart, exec:COMMAND")
-	flagOnExpiry           = refreshFlags.text("on-expiry", "keep", "`REACTION` when the credentials have ended and there are no newer: keep, signal:SIG, restart, stop (exit code 124)")
-	flagSourceEndingBefore = refreshFlags.text("source-ending-before", "1h", "say this `DURATION` before it that the source itself ends (an SSO session, a certificate)")
-	flagOnSourceEnding     = refreshFlags.text("on-source-ending", "none", "`REACTION` when the source is about to end, or refuses what only a person can change: none, exec:COMMAND")
-	flagOnStale            = refreshFlags.text("on-stale", "warn", "`REACTION` when no one has come back for newer credentials and those that were read are about to end: none, warn, signal:SIG, restart")
+	flagOnExpiry           = refreshFlags.text("on-expiry", "keep", "`REACTION` when the credentials have expired and there are no newer: keep, signal:SIG, restart, stop (exit code 124)")
+	flagSourceEndingBefore = refreshFlags.text("source-ending-before", "1h", "say this `DURATION` before it that the source itself expires (an SSO session, a certificate)")
+	flagOnSourceEnding     = refreshFlags.text("on-source-ending", "none", "`REACTION` when the source is about to expire, or refuses what only a person can change: none, exec:COMMAND")
+	flagOnStale            = refreshFlags.text("on-stale", "warn", "`REACTION` when no one has come back for newer credentials and those that were read are about to expire: none, warn, signal:SIG, restart")
 )
 
 var (
