@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -78,8 +76,8 @@ func (p *program) options(c *cli.Context) (o run.Options, err error) {
 	if err != nil {
 		return o, err
 	}
-	if err := cmp.Or(findHook("on-refresh", pl.OnRefresh), findHook("on-source-ending", pl.OnSourceEnding)); err != nil {
-		return o, settings.Explain(err)
+	if err := settings.FindHooks(pl); err != nil {
+		return o, err
 	}
 	p.signals.HoldPipe()
 	if pl.Subreaper {
@@ -109,30 +107,6 @@ func isTerminal(f *os.File) bool {
 // waiting tells a person what takes so long.
 func (p *program) waiting(source string) {
 	p.printf("waiting for credentials from %s (Ctrl-C ends)", source)
-}
-
-// findHook complains about a hook that is not there, as long as someone reads it.
-func findHook(flag string, r plan.Reaction) error {
-	if r.Act != plan.Exec {
-		return nil
-	}
-	if _, err := exec.LookPath(r.Argv[0]); err != nil && !errors.Is(err, exec.ErrDot) {
-		return &plan.Error{Flag: flag, Text: fmt.Sprintf("runs %q: %v", r.Argv[0], reason(err))}
-	}
-	return nil
-}
-
-// reason takes off an error of LookPath what it says besides.
-func reason(err error) error {
-	var lookup *exec.Error
-	if errors.As(err, &lookup) {
-		err = lookup.Err
-	}
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	return err
 }
 
 // source is what pl asks for, with what is known of this process. argv is the

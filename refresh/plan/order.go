@@ -37,7 +37,7 @@ func (p *Plan) source(v *Settings) error {
 	for i, of := range sources {
 		one := &Plan{}
 		if err := one.oneSource(of); err != nil {
-			return of.Explain(err)
+			return of.explain(err)
 		}
 		if i == 0 {
 			p.Source = one.Source

@@ -96,10 +96,10 @@ var deliveries = map[string]Delivery{
 // that AWS accepts: another server may be meant. It asks nobody.
 func New(v *Settings, argv []string) (*Plan, error) {
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
-	steps := []func(*Settings) error{p.source, p.delivery, p.shared, p.times, p.lives, p.reactions, p.child}
+	steps := []func(*Settings) error{p.source, p.delivery, p.shared, p.times, p.lifetimes, p.reactions, p.child}
 	for _, step := range steps {
 		if err := step(v); err != nil {
-			return nil, v.Explain(err)
+			return nil, v.explain(err)
 		}
 	}
 	return p, nil
@@ -142,31 +142,31 @@ func (p *Plan) times(v *Settings) (err error) {
 	return nil
 }
 
-// lives refuses times that no session can have left, as far as its length is known.
-func (p *Plan) lives(v *Settings) error {
+// lifetimes refuses times that cannot remain of a session, as far as its lifetime is known.
+func (p *Plan) lifetimes(v *Settings) error {
 	sources, err := split(v)
 	for _, of := range sources {
-		err = cmp.Or(err, of.Explain(p.livesOf(of, v)))
+		err = cmp.Or(err, of.explain(p.lifetimeOf(of, v)))
 	}
 	return err
 }
 
-func (p *Plan) livesOf(one, v *Settings) error {
-	life, of := time.Duration(0), ""
+func (p *Plan) lifetimeOf(one, v *Settings) error {
+	lifetime, of := time.Duration(0), ""
 	if d := flagDuration.of(one); d != "" {
-		life, _ = time.ParseDuration(d)
+		lifetime, _ = time.ParseDuration(d)
 		of = "a session of --duration " + d
 	}
-	if chained := len(flagRoleARN.of(one)) > 1; chained && (life == 0 || life > time.Hour) && !otherSTS() {
-		life, of = time.Hour, "a session of a chain of roles, at most 1h"
+	if chained := len(flagRoleARN.of(one)) > 1; chained && (lifetime == 0 || lifetime > time.Hour) && !otherSTS() {
+		lifetime, of = time.Hour, "a session of a chain of roles, at most 1h"
 	}
-	if life == 0 {
+	if lifetime == 0 {
 		return nil
 	}
-	if p.MinTTL >= life {
+	if p.MinTTL >= lifetime {
 		return wrong(flagMinTTL, "a longer --duration, or a shorter --min-ttl", "%s: not shorter than %s", flagMinTTL.of(v), of)
 	}
-	if p.RefreshBefore >= life {
+	if p.RefreshBefore >= lifetime {
 		return wrong(flagRefreshBefore, "leave it out: the default is 30m, and never more than half of a session", "%s: not shorter than %s", flagRefreshBefore.of(v), of)
 	}
 	return nil

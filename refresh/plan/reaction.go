@@ -2,6 +2,8 @@ package plan
 
 import (
 	"errors"
+	"io/fs"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -69,6 +71,35 @@ func (p *Plan) reactions(v *Settings) (err error) {
 		}
 	}
 	return nil
+}
+
+// FindHooks complains about a hook that is not there, as long as someone reads it.
+func (s *Settings) FindHooks(p *Plan) error {
+	for _, h := range []struct {
+		flag textFlag
+		Reaction
+	}{{flagOnRefresh, p.OnRefresh}, {flagOnSourceEnding, p.OnSourceEnding}} {
+		if h.Act != Exec {
+			continue
+		}
+		if _, err := exec.LookPath(h.Argv[0]); err != nil && !errors.Is(err, exec.ErrDot) {
+			return s.explain(wrong(h.flag, "", "runs %q: %v", h.Argv[0], reason(err)))
+		}
+	}
+	return nil
+}
+
+// reason takes off an error of LookPath what it says besides.
+func reason(err error) error {
+	var lookup *exec.Error
+	if errors.As(err, &lookup) {
+		err = lookup.Err
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return err
 }
 
 func hook(flag setting, s, command string) (Reaction, error) {

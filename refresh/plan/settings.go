@@ -82,7 +82,7 @@ func (s *Settings) readVariables(flags []*Flag, env []string) error {
 func (s *Settings) readFile(flags []*Flag, path string) error {
 	entries, err := readFile(path)
 	if err != nil {
-		return s.Explain(err)
+		return s.explain(err)
 	}
 	all := names(AllFlags())
 	for _, e := range entries {
@@ -169,9 +169,9 @@ func (s *Settings) without(flags ...setting) *Settings {
 	return other
 }
 
-// Explain adds to an error about settings where those stand that were not typed as
+// explain adds to an error about settings where those stand that were not typed as
 // flags.
-func (s *Settings) Explain(err error) error {
+func (s *Settings) explain(err error) error {
 	var wrong *Error
 	if !errors.As(err, &wrong) || wrong.explained {
 		return err
@@ -200,10 +200,10 @@ func (s *Settings) Output() (o Output, err error) {
 	format, level := flagLogFormat.of(s), flagLogLevel.of(s)
 	o.JSON, o.Quiet = s.JSON(), flagQuiet.of(s)
 	if err := o.Level.UnmarshalText([]byte(level)); err != nil {
-		return o, s.Explain(wrong(flagLogLevel, "one of debug, info, warn, error", "%q: no such level", level))
+		return o, s.explain(wrong(flagLogLevel, "one of debug, info, warn, error", "%q: no such level", level))
 	}
 	if !o.JSON && format != "text" {
-		return o, s.Explain(wrong(flagLogFormat, "text or json", "%q: no such format", format))
+		return o, s.explain(wrong(flagLogFormat, "text or json", "%q: no such format", format))
 	}
 	if o.Quiet {
 		o.Level = max(o.Level, slog.LevelError)

@@ -11,7 +11,7 @@ import (
 	"brs-exec/writer/shared"
 )
 
-// Shared is a file of the user's that the set is merged into.
+// Shared is a file of the user's that the credentials are merged into.
 type Shared struct {
 	Path    string // absolute; empty for none
 	Section string
