@@ -49,15 +49,14 @@ type deliveries struct {
 	list        []delivery
 	region      string // that the files have
 	src         credentialSource
-	guard       *guard
+	run         *parts
 	notifyChild bool // the command talks to systemd itself
 }
 
 // openDeliveries makes the run directory and what the command is to find in it, and
 // opens what was asked for beside it.
-func openDeliveries(ctx context.Context, s *setup, src credentialSource) (_ *deliveries, err error) {
-	d := &deliveries{guard: s.guard, src: src, region: src.Region(), notifyChild: s.Plan.NotifyChild}
-	o := s.Options
+func openDeliveries(ctx context.Context, o Options, p *parts, src credentialSource) (_ *deliveries, err error) {
+	d := &deliveries{run: p, src: src, region: src.Region(), notifyChild: o.Plan.NotifyChild}
 	if err := d.openFiles(o); err != nil {
 		return nil, err
 	}
@@ -132,7 +131,7 @@ func (d *deliveries) environ() []string {
 func (d *deliveries) close() {
 	for _, one := range slices.Backward(d.list) {
 		if one.close != nil {
-			d.guard.do(one.name, one.close)
+			d.run.do(one.name, one.close)
 		}
 	}
 }

@@ -228,35 +228,32 @@ func newFakeRun(t *testing.T, pl plan.Plan) *fakeRun {
 		pl.Deliver = plan.Delivery{Files: writer.Endpoint, Env: true}
 	}
 	r := &fakeRun{source: &fakeSource{}, child: &fakeChild{again: make(chan struct{}, 1)}, log: &syncBuffer{}}
-	r.Options = Options{Plan: &pl, Log: slog.New(slog.NewTextHandler(r.log, nil)), Signals: &supervisor.Signals{}}
+	r.Options = Options{
+		Plan: &pl, Log: slog.New(slog.NewTextHandler(r.log, nil)), Signals: &supervisor.Signals{},
+		openSource: func(context.Context) (credentialSource, error) { return r.source, nil },
+		newChild: func(o supervisor.Options, _ *supervisor.Signals) (child, error) {
+			r.child.opts = o
+			return r.child, nil
+		},
+	}
 	return r
 }
 
-func (r *fakeRun) setup() *setup {
-	s := newSetup(r.Options)
-	s.openSource = func(context.Context) (credentialSource, error) { return r.source, nil }
-	s.newChild = func(o supervisor.Options) (child, error) {
-		r.child.opts = o
-		return r.child, nil
-	}
-	return s
-}
-
 // run runs it until the command ends.
-func (r *fakeRun) run() (supervisor.Exit, error) { return r.setup().run() }
+func (r *fakeRun) run() (supervisor.Exit, error) { return Run(r.Options) }
 
 // open puts it together, and starts nothing.
 func (r *fakeRun) open(t *testing.T) *running {
 	t.Helper()
-	s := r.setup()
-	d, err := openDeliveries(t.Context(), s, r.source)
+	p := &parts{log: r.Log}
+	d, err := openDeliveries(t.Context(), r.Options, p, r.source)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.close)
 	_, end := context.WithCancel(t.Context())
 	t.Cleanup(end)
-	running, err := newRunning(t.Context(), end, s, r.source, d)
+	running, err := newRunning(t.Context(), end, r.Options, p, r.source, d)
 	if err != nil {
 		t.Fatal(err)
 	}

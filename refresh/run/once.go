@@ -11,23 +11,21 @@ import (
 
 // Once gets credentials, with the retries and the patience of a start. Of o it
 // takes the plan, the source and the log.
-func Once(o Options) (aws.Credentials, error) { return newSetup(o).once() }
-
-func (s *setup) once() (none aws.Credentials, err error) {
+func Once(o Options) (none aws.Credentials, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	src, err := s.openSource(ctx)
+	src, err := o.source(ctx)
 	if err != nil {
 		return none, err
 	}
 	if err := src.Authenticate(ctx); err != nil {
 		return none, err
 	}
-	keys, log := &variables{}, logEngine(src, s.Log)
+	keys, log := &variables{}, logEngine(src, o.Log)
 	engine := refresh.New(refresh.Options{
 		Profiles:     []refresh.Profile{{Name: credentialsName, Source: src}},
 		Deliveries:   []refresh.Delivery{keys},
-		StartTimeout: cmp.Or(s.Plan.StartTimeout, src.StartTimeout()),
+		StartTimeout: cmp.Or(o.Plan.StartTimeout, src.StartTimeout()),
 		Notify: func(e refresh.Event) {
 			if e.Kind == refresh.Failed {
 				log.Engine(e, true)
@@ -45,7 +43,7 @@ func (s *setup) once() (none aws.Credentials, err error) {
 		return none, err
 	}
 	for _, note := range src.Notes() {
-		s.Log.Warn(note)
+		o.Log.Warn(note)
 	}
 	return keys.creds, nil
 }

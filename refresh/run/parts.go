@@ -35,10 +35,12 @@ type Part struct {
 // parts are all those of a run.
 type parts struct {
 	log       *slog.Logger
-	guard     *guard
 	list      []Part // set before the first event
 	delivered bool   // the first credentials; of the engine's goroutine
 	started   bool   // the command; of the supervisor's goroutine
+
+	mu   sync.Mutex
+	said map[string]bool // panics, by the name of the part; guarded by mu
 }
 
 func (p *parts) engine(e refresh.Event) {
@@ -46,7 +48,7 @@ func (p *parts) engine(e refresh.Event) {
 	p.delivered = p.delivered || e.Kind == refresh.Refreshed
 	for _, part := range p.list {
 		if part.Engine != nil {
-			p.guard.do(part.Name, func() { part.Engine(e, first) })
+			p.do(part.Name, func() { part.Engine(e, first) })
 		}
 	}
 }
@@ -56,7 +58,7 @@ func (p *parts) child(e supervisor.Event) {
 	p.started = p.started || e.Kind == supervisor.Started
 	for _, part := range p.list {
 		if part.Child != nil {
-			p.guard.do(part.Name, func() { part.Child(e, first) })
+			p.do(part.Name, func() { part.Child(e, first) })
 		}
 	}
 }
@@ -70,18 +72,6 @@ func (p *parts) run(ctx context.Context, work *sync.WaitGroup) {
 	}
 }
 
-// keep runs a part as long as the command lives.
-func (p *parts) keep(ctx context.Context, part Part) {
-	keep(ctx, part.Run, func(err error, again time.Duration, news bool) {
-		level := slog.LevelDebug
-		if news {
-			level = slog.LevelError
-		}
-		p.log.Log(ctx, level, "a part of brs-exec has failed; the command goes on, and the part is started again",
-			"part", part.Name, "err", err, "after", again)
-	})
-}
-
 const (
 	// A part that fails is started again after a second, then after twice that,
 	// up to a minute.
@@ -91,25 +81,26 @@ const (
 	steady = 5 * time.Minute
 )
 
-// keep calls run until ctx ends or there is nothing more to do. After each failure it
-// waits, calls failed and calls run again. news is true for the first failure, and
-// for one after run has worked for minutes.
-func keep(ctx context.Context, run func(context.Context) error, failed func(err error, again time.Duration, news bool)) {
+// keep runs a part until ctx ends or there is nothing more to do. After each failure it
+// waits and starts it again. The log has the first failure as an error, and one after
+// the part has worked for minutes; others are for debugging.
+func (p *parts) keep(ctx context.Context, part Part) {
 	pause := time.Duration(0)
 	for {
 		began := time.Now()
-		err := refresh.Protect(func() error { return run(ctx) })
+		err := refresh.Protect(func() error { return part.Run(ctx) })
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) >= steady {
-			pause = 0
+		level := slog.LevelDebug
+		if pause == 0 || time.Since(began) >= steady {
+			pause, level = 0, slog.LevelError
 		}
-		news := pause == 0
 		pause = min(max(2*pause, minPause), maxPause)
 		// Many runs of one machine may have lost the same thing.
 		again := pause - time.Duration(rand.Float64()*float64(pause/4))
-		failed(err, again, news)
+		p.log.Log(ctx, level, "a part of brs-exec has failed; the command goes on, and the part is started again",
+			"part", part.Name, "err", err, "after", again)
 		timer := time.NewTimer(again)
 		select {
 		case <-ctx.Done():
@@ -120,35 +111,21 @@ func keep(ctx context.Context, run func(context.Context) error, failed func(err 
 	}
 }
 
-// guard calls what must not end the process by a panic. Its zero value is ready,
-// and says nothing. Its methods may be called from several goroutines.
-type guard struct {
-	// tell, if not nil, is told of the first panic of each name. The error says
-	// where it was.
-	tell func(name string, err error)
-
-	mu   sync.Mutex
-	told map[string]bool
-}
-
-// do calls f.
-func (g *guard) do(name string, f func()) {
+// do calls f, which must not end the process by a panic. The log has the first one of
+// each name, and where it was.
+func (p *parts) do(name string, f func()) {
 	err := refresh.Protect(func() error { f(); return nil })
-	if err == nil || !g.first(name) || g.tell == nil {
+	if err == nil {
 		return
 	}
-	g.tell(name, err)
-}
-
-func (g *guard) first(name string) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.told[name] {
-		return false
+	p.mu.Lock()
+	said := p.said[name]
+	if p.said == nil {
+		p.said = map[string]bool{}
 	}
-	if g.told == nil {
-		g.told = map[string]bool{}
+	p.said[name] = true
+	p.mu.Unlock()
+	if !said {
+		p.log.Error("a part of brs-exec has failed; the command goes on", "part", name, "err", err)
 	}
-	g.told[name] = true
-	return true
 }

@@ -3,12 +3,11 @@ package run
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // TestKeep: a part that fails or panics is started again, more and more
@@ -56,45 +55,46 @@ func TestKeep(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tt.life)
 				defer cancel()
-				calls, news := 0, 0
-				keep(ctx, func(ctx context.Context) error {
+				calls := 0
+				var log syncBuffer
+				p := &parts{log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+				p.keep(ctx, Part{Name: "it", Run: func(ctx context.Context) error {
 					calls++
 					return tt.run(ctx, calls)
-				}, func(err error, again time.Duration, first bool) {
-					if !strings.Contains(err.Error(), tt.errors) || strings.Contains(err.Error(), "secret") {
-						t.Errorf("told of %q, want %q", err, tt.errors)
-					}
-					if again <= 0 || again > maxPause {
-						t.Errorf("started again after %v", again)
-					}
-					if first {
-						news++
-					}
-				})
+				}})
+				news := strings.Count(log.String(), "level=ERROR")
 				if calls < tt.calls || calls > tt.most || news != tt.news {
 					t.Errorf("%d calls, %d of the failures news; want %d to %d, %d", calls, news, tt.calls, tt.most, tt.news)
+				}
+				for line := range strings.Lines(log.String()) {
+					if !strings.Contains(line, tt.errors) || strings.Contains(line, "secret") {
+						t.Errorf("the log says %q, want %q", line, tt.errors)
+					}
+					_, after, _ := strings.Cut(strings.TrimSpace(line), " after=")
+					if d, err := time.ParseDuration(after); err != nil || d <= 0 || d > maxPause {
+						t.Errorf("started again after %q", after)
+					}
 				}
 			})
 		})
 	}
 }
 
-func TestGuard(t *testing.T) {
-	var got []string
-	g := guard{tell: func(name string, err error) {
-		got = append(got, name)
-		if !strings.Contains(err.Error(), "panic in brs-exec/refresh/run.TestGuard") || strings.Contains(err.Error(), "secret") {
-			t.Errorf("told %q", err)
-		}
-	}}
+// TestDo: a panic is said once for each name, and where it was.
+func TestDo(t *testing.T) {
+	var log syncBuffer
+	p := &parts{log: slog.New(slog.NewTextHandler(&log, nil))}
 	done := 0
 	for range 3 {
-		g.do("a", func() { panic("secret") })
-		g.do("b", func() { done++ })
-		g.do("c", func() { panic("secret") })
+		p.do("a", func() { panic("secret") })
+		p.do("b", func() { done++ })
+		p.do("c", func() { panic("secret") })
 	}
-	if diff := cmp.Diff([]string{"a", "c"}, got); diff != "" || done != 3 {
-		t.Errorf("the one without a panic ran %d times; told of (-want +got):\n%s", done, diff)
+	said := log.String()
+	if strings.Count(said, "\n") != 2 || !strings.Contains(said, "part=a ") || !strings.Contains(said, "part=c ") || strings.Contains(said, "secret") || done != 3 {
+		t.Errorf("the one without a panic ran %d times; the log says\n%s", done, said)
 	}
-	new(guard).do("silent", func() { panic("secret") })
+	if got := strings.Count(said, "panic in brs-exec/refresh/run.TestDo"); got != 2 {
+		t.Errorf("%d lines say where it was, want 2", got)
+	}
 }

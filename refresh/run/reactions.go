@@ -97,7 +97,7 @@ type hookEvent struct {
 type hooks struct {
 	ctx     context.Context // of the run
 	log     *slog.Logger
-	guard   *guard
+	parts   *parts
 	dir     string // where we were started
 	profile string // that the command finds the credentials under
 	environ func() []string
@@ -111,7 +111,7 @@ func (h *hooks) wait() { h.running.Wait() }
 
 func (h *hooks) run(argv []string, e hookEvent) {
 	h.running.Go(func() {
-		h.guard.do("a hook", func() { h.runOne(argv, h.env(e)) })
+		h.parts.do("a hook", func() { h.runOne(argv, h.env(e)) })
 	})
 }
 

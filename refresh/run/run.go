@@ -36,6 +36,10 @@ type Options struct {
 
 	Waiting func(source string) // told, if not nil, what a person has waited for too long
 	Parts   []Part              // beside a run's own
+
+	// For tests; nil are the real ones.
+	openSource func(context.Context) (credentialSource, error)
+	newChild   func(supervisor.Options, *supervisor.Signals) (child, error)
 }
 
 // ErrExpired is why a command is stopped by --on-expiry=stop.
@@ -45,25 +49,33 @@ var ErrExpired = errors.New("the credentials have expired")
 // The error is [ErrExpired] if the command was stopped for want of credentials; that
 // of the engine if there were none to start with; else what kept the command from
 // being started or supervised.
-func Run(o Options) (supervisor.Exit, error) { return newSetup(o).run() }
-
-// setup is what a run is made of, with what its tests replace.
-type setup struct {
-	Options
-	openSource func(context.Context) (credentialSource, error)
-	newChild   func(supervisor.Options) (child, error)
-	guard      *guard
-}
-
-func newSetup(o Options) *setup {
-	return &setup{
-		Options:    o,
-		openSource: func(ctx context.Context) (credentialSource, error) { return openSource(ctx, o.Source, o.Log) },
-		newChild:   func(co supervisor.Options) (child, error) { return supervisor.New(co, o.Signals) },
-		guard: &guard{tell: func(name string, err error) {
-			o.Log.Error("a part of brs-exec has failed; the command goes on", "part", name, "err", err)
-		}},
+func Run(o Options) (exit supervisor.Exit, err error) {
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
+	src, err := o.source(ctx)
+	if err != nil {
+		return exit, err
 	}
+	if _, err := o.Plan.CheckShared(src.Profile()); err != nil { // before a person is asked for anything
+		return exit, err
+	}
+	// What may need a person is done while the terminal is ours.
+	if err := o.Signals.BeforeRun(ctx, src.Authenticate); err != nil {
+		return exit, err
+	}
+	p := &parts{log: o.Log}
+	d, err := openDeliveries(ctx, o, p, src)
+	if err != nil {
+		return exit, err
+	}
+	defer d.close()
+	r, err := newRunning(ctx, end, o, p, src, d)
+	if err != nil {
+		return exit, err
+	}
+	exit, err = r.untilExit(ctx)
+	p.do("the look at what is left behind", func() { r.left.say(ctx, d.files.Users) })
+	return exit, err
 }
 
 // credentialSource is where the credentials come from: a [source.Source], but for
@@ -90,48 +102,30 @@ type child interface {
 	Restart() error
 }
 
-func (s *setup) run() (exit supervisor.Exit, err error) {
-	ctx, end := context.WithCancel(context.Background())
-	defer end()
-	src, err := s.openSource(ctx)
-	if err != nil {
-		return exit, err
+// source opens the source, and logs what a person should know of it. It asks nobody.
+func (o Options) source(ctx context.Context) (credentialSource, error) {
+	if o.openSource != nil {
+		return o.openSource(ctx)
 	}
-	if _, err := s.Plan.CheckShared(src.Profile()); err != nil { // before a person is asked for anything
-		return exit, err
-	}
-	// What may need a person is done while the terminal is ours.
-	if err := s.Signals.BeforeRun(ctx, src.Authenticate); err != nil {
-		return exit, err
-	}
-	d, err := openDeliveries(ctx, s, src)
-	if err != nil {
-		return exit, err
-	}
-	defer d.close()
-	r, err := newRunning(ctx, end, s, src, d)
-	if err != nil {
-		return exit, err
-	}
-	exit, err = r.untilExit(ctx)
-	s.guard.do("the look at what is left behind", func() { r.left.say(ctx, d.files.Users) })
-	return exit, err
-}
-
-// openSource opens what a spec asks for, and logs what a person should know of it.
-// It asks nobody.
-func openSource(ctx context.Context, spec source.Spec, log *slog.Logger) (*source.Source, error) {
-	src, err := source.New(ctx, spec)
+	src, err := source.New(ctx, o.Source)
 	if err != nil {
 		return nil, err
 	}
 	for _, line := range src.Overlooked() {
-		log.Info(line)
+		o.Log.Info(line)
 	}
 	for _, line := range src.Plaintext() {
-		log.Warn(line)
+		o.Log.Warn(line)
 	}
 	return src, nil
+}
+
+// command returns what runs the command.
+func (o Options) command(c supervisor.Options) (child, error) {
+	if o.newChild != nil {
+		return o.newChild(c, o.Signals)
+	}
+	return supervisor.New(c, o.Signals)
 }
 
 // running is a run from the first request for credentials to the command's end.
@@ -148,41 +142,41 @@ type running struct {
 
 // newRunning puts together what works while the command runs, and what follows the
 // events.
-func newRunning(ctx context.Context, end context.CancelFunc, s *setup, src credentialSource, d *deliveries) (_ *running, err error) {
-	r := &running{end: end, left: &leftBehind{log: s.Log}, parts: &parts{log: s.Log, guard: s.guard}}
+func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts, src credentialSource, d *deliveries) (_ *running, err error) {
+	r := &running{end: end, left: &leftBehind{log: o.Log}, parts: p}
 	started := make(chan struct{}) // closed when the command is, for the first time
 	dir := workingDir()
-	o := s.Plan.Child
-	o.Argv, o.Environ, o.Notify = s.Plan.Argv, d.environ, r.parts.child
+	c := o.Plan.Child
+	c.Argv, c.Environ, c.Notify = o.Plan.Argv, d.environ, p.child
 	retrieved := src
-	if o.LeaveDir = o.Once && dir != ""; o.LeaveDir {
+	if c.LeaveDir = c.Once && dir != ""; c.LeaveDir {
 		retrieved = &sourceInDir{src, dir, started}
 	}
-	if r.child, err = s.newChild(o); err != nil {
+	if r.child, err = o.command(c); err != nil {
 		return nil, err
 	}
-	r.record = newRecorder(s.Plan.Argv[0], src.Describe(), d.files.WriteStatus)
-	hooks := &hooks{ctx: ctx, log: s.Log, guard: s.guard, dir: dir, profile: d.files.Profile(), environ: d.environ}
-	r.reactions = &reactions{plan: s.Plan, log: s.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
-	expiry := newSourceExpiry(src.Expiry, s.Plan.EndingBefore, r.record, r.reactions.sourceExpires)
+	r.record = newRecorder(o.Plan.Argv[0], src.Describe(), d.files.WriteStatus)
+	hooks := &hooks{ctx: ctx, log: o.Log, parts: p, dir: dir, profile: d.files.Profile(), environ: d.environ}
+	r.reactions = &reactions{plan: o.Plan, log: o.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
+	expiry := newSourceExpiry(src.Expiry, o.Plan.EndingBefore, r.record, r.reactions.sourceExpires)
 	deliveries := d.engine()
-	watch, stale := watchStale(s.Plan, d, &staleReaction{s.Plan.OnStale, s.Log, r.child, r.record})
+	watch, stale := watchStale(o.Plan, d, &staleReaction{o.Plan.OnStale, o.Log, r.child, r.record})
 	if watch != nil {
 		deliveries = append(deliveries, watch)
 	}
 	r.engine = newEngine(refresh.Options{
 		Profiles:     []refresh.Profile{{Name: credentialsName, Source: retrieved}},
 		Deliveries:   deliveries,
-		Policy:       refresh.Policy{Before: s.Plan.RefreshBefore},
-		MinTTL:       s.Plan.MinTTL,
-		StartTimeout: cmp.Or(s.Plan.StartTimeout, src.StartTimeout()),
-		Notify:       r.parts.engine,
+		Policy:       refresh.Policy{Before: o.Plan.RefreshBefore},
+		MinTTL:       o.Plan.MinTTL,
+		StartTimeout: cmp.Or(o.Plan.StartTimeout, src.StartTimeout()),
+		Notify:       p.engine,
 	})
-	systemd, err := tellSystemd(s.Plan.NotifyChild, s.Log, r.engine.alive)
-	r.parts.list = slices.Concat(d.parts(started), []Part{
-		noteStart(started), logNotes(src, s.Log), logEngine(src, s.Log), logChild(s.Log), signOfLife(s.Waiting, r.engine.ready(), src),
+	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, r.engine.alive)
+	p.list = slices.Concat(d.parts(started), []Part{
+		noteStart(started), logNotes(src, o.Log), logEngine(src, o.Log), logChild(o.Log), signOfLife(o.Waiting, r.engine.ready(), src),
 		stale, systemd, r.record.part(src), expiry.part(), r.reactions.part(), r.left.part(),
-	}, s.Parts)
+	}, o.Parts)
 	return r, err
 }
 

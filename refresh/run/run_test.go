@@ -142,10 +142,8 @@ func TestSourceExpiryPanics(t *testing.T) {
 // another engine takes over.
 func TestEnginePanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		failed := 0
-		kept := func(ctx context.Context, p Part) {
-			keep(ctx, p.Run, func(error, time.Duration, bool) { failed++ })
-		}
+		var log syncBuffer
+		p := &parts{log: slog.New(slog.NewTextHandler(&log, nil))}
 		refreshed := 0
 		o := refresh.Options{
 			Profiles: []refresh.Profile{{Name: credentialsName, Source: &fakeSource{}}}, Deliveries: []refresh.Delivery{&variables{}},
@@ -161,17 +159,17 @@ func TestEnginePanics(t *testing.T) {
 		e := newEngine(o)
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Hour)
 		defer cancel()
-		if err := e.run(ctx, kept); err != nil {
+		if err := e.run(ctx, p.keep); err != nil {
 			t.Errorf("the run was ended: %v", err)
 		}
-		if failed != 1 || refreshed < 6 {
-			t.Errorf("%d failures and %d refreshes, want one, and more after it", failed, refreshed)
+		if got := strings.Count(log.String(), "the refreshing of credentials"); got != 1 || refreshed < 6 {
+			t.Errorf("%d failures and %d refreshes, want one, and more after it", got, refreshed)
 		}
 		// Before the first credentials there is no job to go on.
 		ctx, cancel = context.WithCancel(t.Context())
 		defer cancel()
 		o.Notify = func(refresh.Event) { panic("a bug") }
-		if err := newEngine(o).run(ctx, kept); err == nil || !strings.Contains(err.Error(), "panic in") {
+		if err := newEngine(o).run(ctx, p.keep); err == nil || !strings.Contains(err.Error(), "panic in") {
 			t.Errorf("a start that panics ends with %v", err)
 		}
 	})
@@ -249,27 +247,26 @@ func TestNotOpened(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
 		name string
-		do   func(r *fakeRun, s *setup)
+		do   func(r *fakeRun)
 		want string
 	}{
-		{"the source", func(_ *fakeRun, s *setup) {
-			s.openSource = func(context.Context) (credentialSource, error) { return nil, broken }
+		{"the source", func(r *fakeRun) {
+			r.openSource = func(context.Context) (credentialSource, error) { return nil, broken }
 		}, "broken"},
-		{"the start of a session", func(r *fakeRun, _ *setup) { r.source.begin = broken }, "broken"},
-		{"the file of --credentials-file", func(r *fakeRun, _ *setup) {
+		{"the start of a session", func(r *fakeRun) { r.source.begin = broken }, "broken"},
+		{"the file of --credentials-file", func(r *fakeRun) {
 			r.Plan.Shared = plan.Shared{Path: filepath.Join(os.Getenv("HOME"), "gone", "gone", "credentials"), Section: "default"}
 		}, "--credentials-file "},
-		{"the supervisor", func(_ *fakeRun, s *setup) {
-			s.newChild = func(supervisor.Options) (child, error) { return nil, broken }
+		{"the supervisor", func(r *fakeRun) {
+			r.newChild = func(supervisor.Options, *supervisor.Signals) (child, error) { return nil, broken }
 		}, "broken"},
-		{"systemd's socket", func(r *fakeRun, _ *setup) { os.Setenv("NOTIFY_SOCKET", "relative") }, "relative"},
+		{"systemd's socket", func(r *fakeRun) { os.Setenv("NOTIFY_SOCKET", "relative") }, "relative"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newFakeRun(t, plan.Plan{})
-			s := r.setup()
-			tt.do(r, s)
-			if _, err := s.run(); err == nil || !strings.Contains(err.Error(), tt.want) {
+			tt.do(r)
+			if _, err := r.run(); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("the run ends with %v, want an error with %q", err, tt.want)
 			}
 			if got := r.child.seen(); len(got) != 0 {
@@ -466,9 +463,8 @@ func TestRealSource(t *testing.T) {
 			r := newFakeRun(t, plan.Plan{StartTimeout: time.Second})
 			r.Source.Command = tt.command
 			r.child.life, r.child.code = 1, 5
-			s := r.setup()
-			s.openSource = newSetup(r.Options).openSource
-			exit, err := s.run()
+			r.openSource = nil
+			exit, err := r.run()
 			creds, errOnce := Once(r.Options)
 			for _, err := range []error{err, errOnce} {
 				if tt.name == "gives" && err != nil || tt.name != "gives" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
@@ -507,7 +503,7 @@ func TestOnce(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newFakeRun(t, plan.Plan{})
 				r.source.fail, r.source.begin, r.source.noticed = tt.fail, tt.begin, []string{"a note"}
-				creds, err := r.setup().once()
+				creds, err := Once(r.Options)
 				if !errors.Is(err, tt.want) || (err == nil) != creds.HasKeys() {
 					t.Errorf("the key %q and %v, want %v", creds.AccessKeyID, err, tt.want)
 				}
