@@ -95,7 +95,7 @@ func (s *Source) noteCap(r Role) {
 // assume exchanges creds for a session of r.
 func (s *Source) assume(ctx context.Context, f *resolved, creds aws.Credentials, r Role, chained bool) (aws.Credentials, error) {
 	got, err := s.assumeOnce(ctx, f, creds, r)
-	if err == nil || chained || creds.SessionToken == "" || r.Duration <= chainLimit || !refused(err, http.StatusBadRequest) {
+	if err == nil || chained || creds.SessionToken == "" || r.Duration <= chainLimit || !refusedWith(err, http.StatusBadRequest) {
 		return got, err
 	}
 	// Temporary credentials of unknown origin, from the environment or a command:

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"brs-exec/refresh/source/keyfile"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -16,6 +15,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"brs-exec/refresh/source/keyfile"
 )
 
 // authority signs certificates, as a CA of one's own does.

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"brs-exec/refresh"
 	"bytes"
 	"cmp"
 	"context"
@@ -11,6 +10,8 @@ import (
 	"io/fs"
 	"os/exec"
 	"time"
+
+	"brs-exec/refresh"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )

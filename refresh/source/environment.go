@@ -1,11 +1,12 @@
 package source
 
 import (
-	"brs-exec/refresh/source/logincache"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"brs-exec/refresh/source/logincache"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 )

@@ -1,12 +1,13 @@
 package source
 
 import (
-	"brs-exec/refresh"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
+
+	"brs-exec/refresh"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"brs-exec/refresh"
 	"cmp"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"brs-exec/refresh"
 )
 
 // classifyNetwork is for what keeps an answer from coming.

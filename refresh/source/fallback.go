@@ -15,26 +15,26 @@ import (
 	"brs-exec/refresh"
 )
 
-// newOthers makes the sources of Spec.Else, with what they have in common.
-func (s *Source) newOthers(ctx context.Context) error {
+// newFallbacks makes the sources of Spec.Else, with what they have in common.
+func (s *Source) newFallbacks(ctx context.Context) error {
 	for _, e := range s.spec.Else {
 		e.Names, e.Stderr, e.Prompt, e.limits, e.attempts, e.env = s.spec.Names, s.spec.Stderr, s.spec.Prompt, s.spec.limits, s.spec.attempts, s.spec.env
 		other, err := New(ctx, e)
 		if err != nil {
 			return err
 		}
-		s.others = append(s.others, other)
+		s.fallbacks = append(s.fallbacks, other)
 	}
 	return nil
 }
 
 // sources are the sources in the order in which they are tried.
-func (s *Source) sources() []*Source { return append([]*Source{s}, s.others...) }
+func (s *Source) sources() []*Source { return append([]*Source{s}, s.fallbacks...) }
 
 // activeSource is the source that gave the last credentials.
 func (s *Source) activeSource() *Source {
 	if i := s.active.Load(); i > 0 {
-		return s.others[i-1]
+		return s.fallbacks[i-1]
 	}
 	return s
 }
@@ -189,7 +189,7 @@ func (s *Source) authenticateAll(ctx context.Context) error {
 			first = err
 		}
 	}
-	if failed <= len(s.others) {
+	if failed <= len(s.fallbacks) {
 		return nil
 	}
 	return first
@@ -212,8 +212,8 @@ type probed struct {
 	at    time.Time
 }
 
-// probePreferred asks the sources before the one that is in use until one of them is
-// back, and then has the engine retrieve from it. What is delivered stays until
+// probePreferred tries the sources before the one that is in use until one of them works
+// again, and then has the engine retrieve from it. What is delivered stays until
 // then: the one in use is left alone.
 func (s *Source) probePreferred(ctx context.Context, changed func()) {
 	timer := time.NewTimer(probePause)
@@ -242,8 +242,8 @@ func (s *Source) probePreferred(ctx context.Context, changed func()) {
 // is one.
 func (s *Source) probe(ctx context.Context) bool {
 	for _, src := range s.sources()[:s.active.Load()] {
-		asking, cancel := context.WithTimeout(ctx, probeLimit)
-		c, err := src.retrieveWithin(asking, 1)
+		within, cancel := context.WithTimeout(ctx, probeLimit)
+		c, err := src.retrieveWithin(within, 1)
 		cancel()
 		if err == nil {
 			s.mu.Lock()
@@ -255,7 +255,7 @@ func (s *Source) probe(ctx context.Context) bool {
 	return false
 }
 
-// takeProbed is what probe has had from the source at i, once.
+// takeProbed is what probe has retrieved from the source at i, once.
 func (s *Source) takeProbed(i int) (aws.Credentials, bool) {
 	src := s.sources()[i]
 	s.mu.Lock()

@@ -1,8 +1,6 @@
 package source
 
 import (
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/keyfile"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/source/keyfile"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )

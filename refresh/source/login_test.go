@@ -1,7 +1,6 @@
 package source
 
 import (
-	"brs-exec/refresh/source/logincache"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -9,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"brs-exec/refresh/source/logincache"
 
 	"github.com/google/go-cmp/cmp"
 )

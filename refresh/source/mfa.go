@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 type MFA struct {
 	Serial   string        // ARN or serial number; "" is the profile's mfa_serial, and no MFA without one
 	Command  []string      // prints a code; the last number of six digits counts. argv, no shell
-	TOTPFile string        // holds the device's secret; see Begin
+	TOTPFile string        // holds the device's secret; see Source.Authenticate
 	Session  time.Duration // how long one code serves; 0 is 12 h, AWS allows 36 h
 }
 
@@ -77,8 +78,8 @@ func (s *Source) checkMFA(f *resolved) error {
 	return nil
 }
 
-// Authenticate begins the MFA session that the source needs, if it does, and runs a program
-// that may ask for something on the terminal, if there is one. Call it before
+// Authenticate begins the MFA session that the source needs, if it needs one, and runs a
+// program that may ask for something on the terminal, if there is one. Call it before
 // Retrieve, where no time limit is running: the code is asked for through
 // Spec.Prompt, printed by MFA.Command, or made (RFC 6238) of the secret in
 // MFA.TOTPFile, base32 or an otpauth:// URI in a file that no one else may read. A
@@ -88,7 +89,7 @@ func (s *Source) checkMFA(f *resolved) error {
 // It returns errors that are *refresh.Error and Permanent, or that of ctx. What a
 // retry may mend (the network) is left to Retrieve, which uses the same code.
 func (s *Source) Authenticate(ctx context.Context) error {
-	if len(s.others) > 0 {
+	if len(s.fallbacks) > 0 {
 		return s.authenticateAll(ctx)
 	}
 	return s.authenticateOne(ctx)
@@ -188,7 +189,7 @@ func (s *Source) promptCode(ctx context.Context, serial, said string) error {
 }
 
 // authenticate exchanges the keys of a user for a session of theirs with MFA. One
-// code serves all roles that are assumed from it, until it ends.
+// code serves all roles that are assumed from it, until it expires.
 func (s *Source) authenticate(ctx context.Context, f *resolved, base aws.Credentials) (aws.Credentials, error) {
 	m := &s.mfa
 	s.adoptSession(f, base)
@@ -275,13 +276,10 @@ func (s *Source) storeSession(session aws.Credentials, of string) {
 
 // getSessionToken is the call of STS.
 func (s *Source) getSessionToken(ctx context.Context, f *resolved, base aws.Credentials, code string) (aws.Credentials, error) {
-	life := s.spec.MFA.Session
-	if life == 0 {
-		life = mfaSession
-	}
+	lifetime := cmp.Or(s.spec.MFA.Session, mfaSession)
 	call := &callError{step: "MFA session with " + f.mfa, secrets: []string{base.SecretAccessKey, code}}
 	out, err := f.client.GetSessionToken(ctx, &sts.GetSessionTokenInput{
-		SerialNumber: aws.String(f.mfa), TokenCode: aws.String(code), DurationSeconds: aws.Int32(int32(life / time.Second)),
+		SerialNumber: aws.String(f.mfa), TokenCode: aws.String(code), DurationSeconds: aws.Int32(int32(lifetime / time.Second)),
 	}, regionFor(f.mfa), func(o *sts.Options) { o.Credentials = credentials.StaticCredentialsProvider{Value: base} })
 	if err != nil {
 		call.err = s.refusedCode(err)

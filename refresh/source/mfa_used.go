@@ -1,13 +1,14 @@
 package source
 
 import (
-	"brs-exec/refresh/source/logincache"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
 	"time"
+
+	"brs-exec/refresh/source/logincache"
 )
 
 // usedSteps is for how many periods before and after its own a code may still
@@ -71,14 +72,14 @@ func (u *usedCodes) markUsed(code string, now time.Time) {
 	// In place, under the lock: the file is never replaced. If it cannot be written
 	// the worst is, again, one refusal.
 	if u.file.Truncate(0) == nil {
-		fmt.Fprintf(&at{u.file}, "%d %s\n", u.step, u.hash)
+		fmt.Fprintf(&atStart{u.file}, "%d %s\n", u.step, u.hash)
 	}
 }
 
-// at writes from the beginning of a file.
-type at struct{ *os.File }
+// atStart writes from the beginning of a file.
+type atStart struct{ *os.File }
 
-func (a *at) Write(p []byte) (int, error) { return a.WriteAt(p, 0) }
+func (a *atStart) Write(p []byte) (int, error) { return a.WriteAt(p, 0) }
 
 func (u *usedCodes) close() {
 	if u.file != nil {

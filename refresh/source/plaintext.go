@@ -14,7 +14,7 @@ import (
 // themselves only sign a request. It asks nobody.
 func (s *Source) Plaintext() []string {
 	lines := s.current().plaintext(s.vars())
-	for _, other := range s.others {
+	for _, other := range s.fallbacks {
 		lines = append(lines, other.Plaintext()...)
 	}
 	return lines

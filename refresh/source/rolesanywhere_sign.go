@@ -1,7 +1,6 @@
 package source
 
 import (
-	"brs-exec/refresh/source/keyfile"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
@@ -15,6 +14,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"brs-exec/refresh/source/keyfile"
 )
 
 // signX509 signs as AWS Signature Version 4 does, but with a private key, and

@@ -25,7 +25,7 @@ import (
 // once they have expired, so that whoever holds them fails for a while each quarter of an
 // hour; empties the cache before it writes it, and so destroys the login on a full disk;
 // fails if the cache cannot be written; drops what it does not know of an entry; panics
-// if the key in it is none; asks in the region in force, where AWS renews a login only in
+// if the key in it is none; renews in the region in force, where AWS renews a login only in
 // the one that it began in; and knows nothing of other processes that renew at once.
 
 const (
@@ -55,8 +55,8 @@ type loginProvider struct {
 	notRenewed string // access key id of credentials that were given although they could not be renewed
 }
 
-// newLoginProvider asks for the credentials of a profile that has a session of `aws login`, which may have
-// begun in any of regions; "" is none.
+// newLoginProvider makes a session of `aws login` the base of a profile. The session may
+// have begun in any of regions; "" is none.
 func (s *Source) newLoginProvider(f *resolved, profile, session string, regions ...string) {
 	p := &loginProvider{src: s, f: f, profile: profile, session: session}
 	p.cache = logincache.Cache[*logincache.LoginSession]{

@@ -9,9 +9,9 @@
 // be tried in order (fallback.go).
 //
 // A Source answers from no cache: the caller decides when new credentials are due, and
-// the SDK's cache would hand out the old one. It leaves nothing awake between
-// two calls: no goroutine but that of Watch (watch.go), no idle connection. Its errors are *refresh.Error,
-// one line each, and hold no part of a credential (errors.go).
+// the SDK's cache would hand out the old ones. It leaves nothing awake between
+// two calls: no goroutine but that of Watch (watch.go), no idle connection. Its errors are
+// *refresh.Error, one line each, and hold no part of a credential (errors.go).
 package source
 
 import (
@@ -53,9 +53,9 @@ type Source struct {
 	failing         atomic.Bool   // the last Retrieve
 	failed          chan struct{} // tells Watch that it begins to fail; room for one
 
-	others   []*Source     // of Spec.Else
-	active   atomic.Int32  // which of all gave the last credentials
-	fellBack chan struct{} // tells Watch that it is not the first; room for one
+	fallbacks []*Source     // of Spec.Else
+	active    atomic.Int32  // which of all gave the last credentials
+	fellBack  chan struct{} // tells Watch that it is not the first; room for one
 
 	mu             sync.Mutex // guards what follows
 	resolved       *resolved  // what the configuration said when it was last read
@@ -96,7 +96,7 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 			return nil, src.explain(ctx, nil, err)
 		}
 	}
-	if err := src.newOthers(ctx); err != nil {
+	if err := src.newFallbacks(ctx); err != nil {
 		return nil, err
 	}
 	return src, nil
@@ -110,7 +110,7 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 // credentials or HashiCorp Vault's AWS secrets engine, or lines that set the AWS
 // environment variables in the language of some shell.
 func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	if len(s.others) > 0 {
+	if len(s.fallbacks) > 0 {
 		return s.retrieveFallback(ctx)
 	}
 	return s.retrieveOne(ctx)
@@ -142,7 +142,7 @@ func (s *Source) retrieveOne(ctx context.Context) (_ aws.Credentials, err error)
 	}
 	s.succeeded = true
 	s.unusedBase = aws.Credentials{}
-	s.spec.attempts.start()
+	s.spec.attempts.markStarted()
 	if !creds.CanExpire && s.spec.AssumeLifetime > 0 {
 		// On the server's clock, as any other expiry.
 		creds.CanExpire = true
@@ -231,7 +231,7 @@ func (s *Source) retrieve(ctx context.Context, f *resolved) (aws.Credentials, er
 	return creds, nil
 }
 
-// Region returns the region that the command should get: the one asked for, or
+// Region returns the region that the command should get: the one given, or
 // the configuration's; with an instance role and neither, the instance's, known
 // after the first Retrieve. "" if there is none. The region that only STS is
 // called in does not count.
@@ -271,9 +271,9 @@ func (s *Source) Profile() string {
 
 // Describe returns the way that credentials take, for people: `profile "prod" →
 // arn:aws:iam::123456789012:role/app`. With others to fall back to, it is that of the
-// last set, and what else there is.
+// last credentials, and what else there is.
 func (s *Source) Describe() string {
-	if len(s.others) > 0 {
+	if len(s.fallbacks) > 0 {
 		return s.describeAll()
 	}
 	return s.describe()
@@ -292,13 +292,13 @@ func (s *Source) Notes() []string {
 	n := s.notes
 	s.notes = nil
 	s.mu.Unlock()
-	for _, other := range s.others {
+	for _, other := range s.fallbacks {
 		n = append(n, other.Notes()...)
 	}
 	return n
 }
 
-// note adds a line for Notes, once in the life of the Source.
+// note adds a line for Notes, once for each Source.
 func (s *Source) note(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	s.mu.Lock()

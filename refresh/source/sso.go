@@ -22,10 +22,8 @@ import (
 // token if the answer does not repeat it, fails if the cache cannot be written, and
 // knows nothing of other processes that renew the same token.
 
-const (
-	// renewBefore is when a token is renewed: botocore's window.
-	renewBefore = 15 * time.Minute
-)
+// renewBefore is when a token is renewed: botocore's window.
+const renewBefore = 15 * time.Minute
 
 // ssoProvider gives a role's credentials for a token of an SSO session.
 type ssoProvider struct {
@@ -36,7 +34,7 @@ type ssoProvider struct {
 
 	// Guarded by Source.retrieving.
 	cache         logincache.Cache[*logincache.SSOToken]
-	tokenLifetime time.Duration // of the token that was had last; 0 if none was
+	tokenLifetime time.Duration // of the last renewed token; 0 if none was
 
 	mu         sync.Mutex
 	notRenewed string // the access token that could not be renewed again: AWS refused to
@@ -77,7 +75,7 @@ func (sh *awsFiles) ssoSession(p *profile) (ssoSession, error) {
 	return s, nil
 }
 
-// validate says what a profile lacks of what a role is asked for with.
+// validate says what a profile lacks of what GetRoleCredentials takes.
 func (s ssoSession) validate(p *profile) error {
 	for _, f := range []struct{ key, value string }{
 		{"sso_account_id", s.account}, {"sso_role_name", s.role}, {"sso_start_url", s.startURL}, {"sso_region", s.region},
@@ -111,7 +109,7 @@ func (s ssoSession) cacheKey() string {
 	return s.startURL
 }
 
-// newSSOProvider asks for the credentials of a profile.
+// newSSOProvider makes an SSO session the base of a profile.
 func (s *Source) newSSOProvider(f *resolved, profile string, session ssoSession) {
 	p := &ssoProvider{src: s, profile: profile, session: session, cfg: session.config(f.cfg)}
 	p.cache = logincache.Cache[*logincache.SSOToken]{

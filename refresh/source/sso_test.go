@@ -1,7 +1,6 @@
 package source
 
 import (
-	"brs-exec/refresh/source/keyfile"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -16,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"brs-exec/refresh/source/keyfile"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -50,8 +50,8 @@ func fromSTS(c *types.Credentials, source string) (aws.Credentials, bool) {
 	}, true
 }
 
-// refused says whether a server answered with that status.
-func refused(err error, status int) bool {
+// refusedWith says whether a server answered with that status.
+func refusedWith(err error, status int) bool {
 	var re *awshttp.ResponseError
 	return errors.As(err, &re) && re.HTTPStatusCode() == status
 }

@@ -30,7 +30,7 @@ const (
 // login`, a token, a certificate. It returns when ctx ends, or at once if the source
 // has none of these.
 func (s *Source) Watch(ctx context.Context, changed func()) {
-	if len(s.others) > 0 {
+	if len(s.fallbacks) > 0 {
 		s.watchAll(ctx, changed)
 		return
 	}
@@ -100,7 +100,7 @@ func (s *Source) hasStaticKeys() bool {
 	return s.spec.File != "" || len(f.roles) == 0 && len(f.origins) > 0 && f.origins[len(f.origins)-1] == aws.CredentialSourceProfile
 }
 
-// fingerprint change when a file does that has a part in the source.
+// fingerprint changes when a file does that has a part in the source.
 func (s *Source) fingerprint() string {
 	f := s.current()
 	if s.spec.File != "" {

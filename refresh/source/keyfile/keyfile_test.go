@@ -1,7 +1,6 @@
 package keyfile
 
 import (
-	"brs-exec/refresh"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"brs-exec/refresh"
 )
 
 const shortSecret = "hunter2!"

@@ -1,11 +1,12 @@
 package keyfile
 
 import (
-	"brs-exec/refresh"
 	"bytes"
 	"errors"
 	"os"
 	"runtime"
+
+	"brs-exec/refresh"
 )
 
 // passphrase reads the first line of the passphrase file.

@@ -1,8 +1,9 @@
 package source
 
 import (
-	"brs-exec/refresh/source/keyfile"
 	"time"
+
+	"brs-exec/refresh/source/keyfile"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
@@ -15,10 +16,10 @@ type Expiry struct {
 	Hint string    // what to do: a command, or a few words
 }
 
-// Expiry returns the source expiry: the end of what the source itself lives on, if that is known: a login, a
-// certificate, an MFA session that a person typed the code of, keys in the
-// environment. It looks anew each time, so that what a person has done about it
-// counts at once. The credentials that the source has given stay valid until their own expiry.
+// Expiry returns the source expiry, the end of what the source itself lives on, if that
+// is known: a login, a certificate, an MFA session that a person typed the code of, keys
+// in the environment. It looks anew each time, so that what a person has done about it
+// counts at once. The credentials that the source has given are valid until their own expiry.
 func (s *Source) Expiry() (Expiry, bool) {
 	u := s.activeSource()
 	u.mu.Lock()

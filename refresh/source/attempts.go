@@ -21,7 +21,7 @@ func newAttempts() *attempts {
 	return &attempts{sessions: map[string]aws.Credentials{}, secrets: map[string]*totp{}}
 }
 
-// session is the last one that was begun for of; see keptAs.
+// session is the last one that was begun for that key; see mfaSessionKey.
 func (c *attempts) session(of string) (aws.Credentials, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -29,8 +29,8 @@ func (c *attempts) session(of string) (aws.Credentials, bool) {
 	return s, ok
 }
 
-// start marks that the command may have the terminal from now on.
-func (c *attempts) start() {
+// markStarted marks that the command may have the terminal from now on.
+func (c *attempts) markStarted() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.commandStarted = true
