@@ -12,14 +12,14 @@ func TestWindow(t *testing.T) {
 		name string
 		life time.Duration
 		at   time.Duration // since delivery
-		want time.Duration // since delivery; 0 is dead
+		want time.Duration // since delivery; 0 is expired
 	}{
 		{"an hour", time.Hour, 0, time.Hour - 120*time.Second},
-		{"an hour, just before the early end", time.Hour, 58*time.Minute - time.Second, 58 * time.Minute},
-		{"an hour, too close to the early end", time.Hour, 58*time.Minute - time.Second + 1, time.Hour},
-		{"an hour, between the ends", time.Hour, 59 * time.Minute, time.Hour},
+		{"an hour, just before the window", time.Hour, 58*time.Minute - time.Second, 58 * time.Minute},
+		{"an hour, too close to the window", time.Hour, 58*time.Minute - time.Second + 1, time.Hour},
+		{"an hour, within the window", time.Hour, 59 * time.Minute, time.Hour},
 		{"an hour, the last nanosecond", time.Hour, time.Hour - 1, time.Hour},
-		{"an hour, over", time.Hour, time.Hour, 0},
+		{"an hour, expired", time.Hour, time.Hour, 0},
 		{"twelve hours", 12 * time.Hour, 0, 12*time.Hour - 120*time.Second},
 		{"twenty minutes", 20 * time.Minute, 0, 18 * time.Minute},
 		{"twenty seconds", 20 * time.Second, 0, 18 * time.Second},
@@ -28,11 +28,14 @@ func TestWindow(t *testing.T) {
 		{"one second and a half", 1500 * time.Millisecond, 0, time.Second},
 		{"less than a second is rounded up", 700 * time.Millisecond, 0, time.Second},
 		{"the last part of a second", 10*time.Second + 700*time.Millisecond, 10*time.Second + 100*time.Millisecond, 11 * time.Second},
-		{"dead on delivery", -time.Second, 0, 0},
+		{"expired on delivery", -time.Second, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := NewWindow(base, base.Add(tt.life))
 			got, ok := w.Reported(base.Add(tt.at))
+			if w.Early.After(w.End) {
+				t.Errorf("it begins %v after its end", w.Early.Sub(w.End))
+			}
 			if ok != (tt.want != 0) {
 				t.Fatalf("Reported = %v, %v", got, ok)
 			}

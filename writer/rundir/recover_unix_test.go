@@ -63,6 +63,7 @@ func TestRecover(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d, dirs := filled(t)
 			want := writertest.Contents(t, d.Path())
+			lock := d.lock
 			if err := tt.remove(d.Path()); err != nil {
 				t.Fatal(err)
 			}
@@ -76,6 +77,9 @@ func TestRecover(t *testing.T) {
 			}
 			wantMode(t, d.Path(), 0o700)
 			wantMode(t, filepath.Dir(d.Path()), 0o700)
+			if d.lock != lock && lock.Close() == nil {
+				t.Error("the lock of the directory that is gone was still open")
+			}
 			// Nobody takes it for one that was left behind.
 			Sweep(dirs)
 			if diff := cmp.Diff([]Run{{PID: os.Getpid(), Dir: d.Path(), Status: []byte("{}\n")}}, Runs(dirs)); diff != "" {
@@ -158,6 +162,23 @@ func TestIsIntact(t *testing.T) {
 	}
 	if got := read(t, filepath.Join(d.Path(), ConfigFile)); got != "other" {
 		t.Errorf("the file holds %q", got)
+	}
+}
+
+// A client that goes by times sees each new file, whatever the clock says.
+func TestPutIsLater(t *testing.T) {
+	t.Parallel()
+	d, _ := filled(t)
+	path := filepath.Join(d.Path(), "state")
+	future := time.Now().Add(time.Hour)
+	if err := os.Chtimes(path, future, future); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Put("state", []byte("next")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.ModTime().Unix() <= future.Unix() {
+		t.Errorf("changed at %v, %v, want it after %v by a second", info.ModTime(), err, future)
 	}
 }
 

@@ -241,6 +241,25 @@ func TestRunDirSquatted(t *testing.T) {
 	}
 }
 
+// What is made in a set-group-id directory is, too.
+func TestRunDirMode(t *testing.T) {
+	t.Parallel()
+	dir := openBase(t)
+	if err := os.Chmod(dir, 0o755|os.ModeSetgid); err != nil {
+		t.Fatal(err)
+	}
+	d, err := Make([]string{dir}, noFill)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(d.Path()); err != nil || info.Mode() != os.ModeDir|0o700 {
+		t.Errorf("mode = %v, %v, want drwx------", info.Mode(), err)
+	}
+	if err := d.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
 // A directory of ours that its owner has opened to others is closed again.
 func TestRunDirClosesItsParent(t *testing.T) {
 	t.Parallel()
