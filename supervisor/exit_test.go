@@ -11,9 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Each status is compared with that of the bare command, in the same run.
@@ -154,54 +151,6 @@ func TestCoreOfTheCommandOnly(t *testing.T) {
 func inDir(cmd *exec.Cmd, dir string) *exec.Cmd {
 	cmd.Dir = dir
 	return cmd
-}
-
-// We end with the command, whatever its descendants hold or do.
-func TestEndsWithTheCommand(t *testing.T) {
-	t.Parallel()
-	p := start(t, command(t, wrapped(t, "/bin/sh", "-c", "sleep 30 & echo $!; exit 4")...))
-	var pid int
-	line := p.line()
-	for _, c := range line {
-		pid = pid*10 + int(c-'0')
-	}
-	defer unix.Kill(pid, unix.SIGKILL)
-	began := time.Now()
-	state, err := p.Process.Wait() // not p.Wait, which waits for the pipe as well
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.ProcessState = state
-	if got := statusOf(state); got != "exit 4" {
-		t.Errorf("status = %s, want exit 4", got)
-	}
-	if d := time.Since(began); d > 10*time.Second {
-		t.Errorf("took %v", d)
-	}
-	if err := unix.Kill(pid, 0); err != nil {
-		t.Errorf("the command's child is gone: %v", err)
-	}
-}
-
-// A stopped command is not a dead one, and without a terminal we go on.
-func TestStoppedIsNotDead(t *testing.T) {
-	t.Parallel()
-	p := start(t, command(t, wrapped(t, helper(t, "report")...)...))
-	pid := p.ready()
-	for range 5 {
-		unix.Kill(pid, unix.SIGSTOP)
-		eventually(t, "the command is stopped", func() bool { return stateOf(pid) == 'T' })
-		if s := stateOf(p.Process.Pid); s == 'T' || s == 'Z' {
-			t.Fatalf("state of the wrapper = %c", s)
-		}
-		unix.Kill(pid, unix.SIGCONT)
-		p.expect("CONT")
-	}
-	p.signal(unix.SIGUSR2)
-	p.expect("USR2")
-	if got := p.status(); got != "exit 7" {
-		t.Errorf("status = %s, want exit 7", got)
-	}
 }
 
 // What looks a command up differs from system to system, and so do its errors.

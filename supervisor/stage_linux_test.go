@@ -95,17 +95,6 @@ func TestInitForwardsSignals(t *testing.T) {
 	}
 }
 
-// The kernel shields PID 1 from default actions, but not the command.
-func TestInitTermEndsACommandThatDoesNotHandleIt(t *testing.T) {
-	t.Parallel()
-	p := start(t, asInit(t, wrapped(t, "/bin/sh", "-c", "echo ready; exec sleep 100")...))
-	p.expect("ready")
-	unix.Kill(childOf(t, p.Process.Pid), unix.SIGTERM)
-	if got := p.status(); got != "exit 143" {
-		t.Errorf("status = %s, want exit 143", got)
-	}
-}
-
 func TestInitIsSmall(t *testing.T) {
 	t.Parallel()
 	needsStatic(t)

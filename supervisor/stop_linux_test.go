@@ -132,30 +132,6 @@ func TestStopBeforeThereIsAChild(t *testing.T) {
 	}
 }
 
-func TestSignalGroup(t *testing.T) {
-	t.Parallel()
-	script := "trap 'echo child' USR1; sh -c 'trap \"echo grandchild; exit\" USR1; n=0; echo ready; while [ $n -lt 300 ]; do n=$((n+1)); sleep 0.05; done' & while :; do wait && break; done; exit 3"
-	for _, group := range []bool{true, false} {
-		p, _ := withOptions(t, wrapOptions{Options: Options{SignalGroup: group}}, "/bin/sh", "-c", script)
-		p.expect("ready")
-		p.signal(unix.SIGUSR1)
-		got := map[string]bool{p.line(): true}
-		if group {
-			got[p.line()] = true
-		} else {
-			unix.Kill(p.Process.Pid, unix.SIGKILL)
-		}
-		if !got["child"] || got["grandchild"] != group {
-			t.Errorf("SignalGroup %v: %v", group, got)
-		}
-		if group {
-			if got := p.status(); got != "exit 3" {
-				t.Errorf("status = %s, want exit 3", got)
-			}
-		}
-	}
-}
-
 func TestRewrite(t *testing.T) {
 	t.Parallel()
 	p, _ := withOptions(t, wrapOptions{Options: Options{Rewrite: map[syscall.Signal]syscall.Signal{unix.SIGTERM: unix.SIGQUIT, unix.SIGHUP: 0}}}, helper(t, "report")...)

@@ -409,29 +409,6 @@ func TestBackgroundStart(t *testing.T) {
 	c.expect("PROMPT> ")
 }
 
-// The terminal is given back at every kind of end.
-func TestTerminalIsGivenBack(t *testing.T) {
-	t.Parallel()
-	for name, line := range map[string]string{
-		"exit 0":         "$W true",
-		"exit 1":         "$W false",
-		"death":          "$W sh -c 'kill -9 $$'",
-		"not found":      "$W /no/such",
-		"not executable": "$W /etc/passwd",
-		"descendants":    "$W sh -c 'sleep 1000 & exit 3'",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			c := bash(t)
-			script := script(t, "script", line+" 2>/dev/null\nread x; echo got $x\n")
-			// without job control in between, nobody but us gives it back
-			c.typed("exec bash " + script + "\n")
-			c.typed("line\n")
-			c.expect("got line\r\n")
-		})
-	}
-}
-
 // A command that is started again reads from the terminal as its first run did.
 func TestRestartAtATerminal(t *testing.T) {
 	t.Parallel()
@@ -448,34 +425,6 @@ func TestRestartAtATerminal(t *testing.T) {
 	}
 	if f := statFields(child); len(f) < 6 || string(f[2]) != strconv.Itoa(child) || string(f[5]) != strconv.Itoa(child) {
 		t.Errorf("the command's group is %s, and the terminal's foreground %s; want %d for both", f[2], f[5], child)
-	}
-}
-
-func TestTerminalModesAndDevTTY(t *testing.T) {
-	t.Parallel()
-	c := bash(t)
-	c.run("$W sh -c 'test -t 0 && test -t 1 && test -t 2 && echo terminal > /dev/tty'", "terminal\r\n")
-	c.expect("PROMPT> ")
-	before := c.run("$W stty -a; echo END", "END\r\n")
-	c.expect("PROMPT> ")
-	bare := c.run("stty -a; echo END", "END\r\n")
-	if before != bare {
-		t.Errorf("modes = %s, want %s", before, bare)
-	}
-	c.run("$W stty -echo; stty -a", "-echo ")
-}
-
-// $? is 128+n either way, but only a real death ends a loop.
-func TestCtrlCEndsAShellLoop(t *testing.T) {
-	t.Parallel()
-	c := bash(t)
-	c.typed("for i in 1 2 3; do $W $R default:INT; done; echo loop$((1+1))\n")
-	c.pid()
-	c.typed("\x03")
-	c.expect("PROMPT> ")
-	c.run("echo code $?", "code 130")
-	if strings.Contains(c.all(), "loop2") {
-		t.Error("the loop went on")
 	}
 }
 
@@ -504,19 +453,6 @@ func TestSessionLeader(t *testing.T) {
 	}
 }
 
-// When the terminal hangs up, the command hears of it and all ends.
-func TestHangup(t *testing.T) {
-	t.Parallel()
-	c := bash(t)
-	c.typed("$W sleep 100\n")
-	child := c.foregroundIs("sleep")
-	wrapper := parent(child)
-	c.pty.Close()
-	eventually(t, "command and wrapper have ended", func() bool {
-		return gonePid(child) && gonePid(wrapper)
-	})
-}
-
 // Without a controlling terminal nothing of this happens.
 func TestNoControllingTerminal(t *testing.T) {
 	t.Parallel()
@@ -533,11 +469,4 @@ func TestNoControllingTerminal(t *testing.T) {
 	if got := p.status(); got != "exit 7" {
 		t.Errorf("status = %s, want exit 7", got)
 	}
-}
-
-// all is everything that the terminal has shown.
-func (c *console) all() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.seen
 }

@@ -2,14 +2,18 @@ package job
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
@@ -56,6 +60,70 @@ func TestWhoHasHadASignal(t *testing.T) {
 				t.Error("without a terminal nobody but us has been told")
 			}
 		})
+	}
+}
+
+// leads makes the test binary the leader of a session on a terminal that starts
+// commands, in place of running tests.
+const leads = "JOB_TEST_LEADS"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(leads) != "" {
+		leader()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// leader says who has the terminal while a command runs, and after it; and after one
+// that cannot be started, which may have taken it before.
+func leader() {
+	has := func(group int) bool {
+		pgrp, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+		return err == nil && pgrp == group
+	}
+	ours := unix.Getpgrp()
+	if _, err := Start(Spec{Path: "/no/such/command", Argv: []string{"x"}}); err == nil {
+		fmt.Println("what is not there is started")
+	}
+	fmt.Println("not started: ours", has(ours))
+	j, err := Start(Spec{Path: "/bin/cat", Argv: []string{"cat"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("started: own group", j.OwnGroup(), "foreground", has(j.Pid()))
+	var status unix.WaitStatus
+	_ = j.SignalGroup(unix.SIGTERM)
+	if _, err := unix.Wait4(j.Pid(), &status, 0, nil); err != nil || status.Signal() != unix.SIGTERM {
+		fmt.Println("ended:", status, err)
+	}
+	j.Ended()
+	fmt.Println("ended: ours", has(ours))
+}
+
+func TestTerminalComesBack(t *testing.T) {
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), leads+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	slave.Close()
+	var got strings.Builder
+	io.Copy(&got, master) // until the session ends
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	want := "not started: ours true\r\nstarted: own group true foreground true\r\nended: ours true\r\n"
+	if diff := cmp.Diff(want, got.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
