@@ -487,7 +487,7 @@ func TestDiskFullLater(t *testing.T) {
 	inside := filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid), "root", w.run)
 	fill := filepath.Join(inside, "full")
 	fillUp(t, fill)
-	eventually(t, life, "a complaint about the full disk", func() bool {
+	eventually(t, patience, "a complaint about the full disk", func() bool {
 		return strings.Contains(p.stderr.String(), "no space left")
 	})
 	stuck := w.lastKey()

@@ -253,7 +253,7 @@ func TestIoTOverNginx(t *testing.T) {
 	p := w.brsExec(append(iotFlags(w, ca, address, "first", time.Hour), "--log-level", "debug", "--", client)...)
 	calls := func(n int) {
 		t.Helper()
-		eventually(t, time.Minute, "more calls", func() bool { return len(p.stdout.lines()) >= n || p.ended() })
+		eventually(t, patience, "more calls", func() bool { return len(p.stdout.lines()) >= n || p.ended() })
 	}
 	calls(30) // half a second each
 	ca.write(w, "device", "second", time.Hour)

@@ -221,7 +221,7 @@ func TestWarmFailure(t *testing.T) {
 				t.Fatalf("ended with its source: %d\n%s", p.exit(), p.stderr.String())
 			}
 			tt.mend(w)
-			eventually(t, 2*time.Minute, "a new set", func() bool { return held() != last })
+			eventually(t, patience, "a new set", func() bool { return held() != last })
 			want := 0
 			if tt.loud {
 				want = 1

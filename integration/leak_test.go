@@ -98,14 +98,14 @@ func (w *world) assumed() int {
 func (w *world) awaitRefreshes(n int) {
 	w.t.Helper()
 	want := w.assumed() + n
-	eventually(w.t, 90*time.Second, fmt.Sprintf("%d more accepted AssumeRole calls", n), func() bool { return w.assumed() >= want })
+	eventually(w.t, patience, fmt.Sprintf("%d more accepted AssumeRole calls", n), func() bool { return w.assumed() >= want })
 }
 
 // awaitCalls waits for n more calls of any kind and outcome.
 func (w *world) awaitCalls(n int) {
 	w.t.Helper()
 	want := len(w.server.Calls()) + n
-	eventually(w.t, 90*time.Second, fmt.Sprintf("%d more calls", n), func() bool { return len(w.server.Calls()) >= want })
+	eventually(w.t, patience, fmt.Sprintf("%d more calls", n), func() bool { return len(w.server.Calls()) >= want })
 }
 
 // checkFiles looks at the run directory: who may read what, and that secrets

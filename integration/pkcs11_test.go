@@ -158,7 +158,7 @@ func serveAnywhere(t *testing.T, w *world, ca *certifier) (func(cert, key string
 // awaitOutlived waits for what checkOutlived wants.
 func (w *world) awaitOutlived(p *process) {
 	w.t.Helper()
-	eventually(w.t, 2*time.Minute, "four sets in use, and three over", func() bool {
+	eventually(w.t, patience, "four sets in use, and three over", func() bool {
 		used, ended := w.usedSets()
 		return len(used) >= 4 && ended >= 3 || p.ended()
 	})

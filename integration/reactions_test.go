@@ -33,7 +33,7 @@ func TestOnRefreshSignal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 6*time.Second)
 	p := w.brsExec("--role-arn", roleARN, "--on-refresh", "signal:USR1", "--", "bash", "-c", trapping)
-	eventually(t, time.Minute, "two signals", func() bool { return said(p, "got USR1") >= 2 })
+	eventually(t, patience, "two signals", func() bool { return said(p, "got USR1") >= 2 })
 	// The first set came before the command, so it is no refresh.
 	if got, sets := said(p, "got USR1"), w.assumed(); got > sets-1 {
 		t.Errorf("%d signals for %d sets, want one less", got, sets)
@@ -70,7 +70,7 @@ func TestOnRefreshExec(t *testing.T) {
 	w := newWorld(t, 6*time.Second)
 	hook := w.script("hook", `[ -t 0 ] || echo "$#:$*" >>ran; echo noise; cat`)
 	p := w.brsExec("--role-arn", roleARN, "--log-level", "info", "--on-refresh", "exec:"+hook+" one two", "--", "bash", "-c", trapping)
-	eventually(t, time.Minute, "the hook ran twice", func() bool {
+	eventually(t, patience, "the hook ran twice", func() bool {
 		return strings.Count(w.read("ran"), "2:one two\n") >= 2
 	})
 	if out := p.stdout.String(); strings.Contains(out, "noise") {
@@ -86,7 +86,7 @@ func TestHookThatHangs(t *testing.T) {
 	w := newWorld(t, 5*time.Second)
 	hook := w.script("hook", `echo ran >>ran; exec tail -f /dev/null`)
 	p := w.brsExec("--role-arn", roleARN, "--on-refresh", "exec:"+hook, "--", "bash", "-c", trapping)
-	eventually(t, time.Minute, "the hook runs", func() bool { return w.read("ran") != "" })
+	eventually(t, patience, "the hook runs", func() bool { return w.read("ran") != "" })
 	w.awaitRefreshes(3)
 	p.stdin.Close()
 	if code := p.exit(); code != 0 {
@@ -113,7 +113,7 @@ func TestOnExpiry(t *testing.T) {
 			p := w.brsExec("--role-arn", roleARN, "--on-expiry", tt.reaction, "--", "bash", "-c", trapping)
 			eventually(t, patience, "the command is ready", func() bool { return said(p, "ready") == 1 })
 			w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Denied})
-			eventually(t, time.Minute, "word of the expiry", func() bool {
+			eventually(t, patience, "word of the expiry", func() bool {
 				return strings.Contains(p.stderr.String(), "expired") || p.ended()
 			})
 			if tt.line != "" {

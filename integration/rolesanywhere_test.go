@@ -76,7 +76,7 @@ func TestRolesAnywhere(t *testing.T) {
 	p := w.brsExec(append(flags(cert, key), "--", client)...)
 	calls := func(n int) {
 		t.Helper()
-		eventually(t, time.Minute, "more calls", func() bool { return len(p.stdout.lines()) >= n || p.ended() })
+		eventually(t, patience, "more calls", func() bool { return len(p.stdout.lines()) >= n || p.ended() })
 	}
 	calls(30)
 	ca.write(w, "machine", "second", time.Hour)

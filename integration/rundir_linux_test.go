@@ -36,7 +36,7 @@ func reads(t *testing.T, word, found string) string {
 	if err := os.WriteFile(word, []byte("now\n"), 0); err != nil { // waits for the reader
 		t.Fatal(err)
 	}
-	eventually(t, time.Minute, "what was left behind", func() bool { _, err := os.Stat(found); return err == nil })
+	eventually(t, patience, "what was left behind", func() bool { _, err := os.Stat(found); return err == nil })
 	b, err := os.ReadFile(found)
 	if err != nil {
 		t.Fatal(err)
@@ -77,12 +77,12 @@ func TestFreedNameOfKilled(t *testing.T) {
 	w.leaves = true
 	script, word, found := leftover(alice, "read -r _; exit 0")
 	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", script)
-	eventually(t, time.Minute, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+	eventually(t, patience, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
 	dir := filepath.Dir(p.stdout.lines()[0])
 	p.signal(syscall.SIGKILL)
 	<-p.done
 	over := alice.command(brsExec(t), "credentials", "--run-dir", dir)
-	eventually(t, time.Minute, "the end of the last set", func() bool {
+	eventually(t, patience, "the end of the last set", func() bool {
 		cmd := alice.command(over.Path, over.Args[1:]...)
 		return cmd.Run() != nil
 	})
@@ -99,7 +99,7 @@ func TestFreedNameOfKilled(t *testing.T) {
 	if got := reads(t, word, found); strings.Contains(got, "pwned") {
 		t.Errorf("what alice left behind reads %q", got)
 	}
-	eventually(t, time.Minute, "nothing of the killed run, once nobody is left", func() bool {
+	eventually(t, patience, "nothing of the killed run, once nobody is left", func() bool {
 		if code := w.brsExec("--role-arn", roleARN, "--", "true").exit(); code != 0 {
 			t.Fatalf("exit code %d", code)
 		}
@@ -135,13 +135,13 @@ func TestVanished(t *testing.T) {
 	alice, _ := neighbours(t)
 	w := alice.world(time.Hour)
 	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", tellEndpoint)
-	eventually(t, time.Minute, "the command's lines", func() bool { return len(p.stdout.lines()) == 3 })
+	eventually(t, patience, "the command's lines", func() bool { return len(p.stdout.lines()) == 3 })
 	dir := filepath.Dir(p.stdout.lines()[0])
 	before := strings.Join(w.tree(dir), " ")
 	if out, err := alice.sh(`rm -rf "$1" /dev/shm/brs-exec-"$(id -u)"`, dir); err != nil || w.tree(dir) != nil {
 		t.Fatalf("%v %s, left %v", err, out, w.tree(dir))
 	}
-	eventually(t, 2*time.Minute, "the files", func() bool {
+	eventually(t, patience, "the files", func() bool {
 		out, err := alice.sh(`"$1" credentials --run-dir "$2" && cat "$2/config" "$2/credentials"`, brsExec(t), dir)
 		return err == nil && strings.Contains(out, "Expiration") && strings.Contains(out, "credential_process")
 	})
@@ -183,7 +183,7 @@ func TestVanishedAndTaken(t *testing.T) {
 			alice.write("authorized_keys", "ssh-ed25519 mine", 0o600)
 			alice.write("thesis", "years of work", 0o644)
 			p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", tellEndpoint)
-			eventually(t, time.Minute, "the command's lines", func() bool { return len(p.stdout.lines()) == 3 })
+			eventually(t, patience, "the command's lines", func() bool { return len(p.stdout.lines()) == 3 })
 			dir := filepath.Dir(p.stdout.lines()[0])
 			if out, err := alice.sh(`rm -rf "$1" /dev/shm/brs-exec-"$(id -u)"`, dir); err != nil {
 				t.Fatalf("%v %s", err, out)
@@ -192,7 +192,7 @@ func TestVanishedAndTaken(t *testing.T) {
 				t.Fatalf("%v %s", err, out)
 			}
 			w.awaitRefreshes(2)
-			eventually(t, 2*time.Minute, "word of it", func() bool { return strings.Contains(p.stderr.String(), "cannot be made again") })
+			eventually(t, patience, "word of it", func() bool { return strings.Contains(p.stderr.String(), "cannot be made again") })
 			for file, want := range map[string]string{"authorized_keys": "ssh-ed25519 mine", "thesis": "years of work"} {
 				if got := w.read(file); got != want {
 					t.Errorf("%s holds %q", file, got)
@@ -211,7 +211,7 @@ func TestVanishedAndTaken(t *testing.T) {
 			if out, err := mallory.sh(`rm -rf "$(dirname "$1")"`, dir); err != nil {
 				t.Fatalf("%v %s", err, out)
 			}
-			eventually(t, 2*time.Minute, "the files", func() bool {
+			eventually(t, patience, "the files", func() bool {
 				out, err := alice.sh(`"$1" credentials --run-dir "$2"`, brsExec(t), dir)
 				return err == nil && strings.Contains(out, "Expiration")
 			})
@@ -232,8 +232,8 @@ func TestSquatted(t *testing.T) {
 	var dirs []string
 	for range 2 {
 		p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `echo "${AWS_CONFIG_FILE%/*}"; read -r _; exit 0`)
-		eventually(t, time.Minute, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
-		eventually(t, time.Minute, "both in the list", func() bool {
+		eventually(t, patience, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+		eventually(t, patience, "both in the list", func() bool {
 			out, err := alice.sh(`"$1" status`, brsExec(t))
 			return err == nil && strings.Contains(out, strconv.Itoa(p.cmd.Process.Pid))
 		})
@@ -303,7 +303,7 @@ func TestEarlyAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
 	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `echo "${AWS_CONFIG_FILE%/*}"; read -r _; exit 0`)
-	eventually(t, time.Minute, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+	eventually(t, patience, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
 	w.reveals, w.env["GODEBUG"] = true, "inittrace=1"
 	q := w.brsExec("credentials", "--run-dir", p.stdout.lines()[0])
 	if code := q.exit(); code != 0 || !strings.Contains(q.stderr.String(), "init os @") {
@@ -330,11 +330,11 @@ func TestStatusOfLoginShell(t *testing.T) {
 	w := alice.world(time.Hour)
 	w.env["XDG_RUNTIME_DIR"] = runtime
 	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `echo "${AWS_CONFIG_FILE%/*}"; read -r _; exit 0`)
-	eventually(t, time.Minute, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+	eventually(t, patience, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
 	if dir := p.stdout.lines()[0]; filepath.Dir(dir) != runtime {
 		t.Errorf("made %s, want it in %s", dir, runtime)
 	}
-	eventually(t, time.Minute, "it in the list", func() bool {
+	eventually(t, patience, "it in the list", func() bool {
 		out, err := alice.sh(`"$1" status`, brsExec(t))
 		return err == nil && strings.Contains(out, strconv.Itoa(p.cmd.Process.Pid))
 	})

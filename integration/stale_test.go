@@ -28,7 +28,7 @@ func filesSeen(t *testing.T) {
 func (w *world) awaitStale(p *process, by string) {
 	w.t.Helper()
 	var found []string
-	eventually(w.t, time.Minute, "word of a stale reader", func() bool {
+	eventually(w.t, patience, "word of a stale reader", func() bool {
 		found = staleLine.FindStringSubmatch(p.stderr.String())
 		return found != nil || p.ended()
 	})
@@ -111,14 +111,14 @@ func TestOnStale(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, life)
 		p := w.brsExec(append([]string{"--role-arn", roleARN, "--quiet", "--on-stale", "signal:USR1", "--"}, w.asks(trapping)...)...)
-		eventually(t, time.Minute, "a signal", func() bool { return said(p, "got USR1") == 1 })
+		eventually(t, patience, "a signal", func() bool { return said(p, "got USR1") == 1 })
 		w.finishPlain(p, 0)
 	})
 	t.Run("restart", func(t *testing.T) {
 		t.Parallel()
 		w := newWorld(t, life)
 		p := w.brsExec(append([]string{"--role-arn", roleARN, "--quiet", "--on-stale", "restart", "--"}, w.asks(trapping)...)...)
-		eventually(t, 2*time.Minute, "two restarts", func() bool { return said(p, "ready") >= 3 })
+		eventually(t, patience, "two restarts", func() bool { return said(p, "ready") >= 3 })
 		w.finishPlain(p, 0)
 	})
 	t.Run("none", func(t *testing.T) {
