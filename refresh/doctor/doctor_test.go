@@ -186,6 +186,12 @@ func TestExamine(t *testing.T) {
 		}},
 		{"a configuration that nobody can read", map[string]string{"home/.aws/credentials": "x\n"}, keys, nil, nil, false, []string{"problem configuration: ROOT/home/.aws/credentials:1"}},
 		{"no directory", tools, with(keys, "XDG_RUNTIME_DIR", "ROOT/gone", "TMPDIR", "ROOT/gone"), nil, nil, false, []string{"ok limits", "!problem configuration"}},
+		{"keys that are not looked at", with(tools, "creds", "[a]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = s3kr1t\n"), keys, typed{"from-file": "creds"}, []string{"rclone"}, false, []string{"!note source: the keys"}},
+		{"keys that are not looked at by a program", tools, keys, typed{"credential-command": "rclone"}, []string{"rclone"}, false, []string{"!note source: the keys", "!problem"}},
+		{"a file of another client", map[string]string{"bin/sh": native, "bin/rclone": native, "home/.s3cfg": "access_key = x"}, keys, nil, []string{"rclone"}, false, []string{"!note files"}},
+		{"a profile that is there", map[string]string{"bin/sh": native, "bin/env": native, "bin/rclone": native, "home/.aws/config": "[profile there]\nregion = x\n"}, keys, nil, []string{"env", "AWS_PROFILE=there", "rclone"}, false, []string{
+			`note command: env: it selects profile "there", and so gets that profile's own credentials`,
+		}},
 		{"a person with a device", tools, keys, typed{"mfa-serial": "arn:aws:iam::123456789012:mfa/me", "mfa-command": "gone"}, nil, false, []string{"problem source: --mfa-command gone"}},
 		{"a program that is not there", tools, nil, typed{"credential-command": "gone"}, nil, false, []string{"problem source: --credential-command gone"}},
 		{"a file of the user's that cannot be made", tools, keys, typed{"credentials-file": "no/such/credentials"}, nil, false, []string{"problem --credentials-file: ROOT/no/such/credentials: "}},
@@ -295,6 +301,8 @@ func TestTraps(t *testing.T) {
 		{clients.Trap{Kind: clients.OtherFiles, What: "chroot"}, "imds", Finding{"ok", "command", "chroot starts the rest with other files, among which the run directory is not, which --deliver imds does without", ""}},
 		{clients.Trap{Kind: clients.OtherNetwork, What: "unshare"}, "imds", Finding{"problem", "command", "unshare starts the rest in another network, from which the endpoint cannot be reached", with("--deliver process") + "; or put brs-exec behind it: unshare … brs-exec … -- …"}},
 		{clients.Trap{Kind: clients.ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: "a.py"}, "auto", Finding{"problem", "command", "a.py reads AWS_ACCESS_KEY_ID, which only --deliver env sets", with("--deliver env --on-refresh restart")}},
+		{clients.Trap{Kind: clients.ReadsFile, What: ".aws/credentials", Where: "a.py", Maybe: true}, "file", Finding{"note", "command", "a.py names .aws/credentials: if it reads that file itself, it finds what was there before", with("--credentials-file ~/.aws/credentials")}},
+		{clients.Trap{Kind: clients.ReadsFile, What: "AWS_SHARED_CREDENTIALS_FILE", Where: "a.py", Maybe: true}, "auto", Finding{"note", "command", "a.py names AWS_SHARED_CREDENTIALS_FILE: if it reads that file itself, it finds keys there only with --deliver file", with("--deliver file")}},
 		{clients.Trap{Kind: clients.SelectsProfile, What: "mine", Where: "env"}, "auto", Finding{"ok", "command", `env: profile "mine" is one that it finds the credentials under`, ""}},
 		{clients.Trap{Kind: clients.SelectsProfile, What: "yours", Where: "env"}, "auto", Finding{"problem", "command", `env: it selects profile "yours", which it will not find`, with("--as-profile yours")}},
 	} {
@@ -302,6 +310,12 @@ func TestTraps(t *testing.T) {
 		d.trap(test.trap)
 		if diff := cmp.Diff([]Finding{test.want}, d.findings); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	for _, trap := range []clients.Trap{{Kind: clients.ReadsVariable, What: "AWS_ACCESS_KEY_ID"}, {Kind: clients.ReadsFile, What: ".aws/credentials"}} {
+		d := &examination{Options: options(&plan.Plan{Shared: plan.Shared{Path: "x"}}, "env")}
+		if d.trap(trap); len(d.findings) > 0 {
+			t.Errorf("%+v where what it reads is delivered: %v", trap, d.findings)
 		}
 	}
 }

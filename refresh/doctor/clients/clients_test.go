@@ -250,6 +250,12 @@ func TestLook(t *testing.T) {
 			"keys that Node.js may read", tree{"bin/node*": native, "j.js": "process.env.AWS_ACCESS_KEY_ID = 'x'\nconst k = process.env.AWS_ACCESS_KEY_ID\n"}, nil, []string{"node", "j.js"},
 			"run ROOT/bin/node → ROOT/j.js (Node.js)\ntrap variable AWS_ACCESS_KEY_ID in ROOT/j.js\ntrap reads? AWS_ACCESS_KEY_ID in ROOT/j.js\n",
 		},
+		{"doas", tree{"bin/doas*": native, "bin/s5cmd*": native}, nil, []string{"doas", "-u", "x", "s5cmd"}, "run ROOT/bin/doas → ROOT/bin/s5cmd (native code)\nclient s5cmd: s5cmd named\ntrap environment doas in doas\n"},
+		{"su", tree{"bin/su*": native}, nil, []string{"su", "x", "-c", "s5cmd"}, "run ROOT/bin/su ()\ntrap user su in su\n"},
+		{"su with a login", tree{"bin/su*": native}, nil, []string{"su", "-", "x"}, "run ROOT/bin/su ()\ntrap environment su in su\n"},
+		{"runuser with a login", tree{"bin/runuser*": native}, nil, []string{"runuser", "--login", "x"}, "run ROOT/bin/runuser ()\ntrap environment runuser in runuser\n"},
+		{"Python without the user's packages", tree{"bin/python3.12*": native, "home/.local/lib/python3.12/site-packages/boto3-1.1.dist-info/x": ""}, []string{"PYTHONNOUSERSITE=1"}, []string{"python3.12"}, "run ROOT/bin/python3.12 (Python 3.12)\n"},
+		{"isolated Python", tree{"bin/python3.12*": native, "home/.local/lib/python3.12/site-packages/boto3-1.1.dist-info/x": ""}, nil, []string{"python3.12", "-I"}, "run ROOT/bin/python3.12 (Python 3.12)\n"},
 		{"container", tree{"bin/docker*": native}, nil, []string{"docker", "run", "x"}, "run ROOT/bin/docker ()\ntrap place docker in docker\n"},
 		{
 			"node", tree{
@@ -355,7 +361,7 @@ func TestGoModules(t *testing.T) {
 func TestLibraries(t *testing.T) {
 	for lib, want := range map[string]string{
 		"libaws-cpp-sdk-core.so": "cpp: AWS SDK for C++", "/opt/x/libaws-c-auth.so.1": "crt: AWS common runtime", "@rpath/libarrow.1800.dylib": "cpp: Apache Arrow (AWS SDK for C++)",
-		"libgdal.so.32": "gdal: GDAL 3.6", "libgdal.so.35.3.9.1": "gdal: GDAL 3.9", "libgdal-1a2b.so.38.3.12.0": "gdal: GDAL 3.12", "libc.so.6": ": ",
+		"libgdal.so.32": "gdal: GDAL 3.6", "libgdal.so.35.3.9.1": "gdal: GDAL 3.9", "libgdal-1a2b.so.38.3.12.0": "gdal: GDAL 3.12", "libgdal.so": "gdal: GDAL", "libgdal.so.1": "gdal: GDAL", "libgdal.so.x": "gdal: GDAL", "libc.so.6": ": ",
 	} {
 		c, _ := clientOfLibrary(lib)
 		if got := c.ID + ": " + c.String(); got != want {
@@ -427,6 +433,20 @@ func TestMeasuredWins(t *testing.T) {
 			default:
 				t.Errorf("%s %s under %s: known.txt says %c, and %c was measured", words[0], words[1], name, known, letter)
 			}
+		}
+	}
+}
+
+// TestWorse: between two versions the worse of several measurements counts, in
+// whatever order they are written.
+func TestWorse(t *testing.T) {
+	table := measured
+	t.Cleanup(func() { measured = table })
+	for _, lines := range []string{"go2 1.0 ppFe-\ngo2 2.0 PpfEi\n", "go2 2.0 PpfEi\ngo2 1.0 ppFe-\n"} {
+		measured = lines
+		rows := habits("go2")
+		if got := string(rows[0].measured[:]); len(rows) != 1 || got != "PpFE-" || rows[0].tried[0] != "1.0" {
+			t.Errorf("of %q: %q from %q on, want PpFE- from 1.0 on", lines, got, rows[0].tried[0])
 		}
 	}
 }
