@@ -92,6 +92,10 @@ func TestLayers(t *testing.T) {
 			"=brs-exec/writer/replace", "=brs-exec/writer/pathsafe", "=brs-exec/writer/filelock", "=brs-exec/writer/ini",
 			"=brs-exec/writer/rundir", "=brs-exec/writer/process", // for a directory where nothing can be made beside the file
 		}},
+		{"=brs-exec/writer/process/early", []string{"=brs-exec/writer/process"}},
+		{"=brs-exec/writer", []string{
+			"=brs-exec/writer/rundir", "=brs-exec/writer/ini", "=brs-exec/writer/process", "=brs-exec/writer/pathsafe", "=brs-exec/writer/filelock",
+		}},
 		{"brs-exec/writer", []string{"brs-exec/writer"}},
 		{"brs-exec/integration", []string{"brs-exec/integration"}},
 	}
