@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/refresh"
 )
@@ -216,5 +219,71 @@ func presentable(t testing.TB, text string) {
 	t.Helper()
 	if strings.ContainsAny(text, "\r\n") || strings.Contains(text, shortSecret) {
 		t.Errorf("more than one line, or a secret: %q", text)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name       string
+		pair       Pair
+		want, hint string // of the error; "": none
+	}{
+		{"files", Pair{Certificate: "c", PrivateKey: "k"}, "", ""},
+		{"no certificate", Pair{PrivateKey: "k"}, "no certificate file is named", ""},
+		{"no key", Pair{Certificate: "c"}, "no private key file is named", ""},
+		{"certificate in a token", Pair{Certificate: "PKCS11:object=c", PrivateKey: "k"}, "certificate: is a PEM file; only the private key can be a pkcs11: URI", "openssl x509"},
+		{"two PINs", Pair{Certificate: "c", PrivateKey: "pkcs11:object=k?module-path=/m.so&pin-source=/p", Passphrase: "p"},
+			"private key pkcs11:object=k: both its pin-source and a passphrase file name the PIN", "leave one"},
+		{"broken TPM URI", Pair{Certificate: "c", PrivateKey: "tpm2:handle=1"}, "private key: its tpm2: URI has a handle that is not from 0x81000000 to 0x81FFFFFF", "tpm2:handle"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.pair.Validate()
+			if err != nil && tt.hint == "" {
+				if err.Error() != tt.want {
+					t.Errorf("Validate = %v, want %q", err, tt.want)
+				}
+				return
+			}
+			checkPermanent(t, err, tt.want, tt.hint)
+		})
+	}
+}
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string][]string{
+		"key.pem": {"c", "p", "key.pem"},
+		"pkcs11:object=k?module-path=/m.so&pin-source=/pin": {"c", "p", "/pin"},
+		"tpm2:handle=0x81000001":                            {"c", "p", ""},
+		"tpm2:file=/key.tss":                                {"c", "p", "/key.tss"},
+	} {
+		if diff := cmp.Diff(want, Pair{Certificate: "c", PrivateKey: key, Passphrase: "p"}.Files()); diff != "" {
+			t.Errorf("files of %s (-want +got):\n%s", key, diff)
+		}
+	}
+}
+
+func TestValidAt(t *testing.T) {
+	t.Parallel()
+	dir, key := t.TempDir(), ecKey(t)
+	pair := Pair{Certificate: filepath.Join(dir, "crt"), PrivateKey: filepath.Join(dir, "key")}
+	write(t, pair.Certificate, pemOf(selfSigned(t, key)))
+	write(t, pair.PrivateKey, pkcs8Of(t, key))
+	id, err := pair.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := id.ValidAt(time.Now(), "crt"); err != nil {
+		t.Errorf("now: %v", err)
+	}
+	if err := id.Prove(nil); err != nil || id.InDevice() {
+		t.Errorf("a key that can be read: InDevice %v, Prove %v", id.InDevice(), err)
+	}
+	ended := id.Leaf.NotAfter.Add(time.Second)
+	checkPermanent(t, id.ValidAt(ended, "crt"), "certificate crt has expired: it was valid until "+id.Leaf.NotAfter.Local().Format(time.RFC3339), "renew it")
+	var early *refresh.Error
+	if err := id.ValidAt(id.Leaf.NotBefore.Add(-time.Second), "crt"); !errors.As(err, &early) || early.Permanent || !strings.Contains(early.Hint, "clock") {
+		t.Errorf("too early: %v, want a transient error with a hint on the clock", err)
 	}
 }
