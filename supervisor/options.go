@@ -11,9 +11,9 @@ type Options struct {
 	// if it has no slash.
 	Argv []string
 
-	// Env is the child's whole environment, KEY=VALUE each; nil is our own.
-	// PATH is taken from it.
-	Env []string
+	// Environ is called before each start for the child's whole environment,
+	// KEY=VALUE each; nil is our own. PATH is taken from it.
+	Environ func() []string
 
 	// StopSignal is what asks the child to end when the context is cancelled;
 	// 0 is SIGTERM.
@@ -23,10 +23,6 @@ type Options struct {
 	// with its process group (where it shares ours: with its descendants). 0 is
 	// 10 s, negative is for ever.
 	StopTimeout time.Duration
-
-	// Environ, if not nil, is asked for the environment before each start,
-	// instead of Env.
-	Environ func() []string
 
 	// Restart says whether a child that ended is started again.
 	Restart Restart

@@ -13,10 +13,7 @@ import (
 func (s *Supervisor) start() (*Exit, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	env := s.opts.Env
-	if s.opts.Environ != nil {
-		env = s.opts.Environ()
-	}
+	env := s.opts.Environ()
 	s.signals.ignoreInherited()
 	err := execvp(s.opts.Argv, env, func(path string, argv []string) (err error) {
 		s.job, err = s.startJob(path, argv, env)

@@ -4,7 +4,7 @@
 //
 //	signals := supervisor.Hold(end)                    // first thing in main
 //	…
-//	s, err := supervisor.New(supervisor.Options{Argv: argv, Env: env}, signals)
+//	s, err := supervisor.New(supervisor.Options{Argv: argv}, signals)
 //	exit, err := s.Run(ctx, ready)                     // blocks until the end
 //	…                                                  // tidy up
 //	exit.Raise()                                       // die as the child did
@@ -87,8 +87,8 @@ func New(o Options, signals *Signals) (*Supervisor, error) {
 	if len(o.Argv) == 0 {
 		return nil, errors.New("no command to run")
 	}
-	if o.Env == nil {
-		o.Env = os.Environ()
+	if o.Environ == nil {
+		o.Environ = os.Environ
 	}
 	if o.StopSignal == 0 {
 		o.StopSignal = syscall.SIGTERM
