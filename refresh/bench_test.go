@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// counter is the cheapest source that gives a new set each time.
+// counter is the cheapest source that gives new credentials each time.
 type counter struct{ n int }
 
 func (c *counter) Retrieve(context.Context) (aws.Credentials, error) {
@@ -23,8 +23,8 @@ func (c *counter) Retrieve(context.Context) (aws.Credentials, error) {
 
 type discard struct{ n int }
 
-func (s *discard) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
-	s.n += len(sets)
+func (s *discard) Deliver(_ context.Context, creds map[string]aws.Credentials) error {
+	s.n += len(creds)
 	return nil
 }
 
@@ -69,7 +69,7 @@ func BenchmarkEngine(b *testing.B) {
 					b.Fatal("no sleep")
 				}
 			}
-			round() // the first sets of all
+			round() // the first credentials of all
 			i := 0
 			b.ReportAllocs()
 			for b.Loop() {
@@ -80,7 +80,7 @@ func BenchmarkEngine(b *testing.B) {
 				i++
 			}
 			if want := i + n; taken.n != want || refreshed != want {
-				b.Fatalf("%d sets delivered and %d refreshed, want %d", taken.n, refreshed, want)
+				b.Fatalf("%d credentials delivered and %d refreshed, want %d", taken.n, refreshed, want)
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // TestChaos does whatever can happen to a machine in random order. Whenever all
-// has been well for two minutes, the child must hold sets with the margin left, on
+// has been well for two minutes, the child must hold credentials with the margin left, on
 // the servers' clock and by what readers see; and at no time may a source be asked
 // without end.
 func TestChaos(t *testing.T) {
@@ -92,7 +92,7 @@ func TestChaos(t *testing.T) {
 					for name, life := range lives {
 						c, m := s.get(name), Policy{}.Margin(life)-time.Second
 						if left := ends[c.AccessKeyID].Sub(w.true()); left < m {
-							t.Errorf("after %s: %s has a set with %v left on the server's clock, want %v", what, name, left, m)
+							t.Errorf("after %s: %s has credentials with %v left on the server's clock, want %v", what, name, left, m)
 						}
 						if left := c.Expires.Sub(w.local()); left < m || left > life {
 							t.Errorf("after %s: readers see %v left of %s, want %v to %v", what, left, name, m, life)

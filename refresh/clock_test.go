@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// TestSuspend: the machine sleeps past the end of one set, and up to the margin of
+// TestSuspend: the machine sleeps past the expiry of some credentials, and up to the margin of
 // another. The monotonic clock has seen nothing.
 func TestSuspend(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
@@ -23,10 +23,10 @@ func TestSuspend(t *testing.T) {
 		w.suspend(3 * time.Hour)
 		pass(maxSleep)
 		if left := s.get("hour").Expires.Sub(w.local()); left < 59*time.Minute {
-			t.Errorf("%v left %v after the machine woke, want a new set", left, maxSleep)
+			t.Errorf("%v left %v after the machine woke, want new credentials", left, maxSleep)
 		}
 		if s.get("half day") != long {
-			t.Error("a set that had hours left was refreshed")
+			t.Error("credentials that had hours left were refreshed")
 		}
 		if es := r.seen(ClockStep); len(es) != 1 || es[0].Step != 3*time.Hour {
 			t.Errorf("events %v, want one step of 3h", es)
@@ -35,7 +35,7 @@ func TestSuspend(t *testing.T) {
 		w.suspend(8 * time.Hour)
 		pass(maxSleep)
 		if s.get("half day") == long {
-			t.Error("a set that came into its margin while the machine slept was not refreshed")
+			t.Error("credentials that came into their margin while the machine slept were not refreshed")
 		}
 		r.count(ClockStep, 2)
 	})
@@ -123,7 +123,7 @@ func TestClockSet(t *testing.T) {
 					switch {
 					case step < 0:
 						if after.AccessKeyID != before.AccessKeyID {
-							t.Error("a set with life left was refreshed")
+							t.Error("credentials that had not expired were refreshed")
 						}
 						if want := 39*time.Minute + 30*time.Second; left != want {
 							t.Errorf("readers see %v left, want %v", left, want)
@@ -133,9 +133,9 @@ func TestClockSet(t *testing.T) {
 							t.Error("a small step forward changed what is delivered")
 						}
 					case !skewed && step > time.Hour:
-						// Nobody can tell what the source gives from a dead set.
+						// Nobody can tell what the source gives from expired credentials.
 						if len(r.seen(Failed)) == 0 || len(r.seen(Expired)) != n+1 {
-							t.Error("sets that are over by the local clock are no failure")
+							t.Error("credentials that have expired by the local clock are no failure")
 						}
 					case after.AccessKeyID == before.AccessKeyID:
 						t.Errorf("readers see %v left after a step forward, and it was not refreshed", left)
@@ -148,13 +148,13 @@ func TestClockSet(t *testing.T) {
 						c := s.get("a")
 						lastIssue := w.true().Sub(c.Expires.Add(-time.Hour).Add(-w.local().Sub(w.true())))
 						if !skewed && step > 0 {
-							continue // the local clock is ahead: sets look older than they are, or dead
+							continue // the local clock is ahead: credentials look older than they are, or expired
 						}
 						if !skewed && c.AccessKeyID != before.AccessKeyID {
 							continue // behind, without a measure: nobody can know
 						}
 						if lastIssue > 30*time.Minute+time.Second {
-							t.Fatalf("holds a set issued %v ago, want 30m at most", lastIssue)
+							t.Fatalf("holds credentials issued %v ago, want 30m at most", lastIssue)
 						}
 					}
 					wantSkewed := 0
@@ -186,7 +186,7 @@ func TestClockSetWhileAsked(t *testing.T) {
 				r.count(Refreshed, 2)
 				r.count(ClockStep, 1)
 				if left := s.get("a").Expires.Sub(w.local()); left < time.Hour-2*time.Second || left > time.Hour {
-					t.Errorf("readers see %v left of a new set, want an hour", left)
+					t.Errorf("readers see %v left of new credentials, want an hour", left)
 				}
 				pass(25 * time.Minute)
 				r.count(Refreshed, 2)
@@ -253,9 +253,9 @@ func TestSkew(t *testing.T) {
 	}
 }
 
-// TestSameSetAfterStep: the set from before a step back comes again, from a source
+// TestSameCredentialsAfterStep: the credentials from before a step back come again, from a source
 // that does not measure the clock: what it says of the end is still not so.
-func TestSameSetAfterStep(t *testing.T) {
+func TestSameCredentialsAfterStep(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		end := w.true().Add(time.Hour)
 		s := &shelf{}
@@ -300,7 +300,7 @@ func TestStepUndelivered(t *testing.T) {
 	})
 }
 
-// TestSuspendUndelivered: the machine wakes, the source answers, but the new set
+// TestSuspendUndelivered: the machine wakes, the source answers, but the new credentials
 // can't be delivered.
 func TestSuspendUndelivered(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
@@ -324,7 +324,7 @@ func TestSuspendUndelivered(t *testing.T) {
 	})
 }
 
-// TestSkewNoise: a second more or less is no reason to deliver a set again.
+// TestSkewNoise: a second more or less is no reason to deliver credentials again.
 func TestSkewNoise(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		end := w.true().Add(time.Hour)
@@ -343,7 +343,7 @@ func TestSkewNoise(t *testing.T) {
 	})
 }
 
-// TestSkewMeasuredLater: the same set comes again, with another measure of the
+// TestSkewMeasuredLater: the same credentials come again, with another measure of the
 // clock. That is no refresh, but readers must see the right end.
 func TestSkewMeasuredLater(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
@@ -375,7 +375,7 @@ func TestSkewMeasuredLater(t *testing.T) {
 }
 
 // TestExpiredOnTime: a source or a delivery that hangs does not put off the word
-// that a set has ended.
+// that credentials have expired.
 func TestExpiredOnTime(t *testing.T) {
 	hangs := func(from int) func(context.Context, int) {
 		return func(ctx context.Context, call int) {

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// TestBurst: sets that come while a target is busy are one call, and one that is
+// TestBurst: credentials that come while a sink is busy are one call, and one that is
 // slow keeps neither the sources nor another target waiting.
 func TestBurst(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
@@ -46,12 +46,12 @@ func TestBurst(t *testing.T) {
 			t.Errorf("slow delivery got %d batches of %v, want about 10", len(got), got)
 		}
 		if got := fast.calls(); len(got) < 50 {
-			t.Errorf("fast delivery got %d batches of %v: sets waited for more than their burst", len(got), got)
+			t.Errorf("fast delivery got %d batches of %v: credentials waited for more than their burst", len(got), got)
 		}
 	})
 }
 
-// TestBurstGather: a source that takes long does not hold up the others' sets.
+// TestBurstGather: a source that takes long does not hold up the others' credentials.
 func TestBurstGather(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		profiles := []Profile{{"slow", &issuer{world: w, life: time.Hour, latency: 25 * time.Second}}}
@@ -80,7 +80,7 @@ func TestBurstGather(t *testing.T) {
 }
 
 // TestDeliveryFails: a disk that is full for a while. The sources are not asked
-// again for it, the other target gets all, and the newest set wins.
+// again for it, the other sink gets all, and the newest credentials win.
 func TestDeliveryFails(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		var full atomic.Bool
@@ -114,9 +114,9 @@ func TestDeliveryFails(t *testing.T) {
 			t.Errorf("source was asked %d times, want 2", got)
 		}
 
-		pass(30 * time.Minute) // the first set is over, the third has come
+		pass(30 * time.Minute) // the first credentials have expired, the third have come
 		if es := r.seen(Expired); len(es) != 1 || !es[0].Expires.Equal(first.Expires) {
-			t.Errorf("events %v, want the end of the set on the disk", es)
+			t.Errorf("events %v, want the expiry of those on the disk", es)
 		}
 		newest := socket.get("a")
 		full.Store(false)
@@ -125,7 +125,7 @@ func TestDeliveryFails(t *testing.T) {
 			t.Errorf("the disk has %s, want the newest, %s", got.AccessKeyID, newest.AccessKeyID)
 		}
 		if es := r.seen(Refreshed); len(es) != 2 || !es[1].Expires.Equal(newest.Expires) {
-			t.Errorf("events %v, want a second, of the newest set", es)
+			t.Errorf("events %v, want a second, of the newest credentials", es)
 		}
 		pass(2 * time.Hour)
 		r.count(Expired, 1)
@@ -175,7 +175,7 @@ func TestDeliveryDeaf(t *testing.T) {
 				r := launch(t, w, Options{Profiles: one(&issuer{world: w, life: time.Hour}), Deliveries: []Delivery{deaf, other}})
 				pass(100 * time.Minute)
 				if left := other.get("a").Expires.Sub(w.local()); left < 29*time.Minute {
-					t.Errorf("the other delivery has a set with %v left", left)
+					t.Errorf("the other delivery has credentials with %v left", left)
 				}
 				if got := deaf.calls(); len(got) != 2 || most.Load() != 1 {
 					t.Errorf("%d calls, %d at a time, want 2, one at a time", len(got), most.Load())
@@ -187,7 +187,7 @@ func TestDeliveryDeaf(t *testing.T) {
 				close(release)
 				pass(2 * maxDeliveryBackoff)
 				if deaf.get("a") != other.get("a") {
-					t.Error("the newest set was not delivered after the hang")
+					t.Error("the newest credentials were not delivered after the hang")
 				}
 				if got := deaf.calls(); len(got) != 3 {
 					t.Errorf("%d calls, want 3: the hanging one, and one with the newest", len(got))
@@ -215,7 +215,7 @@ func TestDeliveryKeepsMap(t *testing.T) {
 
 type eraser struct{}
 
-func (eraser) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
-	clear(sets)
+func (eraser) Deliver(_ context.Context, creds map[string]aws.Credentials) error {
+	clear(creds)
 	return nil
 }

@@ -44,7 +44,7 @@ func TestDay(t *testing.T) {
 			pass(time.Minute)
 			for name, life := range byName {
 				if left, m := s.get(name).Expires.Sub(w.local()), (Policy{}).Margin(life); left < m-tolerance {
-					t.Fatalf("%s holds a set with %v left, want %v", name, left, m)
+					t.Fatalf("%s holds credentials with %v left, want %v", name, left, m)
 				}
 			}
 		}
@@ -86,10 +86,10 @@ func TestOutage(t *testing.T) {
 		pass(20 * time.Minute)
 		long, hour := s.get("long"), s.get("hour")
 		down.Store(true)
-		pass(44 * time.Minute) // the hour's set ended 4 minutes ago
+		pass(44 * time.Minute) // the hour's credentials expired 4 minutes ago
 
 		if s.get("long") != long || s.get("hour") != hour {
-			t.Error("sets were changed during the outage, want the last good ones")
+			t.Error("credentials were changed during the outage, want the last good ones")
 		}
 		ended := map[string]int{}
 		for _, e := range r.seen(Expired) {
@@ -110,7 +110,7 @@ func TestOutage(t *testing.T) {
 				t.Errorf("failure %+v, want a transient one with a next time within %v", e, maxBackoff)
 			}
 			if want := s.get(e.Profile); !e.Expires.Equal(want.Expires) {
-				t.Errorf("failure has expires %v, want that of the kept set, %v", e.Expires, want.Expires)
+				t.Errorf("failure has expires %v, want that of those that are kept, %v", e.Expires, want.Expires)
 			}
 		}
 		// 34 minutes of waits that are 30 s in the mean.
@@ -124,7 +124,7 @@ func TestOutage(t *testing.T) {
 		for _, name := range []string{"hour", "short"} {
 			got := s.get(name).Expires.Sub(w.local())
 			if life := map[string]time.Duration{"hour": time.Hour, "short": 15 * time.Minute}[name]; got < life-maxBackoff-time.Second {
-				t.Errorf("%s: %v left a minute after the outage, want a new set", name, got)
+				t.Errorf("%s: %v left a minute after the outage, want new credentials", name, got)
 			}
 		}
 		recovered := 0
@@ -338,7 +338,7 @@ func TestRunMisused(t *testing.T) {
 			t.Error("second Run = nil, want an error")
 		}
 		if !r.isReady() {
-			t.Error("without deliveries the first set does not make it ready")
+			t.Error("without deliveries the first credentials do not make it ready")
 		}
 	})
 }

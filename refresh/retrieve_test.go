@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestSameSet is a source that does not rotate: it gives the same set until that
-// is over, and beyond.
-func TestSameSet(t *testing.T) {
+// TestSameCredentials is a source that does not rotate: it gives the same credentials until they
+// expire, and beyond.
+func TestSameCredentials(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		end := w.true().Add(6 * time.Hour) // margin 90 minutes
 		s := &shelf{}
@@ -58,7 +58,7 @@ func TestSameSet(t *testing.T) {
 	})
 }
 
-// TestExtended: the same keys with a later end are a new set, since readers have
+// TestExtended: the same keys with a later expiry are new credentials, since clients have
 // to learn of the end.
 func TestExtended(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
@@ -78,7 +78,7 @@ func TestExtended(t *testing.T) {
 	})
 }
 
-// TestOtherToken: the same keys with another token are a new set.
+// TestOtherToken: the same keys with another token are new credentials.
 func TestOtherToken(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		end := w.true().Add(time.Hour)
@@ -127,7 +127,7 @@ func TestSameSetAfterFailures(t *testing.T) {
 	})
 }
 
-// TestRotationLate is the metadata services' way: the same set until shortly
+// TestRotationLate is the metadata services' way: the same credentials until shortly
 // before its end, then another.
 func TestRotationLate(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
@@ -144,7 +144,7 @@ func TestRotationLate(t *testing.T) {
 		for range 24 * 60 {
 			pass(time.Minute)
 			if left := s.get("a").Expires.Sub(w.local()); left < 9*time.Minute {
-				t.Fatalf("holds a set with %v left, want that of the source within a minute", left)
+				t.Fatalf("holds credentials with %v left, want those of the source within a minute", left)
 			}
 		}
 		r.count(Expired, 0)
@@ -266,8 +266,8 @@ func TestPermanent(t *testing.T) {
 	})
 }
 
-// TestTriesBeforeTheEnd: a source that works again shortly before the end of the
-// set that is held is asked in time.
+// TestTriesBeforeTheEnd: a source that works again shortly before the expiry of the
+// credentials that are held is called in time.
 func TestTriesBeforeTheEnd(t *testing.T) {
 	denied := &Error{Err: errors.New("AccessDenied"), Permanent: true}
 	for _, tt := range []struct {
@@ -313,7 +313,7 @@ func TestTriesBeforeTheEnd(t *testing.T) {
 	}
 }
 
-// TestWorse: what a source gives later may be of no use. The good set stays.
+// TestWorse: what a source gives later may be of no use. The good credentials stay.
 func TestWorse(t *testing.T) {
 	tests := []struct {
 		name string
@@ -338,7 +338,7 @@ func TestWorse(t *testing.T) {
 				first := s.get("a")
 				pass(2 * time.Hour)
 				if s.get("a") != first {
-					t.Error("the good set was replaced")
+					t.Error("the good credentials were replaced")
 				}
 				es := r.seen(Failed)
 				if len(es) < 5 || !strings.Contains(es[0].Err.Error(), tt.want) {
@@ -421,7 +421,7 @@ func TestBlackHole(t *testing.T) {
 				r := launch(t, w, Options{Profiles: profiles, Deliveries: []Delivery{s}, Workers: 2})
 				pass(65 * time.Minute)
 				if left := s.get("works").Expires.Sub(w.local()); left < 25*time.Minute {
-					t.Errorf("%v left of the set of a source that works, while others hang", left)
+					t.Errorf("%v left of the credentials of a source that works, while others hang", left)
 				}
 				for _, e := range r.seen(Failed) {
 					if !errors.Is(e.Err, context.DeadlineExceeded) || !strings.HasPrefix(e.Profile, "hangs") {

@@ -18,7 +18,7 @@ type apiError struct{ code string }
 
 func (e *apiError) Error() string { return "api error " + e.code }
 
-// TestStart gives what Run returns, and when, if the first sets can't be had.
+// TestStart gives what Run returns, and when, if the first credentials can't be had.
 func TestStart(t *testing.T) {
 	denied := fmt.Errorf("assume role: %w", &Error{Err: &apiError{"AccessDenied"}, Permanent: true, Hint: "ask an admin"})
 	throttled := &Error{Err: &apiError{"Throttling"}, Hint: "wait"}
@@ -243,7 +243,7 @@ func TestStartSlow(t *testing.T) {
 	})
 }
 
-// fresh is a source that says whether it makes its sets when it is asked.
+// fresh is a source that says whether it issues its credentials when it is called.
 type fresh struct {
 	issuer
 	made bool
@@ -298,7 +298,7 @@ func TestMinTTL(t *testing.T) {
 	}
 }
 
-// TestMinTTLIsOfTheStart: later sets may be shorter. (They are what there is.)
+// TestMinTTLIsOfTheStart: later credentials may be shorter-lived. (They are what there is.)
 func TestMinTTLIsOfTheStart(t *testing.T) {
 	for _, made := range []bool{true, false} {
 		t.Run(fmt.Sprint("made ", made), func(t *testing.T) {
@@ -316,7 +316,7 @@ func TestMinTTLIsOfTheStart(t *testing.T) {
 				r.count(Failed, 0)
 				r.count(Expired, 0)
 				if got := len(r.seen(Refreshed)); got < 8 {
-					t.Errorf("%d sets, want one each half of an hour after the first", got)
+					t.Errorf("%d credentials, want one each half of an hour after the first", got)
 				}
 			})
 		})

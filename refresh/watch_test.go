@@ -38,7 +38,7 @@ func TestChangeIsAskedForAtOnce(t *testing.T) {
 		changed()
 		pass(0)
 		if second := got.get("a"); second.AccessKeyID == first.AccessKeyID {
-			t.Error("no new set right after a change")
+			t.Error("no new credentials right after a change")
 		}
 		// Nobody gets more than one call a second out of a source.
 		before := w.asked.Load()
@@ -99,7 +99,7 @@ func TestChangeEndsBackoff(t *testing.T) {
 		changed()
 		pass(time.Second)
 		if got.get("a").AccessKeyID == first.AccessKeyID {
-			t.Error("no new set within a second after the change")
+			t.Error("no new credentials within a second after the change")
 		}
 	})
 }

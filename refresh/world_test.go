@@ -41,7 +41,7 @@ func (w *world) set(d time.Duration) { w.wall.Add(int64(d)) }
 
 var errTransient = errors.New("connection refused")
 
-// issuer is a source that gives a new set at each call.
+// issuer is a source that gives new credentials at each call.
 type issuer struct {
 	world   *world
 	life    time.Duration
@@ -113,15 +113,15 @@ func (i *issuer) Skew() time.Duration { return i.skew }
 // shelf is a delivery that remembers.
 type shelf struct {
 	mu      sync.Mutex
-	sets    map[string]aws.Credentials
+	held    map[string]aws.Credentials
 	batches []int
 	deliver func(ctx context.Context, call int) error   // nil: done at once
 	replace func(name string, old, new aws.Credentials) // nil: nothing
 }
 
-func (s *shelf) Deliver(ctx context.Context, sets map[string]aws.Credentials) error {
+func (s *shelf) Deliver(ctx context.Context, creds map[string]aws.Credentials) error {
 	s.mu.Lock()
-	s.batches = append(s.batches, len(sets))
+	s.batches = append(s.batches, len(creds))
 	n := len(s.batches)
 	s.mu.Unlock()
 	if s.deliver != nil {
@@ -131,14 +131,14 @@ func (s *shelf) Deliver(ctx context.Context, sets map[string]aws.Credentials) er
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sets == nil {
-		s.sets = make(map[string]aws.Credentials)
+	if s.held == nil {
+		s.held = make(map[string]aws.Credentials)
 	}
-	for name, c := range sets {
+	for name, c := range creds {
 		if s.replace != nil {
-			s.replace(name, s.sets[name], c)
+			s.replace(name, s.held[name], c)
 		}
-		s.sets[name] = c
+		s.held[name] = c
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (s *shelf) Deliver(ctx context.Context, sets map[string]aws.Credentials) er
 func (s *shelf) get(name string) aws.Credentials {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sets[name]
+	return s.held[name]
 }
 
 func (s *shelf) calls() []int {
