@@ -84,9 +84,9 @@ func (s *Settings) readFile(flags []*Flag, path string) error {
 	if err != nil {
 		return s.explain(err)
 	}
-	all := names(AllFlags())
+	all := slices.DeleteFunc(names(AllFlags()), func(name string) bool { return name == flagConfig.Name })
 	for _, e := range entries {
-		if !slices.Contains(all, e.key) || e.key == flagConfig.Name {
+		if !slices.Contains(all, e.key) {
 			return wrong(nil, Nearest("", e.key, all), "%s: no setting is named %q", e.where, e.key)
 		}
 		i := slices.IndexFunc(flags, func(f *Flag) bool { return f.Name == e.key })
