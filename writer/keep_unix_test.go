@@ -34,8 +34,8 @@ func kept(t *testing.T) (p *Private, told *[]string) {
 		*told = append(*told, note)
 	}})
 	if err == nil {
-		put(t, filepath.Join(p.Dir(), "token"), "x", 0o600)
-		err = errors.Join(deliver(p, numbered(1)), p.WriteStatus([]byte("{}\n")), p.Adopt("token"))
+		_, perr := p.Put("token", []byte("x"))
+		err = errors.Join(perr, deliver(p, numbered(1)), p.WriteStatus([]byte("{}\n")))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -161,23 +161,22 @@ func credentialsOf(c aws.Credentials, delivered time.Time) process.Credentials {
 	return creds
 }
 
-// WriteStatus puts text about this run, which must hold no secret, into the run
-// directory, where [rundir.Runs] finds it. It changes in one step.
-func (p *Private) WriteStatus(text []byte) error {
+// Put puts one more file into the run directory, or a newer one, and returns its path.
+// It changes in one step, and is in Keep's care.
+func (p *Private) Put(name string, content []byte) (path string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.dir.Put(rundir.StatusFile, text); err != nil {
-		return fmt.Errorf("write status: %w", err)
+	if err := p.dir.Put(name, content); err != nil {
+		return "", fmt.Errorf("write %s: %w", name, err)
 	}
-	return nil
+	return filepath.Join(p.path, name), nil
 }
 
-// Adopt takes a file into Keep's care that somebody else has put into the
-// directory, and that does not change.
-func (p *Private) Adopt(name string) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.dir.Adopt(name)
+// WriteStatus puts text about this run, which must hold no secret, where [rundir.Runs]
+// finds it.
+func (p *Private) WriteStatus(text []byte) error {
+	_, err := p.Put(rundir.StatusFile, text)
+	return err
 }
 
 // Sweep removes what other runs that were killed have left; see [rundir.Sweep].

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -177,23 +176,22 @@ func (d *deliveries) openEndpoint(_ context.Context, o Options) error {
 	if !o.Plan.Deliver.Endpoint {
 		return nil
 	}
-	e := endpoint.Options{Profile: credentialsName, Notify: socketEvent(o.Log)}
-	if o.Plan.Deliver.Files == writer.Auto {
-		// Rust's object_store knows only the file. By itself the endpoint is for commands that cannot
-		// read it (another user, another root), and most SDKs prefer it to the token, and fail.
-		e.TokenFile = filepath.Join(d.files.Dir(), "token")
-	}
-	server, err := endpoint.Listen(e)
+	server, err := endpoint.Listen(endpoint.Options{Profile: credentialsName, Notify: socketEvent(o.Log)})
 	if err != nil {
 		return err
 	}
-	if e.TokenFile != "" {
-		if err := d.files.Adopt(filepath.Base(e.TokenFile)); err != nil {
+	env := server.Env()
+	if o.Plan.Deliver.Files == writer.Auto {
+		// Rust's object_store knows only the file. By itself the endpoint is for commands that cannot
+		// read it (another user, another root), and most SDKs prefer it to the token, and fail.
+		path, err := d.files.Put("token", []byte(server.Token()))
+		if err != nil {
 			return err
 		}
+		env = append(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+path)
 	}
 	d.add(delivery{
-		name: "the endpoint", Delivery: server, env: server.Env, run: server.Run,
+		name: "the endpoint", Delivery: server, env: func() []string { return env }, run: server.Run,
 		by: stale.Endpoint, read: func() process.Read { return server.LastRead(credentialsName) },
 	})
 	return nil

@@ -116,9 +116,8 @@ func TestBotocoreContainer(t *testing.T) {
 	})
 	t.Run("token file", func(t *testing.T) {
 		t.Parallel()
-		s := startServer(t, Options{Profile: "p", TokenFile: filepath.Join(t.TempDir(), "token")}, nil)
-		env := s.Env()
-		survive(t, []string{env[0], env[2], "AWS_EC2_METADATA_DISABLED=true"}, "container-role", s.Deliver)
+		s := startServer(t, Options{Profile: "p"}, nil)
+		survive(t, []string{s.Env()[0], tokenFile(t, s), "AWS_EC2_METADATA_DISABLED=true"}, "container-role", s.Deliver)
 	})
 }
 

@@ -17,10 +17,8 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
-	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -31,9 +29,6 @@ import (
 type Options struct {
 	// Profile is the one that Env points at. Every other delivered profile has its own URL.
 	Profile string
-	// TokenFile, if not "", is created by Listen with mode 0600 and holds the token without a newline, which every SDK
-	// would send and then be refused for. It must not exist yet. Run removes it.
-	TokenFile string
 	// Region answers the region and zone look-ups of an IMDS; "" leaves them 404, as clients expect where there is none.
 	Region string
 	// AllowV1 has an IMDS answer requests without an IMDS session token as well.
@@ -49,7 +44,6 @@ type Server struct {
 	profile string
 	prefix  string // path of the default profile; the others are below it
 	token   string
-	file    string
 }
 
 // Listen binds a socket of the loopback interface and makes the secrets. Requests wait in the kernel until [Server.Run] is called, which is also
@@ -61,15 +55,8 @@ func Listen(o Options) (*Server, error) {
 		prefix:  "/" + random(16),
 		token:   random(32),
 	}
-	if o.TokenFile != "" {
-		if err := writeToken(o.TokenFile, s.token); err != nil {
-			return nil, fmt.Errorf("write endpoint token: %w", err)
-		}
-		s.file = o.TokenFile
-	}
 	socket, err := listen(http.HandlerFunc(s.answer), o.Notify)
 	if err != nil {
-		s.removeToken()
 		return nil, err
 	}
 	s.socket = socket
@@ -77,11 +64,8 @@ func Listen(o Options) (*Server, error) {
 }
 
 // Run answers requests until ctx ends, then closes the socket, lets answers under way finish and returns nil. It leaves no
-// goroutine, connection or token file. A socket that breaks is opened again.
-func (s *Server) Run(ctx context.Context) error {
-	defer s.removeToken()
-	return s.socket.run(ctx)
-}
+// goroutine or connection. A socket that breaks is opened again.
+func (s *Server) Run(ctx context.Context) error { return s.socket.run(ctx) }
 
 // url is where profile is served, for AWS_CONTAINER_CREDENTIALS_FULL_URI.
 func (s *Server) url(profile string) string {
@@ -93,15 +77,12 @@ func (s *Server) url(profile string) string {
 
 // Env is what the command needs to find the default profile here. The token is in it.
 func (s *Server) Env() []string {
-	env := []string{
-		"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.url(s.profile),
-		"AWS_CONTAINER_AUTHORIZATION_TOKEN=" + s.token,
-	}
-	if s.file != "" {
-		env = append(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+s.file)
-	}
-	return env
+	return []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.url(s.profile), "AWS_CONTAINER_AUTHORIZATION_TOKEN=" + s.token}
 }
+
+// Token is what a client has to send. In a file it must stand without a newline, which every SDK would send and then be
+// refused for.
+func (s *Server) Token() string { return s.token }
 
 // answer is the whole protocol. The token comes before the path, so that probing paths tells a stranger nothing.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
@@ -136,12 +117,6 @@ func (s *Server) route(path string) (profile string, ok bool) {
 	return rest[1:], true
 }
 
-func (s *Server) removeToken() {
-	if s.file != "" {
-		os.Remove(s.file)
-	}
-}
-
 // containerBody is a document up to its Expiration, which is decided when it is asked for. Token is there even when empty:
 // botocore and the JavaScript SDK fail without the key.
 func containerBody(c aws.Credentials, _ time.Time) ([]byte, error) {
@@ -151,22 +126,6 @@ func containerBody(c aws.Credentials, _ time.Time) ([]byte, error) {
 		Token           string
 		AccountID       string `json:"AccountId,omitempty"`
 	}{c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.AccountID})
-}
-
-// writeToken insists on making the file itself, so that nobody else can hold it open or have it point elsewhere.
-func writeToken(path, token string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(token)
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err != nil {
-		os.Remove(path)
-	}
-	return err
 }
 
 // random returns n random bytes in hexadecimal, which needs quoting in no shell, header or URL.

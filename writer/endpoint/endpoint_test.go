@@ -8,9 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -172,15 +169,13 @@ func TestServerAnswers(t *testing.T) {
 
 func TestServerEnv(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "token")
-	s, err := Listen(Options{TokenFile: file})
+	s, err := Listen(Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
 		"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://" + s.socket.listener.Addr().String() + s.prefix,
-		"AWS_CONTAINER_AUTHORIZATION_TOKEN=" + s.token,
-		"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + file,
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN=" + s.Token(),
 	}
 	if diff := cmp.Diff(want, s.Env()); diff != "" {
 		t.Errorf("Env (-want +got):\n%s", diff)
@@ -188,23 +183,10 @@ func TestServerEnv(t *testing.T) {
 	if len(s.token) != 64 || strings.ContainsFunc(s.token, func(r rune) bool { return !strings.ContainsRune("0123456789abcdef", r) }) {
 		t.Errorf("token has %d characters, want 64 hexadecimal digits", len(s.token))
 	}
-	b, err := os.ReadFile(file)
-	if err != nil || string(b) != s.token {
-		t.Errorf("token file does not hold exactly the token (%v)", err)
-	}
-	if info, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && info.Mode() != 0o600 {
-		t.Errorf("token file mode = %v, %v, want 0600", info.Mode(), err)
-	}
-	if _, err := Listen(Options{TokenFile: file}); err == nil {
-		t.Error("Listen took a token file that was there already")
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Run(ctx); err != nil {
 		t.Errorf("Run after the end of ctx: %v", err)
-	}
-	if _, err := os.Stat(file); !os.IsNotExist(err) {
-		t.Errorf("token file after Run: %v, want none", err)
 	}
 	if c, err := net.Dial("tcp", s.socket.listener.Addr().String()); err == nil {
 		c.Close()

@@ -78,6 +78,16 @@ func childEnv(t *testing.T, env []string) {
 	}
 }
 
+// tokenFile is the variable that leads to the token in a file.
+func tokenFile(t *testing.T, s *Server) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte(s.Token()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=" + path
+}
+
 // TestGoDefaultChain goes the way of a program that was told nothing: Env must be all it takes, and a rotation must reach it.
 func TestGoDefaultChain(t *testing.T) {
 	one, two := testSet("ASIAONE", time.Hour), testSet("ASIATWO", time.Hour)
@@ -109,9 +119,8 @@ func TestGoDefaultChain(t *testing.T) {
 		chain(t, s.Deliver, s.LastRead)
 	})
 	t.Run("endpoint, token file alone", func(t *testing.T) {
-		s := startServer(t, Options{Profile: "p", TokenFile: filepath.Join(t.TempDir(), "token")}, nil)
-		env := s.Env()
-		childEnv(t, []string{env[0], env[2], "AWS_EC2_METADATA_DISABLED=true"})
+		s := startServer(t, Options{Profile: "p"}, nil)
+		childEnv(t, []string{s.Env()[0], tokenFile(t, s), "AWS_EC2_METADATA_DISABLED=true"})
 		chain(t, s.Deliver, s.LastRead)
 	})
 	t.Run("imds", func(t *testing.T) {

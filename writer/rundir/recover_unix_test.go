@@ -32,8 +32,7 @@ func filled(t *testing.T) (d *Dir, dirs []string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Remove() })
-	put(t, filepath.Join(d.Path(), "token"), "x", 0o600)
-	if err := errors.Join(d.Put("state", []byte(secret)), d.Put(StatusFile, []byte("{}\n")), d.Adopt("token")); err != nil {
+	if err := errors.Join(d.Put("state", []byte(secret)), d.Put(StatusFile, []byte("{}\n"))); err != nil {
 		t.Fatal(err)
 	}
 	return d, []string{b.path}
@@ -57,7 +56,6 @@ func TestRecover(t *testing.T) {
 		}},
 		{"a file", func(dir string) error { return os.Remove(filepath.Join(dir, ConfigFile)) }},
 		{"a link", func(dir string) error { return os.Remove(filepath.Join(dir, linkName)) }},
-		{"an adopted file", func(dir string) error { return os.Remove(filepath.Join(dir, "token")) }},
 		{"the lock", func(dir string) error { return os.Remove(filepath.Join(dir, lockedFile)) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -229,16 +229,6 @@ func (d *Dir) Link(name, target string) error {
 	return d.write(name)
 }
 
-// Adopt takes a file that somebody else has put into the directory for one to recover.
-// It must not change.
-func (d *Dir) Adopt(name string) error {
-	content, err := d.root.ReadFile(name)
-	if err == nil {
-		d.keep(name, file{content: content})
-	}
-	return err
-}
-
 func (d *Dir) keep(name string, f file) {
 	if _, ok := d.files[name]; !ok {
 		d.names = append(d.names, name)
