@@ -11,9 +11,9 @@ import (
 // of ours gets, too: those that are not close-on-exec. (All that Go opens are.)
 func Inherited() []int {
 	var candidates []int
-	if names, err := readNames("/proc/self/fd"); err == nil {
-		for _, name := range names {
-			if fd, err := strconv.Atoi(name); err == nil {
+	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
+		for _, e := range entries {
+			if fd, err := strconv.Atoi(e.Name()); err == nil {
 				candidates = append(candidates, fd)
 			}
 		}
@@ -29,13 +29,4 @@ func Inherited() []int {
 		}
 	}
 	return list
-}
-
-func readNames(dir string) ([]string, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Readdirnames(-1)
 }

@@ -55,18 +55,13 @@ func alone() bool {
 	if unix.Fstat(1, &st) == nil && (st.Mode&unix.S_IFMT == unix.S_IFIFO || st.Mode&unix.S_IFMT == unix.S_IFSOCK) {
 		return false
 	}
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return false
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
+	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return false
 	}
 	seen := false // ourselves: else this is not the /proc of our PID namespace
-	for _, name := range names {
-		other, err := strconv.Atoi(name)
+	for _, e := range entries {
+		other, err := strconv.Atoi(e.Name())
 		if err != nil {
 			continue
 		}
@@ -74,7 +69,7 @@ func alone() bool {
 			seen = true
 			continue
 		}
-		if pgrp, ok := groupOf(name); ok && pgrp == pid {
+		if pgrp, ok := groupOf(e.Name()); ok && pgrp == pid {
 			return false
 		}
 	}
