@@ -2,7 +2,6 @@ package plan
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"strconv"
 
@@ -29,7 +28,7 @@ type fileEntry struct {
 func readFile(path string) ([]fileEntry, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, wrong(flagConfig, "", "%s", unread(path, err))
+		return nil, wrong(flagConfig, "", "%s: %v", path, reason(err))
 	}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
@@ -134,13 +133,4 @@ func placeOf(path string, t *token.Token) string {
 		return path
 	}
 	return path + ":" + strconv.Itoa(t.Position.Line)
-}
-
-// unread says why a file cannot be read, without the name of the system call.
-func unread(path string, err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
-	}
-	return path + ": " + err.Error()
 }

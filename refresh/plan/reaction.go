@@ -89,7 +89,7 @@ func (s *Settings) FindHooks(p *Plan) error {
 	return nil
 }
 
-// reason takes off an error of LookPath what it says besides.
+// reason takes off an error of a file, or of LookPath, what it says besides.
 func reason(err error) error {
 	var lookup *exec.Error
 	if errors.As(err, &lookup) {

@@ -220,7 +220,7 @@ func policy(s string) (string, error) {
 	if path, ok := strings.CutPrefix(s, "@"); ok {
 		var err error
 		if text, err = os.ReadFile(path); err != nil {
-			return "", wrong(flagPolicy, "", "%s", unread(path, err))
+			return "", wrong(flagPolicy, "", "%s: %v", path, reason(err))
 		}
 	}
 	var compact bytes.Buffer
