@@ -13,15 +13,12 @@ import (
 func (s *File) takeOut(ctx context.Context) error {
 	var left []string
 	_, err := s.target.Replace(ctx, func(old []byte) ([]byte, error) {
-		if old == nil {
-			return s.takeOutOfNothing(&left)
-		}
 		f, err := ini.Parse(s.opt.Path, old)
 		if err != nil {
 			return nil, err
 		}
 		left = s.takeOutOf(f)
-		return f.Bytes(), nil
+		return f.Bytes(), nil // nil if someone has removed the file and nothing was in it
 	})
 	if err != nil {
 		return err
@@ -71,14 +68,6 @@ func (s *File) takeOutOf(f *ini.File) (left []string) {
 		}
 	}
 	return left
-}
-
-// takeOutOfNothing restores to a file that someone has removed: only if there
-// was something in it.
-func (s *File) takeOutOfNothing(left *[]string) ([]byte, error) {
-	f := ini.Read(nil)
-	*left = s.takeOutOf(f)
-	return f.Bytes(), nil
 }
 
 // saveSnapshots keeps what could not be put back where others' keys are now.

@@ -32,41 +32,14 @@ const (
 // them until the next refresh. It returns nil when ctx ends, and costs nothing
 // until the file changes.
 func (s *File) Run(ctx context.Context) error {
-	watch, err := s.newWatch()
-	if err != nil {
-		s.notify("%s is looked at every %s, as the system does not say when it changes (%v)", s.opt.Path, s.opt.every, err)
-		return s.poll(ctx)
-	}
-	defer watch.Close()
-	for {
-		if err := watch.wait(ctx); err != nil {
-			return nil
-		}
+	watch := s.newWatch()
+	defer watch.close()
+	s.reconcile(ctx) // what happened before we watched
+	for watch.wait(ctx) == nil {
 		watch.follow() // first: what happens from here on is seen
 		s.reconcile(ctx)
 	}
-}
-
-// poll is Run by looking at the file again and again.
-func (s *File) poll(ctx context.Context) error {
-	tick := time.NewTicker(s.opt.every)
-	defer tick.Stop()
-	var seen fs.FileInfo
-	for {
-		info, err := os.Stat(s.opt.Path)
-		if err != nil || seen == nil || !os.SameFile(info, seen) || info.Size() != seen.Size() || !info.ModTime().Equal(seen.ModTime()) {
-			s.reconcile(ctx)
-			seen = info
-			if err != nil {
-				seen = nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
+	return nil
 }
 
 // reconcile puts the keys back if they are not in the file.
@@ -122,34 +95,43 @@ func (s *File) intact() (bool, error) {
 // is another one after each rename.
 type watch struct {
 	s        *File
-	watcher  *fsnotify.Watcher
+	watcher  *fsnotify.Watcher // nil if the system does not say what changes
+	events   <-chan fsnotify.Event
+	errors   <-chan error // some events are lost
 	watched  []string
 	names    []string // full paths whose change is one of the file
 	complete bool     // all directories are watched
 }
 
-func (s *File) newWatch() (*watch, error) {
-	if s.opt.noEvents != nil {
-		return nil, s.opt.noEvents
+func (s *File) newWatch() *watch {
+	w := &watch{s: s}
+	err := s.opt.noEvents
+	if err == nil {
+		if w.watcher, err = fsnotify.NewWatcher(); err == nil {
+			w.events, w.errors = w.watcher.Events, w.watcher.Errors
+			err = w.follow()
+		}
 	}
-	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		return nil, err
+		w.close()
+		*w = watch{s: s}
+		s.notify("%s is looked at every %s, as the system does not say when it changes (%v)", s.opt.Path, s.opt.every, err)
 	}
-	w := &watch{s: s, watcher: watcher}
-	if err := w.follow(); err != nil {
-		watcher.Close()
-		return nil, err
-	}
-	s.reconcile(context.Background()) // what happened before we watched
-	return w, nil
+	return w
 }
 
-func (w *watch) Close() error { return w.watcher.Close() }
+func (w *watch) close() {
+	if w.watcher != nil {
+		w.watcher.Close()
+	}
+}
 
 // follow makes the watches those of where the path leads now. On an error the
 // next wait ends by itself.
 func (w *watch) follow() error {
+	if w.watcher == nil {
+		return nil
+	}
 	dirs, names := leads(w.s.opt.Path)
 	w.s.mu.Lock()
 	if w.s.inPlace && len(names) > 0 { // what is written to it from elsewhere is not seen in its directory
@@ -191,7 +173,7 @@ func (w *watch) wait(ctx context.Context) error {
 			return nil
 		case <-w.s.moved:
 			return nil
-		case e, ok := <-w.watcher.Events:
+		case e, ok := <-w.events:
 			if !ok {
 				<-ctx.Done()
 				return ctx.Err()
@@ -199,7 +181,7 @@ func (w *watch) wait(ctx context.Context) error {
 			if !w.concerns(e) {
 				continue
 			}
-		case <-w.watcher.Errors: // some events are lost
+		case <-w.errors:
 		}
 		if first.IsZero() {
 			first = time.Now()
