@@ -32,11 +32,11 @@ func lockOpen(ctx context.Context, f *os.File) (unlock func(), err error) {
 	return func() { filelock.Release(f) }, nil
 }
 
-// lock takes the lock that all writers of the file take: that of a sentinel
+// Lock takes the lock that all writers of the file take: that of a sentinel
 // beside it, which exists only as long. Where none can be made (the directory is
 // read-only, so that nobody renames in it) it is that of the directory. The
 // sentinel may be another user's, who writes to the file as well.
-func (p *Location) lock(ctx context.Context) (unlock func(), err error) {
+func (p *Location) Lock(ctx context.Context) (unlock func(), err error) {
 	name := BesidePrefix(p.name) + "lock"
 	ctx, cancel := boundWait(ctx)
 	defer cancel()

@@ -117,7 +117,7 @@ func (p *Location) Recover(ctx context.Context) error {
 
 // lockTidy locks the sentinel and tidies up after writers that were killed.
 func (p *Location) lockTidy(ctx context.Context) (unlock func(), err error) {
-	if unlock, err = p.lock(ctx); err != nil {
+	if unlock, err = p.Lock(ctx); err != nil {
 		return nil, err
 	}
 	p.removeLeftovers()
@@ -285,7 +285,7 @@ func (p *Location) removeLeftovers() {
 // RemoveIfEmpty removes the file if nothing is in it.
 func (t Target) RemoveIfEmpty(ctx context.Context) error {
 	return t.At(func(p *Location) error {
-		unlock, err := p.lock(ctx)
+		unlock, err := p.Lock(ctx)
 		if err != nil {
 			return err
 		}

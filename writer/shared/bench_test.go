@@ -42,10 +42,6 @@ func BenchmarkFile(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		if n > 300 { // a claim a section: a second
-			opened(b, n, open, deliver, all)
-			continue
-		}
 		b.Run(fmt.Sprint("open/", n), func(b *testing.B) {
 			for b.Loop() {
 				s := open()
@@ -63,26 +59,20 @@ func BenchmarkFile(b *testing.B) {
 				shut(s)
 			}
 		})
-		opened(b, n, open, deliver, all)
-	}
-}
-
-func opened(b *testing.B, n int, open func() *File, deliver func(*File, map[string]aws.Credentials), all map[string]aws.Credentials) {
-	s := open()
-	deliver(s, all)
-	b.Run(fmt.Sprint("deliver one/", n), func(b *testing.B) {
-		for i := 0; b.Loop(); i++ {
-			deliver(s, map[string]aws.Credentials{"p0": numbered(n + i)})
-		}
-	})
-	b.Run(fmt.Sprint("look/", n), func(b *testing.B) {
-		for b.Loop() {
-			if intact, err := s.intact(); !intact || err != nil {
-				b.Fatal(intact, err)
+		s := open()
+		deliver(s, all)
+		b.Run(fmt.Sprint("deliver one/", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				deliver(s, map[string]aws.Credentials{"p0": numbered(n + i)})
 			}
-		}
-	})
-	if err := s.Close(context.Background()); err != nil {
-		b.Fatal(err)
+		})
+		b.Run(fmt.Sprint("look/", n), func(b *testing.B) {
+			for b.Loop() {
+				if intact, err := s.intact(); !intact || err != nil {
+					b.Fatal(intact, err)
+				}
+			}
+		})
+		shut(s)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,29 +21,47 @@ import (
 	"brs-exec/writer/replace"
 )
 
-// A claim is the file that says that a section of a shared file is kept by this
-// process, and what stood there before. It is locked as long as the process
+// A claim is the file that says which sections of a shared file this process keeps,
+// and what stood in them before. It is locked as long as the process
 // lives, so it tells the truth however that ends; and it stays behind if the
 // process is killed, so that the next one knows whose keys it finds and what
 // to put back in the end.
 //
-// The first three lines have a fixed size and are written in place: the
-// fingerprints of the credentials that are in the file and of those that are just being
-// written, and the process. What follows is a snapshot, written once.
+// Its lines are the process; the names of the sections; for each of them the
+// fingerprints of the credentials that are in the file and of those that are just
+// being written, which are of a fixed size and written in place; and for each, once
+// it is written to, what stood there.
 type claim struct {
-	file      *os.File
-	dir       *os.Root // and the name in it
-	name      string
+	file    *os.File
+	dir     *os.Root // and the name in it
+	name    string
+	records []*record
+	size    int64
+}
+
+// A record is what a claim says of a section.
+type record struct {
+	section   string
 	prints    [2]string
 	snapshot  *snapshot
 	inherited bool // snapshot is that of a process that was killed
+
+	claim *claim
+	at    int64 // of prints in the claim
+}
+
+// snapshotLine is the line of a snapshot.
+type snapshotLine struct {
+	Section string
+	Before  *snapshot
 }
 
 const (
-	printLine   = 33 // 32 hexadecimal digits and a line end
+	printLen    = 32 // hexadecimal digits
 	processLine = 48
-	claimHead   = 2*printLine + processLine
 )
+
+var noPrint = strings.Repeat("-", printLen)
 
 // claimPatience is how long a lock is waited for whose holder is not to be
 // seen: one that looks for stale claims has it for a moment, one in another
@@ -50,7 +69,10 @@ const (
 const claimPatience = time.Second
 
 // A heldError says who keeps a section.
-type heldError struct{ pid int }
+type heldError struct {
+	section string
+	pid     int
+}
 
 func (e *heldError) Error() string {
 	if e.pid == 0 {
@@ -59,63 +81,105 @@ func (e *heldError) Error() string {
 	return fmt.Sprintf("another brs-exec keeps it: process %d", e.pid)
 }
 
-// claims are where claims are made.
+// claims are where claims on a file are made.
 type claims struct {
 	dir    *os.Root
-	prefix string // of their names, without the section's part
+	prefix string // of their names
 	uid    int
 	as     func(func() error) error // calls with the rights to change what is there
 }
 
-// claimName returns the name of the claim on a section of the file at path.
-func claimName(path, section string) string {
-	sum := sha256.Sum256([]byte(path + "\x00" + section))
-	return replace.BesidePrefix(filepath.Base(path)) + "claim-" + hex.EncodeToString(sum[:8])
+// claimPrefix begins the names of the claims on the file at path; it tells files of the
+// same name apart, as a directory for claims may be that of several.
+func claimPrefix(path string) string {
+	sum := sha256.Sum256([]byte(path))
+	return replace.BesidePrefix(filepath.Base(path)) + "claim-" + hex.EncodeToString(sum[:4]) + "-"
 }
 
-// take takes the claim of this name. A *heldError says that another process has
-// it.
-func (cs *claims) take(ctx context.Context, name string) (*claim, error) {
-	for range pathsafe.MaxRaces {
-		f, err := pathsafe.CreateOwn(cs.dir, name)
-		made := err == nil
-		if errors.Is(err, fs.ErrExist) {
-			f, err = pathsafe.OpenOwn(cs.dir, name, os.O_RDWR, cs.uid)
-		}
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, pathsafe.ErrRaced) { // removed since
-			continue
-		}
-		var foreign *pathsafe.NotOwnError
-		if errors.As(err, &foreign) {
-			return nil, fmt.Errorf("%w; remove it if no brs-exec of that user runs", err)
-		}
+// stale returns the claims of processes that were killed on one of the sections, and
+// locks them. Those that have nothing to put back it removes, whatever their sections.
+// A *heldError says that a process that lives has one of the sections. The caller has
+// the lock of the file, so that no other process makes a claim meanwhile.
+func (cs *claims) stale(ctx context.Context, sections []string) (stale []*claim, err error) {
+	defer func() {
 		if err != nil {
-			return nil, err
+			closeAll(stale)
 		}
-		c := &claim{file: f, dir: cs.dir, name: name}
-		if err := c.lock(ctx); err != nil {
-			f.Close()
-			return nil, err
-		}
-		// The one before us may have removed it after we opened it.
-		if !filelock.IsNamed(f, cs.dir, name) {
-			f.Close()
+	}()
+	names, err := pathsafe.Names(cs.dir)
+	for _, name := range names {
+		if !strings.HasPrefix(name, cs.prefix) {
 			continue
 		}
-		if err := c.begin(); err != nil {
-			c.release(!made)
-			return nil, fmt.Errorf("%s: %w", filepath.Join(cs.dir.Name(), name), err)
+		c, err := cs.open(ctx, name, sections)
+		if err != nil {
+			return stale, err
 		}
+		if c != nil {
+			stale = append(stale, c)
+		}
+	}
+	return stale, err
+}
+
+// open opens a claim and locks it. nil is one that is of no interest here.
+func (cs *claims) open(ctx context.Context, name string, sections []string) (*claim, error) {
+	f, err := pathsafe.OpenOwn(cs.dir, name, os.O_RDWR, cs.uid)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, pathsafe.ErrRaced): // removed since
+		return nil, nil
+	case errors.As(err, new(*pathsafe.NotOwnError)):
+		return nil, fmt.Errorf("%w; remove it if no brs-exec of that user runs", err)
+	case err != nil:
+		return nil, err
+	}
+	c := &claim{file: f, dir: cs.dir, name: name}
+	mine, err := c.look(ctx, sections)
+	if mine && err == nil {
 		return c, nil
 	}
-	return nil, fmt.Errorf("%s: %w", filepath.Join(cs.dir.Name(), name), pathsafe.ErrRaced)
+	f.Close()
+	return nil, err
 }
 
-func (c *claim) lock(ctx context.Context) error {
+// look reads the claim. It tells whether it is one on one of the sections and locked
+// now, and removes it if it is nobody's and has nothing to put back.
+func (c *claim) look(ctx context.Context, sections []string) (mine bool, err error) {
+	if err := c.read(); err != nil {
+		return false, err
+	}
+	for _, r := range c.records {
+		if !slices.Contains(sections, r.section) {
+			continue
+		}
+		if err := c.lock(ctx, r.section); err != nil || !c.isNamed() { // its process has ended meanwhile
+			return false, err
+		}
+		return true, c.read() // what is true since it is locked
+	}
+	if filelock.Try(c.file) == nil && !c.restores() {
+		c.remove()
+	}
+	return false, nil
+}
+
+func (c *claim) read() error {
+	data, err := pathsafe.ReadAll(c.file)
+	if err == nil && len(data) > 0 && !c.parse(data) {
+		err = errors.New("is not a claim of brs-exec: remove it")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(c.dir.Name(), c.name), err)
+	}
+	return nil
+}
+
+// lock locks the claim of a process that was killed.
+func (c *claim) lock(ctx context.Context, section string) error {
 	err := filelock.Try(c.file)
 	if errors.Is(err, filelock.ErrLocked) || errors.Is(err, filelock.ErrNoLocks) {
 		if pid := c.holder(); pid != 0 {
-			return &heldError{pid}
+			return &heldError{section, pid}
 		}
 		wait, cancel := context.WithTimeout(ctx, claimPatience)
 		defer cancel()
@@ -125,94 +189,174 @@ func (c *claim) lock(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, filelock.ErrLocked) && ctx.Err() == nil:
-		return &heldError{c.holder()}
+		return &heldError{section, c.holder()}
 	}
 	return fmt.Errorf("%s: %w", filepath.Join(c.dir.Name(), c.name), err)
 }
 
 // holder returns the process that the claim names, 0 if it is not to be seen.
 func (c *claim) holder() int {
-	head := make([]byte, claimHead)
-	if n, _ := c.file.ReadAt(head, 0); n == claimHead {
-		if pid, lives := filelock.Holder(head[2*printLine:]); lives {
+	head := make([]byte, processLine)
+	if n, _ := c.file.ReadAt(head, 0); n == processLine {
+		if pid, lives := filelock.Holder(head); lives {
 			return pid
 		}
 	}
 	return 0
 }
 
-// begin reads what a process that was killed has left, and writes who we are.
-func (c *claim) begin() error {
-	data, err := pathsafe.ReadAll(c.file)
+// parse reads what a claim says, and tells whether it is one.
+func (c *claim) parse(data []byte) bool {
+	lines := bytes.Split(data, []byte("\n"))
+	var sections []string
+	if len(lines) < 3 || len(lines[0]) != processLine-1 || json.Unmarshal(lines[1], &sections) != nil || len(lines) < 3+len(sections) {
+		return false
+	}
+	c.records = nil
+	for i, section := range sections {
+		first, second, _ := strings.Cut(string(lines[2+i]), " ")
+		if !isPrint(first) || !isPrint(second) {
+			return false
+		}
+		c.records = append(c.records, &record{section: section, prints: [2]string{first, second}})
+	}
+	for _, text := range lines[2+len(sections):] {
+		var l snapshotLine // of one that is not complete nothing was written to the section yet
+		if json.Unmarshal(text, &l) == nil {
+			for _, r := range c.records {
+				if r.section == l.Section {
+					r.snapshot = l.Before
+				}
+			}
+		}
+	}
+	return true
+}
+
+func isPrint(text string) bool {
+	return text == noPrint || len(text) == printLen && strings.Trim(text, "0123456789abcdef") == ""
+}
+
+// create makes a claim with the records, and locks it.
+func (cs *claims) create(holder string, records []*record) (*claim, error) {
+	name := cs.prefix + pathsafe.RandomName()
+	f, err := pathsafe.CreateOwn(cs.dir, name)
+	if err != nil {
+		return nil, err
+	}
+	c := &claim{file: f, dir: cs.dir, name: name, records: records}
+	if err = filelock.Try(f); errors.Is(err, filelock.ErrNoLocks) {
+		err = nil
+	}
+	if err == nil {
+		err = c.write(holder)
+	}
+	if err != nil {
+		c.release(false)
+		return nil, err
+	}
+	return c, nil
+}
+
+// write writes the claim anew.
+func (c *claim) write(holder string) error {
+	var names []string
+	for _, r := range c.records {
+		names = append(names, r.section)
+	}
+	text, err := json.Marshal(names)
 	if err != nil {
 		return err
 	}
-	c.prints = [2]string{noPrint, noPrint}
-	if len(data) > 0 {
-		if !isClaim(data) {
-			return errors.New("is not a claim of brs-exec: remove it")
-		}
-		c.prints = [2]string{string(data[:printLine-1]), string(data[printLine : 2*printLine-1])}
-		var b snapshot
-		if json.Unmarshal(data[claimHead:], &b) == nil {
-			c.snapshot, c.inherited = &b, true
+	text = fmt.Appendf(nil, "%-*s\n%s\n", processLine-1, holder, text)
+	for _, r := range c.records {
+		r.claim, r.at = c, int64(len(text))
+		text = fmt.Appendf(text, "%s %s\n", r.prints[0], r.prints[1])
+	}
+	for _, r := range c.records {
+		if text, err = r.appendSnapshot(text); err != nil {
+			return err
 		}
 	}
-	head := c.prints[0] + "\n" + c.prints[1] + "\n" + fmt.Sprintf("%-*s\n", processLine-1, filelock.Me())
-	_, err = c.file.WriteAt([]byte(head), 0)
-	return err
+	if _, err := c.file.WriteAt(text, 0); err != nil {
+		return err
+	}
+	c.size = int64(len(text))
+	return errors.Join(c.file.Truncate(c.size), c.file.Sync())
 }
 
-var noPrint = strings.Repeat("-", printLine-1)
-
-// isClaim tells whether a file that bears the name of a claim is one.
-func isClaim(data []byte) bool {
-	return len(data) >= claimHead && data[printLine-1] == '\n' && data[2*printLine-1] == '\n' && data[claimHead-1] == '\n' &&
-		isPrint(data[:printLine-1]) && isPrint(data[printLine:2*printLine-1])
+func (r *record) appendSnapshot(text []byte) ([]byte, error) {
+	if r.snapshot == nil {
+		return text, nil
+	}
+	line, err := json.Marshal(snapshotLine{r.section, r.snapshot})
+	return append(append(text, line...), '\n'), err
 }
 
-func isPrint(text []byte) bool {
-	return string(text) == noPrint || len(bytes.Trim(text, "0123456789abcdef")) == 0
+// remember writes what stood in sections, before they are changed.
+func (c *claim) remember(records []*record) (err error) {
+	var text []byte
+	for _, r := range records {
+		if text, err = r.appendSnapshot(text); err != nil {
+			return err
+		}
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	if _, err := c.file.WriteAt(text, c.size); err != nil {
+		return err
+	}
+	c.size += int64(len(text))
+	return c.file.Sync()
+}
+
+// restores tells whether there is something to put back.
+func (c *claim) restores() bool {
+	return slices.ContainsFunc(c.records, func(r *record) bool { return r.snapshot != nil })
 }
 
 // ours tells whether this process wrote the credentials, or the one before it.
-func (c *claim) ours(fp string) bool { return fp != "" && (fp == c.prints[0] || fp == c.prints[1]) }
-
-// forget drops what a process before has left.
-func (c *claim) forget() error {
-	c.snapshot, c.inherited = nil, false
-	return c.file.Truncate(claimHead)
-}
-
-// remember writes what stood in the section, before it is changed.
-func (c *claim) remember(b *snapshot) error {
-	text, err := json.Marshal(b)
-	if err != nil {
-		return err
-	}
-	if _, err := c.file.WriteAt(text, claimHead); err != nil {
-		return err
-	}
-	if err := c.file.Sync(); err != nil {
-		return err
-	}
-	c.snapshot = b
-	return nil
-}
+func (r *record) ours(fp string) bool { return fp != "" && slices.Contains(r.prints[:], fp) }
 
 // writing notes that credentials are about to be written, wrote that they are.
-func (c *claim) writing(fp string) error { return c.note(1, fp) }
-func (c *claim) wrote(fp string) error   { return c.note(0, fp) }
+func (r *record) writing(fp string) error { return r.note(1, fp) }
+func (r *record) wrote(fp string) error   { return r.note(0, fp) }
 
-func (c *claim) note(i int, fp string) error {
-	if c.prints[i] == fp {
+func (r *record) note(i int, fp string) error {
+	if r.prints[i] == fp {
 		return nil
 	}
-	if _, err := c.file.WriteAt([]byte(fp), int64(i*printLine)); err != nil {
+	if _, err := r.claim.file.WriteAt([]byte(fp), r.at+int64(i*(printLen+1))); err != nil {
 		return err
 	}
-	c.prints[i] = fp
+	r.prints[i] = fp
 	return nil
+}
+
+// settle removes claims of processes that were killed, once their records of the
+// sections are in another one. What they have to put back elsewhere goes to new ones.
+func (cs *claims) settle(stale []*claim, sections []string) error {
+	var errs []error
+	for _, old := range stale {
+		rest := slices.DeleteFunc(old.records, func(r *record) bool { return r.snapshot == nil || slices.Contains(sections, r.section) })
+		if len(rest) > 0 {
+			c, err := cs.create("0 0", rest) // nobody's
+			if err != nil {
+				errs = append(errs, err, old.file.Close())
+				continue
+			}
+			c.file.Close()
+		}
+		errs = append(errs, old.release(false))
+	}
+	return errors.Join(errs...)
+}
+
+func closeAll(claims []*claim) {
+	for _, c := range claims {
+		c.file.Close()
+	}
 }
 
 // release gives the claim up, and removes it unless keep.
@@ -220,7 +364,7 @@ func (c *claim) release(keep bool) error {
 	if keep {
 		return c.file.Close()
 	}
-	filelock.Remove(c.dir, c.name) // while it is locked
+	c.remove()
 	err := c.file.Close()
 	if runtime.GOOS == "windows" { // not while it is open; and then not if another one has it open
 		c.dir.Remove(c.name)
@@ -228,22 +372,11 @@ func (c *claim) release(keep bool) error {
 	return err
 }
 
-// sweep removes the claims of processes that were killed and left nothing to put
-// back.
-func (cs *claims) sweep() {
-	names, _ := pathsafe.Names(cs.dir)
-	for _, name := range names {
-		if !strings.HasPrefix(name, cs.prefix) {
-			continue
-		}
-		f, err := pathsafe.OpenOwn(cs.dir, name, os.O_RDWR, cs.uid)
-		if err != nil {
-			continue
-		}
-		head := make([]byte, claimHead+1)
-		if n, _ := f.ReadAt(head, 0); n == claimHead && isClaim(head[:n]) && filelock.Try(f) == nil && filelock.IsNamed(f, cs.dir, name) {
-			filelock.Remove(cs.dir, name)
-		}
-		f.Close()
+// remove removes the claim while it is locked.
+func (c *claim) remove() {
+	if c.isNamed() {
+		filelock.Remove(c.dir, c.name)
 	}
 }
+
+func (c *claim) isNamed() bool { return filelock.IsNamed(c.file, c.dir, c.name) }

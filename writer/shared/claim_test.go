@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,9 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// helpShared keeps the section SECTION of PATH, at exit as MODE says. It
+// helpShared keeps the sections SECTION,... of PATH, at exit as MODE says. It
 // delivers new credentials until its input ends, COUNT of them at most.
 func helpShared(args []string) error {
 	exit, err := strconv.Atoi(args[2])
@@ -23,19 +28,19 @@ func helpShared(args []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := Open(context.Background(), Options{Path: args[0], Sections: map[string]string{"x": args[1]}, AtExit: AtExit(exit)})
+	s, err := Open(context.Background(), Options{Path: args[0], Sections: sectionsOf(args[1]), AtExit: AtExit(exit)})
 	if err != nil {
 		fmt.Println(err)
 		return nil
 	}
-	if err := give(s, numbered(0)); err != nil {
+	if err := giveAll(s, 0); err != nil {
 		return err
 	}
 	fmt.Println("kept")
 	ended := make(chan struct{})
 	go func() { io.Copy(io.Discard, os.Stdin); close(ended) }()
 	for i := 1; i < count; i++ {
-		if err := give(s, numbered(i)); err != nil {
+		if err := giveAll(s, i); err != nil {
 			return errors.Join(err, s.Close(context.Background()))
 		}
 		select {
@@ -46,6 +51,38 @@ func helpShared(args []string) error {
 	}
 	<-ended
 	return s.Close(context.Background())
+}
+
+// sectionsOf returns the options' Sections for names with commas between them.
+func sectionsOf(names string) map[string]string {
+	sections := map[string]string{}
+	for name := range strings.SplitSeq(names, ",") {
+		sections[name] = name
+	}
+	return sections
+}
+
+// giveAll delivers the i-th credentials for all sections.
+func giveAll(s *File, i int) error {
+	all := map[string]aws.Credentials{}
+	for _, p := range s.profiles {
+		all[p.from] = numbered(i)
+	}
+	return s.Deliver(context.Background(), all)
+}
+
+// claimsIn returns the names of the claims beside the file.
+func claimsIn(t *testing.T, path string) []string {
+	t.Helper()
+	names, err := filepath.Glob(claimGlob(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func claimGlob(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".brs-exec-claim-*")
 }
 
 func TestSharedClaims(t *testing.T) {
@@ -161,4 +198,111 @@ func TestSharedSweepsClaims(t *testing.T) {
 	if got := claims(); len(got) != 1 {
 		t.Errorf("claims of one that lives: %q", got)
 	}
+}
+
+// One claim is on all sections of a process, and another process is refused for one
+// of them alone.
+func TestSharedClaimOnMany(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "credentials")
+	s := mustShared(t, path, "", Options{Sections: sectionsOf("a,b,c"), AtExit: Remove})
+	if err := giveAll(s, 1); err != nil {
+		t.Fatal(err)
+	}
+	if got := claimsIn(t, path); len(got) != 1 {
+		t.Errorf("claims: %q", got)
+	}
+	_, err := newShared(t, path, "", Options{Sections: sectionsOf("d,c")})
+	if !errors.As(err, new(*heldError)) || !strings.Contains(err.Error(), "section [c] of "+path+": another brs-exec keeps it") {
+		t.Errorf("Open = %v, want that [c] is kept", err)
+	}
+	other := mustShared(t, path, "", Options{Sections: sectionsOf("d,e")})
+	if got := claimsIn(t, path); len(got) != 2 {
+		t.Errorf("claims of two: %q", got)
+	}
+	if err := errors.Join(s.Close(context.Background()), other.Close(context.Background())); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, filepath.Dir(path), map[string]string{})
+}
+
+// What a killed process has left is put back by those who keep the sections next,
+// each its own, also if one before was killed while it took them over.
+func TestSharedKilledWithMany(t *testing.T) {
+	original := "[a]\n" + oldKeys + "[b]\n" + strings.ReplaceAll(oldKeys, "OLD", "OLDB") + "[c]\nregion = x\n"
+	for _, next := range [][]string{{"a,b,c"}, {"b", "a,c"}, {"c", "b", "a"}, {"b,d", "d,a", "c"}} {
+		for _, twice := range []bool{false, true} {
+			t.Run(fmt.Sprint(next, twice), func(t *testing.T) {
+				t.Parallel()
+				path := filepath.Join(t.TempDir(), "credentials")
+				put(t, path, original, 0o600)
+				cmd, _, said := startHelper(t, "shared", path, "a,b,c", "2", "1")
+				if said != "kept" {
+					t.Fatalf("it said %q", said)
+				}
+				cmd.Process.Kill()
+				cmd.Wait()
+				if twice { // killed before it had removed the claim that it took over
+					left := claimsIn(t, path)
+					data, err := os.ReadFile(left[0])
+					if err != nil {
+						t.Fatal(err)
+					}
+					put(t, left[0][:len(left[0])-1]+"x", string(data), 0o600)
+				}
+				for _, sections := range next {
+					s := mustShared(t, path, "", Options{Sections: sectionsOf(sections), AtExit: Restore})
+					if err := giveAll(s, 5); err != nil {
+						t.Fatal(err)
+					}
+					if err := s.Close(context.Background()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				holds(t, filepath.Dir(path), map[string]string{"credentials": original})
+			})
+		}
+	}
+}
+
+// FuzzClaim: what parses as a claim is written as the same, and nothing else is
+// believed.
+func FuzzClaim(f *testing.F) {
+	dir, err := os.OpenRoot(f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	cs := &claims{dir: dir, prefix: "x-", uid: os.Geteuid()}
+	c, err := cs.create("1 2", []*record{
+		{section: "app", prints: [2]string{noPrint, strings.Repeat("a", printLen)}, snapshot: &snapshot{Sections: [][]byte{[]byte("[app]\n")}, NoEnd: true}},
+		{section: "b\"c", prints: [2]string{noPrint, noPrint}},
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := dir.ReadFile(c.name)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add(text[:len(text)-9])
+	f.Add(append(text, text...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := &claim{}
+		if !c.parse(data) {
+			return
+		}
+		again, err := cs.create(string(bytes.TrimSpace(data[:processLine-1])), c.records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer again.release(false)
+		read := &claim{file: again.file, dir: dir, name: again.name}
+		if err := read.read(); err != nil {
+			t.Fatal(err)
+		}
+		opt := []cmp.Option{cmp.AllowUnexported(record{}), cmpopts.IgnoreFields(record{}, "claim", "at"), cmpopts.EquateEmpty()}
+		if diff := cmp.Diff(c.records, read.records, opt...); diff != "" {
+			t.Errorf("(-parsed +written):\n%s", diff)
+		}
+	})
 }

@@ -23,7 +23,7 @@ func (s *File) takeOut(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(s.profiles, func(p *profile) bool { return p.claim.snapshot != nil && p.claim.snapshot.NoFile }) {
+	if slices.ContainsFunc(s.profiles, func(p *profile) bool { return p.record.snapshot != nil && p.record.snapshot.NoFile }) {
 		if err := s.target.RemoveIfEmpty(ctx); err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (s *File) takeOutOf(f *ini.File) (left []string) {
 	}
 	var parts []part
 	for _, p := range s.profiles {
-		if p.claim.snapshot == nil {
+		if p.record.snapshot == nil {
 			continue
 		}
 		part := part{p, p.find(f), -1}
@@ -60,10 +60,10 @@ func (s *File) takeOutOf(f *ini.File) (left []string) {
 	// From the end up: what one added may stand on what another did.
 	slices.SortStableFunc(parts, func(a, b part) int { return b.last - a.last })
 	for _, p := range parts {
-		b := p.claim.snapshot
+		b := p.record.snapshot
 		if s.opt.AtExit == Remove {
-			b.remove(f, p.sections, p.claim.ours)
-		} else if b.restore(f, p.sections, p.creds, p.claim.ours) {
+			b.remove(f, p.sections, p.ours)
+		} else if b.restore(f, p.sections, p.creds, p.ours) {
 			left = append(left, p.name)
 		}
 	}
@@ -75,7 +75,7 @@ func (s *File) saveSnapshots(names []string) error {
 	var text []byte
 	for _, p := range s.profiles {
 		if slices.Contains(names, p.name) {
-			text = slices.Concat(text, slices.Concat(p.claim.snapshot.Sections...))
+			text = slices.Concat(text, slices.Concat(p.record.snapshot.Sections...))
 		}
 	}
 	backup, err := s.target.SaveBackup(text)

@@ -75,7 +75,9 @@ type File struct {
 	target   replace.Target
 	profiles []*profile // by name
 	claims   *claims
-	spare    string // "" if all that goes beside the file can be there
+	claim    *claim
+	stale    []*claim // of processes that were killed, until our own has what they know
+	spare    string   // "" if all that goes beside the file can be there
 	notes    []string
 
 	moved chan struct{} // has one when the file is to be watched in another way
@@ -91,8 +93,8 @@ type File struct {
 
 type profile struct {
 	section
-	from  string // the credentials' name
-	claim *claim
+	from string // the credentials' name
+	*record
 	creds credentials // to be in the file; zero until there is one
 }
 
@@ -183,6 +185,7 @@ func (s *File) edit(old []byte, last bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	var fresh []*record
 	for _, p := range s.profiles {
 		if p.creds == (credentials{}) {
 			continue
@@ -190,15 +193,20 @@ func (s *File) edit(old []byte, last bool) ([]byte, error) {
 		if err := s.guard(p, f, p.creds); err != nil {
 			return nil, err
 		}
-		if p.claim.snapshot == nil && s.opt.AtExit != Leave {
-			if err := p.claim.remember(p.section.snapshot(f, old != nil)); err != nil {
-				return nil, err
-			}
+		if p.record.snapshot == nil && s.opt.AtExit != Leave {
+			p.record.snapshot = p.takeSnapshot(f, old != nil)
+			fresh = append(fresh, p.record)
 		}
-		if err := p.claim.writing(fingerprintOf(p.creds)); err != nil {
+		if err := p.writing(fingerprintOf(p.creds)); err != nil {
 			return nil, err
 		}
 		p.apply(f, p.creds)
+	}
+	if err := s.claim.remember(fresh); err != nil {
+		for _, r := range fresh {
+			r.snapshot = nil
+		}
+		return nil, err
 	}
 	return f.Bytes(), nil
 }
@@ -217,7 +225,7 @@ func (s *File) written(res replace.Result) error {
 	}
 	for _, p := range s.profiles {
 		if p.creds != (credentials{}) {
-			if err := p.claim.wrote(fingerprintOf(p.creds)); err != nil {
+			if err := p.wrote(fingerprintOf(p.creds)); err != nil {
 				return err
 			}
 		}
@@ -241,21 +249,20 @@ func (s *File) Close(ctx context.Context) error {
 	return errors.Join(err, s.release(err != nil))
 }
 
-// release gives the claims up. With keep those stay that know what to put back.
+// release gives the claim up. With keep it stays if it knows what to put back.
 func (s *File) release(keep bool) error {
 	if s.claims == nil {
 		return nil
 	}
 	err := s.claims.as(func() error {
-		var errs []error
-		for _, p := range s.profiles {
-			if p.claim != nil {
-				errs = append(errs, p.claim.release(keep && p.claim.snapshot != nil))
-				p.claim = nil
-			}
+		if s.claim == nil {
+			return nil
 		}
-		return errors.Join(errs...)
+		// As long as there are stale ones, it knows nothing that they do not.
+		return s.claim.release(keep && s.stale == nil && s.claim.restores())
 	})
+	closeAll(s.stale)
+	s.claim, s.stale = nil, nil
 	s.claims.dir.Close()
 	s.claims = nil
 	if s.spare != "" && s.opt.BackupDir == "" {

@@ -39,7 +39,7 @@ func written(name, data string, creds credentials) (f *ini.File, b *snapshot, er
 	if f, err = ini.Parse("credentials", []byte(data)); err != nil {
 		return nil, nil, err
 	}
-	b = p.snapshot(f, true)
+	b = p.takeSnapshot(f, true)
 	p.apply(f, creds)
 	return f, b, nil
 }

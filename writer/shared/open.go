@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
+	"brs-exec/writer/filelock"
 	"brs-exec/writer/ini"
 	"brs-exec/writer/pathsafe"
 	"brs-exec/writer/replace"
@@ -68,7 +70,6 @@ func Preview(opt Options) (notes []string, err error) {
 		return nil, err
 	}
 	for _, p := range s.profiles {
-		p.claim = &claim{}
 		if err := s.guard(p, f, credentials{}); err != nil {
 			return nil, err
 		}
@@ -134,14 +135,17 @@ func (s *File) begin(ctx context.Context, p *replace.Location) (*ini.File, *repl
 		return nil, nil, err
 	}
 	for _, p := range s.profiles {
-		if err := p.inherit(f); err != nil {
-			return nil, nil, err
-		}
+		p.inherit(f, s.stale)
 		if err := s.guard(p, f, credentials{}); err != nil {
 			return nil, nil, err
 		}
 	}
-	return f, was, nil
+	if err := s.claim.write(filelock.Me()); err != nil {
+		return nil, nil, err
+	}
+	err = s.claims.settle(s.stale, s.names())
+	s.stale = nil
+	return f, was, err
 }
 
 func (s *File) look(was *replace.Content) (*ini.File, error) {
@@ -166,7 +170,7 @@ func (s *File) addProfiles(path string) error {
 		if slices.ContainsFunc(s.profiles, func(p *profile) bool { return p.name == name }) {
 			return fmt.Errorf("profile %q: two sets of credentials for one section", name)
 		}
-		s.profiles = append(s.profiles, &profile{section: newSection(name, inConfig), from: from})
+		s.profiles = append(s.profiles, &profile{section: newSection(name, inConfig), from: from, record: &record{section: name, prints: [2]string{noPrint, noPrint}}})
 	}
 	if len(s.profiles) == 0 {
 		return errors.New("internal error: no section to keep")
@@ -174,27 +178,54 @@ func (s *File) addProfiles(path string) error {
 	return nil
 }
 
-// claimAll takes the claims, in a directory of ours if none can be made beside
+// names are those of the sections.
+func (s *File) names() (names []string) {
+	for _, p := range s.profiles {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// claimAll claims the sections, in a directory of ours if nothing can be made beside
 // the file.
 func (s *File) claimAll(ctx context.Context, p *replace.Location) error {
-	if err := s.claimIn(p, p.Beside()); err != nil {
+	unlock, err := p.Lock(ctx)
+	if err != nil {
 		return err
 	}
-	for _, section := range s.profiles {
-		c, err := s.claims.take(ctx, claimName(p.Path, section.name))
-		if err != nil && (errors.Is(err, fs.ErrPermission) || replace.CannotRename(err)) && s.spare == "" && s.target.BackupDir == "" && p.UID == os.Geteuid() {
-			if err := s.useSpare(p); err != nil {
-				return fmt.Errorf("claim section [%s] of %s: %w", section.name, s.opt.Path, err)
-			}
-			c, err = s.claims.take(ctx, claimName(p.Path, section.name))
-		}
-		if err != nil {
-			return fmt.Errorf("section [%s] of %s: %w", section.name, s.opt.Path, err)
-		}
-		section.claim = c
+	defer unlock()
+	if err = s.claimIn(p, p.Beside()); err != nil {
+		return err
 	}
-	s.claims.sweep()
+	err = s.makeClaim(ctx)
+	if err != nil && (errors.Is(err, fs.ErrPermission) || replace.CannotRename(err)) && s.spare == "" && s.target.BackupDir == "" && p.UID == os.Geteuid() {
+		if err := s.useSpare(p); err != nil {
+			return fmt.Errorf("claim section [%s] of %s: %w", strings.Join(s.names(), "], ["), s.opt.Path, err)
+		}
+		err = s.makeClaim(ctx)
+	}
+	section := strings.Join(s.names(), "], [")
+	var held *heldError
+	if errors.As(err, &held) {
+		section = held.section
+	}
+	if err != nil {
+		return fmt.Errorf("section [%s] of %s: %w", section, s.opt.Path, err)
+	}
 	return nil
+}
+
+func (s *File) makeClaim(ctx context.Context) (err error) {
+	closeAll(s.stale)
+	if s.stale, err = s.claims.stale(ctx, s.names()); err != nil {
+		return err
+	}
+	var records []*record
+	for _, p := range s.profiles {
+		records = append(records, p.record)
+	}
+	s.claim, err = s.claims.create(filelock.Me(), records)
+	return err
 }
 
 // claimIn has claims made in the directory, with the rights that we have now.
@@ -203,7 +234,7 @@ func (s *File) claimIn(p *replace.Location, dir *os.Root) error {
 	if err != nil {
 		return err
 	}
-	s.claims = &claims{dir: own, prefix: replace.BesidePrefix(filepath.Base(p.Path)) + "claim-", uid: p.UID, as: p.As}
+	s.claims = &claims{dir: own, prefix: claimPrefix(p.Path), uid: p.UID, as: p.As}
 	return nil
 }
 
@@ -227,17 +258,24 @@ func (s *File) spareDir() (string, error) {
 	return spareDir(os.Getenv)
 }
 
-// inherit keeps what a killed process has left only if the keys in the file are
-// still the ones that it wrote.
-func (p *profile) inherit(f *ini.File) error {
-	if p.claim.inherited {
-		for _, s := range p.held(f) {
-			if fp, _ := fingerprintIn(s); p.claim.ours(fp) {
-				return nil
+// inherit takes over what killed processes have left of the section: what stood there
+// before only if the keys in the file are still the ones that one of them wrote.
+func (p *profile) inherit(f *ini.File, stale []*claim) {
+	held := p.held(f)
+	for _, c := range stale {
+		for _, r := range c.records {
+			if r.section != p.name {
+				continue
+			}
+			wrote := slices.ContainsFunc(held, func(s *ini.Section) bool {
+				fp, _ := fingerprintIn(s)
+				return r.ours(fp)
+			})
+			if wrote && !p.inherited {
+				p.prints, p.record.snapshot, p.inherited = r.prints, r.snapshot, r.snapshot != nil
 			}
 		}
 	}
-	return p.claim.forget()
 }
 
 // A keysError means that writing would lose keys that nobody can make again.
@@ -251,7 +289,7 @@ func (e *keysError) Error() string {
 // restored in the end.
 func (s *File) guard(p *profile, f *ini.File, creds credentials) error {
 	refused := &keysError{section: p.name, file: s.opt.Path}
-	if b := p.claim.snapshot; p.claim.inherited && s.opt.AtExit != Restore {
+	if b := p.record.snapshot; p.inherited && s.opt.AtExit != Restore {
 		for _, section := range b.parse(f) {
 			if _, longTerm := fingerprintIn(section); longTerm {
 				return refused
@@ -260,10 +298,10 @@ func (s *File) guard(p *profile, f *ini.File, creds credentials) error {
 	}
 	for _, section := range p.held(f) {
 		fp, longTerm := fingerprintIn(section)
-		if !longTerm || p.claim.ours(fp) || fp == fingerprintOf(creds) {
+		if !longTerm || p.ours(fp) || fp == fingerprintOf(creds) {
 			continue
 		}
-		if s.opt.AtExit != Restore || p.claim.snapshot != nil && !p.claim.snapshot.has(f, fp) {
+		if s.opt.AtExit != Restore || p.record.snapshot != nil && !p.record.snapshot.has(f, fp) {
 			return refused
 		}
 	}

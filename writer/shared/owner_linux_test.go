@@ -98,7 +98,7 @@ func TestPlantedClaims(t *testing.T) {
 			dir := t.TempDir()
 			path := filepath.Join(dir, "credentials")
 			put(t, path, "", 0o600)
-			name := filepath.Join(dir, claimName(path, "app"))
+			name := filepath.Join(dir, claimPrefix(path)+"0123456789abcdef")
 			if err := make(name, key); err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestPlantedClaims(t *testing.T) {
 	t.Run("a file of ours", func(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "credentials")
-		name := filepath.Join(dir, claimName(path, "app"))
+		name := filepath.Join(dir, claimPrefix(path)+"0123456789abcdef")
 		put(t, name, key, 0o600)
 		if _, err := newShared(t, path, "app", Options{}); err == nil || !strings.Contains(err.Error(), "not a claim") {
 			t.Errorf("Open = %v", err)

@@ -19,8 +19,8 @@ type snapshot struct {
 	HalfEnd string `json:",omitempty"`
 }
 
-// snapshot returns what stands in the file, which is there or not.
-func (p section) snapshot(f *ini.File, there bool) *snapshot {
+// takeSnapshot returns what stands in the file, which is there or not.
+func (p section) takeSnapshot(f *ini.File, there bool) *snapshot {
 	b := &snapshot{NoFile: !there}
 	for _, s := range p.find(f) {
 		b.Sections = append(b.Sections, s.Bytes())
