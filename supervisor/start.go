@@ -54,8 +54,8 @@ func (s *Supervisor) startJob(path string, argv, env []string) (p subprocess, er
 		Share: s.opts.Restart.Policy != RestartNever, // Ctrl-C has to end us, too
 	}
 	paths := []string{path}
-	if through, env, keep, ok := stage.ListenCommand(path, env); ok {
-		defer keep()
+	if through, env, release, ok := stage.ListenCommand(path, env); ok {
+		defer release()
 		paths, spec.Env = through, env
 	}
 	for _, spec.Path = range paths {

@@ -30,10 +30,10 @@ func becomeListener(path string) {
 
 // ListenCommand returns what to start so that the command at path, with the
 // environment env, gets LISTEN_PID set to its own pid: path and environment of a
-// stage that becomes the command. keep is to be called once the stage is started. ok
+// stage that becomes the command. release is to be called once the stage is started. ok
 // is false if env's LISTEN_PID is neither ours nor our stage's, so that the sockets
 // are not meant for the command.
-func ListenCommand(path string, env []string) (stagePaths, stageEnv []string, keep func(), ok bool) {
+func ListenCommand(path string, env []string) (stagePaths, stageEnv []string, release func(), ok bool) {
 	for _, e := range env {
 		pid, found := strings.CutPrefix(e, "LISTEN_PID=")
 		if !found {
@@ -42,11 +42,11 @@ func ListenCommand(path string, env []string) (stagePaths, stageEnv []string, ke
 		if n, err := strconv.Atoi(pid); err != nil || n != os.Getpid() && n != PID() {
 			return nil, nil, nil, false
 		}
-		entry, keep, err := offerRole(asListener + path)
+		entry, release, err := offerRole(asListener + path)
 		if err != nil {
 			return nil, nil, nil, false
 		}
-		return ownPaths(), append(append([]string(nil), env...), entry), keep, true
+		return ownPaths(), append(append([]string(nil), env...), entry), release, true
 	}
 	return nil, nil, nil, false
 }

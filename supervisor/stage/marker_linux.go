@@ -14,15 +14,15 @@ import (
 // the pid of the process that wrote it, a blank, and the role.
 
 // offerRole makes a pipe with a role, and returns the marker for the process that is
-// to take it: one that we start, or we ourselves after execve. keep closes what
+// to take it: one that we start, or we ourselves after execve. release closes what
 // we have of it.
-func offerRole(role string) (entry string, keep func(), err error) {
+func offerRole(role string) (entry string, release func(), err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return "", nil, err
 	}
 	defer unix.Close(fds[1])
-	keep = func() { unix.Close(fds[0]) }
+	release = func() { unix.Close(fds[0]) }
 	// A new pipe has room for this.
 	if _, err = unix.Write(fds[1], []byte(strconv.Itoa(os.Getpid())+" "+role)); err == nil {
 		// 0 to 2 may be missing, and a command must never get one of ours as such.
@@ -32,7 +32,7 @@ func offerRole(role string) (entry string, keep func(), err error) {
 			return marker + "=" + strconv.Itoa(fd), func() { unix.Close(fd) }, nil
 		}
 	}
-	keep()
+	release()
 	return "", nil, err
 }
 

@@ -70,7 +70,7 @@ func TestRole(t *testing.T) {
 }
 
 func TestOfferRole(t *testing.T) {
-	entry, keep, err := offerRole(asSubreaper + "15,1,")
+	entry, _, err := offerRole(asSubreaper + "15,1,") // closed by takeRole
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,10 +86,11 @@ func TestOfferRole(t *testing.T) {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
 		t.Errorf("whoever took the role keeps its pipe: %v", err)
 	}
-	if entry, keep, err = offerRole(asWorker); err != nil {
+	entry, release, err := offerRole(asWorker)
+	if err != nil {
 		t.Fatal(err)
 	}
-	keep()
+	release()
 	t.Setenv(name, strings.TrimPrefix(entry, marker+"="))
 	if role, _ := takeRole(); role != "" {
 		t.Errorf("role %q of a pipe that is closed", role)
@@ -110,14 +111,14 @@ func TestListenCommand(t *testing.T) {
 		{"no variables", nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			paths, env, keep, ok := ListenCommand("/bin/server", tt.env)
+			paths, env, release, ok := ListenCommand("/bin/server", tt.env)
 			if ok != tt.want {
 				t.Fatalf("ok = %v, want %v", ok, tt.want)
 			}
 			if !ok {
 				return
 			}
-			defer keep()
+			defer release()
 			if len(paths) == 0 || len(env) != len(tt.env)+1 {
 				t.Fatalf("paths %q, environment %q", paths, env)
 			}

@@ -14,7 +14,7 @@ func PID() int { return 0 }
 func Subreap(func() []syscall.Signal) error { return errors.ErrUnsupported }
 
 // ListenCommand is never ok: there is no socket activation by LISTEN_PID here.
-func ListenCommand(string, []string) (paths, env []string, keep func(), ok bool) {
+func ListenCommand(string, []string) (paths, env []string, release func(), ok bool) {
 	return nil, nil, nil, false
 }
 

@@ -15,11 +15,11 @@ import (
 // startWorker starts this program once more. It returns the environment that the
 // worker has, too.
 func startWorker(stream *siginfo.Stream) (*job.Job, []string, error) {
-	entry, keep, err := offerRole(asWorker)
+	entry, release, err := offerRole(asWorker)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer keep()
+	defer release()
 	spec := job.Spec{Follower: true, Argv: os.Args, Env: append(syscall.Environ(), entry), Stop: stream.Stop}
 	var first error
 	for _, path := range ownPaths() {
@@ -71,11 +71,11 @@ func Subreap(pending func() []syscall.Signal) error {
 	for _, sig := range pending() {
 		role += strconv.Itoa(int(sig)) + ","
 	}
-	entry, keep, err := offerRole(role)
+	entry, release, err := offerRole(role)
 	if err != nil {
 		return err
 	}
-	defer keep()
+	defer release()
 	env := append(syscall.Environ(), entry)
 	var first error
 	for _, path := range ownPaths() {
