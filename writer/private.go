@@ -95,9 +95,9 @@ func (p *Private) Deliver(ctx context.Context, delivered map[string]aws.Credenti
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c, ok, err := p.pick(delivered)
-	if err != nil || !ok {
-		return err
+	c, ok := delivered[p.opt.Credentials]
+	if !ok {
+		return nil
 	}
 	if err := ini.Check(c); err != nil {
 		return fmt.Errorf("deliver to %s: %w", p.Dir(), err)
@@ -124,20 +124,6 @@ func (p *Private) Deliver(ctx context.Context, delivered map[string]aws.Credenti
 	p.last = creds
 	p.dir.Touch(configFile)
 	return nil
-}
-
-func (p *Private) pick(delivered map[string]aws.Credentials) (creds aws.Credentials, ok bool, err error) {
-	if p.opt.Credentials != "" {
-		creds, ok = delivered[p.opt.Credentials]
-		return creds, ok, nil
-	}
-	if len(delivered) > 1 {
-		return creds, false, fmt.Errorf("internal error: credentials of %d names for one run directory", len(delivered))
-	}
-	for _, creds = range delivered {
-		ok = true
-	}
-	return creds, ok, nil
 }
 
 // Close removes the run directory with all that is in it.

@@ -376,11 +376,10 @@ func TestDeliverErrors(t *testing.T) {
 		name, want string
 		sets       map[string]aws.Credentials
 	}{
-		{"no secret", "without an access key id or a secret", map[string]aws.Credentials{"x": {AccessKeyID: "A"}}},
-		{"line break", "session token has a character", map[string]aws.Credentials{"x": {AccessKeyID: "A", SecretAccessKey: "B", SessionToken: "hidden\n[x]"}}},
-		{"quotes", "secret access key has a character", map[string]aws.Credentials{"x": {AccessKeyID: "A", SecretAccessKey: `"hidden"`}}},
-		{"one quote", "access key id has a character", map[string]aws.Credentials{"x": {AccessKeyID: "'", SecretAccessKey: "B"}}},
-		{"two sets", "internal error", map[string]aws.Credentials{"x": numbered(1), "y": numbered(2)}},
+		{"no secret", "without an access key id or a secret", map[string]aws.Credentials{"": {AccessKeyID: "A"}}},
+		{"line break", "session token has a character", map[string]aws.Credentials{"": {AccessKeyID: "A", SecretAccessKey: "B", SessionToken: "hidden\n[x]"}}},
+		{"quotes", "secret access key has a character", map[string]aws.Credentials{"": {AccessKeyID: "A", SecretAccessKey: `"hidden"`}}},
+		{"one quote", "access key id has a character", map[string]aws.Credentials{"": {AccessKeyID: "'", SecretAccessKey: "B"}}},
 	} {
 		err := p.Deliver(context.Background(), tt.sets)
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hidden") {
@@ -389,7 +388,7 @@ func TestDeliverErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := p.Deliver(ctx, map[string]aws.Credentials{"x": numbered(9)}); err == nil {
+	if err := p.Deliver(ctx, map[string]aws.Credentials{"": numbered(9)}); err == nil {
 		t.Error("Deliver after the end = nil")
 	}
 	if err := p.Deliver(context.Background(), nil); err != nil {

@@ -11,14 +11,13 @@ import (
 
 // credentialKeys are the settings that would have an SDK get the credentials of
 // a profile from somewhere else, or take another role with ours.
-var credentialKeys = []string{
-	"aws_access_key_id", "aws_secret_access_key", "aws_session_token", "aws_security_token",
+var credentialKeys = append(slices.Clone(ini.Keys),
 	"credential_process",
 	"role_arn", "source_profile", "credential_source", "role_session_name", "external_id", "mfa_serial", "duration_seconds",
 	"web_identity_token_file",
 	"sso_session", "sso_start_url", "sso_region", "sso_account_id", "sso_role_name",
 	"login_session",
-}
+)
 
 // ours returns the sections that are our profiles to any parser.
 func (p *plan) ours(f *ini.File) (sections []*ini.Section) {

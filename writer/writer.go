@@ -43,7 +43,6 @@ type Options struct {
 	// As are further profile names under which the command finds them.
 	As []string
 	// Credentials is the name under which Deliver is given the credentials to serve.
-	// "" takes the only ones there are.
 	Credentials string
 	// Mode is what the files are good for.
 	Mode Mode
