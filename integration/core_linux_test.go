@@ -27,7 +27,7 @@ func TestCore(t *testing.T) {
 	}
 	kept := filepath.Join(t.TempDir(), "results.jsonl")
 	cmd := exec.CommandContext(t.Context(), compat,
-		"-core", "-channels", "exported,auto", "-parallel", "100", "-binary", brsExec(t), "-results", kept)
+		"-core", "-deliveries", "exported,auto", "-parallel", "100", "-binary", brsExec(t), "-results", kept)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it has children to end
 	cmd.WaitDelay = time.Minute
 	said, err := cmd.CombinedOutput()
@@ -49,10 +49,10 @@ func TestCore(t *testing.T) {
 		t.Fatal(err)
 	}
 	type outcome struct {
-		Client, Channel, Outcome, Reason string
-		Sets                             int
+		Client, Delivery, Outcome, Reason string
+		Sets                              int
 	}
-	outcomes := map[string]map[string]outcome{} // by client and channel
+	outcomes := map[string]map[string]outcome{} // by client and delivery
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		var o outcome
 		if len(lines.Bytes()) == 0 {
@@ -64,7 +64,7 @@ func TestCore(t *testing.T) {
 		if outcomes[o.Client] == nil {
 			outcomes[o.Client] = map[string]outcome{}
 		}
-		outcomes[o.Client][o.Channel] = o
+		outcomes[o.Client][o.Delivery] = o
 	}
 	for name, of := range outcomes {
 		names++

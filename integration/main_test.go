@@ -52,9 +52,9 @@ func unignore() {
 func raiseParallel() {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	most := "64"
+	most := "100"
 	if raceEnabled { // which costs several times the work
-		most = "36"
+		most = "48"
 	}
 	if !given {
 		flag.Set("test.parallel", most)
