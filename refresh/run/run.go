@@ -11,15 +11,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
@@ -78,46 +74,11 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 	return exit, err
 }
 
-// credentialSource is where the credentials come from: a [source.Source], but for
-// tests.
-type credentialSource interface {
-	aws.CredentialsProvider
-	refresh.Skewer
-	refresh.Issuer
-	refresh.Watcher
-	Authenticate(context.Context) error
-	Expiry() (source.Expiry, bool)
-	Notes() []string
-	Describe() string
-	Profile() string
-	Region() string
-	Origin() source.Origin
-	StartTimeout() time.Duration
-}
-
 // child runs the command: a [supervisor.Supervisor], but for tests.
 type child interface {
 	Run(ctx context.Context, ready <-chan struct{}) (supervisor.Exit, error)
 	Signal(sig syscall.Signal, evenIfUnhandled bool) error
 	Restart() error
-}
-
-// source opens the source, and logs what a person should know of it. It asks nobody.
-func (o Options) source(ctx context.Context) (credentialSource, error) {
-	if o.openSource != nil {
-		return o.openSource(ctx)
-	}
-	src, err := source.New(ctx, o.Source)
-	if err != nil {
-		return nil, err
-	}
-	for _, line := range src.Overlooked() {
-		o.Log.Info(line)
-	}
-	for _, line := range src.Plaintext() {
-		o.Log.Warn(line)
-	}
-	return src, nil
 }
 
 // command returns what runs the command.
@@ -238,35 +199,4 @@ func signOfLife(waiting func(string), ready <-chan struct{}, src credentialSourc
 		}
 		return nil
 	}}
-}
-
-// workingDir is where the command starts, "" if that is no place to come back to.
-func workingDir() string {
-	dir, err := os.Getwd()
-	if err != nil || !filepath.IsAbs(dir) {
-		return ""
-	}
-	return dir
-}
-
-// sourceInDir asks a source where we were started, which relative paths in
-// flags, variables and profiles are about. Once the command has started we are in /,
-// so that the file system of that directory can be unmounted. Nothing else here uses
-// relative paths.
-type sourceInDir struct {
-	credentialSource
-	dir     string
-	started <-chan struct{}
-}
-
-// Retrieve asks the source.
-func (s *sourceInDir) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	select {
-	case <-s.started:
-		if os.Chdir(s.dir) == nil {
-			defer os.Chdir("/")
-		}
-	default:
-	}
-	return s.credentialSource.Retrieve(ctx)
 }

@@ -1,0 +1,79 @@
+package run
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/source"
+)
+
+// credentialSource is where the credentials come from: a [source.Source], but for
+// tests.
+type credentialSource interface {
+	aws.CredentialsProvider
+	refresh.Skewer
+	refresh.Issuer
+	refresh.Watcher
+	Authenticate(context.Context) error
+	Expiry() (source.Expiry, bool)
+	Notes() []string
+	Describe() string
+	Profile() string
+	Region() string
+	Origin() source.Origin
+	StartTimeout() time.Duration
+}
+
+// source opens the source, and logs what a person should know of it. It asks nobody.
+func (o Options) source(ctx context.Context) (credentialSource, error) {
+	if o.openSource != nil {
+		return o.openSource(ctx)
+	}
+	src, err := source.New(ctx, o.Source)
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range src.Overlooked() {
+		o.Log.Info(line)
+	}
+	for _, line := range src.Plaintext() {
+		o.Log.Warn(line)
+	}
+	return src, nil
+}
+
+// workingDir is where the command starts, "" if that is no place to come back to.
+func workingDir() string {
+	dir, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(dir) {
+		return ""
+	}
+	return dir
+}
+
+// sourceInDir asks a source where we were started, which relative paths in
+// flags, variables and profiles are about. Once the command has started we are in /,
+// so that the file system of that directory can be unmounted. Nothing else here uses
+// relative paths.
+type sourceInDir struct {
+	credentialSource
+	dir     string
+	started <-chan struct{}
+}
+
+// Retrieve asks the source.
+func (s *sourceInDir) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	select {
+	case <-s.started:
+		if os.Chdir(s.dir) == nil {
+			defer os.Chdir("/")
+		}
+	default:
+	}
+	return s.credentialSource.Retrieve(ctx)
+}
