@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// An assumed life begins on the clock of the server, as any end of a set is on that.
+// An assumed lifetime begins on the clock of the server, as any expiry is on that.
 func TestAssumeLifetimeOnTheServersClock(t *testing.T) {
 	t.Parallel()
 	isolate(t)
@@ -73,7 +73,7 @@ func TestMFASessionTooShort(t *testing.T) {
 			mustRetrieve(t, src)
 			mustRetrieve(t, src)
 			if sts.sessions != tt.want {
-				t.Errorf("%d sessions of %s for two sets, want %d", sts.sessions, tt.life, tt.want)
+				t.Errorf("%d sessions of %s for two retrievals, want %d", sts.sessions, tt.life, tt.want)
 			}
 		})
 	}
@@ -107,7 +107,7 @@ func TestTypedLongAgo(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		wait time.Duration
-		want string // "" is a set
+		want string // "" is credentials
 	}{{promptedCodeAge - 10*time.Second, ""}, {promptedCodeAge + 10*time.Second, "nobody can be asked"}} {
 		t.Run(tt.wait.String(), func(t *testing.T) {
 			mfaEnv(t)

@@ -22,7 +22,7 @@ func printing(id string) []string {
 	return []string{"sh", "-c", fmt.Sprintf(`printf '{"Version":1,"AccessKeyId":"%s","SecretAccessKey":"%s","SessionToken":"t","Expiration":"2100-01-01T00:00:00Z"}'`, id, roleSecret)}
 }
 
-// The first that has a set is used, at each refresh anew, and a person is told of
+// The first that gives credentials is used, at each refresh anew, and a person is told of
 // every change.
 func TestFallback(t *testing.T) {
 	t.Parallel()
@@ -228,7 +228,7 @@ func TestFallbackReturns(t *testing.T) {
 				time.Sleep(20*time.Minute + 10*time.Second)
 				synctest.Wait()
 				if c, _ := d.get(); !strings.HasPrefix(c.AccessKeyID, tt.id) || len(got) != 1 || secondAsked.Load() > 1 {
-					t.Errorf("after 20 minutes %s is delivered, after %d sets and %d calls of the second", c.AccessKeyID, len(got), secondAsked.Load())
+					t.Errorf("after 20 minutes %s is delivered, after %d credentials and %d calls of the second", c.AccessKeyID, len(got), secondAsked.Load())
 				}
 				if n := firstAsked.Load(); n < 20 || n > 30 {
 					t.Errorf("the first was asked %d times in 20 minutes, want once a minute", n)
@@ -239,7 +239,7 @@ func TestFallbackReturns(t *testing.T) {
 				time.Sleep(time.Minute)
 				synctest.Wait()
 				if len(got) != 2 || got[1].Time.Sub(back) > time.Minute || firstAsked.Load() != asked+1 {
-					t.Errorf("a minute after its return there were %d sets, and %d calls of the first; want a second set, by one call", len(got), firstAsked.Load()-asked)
+					t.Errorf("a minute after its return there were %d credentials, and %d calls of the first; want second ones, by one call", len(got), firstAsked.Load()-asked)
 				}
 				if notes := strings.Join(src.Notes(), "\n"); !strings.Contains(notes, "credentials come from web identity token") {
 					t.Errorf("Notes = %q", notes)

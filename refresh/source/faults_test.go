@@ -83,7 +83,7 @@ func servedKinds() []served {
 			return Spec{}
 		}, func(w http.ResponseWriter, _ *http.Request) { set(w) }, "127.0.0.1", nil},
 		{"instance", instance, metadata, "127.0.0.1", nil},
-		{"instance, the set alone", instance, metadata, "127.0.0.1", func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "instance-role") }},
+		{"instance, the credentials alone", instance, metadata, "127.0.0.1", func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "instance-role") }},
 	}
 }
 

@@ -90,7 +90,7 @@ func (s section) credentials() (c aws.Credentials, note string, err error) {
 	if err := whole(c); err != nil {
 		return aws.Credentials{}, "", transientf("either it is not the profile that the other tool writes, or that tool has not finished", "profile %q holds %v", s.name, err)
 	}
-	r := reading{set: c}
+	r := reading{creds: c}
 	for _, k := range ini.Expiries {
 		v := s.values[k]
 		if v == "" {
@@ -103,5 +103,5 @@ func (s section) credentials() (c aws.Credentials, note string, err error) {
 		}
 		r.until(t)
 	}
-	return r.set, note, nil
+	return r.creds, note, nil
 }

@@ -205,12 +205,12 @@ func FuzzParseFile(f *testing.F) {
 		case err == nil && c.CanExpire == c.Expires.IsZero():
 			t.Errorf("parseFile(%q): can expire %v, at %s", text, c.CanExpire, c.Expires)
 		case err != nil && c != aws.Credentials{}:
-			t.Errorf("parseFile(%q) gives both a set and %v", text, err)
+			t.Errorf("parseFile(%q) gives both credentials and %v", text, err)
 		}
 	})
 }
 
-// Two weeks of a sidecar that writes a set of an hour every 45 minutes, and is
+// Two weeks of a sidecar that writes credentials of an hour every 45 minutes, and is
 // away for hours sometimes, in which case there is nothing better to have.
 func TestFileSoak(t *testing.T) {
 	t.Parallel()
@@ -245,8 +245,8 @@ func TestFileSoak(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if _, sets := d.get(); sets != n {
-			t.Errorf("%d sets were delivered of %d", sets, n)
+		if _, count := d.get(); count != n {
+			t.Errorf("%d credentials were delivered of %d", count, n)
 		}
 		if expired != 2 {
 			t.Errorf("expired %d times, want at each of 2 absences", expired)

@@ -104,7 +104,7 @@ func TestNoTime(t *testing.T) {
 	tests := []struct {
 		name string
 		spec func(t *testing.T) Spec
-		want string // "": a set without an end
+		want string // "": credentials without an expiry
 	}{
 		{"role", func(t *testing.T) Spec {
 			baseEnv(t)
@@ -131,7 +131,7 @@ func TestNoTime(t *testing.T) {
 			c, err := mustNew(t, spec).Retrieve(t.Context())
 			if tt.want == "" {
 				if err != nil || c.CanExpire {
-					t.Errorf("can expire %v, error %v; want a set without an end", c.CanExpire, err)
+					t.Errorf("can expire %v, error %v; want credentials without an expiry", c.CanExpire, err)
 				}
 				return
 			}
@@ -235,8 +235,8 @@ func TestEndedAtTheStart(t *testing.T) {
 					if roles != nil {
 						want = "ASIA"
 					}
-					if c, sets := d.get(); !strings.HasPrefix(c.AccessKeyID, want) || sets != 1 || failures == 0 {
-						t.Errorf("%d sets, the last %s, after %d failures; want %s", sets, c.AccessKeyID, failures, want)
+					if c, count := d.get(); !strings.HasPrefix(c.AccessKeyID, want) || count != 1 || failures == 0 {
+						t.Errorf("%d credentials, the last %s, after %d failures; want %s", count, c.AccessKeyID, failures, want)
 					}
 				})
 			})

@@ -137,7 +137,7 @@ func (f *fakeSTS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 var stsKeys atomic.Int64
 
-// stsAnswer is a set of STS with a life of its own.
+// stsAnswer is credentials of STS with a lifetime of their own.
 func stsAnswer(w http.ResponseWriter, op string, life time.Duration) {
 	w.Header().Set("Content-Type", "text/xml")
 	fmt.Fprintf(w, `<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult><Credentials><AccessKeyId>ASIA%[2]d</AccessKeyId><SecretAccessKey>%[3]s</SecretAccessKey><SessionToken>%[4]s</SessionToken><Expiration>%[5]s</Expiration></Credentials></%[1]sResult></%[1]sResponse>`,

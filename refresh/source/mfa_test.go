@@ -471,7 +471,7 @@ func TestTypedSessionEndsHere(t *testing.T) {
 	})
 }
 
-// A session that a person began ends in one loud line, hours before the set does
+// The expiry of a session that a person began is one loud line, hours before that of the credentials
 // that it gave; nothing is asked on the way.
 func TestMFASessionEnds(t *testing.T) {
 	t.Parallel()

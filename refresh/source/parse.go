@@ -46,16 +46,16 @@ func parseOutput(out []byte, now time.Time) (aws.Credentials, error) {
 	err := parse(out)
 	switch {
 	case err != nil:
-	case r.set.AccessKeyID == "" && r.set.SecretAccessKey == "":
+	case r.creds.AccessKeyID == "" && r.creds.SecretAccessKey == "":
 		err = errNoKeys
 	default:
-		err = whole(r.set)
+		err = whole(r.creds)
 	}
 	if err != nil {
 		return aws.Credentials{}, err
 	}
-	r.set.Source = "Command"
-	return r.set, nil
+	r.creds.Source = "Command"
+	return r.creds, nil
 }
 
 // whole says what is missing from credentials, as it is also while someone writes it.
@@ -81,8 +81,8 @@ func unprintable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r)
 
 // reading is credentials that are read part by part.
 type reading struct {
-	set aws.Credentials
-	now time.Time
+	creds aws.Credentials
+	now   time.Time
 }
 
 // take takes the part that the environment variable of that name would hold, or an
@@ -91,13 +91,13 @@ func (r *reading) take(name, value string) error {
 	var into *string
 	switch name = strings.ToUpper(name); name {
 	case "AWS_ACCESS_KEY_ID":
-		into = &r.set.AccessKeyID
+		into = &r.creds.AccessKeyID
 	case "AWS_SECRET_ACCESS_KEY":
-		into = &r.set.SecretAccessKey
+		into = &r.creds.SecretAccessKey
 	case "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN": // the older name
-		into = &r.set.SessionToken
+		into = &r.creds.SessionToken
 	case "AWS_ACCOUNT_ID":
-		into = &r.set.AccountID
+		into = &r.creds.AccountID
 	default:
 		if !slices.Contains(ini.Expiries, strings.ToLower(name)) || value == "" {
 			return nil
@@ -116,8 +116,8 @@ func (r *reading) take(name, value string) error {
 
 // until takes an expiry. Of two, the earlier is what another tool has left behind.
 func (r *reading) until(t time.Time) {
-	if t.After(r.set.Expires) {
-		r.set.CanExpire, r.set.Expires = true, t
+	if t.After(r.creds.Expires) {
+		r.creds.CanExpire, r.creds.Expires = true, t
 	}
 }
 

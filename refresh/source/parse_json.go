@@ -79,9 +79,9 @@ func (r *reading) json(text []byte) error {
 	}
 	var user struct{ Arn string }
 	if json.Unmarshal(top["assumedroleuser"], &user) == nil {
-		r.set.AccountID = cmp.Or(r.set.AccountID, account(user.Arn))
+		r.creds.AccountID = cmp.Or(r.creds.AccountID, account(user.Arn))
 	}
-	if r.set.CanExpire {
+	if r.creds.CanExpire {
 		return nil
 	}
 	// Vault's lease, which some of its versions leave at 0 beside a ttl:

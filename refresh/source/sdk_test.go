@@ -210,7 +210,7 @@ func newIMDS(t *testing.T) *fakeIMDS {
 	return f
 }
 
-// The metadata service's sets keep the end that they have: the SDK would say an
+// The metadata service's credentials keep the expiry that they have: the SDK would say an
 // hour at most, and after a failure prolong it.
 func TestMetadata(t *testing.T) {
 	t.Parallel()

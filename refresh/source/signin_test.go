@@ -79,7 +79,7 @@ func loggedIn(t testing.TB, path, name string, life time.Duration) {
 		name, baseSecret, baseToken, time.Now().Add(life).UTC().Format(time.RFC3339), signinRefresh+name, claims, strings.ReplaceAll(signinKey(), "\n", `\n`)))
 }
 
-// signinServer renews sets, each refresh token once.
+// signinServer renews credentials, each refresh token once.
 type signinServer struct {
 	mu      sync.Mutex
 	asked   []string // refresh tokens
@@ -200,7 +200,7 @@ func TestSigninRenews(t *testing.T) {
 		cache  func(text string) string
 		answer func(w http.ResponseWriter, n int) bool
 
-		key       string // of the set
+		key       string // of the credentials
 		err       string
 		permanent bool
 		hint      string
@@ -228,7 +228,7 @@ func TestSigninRenews(t *testing.T) {
 			hint:   login + " --region us-east-2: AWS renews a login only in the region that it began in",
 			answer: refuse(400, "ValidationException", "INVALID_REQUEST", "invalid grant")},
 		{name: "nothing in the answer", life: -time.Hour, err: "unreadable answer from signin.test", asked: 1, kept: true, answer: text("{}")},
-		{name: "no set in the answer", life: -time.Hour, err: "unreadable answer from signin.test", asked: 1, kept: true, answer: text(`{"accessToken":{},"expiresIn":900,"refreshToken":"x"}`)},
+		{name: "no credentials in the answer", life: -time.Hour, err: "unreadable answer from signin.test", asked: 1, kept: true, answer: text(`{"accessToken":{},"expiresIn":900,"refreshToken":"x"}`)},
 		{name: "no length of life", life: -time.Hour, err: "unreadable answer from signin.test", asked: 1, kept: true,
 			answer: func(w http.ResponseWriter, _ int) bool { signinAnswer(w, "ASIAx", "r", 0); return true }},
 		{name: "garbage", life: -time.Hour, err: "unreadable answer from signin.test", asked: 1, kept: true, answer: text(roleSecret)},
@@ -275,7 +275,7 @@ func TestSigninRenews(t *testing.T) {
 					}
 					return
 				}
-				// As it was, with another set and refresh token.
+				// As it was, with other credentials and refresh token.
 				want := strings.NewReplacer("ASIAfirst", "ASIAnew1", baseSecret, roleSecret, baseToken, roleToken, signinRefresh+"first", server.refresh,
 					expiryOf(was), "2000-01-01T00:15:00Z").Replace(was)
 				if diff := cmp.Diff(want, now); diff != "" {
@@ -286,7 +286,7 @@ func TestSigninRenews(t *testing.T) {
 	}
 }
 
-// Who asks again gets a new set, and another process the one that there is.
+// Who retrieves again gets new credentials, and another process those that there are.
 func TestSigninAgain(t *testing.T) {
 	t.Parallel()
 	path := signinConfig(t)
@@ -300,13 +300,13 @@ func TestSigninAgain(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		if diff := cmp.Diff([]string{"ASIAfirst", "ASIAnew1", "ASIAnew1", "ASIAnew2", "ASIAnew2"}, got); diff != "" {
-			t.Errorf("sets (-want +got):\n%s", diff)
+			t.Errorf("credentials (-want +got):\n%s", diff)
 		}
 	})
 }
 
 // A set with any life left is good enough to assume a role with: without roles the same
-// one again is no new set, and the failure is told.
+// ones again are no new credentials, and the failure is told.
 func TestSigninRoles(t *testing.T) {
 	t.Parallel()
 	for _, roles := range [][]string{nil, {roleA}} {
@@ -366,7 +366,7 @@ func TestSigninRegion(t *testing.T) {
 	}
 }
 
-// Ten sources need a new set at once: one asks for it.
+// Ten sources need new credentials at once: one requests them.
 func TestSigninTakesTurns(t *testing.T) {
 	t.Parallel()
 	path := signinConfig(t)
@@ -431,7 +431,7 @@ func TestSigninOvertaken(t *testing.T) {
 	}
 }
 
-// A cache that cannot be written costs the others the new set, and not us, although each
+// A cache that cannot be written costs the others the new credentials, and not us, although each
 // refresh token serves once. A new login counts at once.
 func TestSigninReadOnly(t *testing.T) {
 	t.Parallel()
@@ -550,7 +550,7 @@ func TestSigninEnds(t *testing.T) {
 				}
 				src := mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial}})
 				if tt.refused {
-					mustRetrieve(t, src) // the set lives still
+					mustRetrieve(t, src) // the credentials have not expired
 				}
 				got, ok := src.Expiry()
 				at := ""
@@ -565,7 +565,7 @@ func TestSigninEnds(t *testing.T) {
 	}
 }
 
-// Two weeks of a login whose sets live for a quarter of an hour and whose refresh tokens
+// Two weeks of a login whose credentials last for a quarter of an hour and whose refresh tokens
 // serve once. Each night the server says nothing of use for two minutes.
 func TestSigninSoak(t *testing.T) {
 	t.Parallel()
@@ -600,8 +600,8 @@ func TestSigninSoak(t *testing.T) {
 				t.Fatalf("minute %d: what is held lives for %s", minute, time.Until(c.Expires))
 			}
 		}
-		if _, sets := d.get(); sets < 14*24*7 || sets > 14*24*10 {
-			t.Errorf("%d sets in 14 days", sets)
+		if _, count := d.get(); count < 14*24*7 || count > 14*24*10 {
+			t.Errorf("%d credentials in 14 days", count)
 		}
 		server.mu.Lock()
 		defer server.mu.Unlock()

@@ -114,7 +114,7 @@ func TestContainerSoak(t *testing.T) {
 }
 
 // Two weeks in which the organization ends the session every 12 hours. A person
-// logs in half an hour after the loud line, and the reader, whose sets live for
+// logs in half an hour after the loud line, and the client, whose credentials last for
 // four hours, notices nothing.
 func TestSSOLoginSoak(t *testing.T) {
 	t.Parallel()

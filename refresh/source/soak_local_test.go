@@ -14,7 +14,7 @@ import (
 	"brs-exec/refresh"
 )
 
-// rotating is a metadata service that makes a new set every so often, which lives
+// rotating is a metadata service that issues new credentials every so often, which last
 // for life. until ends that: afterwards it gives the last one for ever.
 func rotating(began time.Time, every, life time.Duration, until *atomic.Int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -37,7 +37,7 @@ func rotating(began time.Time, every, life time.Duration, until *atomic.Int64) h
 	})
 }
 
-// Two weeks of an instance, whose role's sets live for six hours and have 30 minutes
+// Two weeks of an instance, whose role's credentials last for six hours and have 30 minutes
 // left when the next one is there.
 func TestMetadataSoak(t *testing.T) {
 	t.Parallel()
@@ -50,7 +50,7 @@ func TestMetadataSoak(t *testing.T) {
 	})
 }
 
-// Static stability: while EC2 can make no new set the metadata service gives the
+// Static stability: while EC2 can issue no new credentials the metadata service gives the
 // last one, also when that has ended. It is no fresh one: what is held keeps the end
 // that it has, that it has ended is said once, and the next one is there within a minute.
 func TestMetadataStability(t *testing.T) {
@@ -79,8 +79,8 @@ func TestMetadataStability(t *testing.T) {
 		time.Sleep(20 * time.Hour)
 		synctest.Wait()
 		second := began.Add(every + life)
-		if c, sets := d.get(); sets != 2 || c.AccessKeyID != "ASIA1" || !c.Expires.Equal(second) {
-			t.Errorf("%d sets, %s until %s; want the second, until %s", sets, c.AccessKeyID, c.Expires, second)
+		if c, count := d.get(); count != 2 || c.AccessKeyID != "ASIA1" || !c.Expires.Equal(second) {
+			t.Errorf("%d credentials, %s until %s; want the second, until %s", count, c.AccessKeyID, c.Expires, second)
 		}
 		if want := []string{(every + life).String()}; fmt.Sprint(expired) != fmt.Sprint(want) {
 			t.Errorf("expired after %q, want %q", expired, want)
@@ -181,7 +181,7 @@ func TestFallbackSoak(t *testing.T) {
 		})
 		soak(t, src, n, 18*time.Minute, 14*24*2, 14*24*3)
 		if first, second := used["AssumeRoleWithWebIdentity"], used["AssumeRole"]; first < 14*24 || second < 14*24 {
-			t.Errorf("%d sets of the first source and %d of the second, want half of the time each", first, second)
+			t.Errorf("%d credentials of the first source and %d of the second, want half of the time each", first, second)
 		}
 	})
 }

@@ -14,17 +14,17 @@ import (
 
 // desk is a delivery that remembers the last credentials, and how many there were.
 type desk struct {
-	mu   sync.Mutex
-	last aws.Credentials
-	sets int
+	mu    sync.Mutex
+	last  aws.Credentials
+	count int
 }
 
-func (d *desk) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
+func (d *desk) Deliver(_ context.Context, creds map[string]aws.Credentials) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, c := range sets {
+	for _, c := range creds {
 		d.last = c
-		d.sets++
+		d.count++
 	}
 	return nil
 }
@@ -32,7 +32,7 @@ func (d *desk) Deliver(_ context.Context, sets map[string]aws.Credentials) error
 func (d *desk) get() (aws.Credentials, int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.last, d.sets
+	return d.last, d.count
 }
 
 // engine runs the real one over src, in the bubble of t, until the test ends.
@@ -94,8 +94,8 @@ func soakOver(t *testing.T, src *Source, down func(bool), margin time.Duration, 
 		}
 	}
 	down(false)
-	if _, sets := d.get(); sets < fewest || sets > most {
-		t.Errorf("%d sets in 14 days, want %d to %d", sets, fewest, most)
+	if _, count := d.get(); count < fewest || count > most {
+		t.Errorf("%d credentials in 14 days, want %d to %d", count, fewest, most)
 	}
 	t.Logf("%d failures on the way", failed)
 }

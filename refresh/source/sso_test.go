@@ -125,7 +125,7 @@ func TestSSORenews(t *testing.T) {
 		cache  func(text string) string
 		answer func(w http.ResponseWriter, n int) bool
 
-		key       string // of the set
+		key       string // of the credentials
 		err       string
 		permanent bool
 		hint      string
