@@ -193,10 +193,9 @@ func TestCredentialsFilePlanted(t *testing.T) {
 				t.Fatal(err)
 			}
 			hash := sha256.Sum256([]byte(path))
-			claim := sha256.Sum256([]byte(path + "\x00app"))
 			before := w.tree(dir)
 			err := tt.plant(filepath.Join(dir, ".shared.brs-exec-"+hex.EncodeToString(hash[:4])+"0123456789abcdef"),
-				filepath.Join(dir, ".shared.brs-exec-claim-"+hex.EncodeToString(claim[:8])))
+				filepath.Join(dir, ".shared.brs-exec-claim-"+hex.EncodeToString(hash[:4])+"-0123456789abcdef"))
 			if err != nil {
 				t.Fatal(err)
 			}
