@@ -34,7 +34,7 @@ import (
 // by a descriptor, so that whatever comes to have its name, nothing is written to
 // another one.
 //
-// Its methods must not be called at once, but for Path and Users.
+// Its methods must not be called concurrently, but for Path and Users.
 type Dir struct {
 	path   string // that it has when it is filled
 	making string // the hidden one that it has until then, "" afterwards
@@ -53,8 +53,8 @@ type file struct {
 	info    fs.FileInfo // as it was written last
 }
 
-// ConfigFile is the file that every process of the run has in its environment, by
-// which they are told.
+// ConfigFile is the file whose path every process of the run has in its environment;
+// that is how the processes of a run are found.
 const ConfigFile = "config"
 
 const (
