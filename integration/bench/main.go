@@ -43,7 +43,7 @@ func build(ctx context.Context, dir string) (programs, error) {
 		floor:   filepath.Join(dir, "floor"),
 	}
 	builds := [][]string{
-		{"-trimpath", "-tags", "urfave_cli_no_docs", "-ldflags", "-s -w", "-o", p.brsExec, "brs-exec"},
+		{"-trimpath", "-tags", "urfave_cli_no_docs,brs_fwdsig", "-ldflags", "-s -w -checklinkname=0", "-o", p.brsExec, "brs-exec"},
 		{"-o", p.plain, "brs-exec"},
 		{"-o", p.floor, "brs-exec/integration/bench/floor"},
 	}
