@@ -96,6 +96,22 @@ func claimPrefix(path string) string {
 	return replace.BesidePrefix(filepath.Base(path)) + "claim-" + hex.EncodeToString(sum[:4]) + "-"
 }
 
+// sectionTag is what the name of a claim says of its sections, for users who may not
+// read it: a hash if there is one alone.
+func sectionTag(sections ...string) string {
+	if len(sections) != 1 {
+		return "several"
+	}
+	sum := sha256.Sum256([]byte(sections[0]))
+	return hex.EncodeToString(sum[:4])
+}
+
+// concerns tells whether the claim of this name may be on one of the sections.
+func (cs *claims) concerns(name string, sections []string) bool {
+	tag, _, ok := strings.Cut(strings.TrimPrefix(name, cs.prefix), "-")
+	return !ok || tag == sectionTag() || slices.ContainsFunc(sections, func(s string) bool { return tag == sectionTag(s) })
+}
+
 // stale returns the claims of processes that were killed on one of the sections, and
 // locks them. Those that have nothing to put back it removes, whatever their sections.
 // A *heldError says that a process that lives has one of the sections. The caller has
@@ -127,6 +143,8 @@ func (cs *claims) open(ctx context.Context, name string, sections []string) (*cl
 	f, err := pathsafe.OpenOwn(cs.dir, name, os.O_RDWR, cs.uid)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, pathsafe.ErrRaced): // removed since
+		return nil, nil
+	case errors.As(err, new(*pathsafe.NotOwnError)) && !cs.concerns(name, sections):
 		return nil, nil
 	case errors.As(err, new(*pathsafe.NotOwnError)):
 		return nil, fmt.Errorf("%w; remove it if no brs-exec of that user runs", err)
@@ -239,12 +257,13 @@ func isPrint(text string) bool {
 
 // create makes a claim with the records, and locks it.
 func (cs *claims) create(holder string, records []*record) (*claim, error) {
-	name := cs.prefix + pathsafe.RandomName()
-	f, err := pathsafe.CreateOwn(cs.dir, name)
+	c := &claim{dir: cs.dir, records: records}
+	c.name = cs.prefix + sectionTag(c.sections()...) + "-" + pathsafe.RandomName()
+	f, err := pathsafe.CreateOwn(cs.dir, c.name)
 	if err != nil {
 		return nil, err
 	}
-	c := &claim{file: f, dir: cs.dir, name: name, records: records}
+	c.file = f
 	if err = filelock.Try(f); errors.Is(err, filelock.ErrNoLocks) {
 		err = nil
 	}
@@ -258,13 +277,16 @@ func (cs *claims) create(holder string, records []*record) (*claim, error) {
 	return c, nil
 }
 
-// write writes the claim anew.
-func (c *claim) write(holder string) error {
-	var names []string
+func (c *claim) sections() (names []string) {
 	for _, r := range c.records {
 		names = append(names, r.section)
 	}
-	text, err := json.Marshal(names)
+	return names
+}
+
+// write writes the claim anew.
+func (c *claim) write(holder string) error {
+	text, err := json.Marshal(c.sections())
 	if err != nil {
 		return err
 	}

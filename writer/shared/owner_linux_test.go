@@ -126,3 +126,37 @@ func TestPlantedClaims(t *testing.T) {
 		holds(t, dir, map[string]string{filepath.Base(name): key})
 	})
 }
+
+// TestClaimOfAnotherUser: two users may keep a section each of one file, and not the
+// same one.
+func TestClaimOfAnotherUser(t *testing.T) {
+	writertest.NeedRoot(t)
+	for _, tt := range []struct {
+		theirs, ours string
+		refused      bool
+	}{
+		{"a", "b", false}, {"a", "a", true}, {"a", "b,c", false}, {"a", "b,a", true}, {"a,b", "c", true}, // which may not be read
+	} {
+		t.Run(tt.theirs+" "+tt.ours, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "credentials")
+			mustShared(t, path, "", Options{Sections: sectionsOf(tt.theirs)})
+			for _, name := range claimsIn(t, path) {
+				if err := os.Chown(name, writertest.Mallory, writertest.Mallory); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := newShared(t, path, "", Options{Sections: sectionsOf(tt.ours)})
+			if (err != nil) != tt.refused || err != nil && !strings.Contains(err.Error(), "remove it if no brs-exec of that user runs") {
+				t.Errorf("Open = %v, want it refused: %v", err, tt.refused)
+			}
+			if s != nil {
+				if err := s.Close(context.Background()); err != nil {
+					t.Error(err)
+				}
+			}
+			if got := claimsIn(t, path); len(got) != 1 {
+				t.Errorf("claims: %q, want that of the other user", got)
+			}
+		})
+	}
+}
