@@ -25,9 +25,9 @@ const FileMode = 0o600
 // one that is may be meant to use up all memory.
 const maxFile = 16 << 20
 
-// MaxRaces bounds how often something is tried anew because another program
+// maxRaces bounds how often something is tried anew because another program
 // changed it meanwhile.
-const MaxRaces = 10
+const maxRaces = 10
 
 // ErrRaced: a name came to be another file while it was opened.
 var ErrRaced = errors.New("other programs keep changing it")
@@ -56,7 +56,7 @@ type Place struct {
 // one that was checked. Only the last component need not exist. The caller must
 // close the directory.
 func Open(path string) (*Place, *os.Root, error) {
-	for range MaxRaces {
+	for range maxRaces {
 		p, err := Resolve(path)
 		if err != nil {
 			return nil, nil, err
@@ -83,18 +83,6 @@ func (p *Place) open() (*os.Root, error) {
 		return nil, errors.Join(errMoved, err)
 	}
 	return dir, nil
-}
-
-// SameFile tells whether two paths lead to one file.
-func SameFile(a, b string) bool {
-	pa, err1 := Resolve(a)
-	pb, err2 := Resolve(b)
-	if err1 == nil && err2 == nil && pa.Path == pb.Path {
-		return true
-	}
-	ia, err1 := os.Stat(a)
-	ib, err2 := os.Stat(b)
-	return err1 == nil && err2 == nil && os.SameFile(ia, ib)
 }
 
 // ErrNotRegular: it is a directory, a pipe, a device or a link.

@@ -70,6 +70,10 @@ type Result struct {
 	Cause error
 }
 
+// maxRaces bounds how often a file is read anew because another program wrote
+// it between our reading and our renaming.
+const maxRaces = 10
+
 // Replace locks a sentinel beside the file (never the file: its inode changes),
 // reads the file, and gives what edit returns to a temporary file in the same
 // directory, which then takes the file's name; file and directory are synced.
@@ -92,7 +96,7 @@ func (t Target) Replace(ctx context.Context, edit func(old []byte) ([]byte, erro
 			return err
 		}
 		defer unlock()
-		for range pathsafe.MaxRaces {
+		for range maxRaces {
 			res.Way, res.Cause, err = t.once(ctx, p, edit)
 			if !errors.Is(err, pathsafe.ErrRaced) {
 				return err

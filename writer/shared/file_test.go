@@ -523,3 +523,31 @@ func TestSharedCloseFails(t *testing.T) {
 	}
 	holds(t, dir, map[string]string{"credentials": "[app]\n" + oldKeys})
 }
+
+// Two names of one file are one, also before it is there.
+func TestSameFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"real", "other"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("real", filepath.Join(dir, "link")); err != nil {
+		t.Skip(err)
+	}
+	put(t, filepath.Join(dir, "real", "f"), "", 0o600)
+	if err := os.Link(filepath.Join(dir, "real", "f"), filepath.Join(dir, "other", "hard")); err != nil {
+		t.Skip(err)
+	}
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"real/f", "link/f", true}, {"real/new", "link/new", true}, {"real/f", "other/hard", true},
+		{"real/new", "other/new", false}, {"real/f", "real/new", false},
+	} {
+		if got := sameFile(filepath.Join(dir, tt.a), filepath.Join(dir, tt.b)); got != tt.want {
+			t.Errorf("sameFile(%s, %s) = %v", tt.a, tt.b, got)
+		}
+	}
+}

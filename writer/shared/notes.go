@@ -28,7 +28,7 @@ func (s *File) noteSettings(path string, f *ini.File, was *replace.Content) {
 		note("%s has [%s] more than once: boto3 and the AWS CLI cannot read it", s.opt.Path, strings.Join(names, "], ["))
 	}
 	config := ini.Read(nil)
-	if s.opt.ConfigFile != "" && !pathsafe.SameFile(path, s.opt.ConfigFile) {
+	if s.opt.ConfigFile != "" && !sameFile(path, s.opt.ConfigFile) {
 		if data, err := pathsafe.ReadFile(s.opt.ConfigFile); err == nil {
 			if parsed, err := ini.Parse(s.opt.ConfigFile, data); err == nil {
 				config = parsed
@@ -76,7 +76,7 @@ func twice(sections []*ini.Section) (more []string) {
 // checkSource refuses a section that the credentials are made from, directly or through
 // source_profile: our keys would win over what is there.
 func (s *File) checkSource(path string) error {
-	if !slices.ContainsFunc(s.opt.SourceFiles, func(file string) bool { return file != "" && pathsafe.SameFile(path, file) }) {
+	if !slices.ContainsFunc(s.opt.SourceFiles, func(file string) bool { return file != "" && sameFile(path, file) }) {
 		return nil
 	}
 	chain := s.sourceProfiles()

@@ -161,7 +161,7 @@ func exists(path string) bool {
 }
 
 func (s *File) addProfiles(path string) error {
-	inConfig := filepath.Base(path) == "config" || s.opt.ConfigFile != "" && pathsafe.SameFile(path, s.opt.ConfigFile)
+	inConfig := filepath.Base(path) == "config" || s.opt.ConfigFile != "" && sameFile(path, s.opt.ConfigFile)
 	for _, from := range slices.Sorted(maps.Keys(s.opt.Sections)) {
 		name := s.opt.Sections[from]
 		if err := ini.CheckProfile(name); err != nil {
@@ -176,6 +176,18 @@ func (s *File) addProfiles(path string) error {
 		return errors.New("internal error: no section to keep")
 	}
 	return nil
+}
+
+// sameFile tells whether two paths lead to one file.
+func sameFile(a, b string) bool {
+	pa, err1 := pathsafe.Resolve(a)
+	pb, err2 := pathsafe.Resolve(b)
+	if err1 == nil && err2 == nil && pa.Path == pb.Path {
+		return true
+	}
+	ia, err1 := os.Stat(a)
+	ib, err2 := os.Stat(b)
+	return err1 == nil && err2 == nil && os.SameFile(ia, ib)
 }
 
 // names are those of the sections.
