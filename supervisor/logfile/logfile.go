@@ -16,7 +16,8 @@ import (
 // Its lines go where the command's own output goes, so the mode of the file
 // (O_NONBLOCK is the command's as well) is left alone.
 type File struct {
-	write func([]byte) // may block
+	write   func([]byte) // may block
+	hasRoom func() bool  // a write would not wait for who reads
 
 	mu      sync.Mutex // guards the following
 	pending []byte
@@ -27,6 +28,7 @@ type File struct {
 
 const (
 	maxPending  = 64 << 10
+	slowMachine = 30 * time.Second
 	droppedLine = "brs-exec: %d log lines were dropped: they could not be written in time"
 )
 
@@ -36,7 +38,10 @@ func New(f *os.File) *File {
 	if conn, err := f.SyscallConn(); err == nil { // f.Fd would make the command's file blocking
 		_ = conn.Control(func(fd uintptr) { number = int(fd) })
 	}
-	return &File{write: func(b []byte) { writeAll(number, b) }}
+	return &File{
+		write:   func(b []byte) { writeAll(number, b) },
+		hasRoom: func() bool { return hasRoom(number) },
+	}
 }
 
 // Write takes b, a line, and returns len(b) and nil.
@@ -56,8 +61,9 @@ func (l *File) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Flush waits until everything is written, but no longer than d. Call it before
-// the process ends.
+// Flush waits until everything is written, but no longer than d for a file that has
+// no room. Where there is room, only this machine is slow: then it waits for up to
+// half a minute. Call it before the process ends.
 func (l *File) Flush(d time.Duration) {
 	l.mu.Lock()
 	idle := l.idle
@@ -65,11 +71,17 @@ func (l *File) Flush(d time.Duration) {
 	if idle == nil {
 		return
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-idle:
-	case <-timer.C:
+	for began := time.Now(); ; {
+		timer := time.NewTimer(d)
+		select {
+		case <-idle:
+			timer.Stop()
+			return
+		case <-timer.C:
+			if time.Since(began) >= slowMachine || !l.hasRoom() {
+				return
+			}
+		}
 	}
 }
 

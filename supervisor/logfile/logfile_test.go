@@ -144,6 +144,7 @@ func TestHungFile(t *testing.T) {
 			<-hangs
 			got.Write(b)
 		}
+		l.hasRoom = func() bool { return false }
 		io.WriteString(l, "first\n")
 		synctest.Wait()
 		long := strings.Repeat("x", maxPending-len("second\n")-1) + "\n"
@@ -165,4 +166,58 @@ func TestHungFile(t *testing.T) {
 			t.Errorf("written (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// TestFlush: who has no reader is waited for no longer than was asked, who only gets
+// no time on a busy machine for longer.
+func TestFlush(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		hasRoom bool
+		takes   time.Duration
+		want    time.Duration
+	}{
+		{"done at once", false, 0, 0},
+		{"full, and read at last", false, 3 * time.Second, time.Second},
+		{"busy machine", true, 20 * time.Second, 20 * time.Second},
+		{"room, and never written", true, time.Hour, slowMachine},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &File{
+					write:   func([]byte) { time.Sleep(test.takes) },
+					hasRoom: func() bool { return test.hasRoom },
+				}
+				io.WriteString(l, "x\n")
+				began := time.Now()
+				l.Flush(time.Second)
+				if d := time.Since(began); d != test.want {
+					t.Errorf("waited %v, want %v", d, test.want)
+				}
+				<-l.idle
+			})
+		})
+	}
+}
+
+func TestHasRoom(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	fd := int(w.Fd())
+	if !hasRoom(fd) {
+		t.Error("an empty pipe has no room")
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 4096))
+	}
+	if hasRoom(fd) {
+		t.Error("a full pipe has room")
+	}
 }

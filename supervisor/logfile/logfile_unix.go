@@ -23,4 +23,11 @@ func writeAll(fd int, b []byte) {
 	}
 }
 
+// hasRoom tells whether a write to fd would not have to wait for a reader.
+func hasRoom(fd int) bool {
+	files := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	n, err := unix.Poll(files, 0)
+	return err == nil && n == 1 && files[0].Revents&unix.POLLOUT != 0
+}
+
 const lineEnd = "\n"

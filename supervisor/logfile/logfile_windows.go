@@ -12,4 +12,7 @@ func writeAll(fd int, b []byte) {
 	}
 }
 
+// hasRoom can't be known of a handle.
+func hasRoom(int) bool { return false }
+
 const lineEnd = "\r\n"
