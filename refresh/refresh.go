@@ -40,7 +40,6 @@ package refresh
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -117,10 +116,10 @@ func (e *Error) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Permanentf returns an Error that no retry cures, with the text that [fmt.Sprintf]
-// makes of format and args. It wraps nothing.
+// Permanentf returns an Error that no retry cures, with the text that [fmt.Errorf]
+// makes of format and args.
 func Permanentf(hint, format string, args ...any) *Error {
-	return &Error{Err: errors.New(fmt.Sprintf(format, args...)), Permanent: true, Hint: hint}
+	return &Error{Err: fmt.Errorf(format, args...), Permanent: true, Hint: hint}
 }
 
 // Options say what an Engine does.

@@ -23,7 +23,7 @@ var (
 // transientf is an error that a retry may cure, as [refresh.Permanentf] makes one that
 // none does.
 func transientf(hint, format string, args ...any) *refresh.Error {
-	return &refresh.Error{Err: errors.New(fmt.Sprintf(format, args...)), Hint: hint}
+	return &refresh.Error{Err: fmt.Errorf(format, args...), Hint: hint}
 }
 
 // callError is the error of one call on the way to credentials, with what must not be
