@@ -43,7 +43,7 @@ func kept(t *testing.T) (p *Private, told *[]string) {
 	return p, told
 }
 
-// contents are the files in a directory; of links, where they lead.
+// TestKeep: what was removed is made again, and that is told.
 func TestKeep(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

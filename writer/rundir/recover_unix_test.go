@@ -163,6 +163,25 @@ func TestIsIntact(t *testing.T) {
 	}
 }
 
+// A file that could not be written, on a full disk for one, was not removed by anybody.
+func TestRecoverNotPut(t *testing.T) {
+	t.Parallel()
+	d, _ := filled(t)
+	name := filepath.Join("none", "file")
+	if err := d.Put(name, nil); err == nil {
+		t.Fatal("Put: no error")
+	}
+	if missing, err := d.Recover(); missing || err != nil {
+		t.Errorf("Recover = %v, %v, want nothing missing", missing, err)
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(d.Path(), ".none"), 0o700), os.Mkdir(filepath.Join(d.Path(), "none"), 0o700), d.Put(name, nil), os.Remove(filepath.Join(d.Path(), name))); err != nil {
+		t.Fatal(err)
+	}
+	if missing, err := d.Recover(); !missing || err != nil {
+		t.Errorf("Recover = %v, %v, want it made again", missing, err)
+	}
+}
+
 // A client that goes by times sees each new file, whatever the clock says.
 func TestPutIsLater(t *testing.T) {
 	t.Parallel()

@@ -218,22 +218,20 @@ func (d *Dir) missing() (names []string) {
 }
 
 // Put gives name to a new file with this content, in one step for clients.
-func (d *Dir) Put(name string, content []byte) error {
-	d.keep(name, file{content: content})
-	return d.write(name)
-}
+func (d *Dir) Put(name string, content []byte) error { return d.put(name, file{content: content}) }
 
 // Link makes a symbolic link. It must not be there yet.
-func (d *Dir) Link(name, target string) error {
-	d.keep(name, file{link: target})
-	return d.write(name)
-}
+func (d *Dir) Link(name, target string) error { return d.put(name, file{link: target}) }
 
-func (d *Dir) keep(name string, f file) {
-	if _, ok := d.files[name]; !ok {
+// put has the file be missed from when it has been there: one that could not be written
+// is nothing that was removed.
+func (d *Dir) put(name string, f file) error {
+	d.files[name] = f
+	err := d.write(name)
+	if err == nil && !slices.Contains(d.names, name) {
 		d.names = append(d.names, name)
 	}
-	d.files[name] = f
+	return err
 }
 
 // write puts a file into the directory. It follows no link and writes to no file

@@ -241,7 +241,7 @@ func TestRunDirSquatted(t *testing.T) {
 	}
 }
 
-// What is made in a set-group-id directory is, too.
+// In a set-group-id directory, too, a run directory is of mode 0700 and no more.
 func TestRunDirMode(t *testing.T) {
 	t.Parallel()
 	dir := openBase(t)
