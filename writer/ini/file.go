@@ -33,6 +33,9 @@ type line struct {
 	text string // with its end, if it has one
 	kind lineKind
 	name string // of a key: lower-case
+	// nested: it is indented, and above it is a key without a value, below which Go
+	// holds it. To others it is a key like any other.
+	nested bool
 }
 
 type lineKind int

@@ -47,6 +47,8 @@ func TestEdit(t *testing.T) {
 		{"all keys indented", "[default]\n\ta = 1\n\trole_arn = x\n\tb = 2\n", "[default]\n\tregion = new\n\ta = 1\n\tb = 2\n"},
 		{"indented in place", "[default]\n  a = 1\n  region = x\n", "[default]\n  a = 1\n  region = new\n"},
 		{"dedented key", "[default]\n    s3 =\n  role_arn = x\n  a = 1\n", "[default]\n    region = new\n    s3 =\n  a = 1\n"},
+		{"a key that Go holds below an empty one", "[default]\n a =\n region = x\n b = 1\n", "[default]\n region = new\n a =\n b = 1\n"},
+		{"an empty key of ours, and one below it", "[default]\n region =\n a = 1\n", "[default]\n region = new\n a = 1\n"},
 		{"keys in other cases", "[default]\nRole_ARN = x\nREGION = y\n", "[default]\nregion = new\n"},
 		{"colon and no spaces", "[default]\nrole_arn:x\nregion:y\n", "[default]\nregion = new\n"},
 		{"inline comment and empty value", "[default]\nrole_arn = # nothing\nregion =\n", "[default]\nregion = new\n"},

@@ -90,7 +90,7 @@ type parser struct {
 	inSection bool
 	open      bool // a key that further indented lines belong to
 	indent    int  // of the open key
-	goEmpty   bool // the key that Go holds open has an empty value: lines below nest
+	goEmpty   bool // the key that Go holds open has an empty value: indented lines below nest
 }
 
 func (p *parser) line(s string) (l line, problem string) {
@@ -124,8 +124,9 @@ func (p *parser) line(s string) (l line, problem string) {
 	if !isKey {
 		return l, "neither a [section], a key = value nor a comment"
 	}
-	*p = parser{inSection: true, open: true, indent: indent, goEmpty: value == ""}
-	return line{kind: keyLine, name: key}, ""
+	l = line{kind: keyLine, name: key, nested: p.goEmpty && indent > 0}
+	*p = parser{inSection: true, open: true, indent: indent, goEmpty: value == "" || l.nested}
+	return l, ""
 }
 
 // splitKey splits a line at the first "=" or ":". A comment is one only after

@@ -85,9 +85,9 @@ func (s *Section) Remove(keys ...string) {
 	s.lines = kept
 }
 
-// Set sets keys (pairs of key and value, in order): in place where the key is, else
-// after the one before, the first after the header. Further lines of the old value,
-// and the key's repetitions, go.
+// Set sets keys (pairs of key and value, in order): in place where all parsers find the
+// key, else after the one before, the first after the header. Further lines of the old
+// value, and the key's repetitions, go.
 func (s *Section) Set(pairs ...[2]string) {
 	at, indent := 0, s.indent()
 	for _, pair := range pairs {
@@ -112,9 +112,10 @@ func (s *Section) Replace(keys []string, pairs ...[2]string) {
 	s.Set(pairs...)
 }
 
-// find returns the index of the first line that sets the key, -1 if there is none.
+// find returns the index of the first line that sets the key to all parsers, -1 if there
+// is none.
 func (s *Section) find(key string) int {
-	return slices.IndexFunc(s.lines, func(l line) bool { return l.kind == keyLine && l.name == key })
+	return slices.IndexFunc(s.lines, func(l line) bool { return l.kind == keyLine && l.name == key && !l.nested })
 }
 
 func (s *Section) keyLine(indent string, pair [2]string) line {
