@@ -15,9 +15,9 @@ func TestMain(m *testing.M) {
 
 var (
 	put, read, holds, names, openBase = writertest.Put, writertest.Read, writertest.Holds, writertest.Names, writertest.OpenDir
-	wantMode, needRoot, startHelper   = writertest.WantMode, writertest.NeedRoot, writertest.Start
+	startHelper                       = writertest.Start
 	numbered, setNumber               = writertest.Numbered, writertest.Number
-	findBotocore, userFiles           = writertest.FindBotocore, writertest.UserFiles
+	userFiles                         = writertest.UserFiles
 )
 
 const userConfig, userCredentials = writertest.UserConfig, writertest.UserCredentials

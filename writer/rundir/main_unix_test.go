@@ -18,8 +18,7 @@ func TestMain(m *testing.M) {
 
 var (
 	put, read, holds, names, openBase = writertest.Put, writertest.Read, writertest.Holds, writertest.Names, writertest.OpenDir
-	wantMode, needRoot                = writertest.WantMode, writertest.NeedRoot
-	startHelper                       = writertest.Start
+	wantMode, startHelper             = writertest.WantMode, writertest.Start
 )
 
 // helpRun makes a run directory in DIR, says which, and removes it when its input
