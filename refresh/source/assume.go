@@ -2,12 +2,15 @@ package source
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
@@ -92,31 +95,10 @@ func (s *Source) noteCap(r Role) {
 	s.note("role %s: its session lasts 1h, not %s: AWS allows no more to a role that is assumed with the credentials of another", r.ARN, r.Duration)
 }
 
-// assume exchanges creds for a session of r.
-func (s *Source) assume(ctx context.Context, f *resolved, creds aws.Credentials, r Role, chained bool) (aws.Credentials, error) {
-	got, err := s.assumeOnce(ctx, f, creds, r)
-	if err == nil || chained || creds.SessionToken == "" || r.Duration <= chainLimit || !refusedWith(err, http.StatusBadRequest) {
-		return got, err
-	}
-	// Temporary credentials of unknown origin, from the environment or a command:
-	// a role's are under the limit, those of GetSessionToken are not. Asked for
-	// less, the server tells which.
-	long := r
-	r.Duration = chainLimit
-	got, again := s.assumeOnce(ctx, f, creds, r)
-	if again != nil {
-		return got, err
-	}
-	s.noteCap(long)
-	for i := range f.roles {
-		if f.roles[i].ARN == r.ARN {
-			f.roles[i].Duration = chainLimit
-		}
-	}
-	return got, nil
-}
-
-func (s *Source) assumeOnce(ctx context.Context, f *resolved, creds aws.Credentials, r Role) (aws.Credentials, error) {
+// assume exchanges creds for a session of f's i-th role.
+func (s *Source) assume(ctx context.Context, f *resolved, creds aws.Credentials, i int) (aws.Credentials, error) {
+	r, chained := f.roles[i], i > 0 || f.byRole
+	call := &callError{step: "assume role " + r.ARN, role: r.ARN}
 	in := &sts.AssumeRoleInput{
 		RoleArn:           aws.String(r.ARN),
 		RoleSessionName:   aws.String(s.sessionName(r.SessionName)),
@@ -136,20 +118,67 @@ func (s *Source) assumeOnce(ctx context.Context, f *resolved, creds aws.Credenti
 	}
 	secrets, err := r.contexts(in)
 	if err != nil {
-		return aws.Credentials{}, assuming(r.ARN, err)
+		call.err = err
+		return aws.Credentials{}, call
 	}
-	out, err := f.client.AssumeRole(ctx, in, regionFor(r.ARN), func(o *sts.Options) {
-		o.Credentials = credentials.StaticCredentialsProvider{Value: creds}
-	})
+	call.secrets = append(secrets, creds.SecretAccessKey, creds.SessionToken)
+	base := func(o *sts.Options) { o.Credentials = credentials.StaticCredentialsProvider{Value: creds} }
+	out, err := f.client.AssumeRole(ctx, in, regionFor(r.ARN), base)
+	if !chained && creds.SessionToken != "" && r.Duration > chainLimit && refusedWith(err, http.StatusBadRequest) {
+		// Temporary credentials of unknown origin, from the environment or a command:
+		// a role's are under the limit, those of GetSessionToken are not. Asked for
+		// less, the server tells which.
+		in.DurationSeconds = aws.Int32(int32(chainLimit / time.Second))
+		if shorter, again := f.client.AssumeRole(ctx, in, regionFor(r.ARN), base); again == nil {
+			out, err = shorter, nil
+			s.noteCap(r)
+			f.roles[i].Duration = chainLimit
+		}
+	}
 	if err != nil {
-		return aws.Credentials{}, assuming(r.ARN, err, append(secrets, creds.SecretAccessKey, creds.SessionToken)...)
+		call.err = err
+		return aws.Credentials{}, call
 	}
-	got, ok := fromSTS(out.Credentials, "AssumeRole")
-	if !ok {
-		return got, assuming(r.ARN, errUnreadable)
-	}
-	if out.AssumedRoleUser != nil {
-		got.AccountID = account(aws.ToString(out.AssumedRoleUser.Arn))
+	got, err := fromSTS(out.Credentials, out.AssumedRoleUser, "AssumeRole")
+	if err != nil {
+		call.err = err
+		return got, call
 	}
 	return got, nil
+}
+
+// fromSTS is the credentials in an answer of STS. user is nil if they are of no role.
+func fromSTS(c *types.Credentials, user *types.AssumedRoleUser, source string) (aws.Credentials, error) {
+	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || c.Expiration == nil || c.Expiration.Year() < 1970 {
+		return aws.Credentials{}, errUnreadable
+	}
+	got := aws.Credentials{
+		AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: aws.ToString(c.SessionToken),
+		Source: source, CanExpire: true, Expires: *c.Expiration,
+	}
+	if user != nil {
+		got.AccountID = account(aws.ToString(user.Arn))
+	}
+	return got, nil
+}
+
+// refusedWith says whether a server answered with that status.
+func refusedWith(err error, status int) bool {
+	var re *awshttp.ResponseError
+	return errors.As(err, &re) && re.HTTPStatusCode() == status
+}
+
+// account is the account of an ARN, "" if it has none.
+func account(arn string) string {
+	if parts := strings.Split(arn, ":"); len(parts) >= 6 {
+		return parts[4]
+	}
+	return ""
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }

@@ -180,20 +180,6 @@ func (s *Source) needsProgram(f *resolved) bool {
 	return len(s.spec.Command) > 0 || len(s.spec.WebIdentity.Command) > 0 || f.from(aws.CredentialSourceProcess)
 }
 
-// retrieveBase retrieves what the roles are assumed with. What a person may have been asked for is
-// not asked for again until credentials have come of it.
-func (s *Source) retrieveBase(ctx context.Context, f *resolved) (aws.Credentials, error) {
-	if k := s.unusedBase; s.unusedBaseOf == f && k.HasKeys() && (!k.CanExpire || k.Expires.After(s.serverTime())) {
-		return k, nil
-	}
-	s.mayHavePrompted = false
-	creds, err := f.base(ctx)
-	if err == nil && s.mayHavePrompted {
-		s.unusedBase, s.unusedBaseOf = creds, f
-	}
-	return creds, err
-}
-
 // cappedBuffer keeps what is written until it is too much, and then stops the writer.
 // The buffer is not embedded: its ReadFrom would be copied to in place of Write,
 // and knows no limit.

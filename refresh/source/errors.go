@@ -38,11 +38,6 @@ type callError struct {
 func (e *callError) Error() string { return e.err.Error() }
 func (e *callError) Unwrap() error { return e.err }
 
-// assuming is the error of a call that assumes a role.
-func assuming(role string, err error, secrets ...string) *callError {
-	return &callError{step: "assume role " + role, role: role, err: err, secrets: secrets}
-}
-
 // explain makes a *refresh.Error of any error: one line of text of our own making,
 // since those of the SDK run to paragraphs, and some quote what they could not
 // parse. It wraps nothing but the end of ctx, so that no one can print more.

@@ -2,32 +2,12 @@ package source
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 )
-
-// resolveAgain gives what the configuration says now. Long runs outlive the keys in the
-// files: who replaces them there expects that they are used.
-func (s *Source) resolveAgain(ctx context.Context) *resolved {
-	old := s.current()
-	if old.fingerprint == s.configFingerprint() {
-		return old
-	}
-	f, err := s.resolve()
-	if err != nil {
-		// Half written, or gone: what was read before may well still work.
-		s.note("the AWS configuration has changed and cannot be read (%v): keeping to what was read before", s.explain(ctx, old, err))
-		return old
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.resolved = f
-	return f
-}
 
 // configFingerprint changes when a shared file does.
 func (s *Source) configFingerprint() string {

@@ -285,12 +285,12 @@ func (s *Source) getSessionToken(ctx context.Context, f *resolved, base aws.Cred
 		call.err = s.refusedCode(err)
 		return aws.Credentials{}, call
 	}
-	c, ok := fromSTS(out.Credentials, "GetSessionToken")
-	if !ok {
-		call.err = errUnreadable
-		return c, call
+	got, err := fromSTS(out.Credentials, nil, "GetSessionToken")
+	if err != nil {
+		call.err = err
+		return got, call
 	}
-	return c, nil
+	return got, nil
 }
 
 // errCode is in the error of a code that was refused: another one may do.

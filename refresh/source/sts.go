@@ -2,13 +2,9 @@ package source
 
 import (
 	"cmp"
-	"errors"
 	"strings"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 )
 
 // partition is a part of AWS with endpoints and accounts of its own, by the second part
@@ -37,36 +33,4 @@ func regionFor(arn string) func(*sts.Options) {
 	return func(o *sts.Options) {
 		o.Region = cmp.Or(o.Region, partitions[name].region, "us-east-1")
 	}
-}
-
-// fromSTS is the credentials in an answer of STS, and whether they are complete.
-func fromSTS(c *types.Credentials, source string) (aws.Credentials, bool) {
-	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || c.Expiration == nil || c.Expiration.Year() < 1970 {
-		return aws.Credentials{}, false
-	}
-	return aws.Credentials{
-		AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: aws.ToString(c.SessionToken),
-		Source: source, CanExpire: true, Expires: *c.Expiration,
-	}, true
-}
-
-// refusedWith says whether a server answered with that status.
-func refusedWith(err error, status int) bool {
-	var re *awshttp.ResponseError
-	return errors.As(err, &re) && re.HTTPStatusCode() == status
-}
-
-// account is the account of an ARN, "" if it has none.
-func account(arn string) string {
-	if parts := strings.Split(arn, ":"); len(parts) >= 6 {
-		return parts[4]
-	}
-	return ""
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }

@@ -91,6 +91,7 @@ func (s *Source) byToken(f *resolved, r Role, token func(context.Context) (strin
 }
 
 func (s *Source) assumeByToken(ctx context.Context, f *resolved, r Role, token string) (aws.Credentials, error) {
+	call := &callError{step: "assume role " + r.ARN, role: r.ARN, secrets: []string{token}}
 	in := &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn:          aws.String(r.ARN),
 		RoleSessionName:  aws.String(s.sessionName(r.SessionName)),
@@ -105,16 +106,15 @@ func (s *Source) assumeByToken(ctx context.Context, f *resolved, r Role, token s
 	}
 	out, err := f.client.AssumeRoleWithWebIdentity(ctx, in, regionFor(r.ARN))
 	if err != nil {
-		return aws.Credentials{}, assuming(r.ARN, err, token)
+		call.err = err
+		return aws.Credentials{}, call
 	}
-	c, ok := fromSTS(out.Credentials, "AssumeRoleWithWebIdentity")
-	if !ok {
-		return c, assuming(r.ARN, errUnreadable)
+	got, err := fromSTS(out.Credentials, out.AssumedRoleUser, "AssumeRoleWithWebIdentity")
+	if err != nil {
+		call.err = err
+		return got, call
 	}
-	if out.AssumedRoleUser != nil {
-		c.AccountID = account(aws.ToString(out.AssumedRoleUser.Arn))
-	}
-	return c, nil
+	return got, nil
 }
 
 // oneToken checks that a text is one token, without a word about what it is else.

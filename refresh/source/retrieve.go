@@ -1,0 +1,167 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+
+	"brs-exec/refresh"
+)
+
+// Retrieve retrieves credentials from the source now; nothing comes from a cache.
+// Expires is what the source said, on its own clock (see [Source.Skew]).
+//
+// A command, and a profile's credential_process, may print the JSON of the
+// credential_process protocol, of STS, SSO, a container's agent, boto3's refreshable
+// credentials or HashiCorp Vault's AWS secrets engine, or lines that set the AWS
+// environment variables in the language of some shell.
+func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if len(s.fallbacks) > 0 {
+		return s.retrieveFallback(ctx)
+	}
+	return s.retrieveOne(ctx)
+}
+
+// retrieveOne retrieves from this source alone: the credentials of the base, with them a
+// session with MFA, and then one role after the other.
+func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err error) {
+	s.retrieving.Lock()
+	defer s.retrieving.Unlock()
+	s.web.asked("")
+	f := s.resolveAgain(ctx)
+	defer func() {
+		if err != nil {
+			creds, err = aws.Credentials{}, s.explain(ctx, f, err)
+		}
+		s.noteOutcome(err)
+	}()
+	if creds, err = s.retrieveBase(ctx, f); err != nil {
+		return creds, err
+	}
+	if len(f.roles) > 0 || f.mfa != "" {
+		if err := cmp.Or(f.checkCredentials(creds), s.checkExpired(f, creds)); err != nil {
+			return creds, err
+		}
+	}
+	if f.mfa != "" {
+		if creds, err = s.authenticate(ctx, f, creds); err != nil {
+			return creds, err
+		}
+	}
+	for i := range f.roles {
+		if creds, err = s.assume(ctx, f, creds, i); err != nil {
+			return creds, err
+		}
+	}
+	if f.region == "" && f.metadata != nil {
+		s.setRegion(f.metadata.region(ctx))
+	}
+	if creds.Source == ec2rolecreds.ProviderName && f.metadata != nil && f.metadata.endless {
+		creds.CanExpire = false
+	}
+	if err := f.checkCredentials(creds); err != nil {
+		return creds, err
+	}
+	s.checkDate(f, creds)
+	if err := s.checkExpired(f, creds); err != nil && !s.succeeded {
+		return creds, err
+	}
+	s.succeeded = true
+	s.unusedBase = aws.Credentials{}
+	s.spec.attempts.markStarted()
+	if !creds.CanExpire && s.spec.AssumeLifetime > 0 {
+		// On the server's clock, as any other expiry.
+		creds.CanExpire = true
+		creds.Expires = s.serverTime().Add(s.spec.AssumeLifetime)
+	}
+	return creds, nil
+}
+
+// resolveAgain gives what the configuration says now. Long runs outlive the keys in the
+// files: who replaces them there expects that they are used.
+func (s *Source) resolveAgain(ctx context.Context) *resolved {
+	old := s.current()
+	if old.fingerprint == s.configFingerprint() {
+		return old
+	}
+	f, err := s.resolve()
+	if err != nil {
+		// Half written, or gone: what was read before may well still work.
+		s.note("the AWS configuration has changed and cannot be read (%v): keeping to what was read before", s.explain(ctx, old, err))
+		return old
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resolved = f
+	return f
+}
+
+// retrieveBase retrieves what the roles are assumed with. What a person may have been asked for is
+// not asked for again until credentials have come of it.
+func (s *Source) retrieveBase(ctx context.Context, f *resolved) (aws.Credentials, error) {
+	if k := s.unusedBase; s.unusedBaseOf == f && k.HasKeys() && (!k.CanExpire || k.Expires.After(s.serverTime())) {
+		return k, nil
+	}
+	s.mayHavePrompted = false
+	creds, err := f.base(ctx)
+	if err == nil && s.mayHavePrompted {
+		s.unusedBase, s.unusedBaseOf = creds, f
+	}
+	return creds, err
+}
+
+// checkCredentials says why credentials are of no use to anyone.
+func (f *resolved) checkCredentials(c aws.Credentials) error {
+	switch {
+	case !c.HasKeys():
+		return errEmpty
+	case tokenless(c):
+		hint := "keys that begin with ASIA are of no use without it"
+		if f.from(aws.CredentialSourceEnvVars) {
+			hint += ": set AWS_SESSION_TOKEN as well"
+		} else if f.from(aws.CredentialSourceProfile) {
+			hint += ": put aws_session_token beside them"
+		}
+		return refresh.Permanentf(hint, "gives %v", errTokenless)
+	case c.CanExpire && (c.Expires.Year() < 1970 || c.Expires.Year() > 9999):
+		return transientf("", "gives credentials whose expiry is no time")
+	}
+	return nil
+}
+
+// checkExpired is for expired credentials that something else keeps: the next may be
+// on their way. At the start that is no reason to give up; later the engine compares them
+// with what it has. After keys in the environment there are no next ones.
+func (s *Source) checkExpired(f *resolved, c aws.Credentials) error {
+	exported := f.keys != nil && f.from(aws.CredentialSourceEnvVars) && len(f.roles) == 0 && f.mfa == "" // STS knows better
+	if !c.CanExpire || c.Expires.After(s.serverTime()) || s.spec.File == "" && !exported && !f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP) {
+		return nil
+	}
+	e := transientf("see whether what keeps them still runs, and whether this machine's clock is right", "gives credentials that expired at %s", formatTime(s.toLocalClock(c.Expires)))
+	if exported {
+		e.Permanent, e.Hint = true, "export new ones, or unset AWS_ACCESS_KEY_ID and AWS_CREDENTIAL_EXPIRATION, so that a profile counts"
+	}
+	return e
+}
+
+// maxSession is the longest that AWS gives: GetSessionToken.
+const maxSession = 36 * time.Hour
+
+// checkDate forgets a Date header that cannot be right: by that the credentials would last
+// longer than any do, or have expired, and by our own clock their lifetime is an ordinary
+// one. On a machine whose own clock is that far off it is the other way round.
+func (s *Source) checkDate(f *resolved, c aws.Credentials) {
+	limit := maxSession
+	for i := range f.roles {
+		limit = max(limit, 2*f.roles[i].Duration)
+	}
+	skew := s.web.skew()
+	plausible := func(d time.Duration) bool { return d > 0 && d <= limit }
+	if left := c.Expires.Sub(time.Now().Round(0)); c.CanExpire && skew.Abs() > limit && plausible(left) && !plausible(left+skew) {
+		s.note("the Date%s is %s off, which no credentials last: this machine's clock counts", s.fromServer(), skew.Abs().Round(time.Hour))
+		s.web.disbelieve()
+	}
+}
