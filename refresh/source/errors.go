@@ -5,11 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/smithy-go"
 
 	"brs-exec/refresh"
@@ -90,7 +91,12 @@ func (s *Source) classify(ctx context.Context, f *resolved, call *callError, err
 		}
 	}
 	if r, ok := refusalIn(err); ok {
-		return s.classifyRefusal(f, call, service, r)
+		text := r.String()
+		if r.code == "" {
+			text += s.fromServer()
+		}
+		hint, permanent := s.remedy(f, call, service, r)
+		return &refresh.Error{Err: errors.New(text), Permanent: permanent, Hint: hint}
 	}
 	if _, replied, broken := s.web.last(); broken != nil {
 		err = broken
@@ -139,37 +145,151 @@ func deepest(err error) error {
 	}
 }
 
-// withProfile is a hint to begin a session, with the profile's name where it is needed.
-func (f *resolved) withProfile(command string) string {
-	if f == nil {
-		return command
+// refusal is what a server said when it said no.
+type refusal struct {
+	code    string // "" if it gave none that means anything
+	message string
+	status  int // 0 if unknown
+}
+
+// refusalIn takes a server's refusal out of err. One that could be parsed has a code;
+// of others the status is all there is.
+func refusalIn(err error) (refusal, bool) {
+	var r refusal
+	var withStatus interface{ HTTPStatusCode() int }
+	if errors.As(err, &withStatus) {
+		r.status = withStatus.HTTPStatusCode()
 	}
-	return command + ofProfile(f.profile)
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		r.code, r.message = api.ErrorCode(), api.ErrorMessage()
+		if strings.HasPrefix(strings.TrimSpace(r.message), "<") {
+			r.message = "" // a web page: of something in between, and not for people to read here
+		}
+		if r.code == "Unknown" || r.code == "UnknownError" {
+			r.code = "" // radosgw's, and the SDK's own for none
+		}
+		return r, true
+	}
+	return r, r.status >= 300
 }
 
-// loginHint is that of an SSO session.
-func loginHint(profile string) string {
-	return "brs-exec login" + ofProfile(profile) + ", or aws sso login" + ofProfile(profile)
+// transient says whether a refusal is one that a retry may cure.
+func (r refusal) transient() bool {
+	_, throttled := retry.DefaultThrottleErrorCodes[r.code]
+	return throttled || r.status == http.StatusTooManyRequests || r.status == http.StatusRequestTimeout || r.status >= 500
 }
 
-func ofProfile(name string) string {
-	if name == "" || name == config.DefaultSharedConfigProfile {
+// final says whether a refusal is a no, and not an excuse.
+func (r refusal) final() bool {
+	return r.status >= 400 && r.status < 500 && r.status != http.StatusRequestTimeout && r.status != http.StatusTooManyRequests &&
+		r.code != "" && r.code != "SlowDownException" && r.code != "ThrottlingException"
+}
+
+func (r refusal) aboutDuration() bool {
+	return strings.Contains(strings.ToLower(r.message), "durationseconds")
+}
+
+func (r refusal) String() string {
+	head := redactForeign(r.code)
+	if head == "" {
+		head = "refused"
+		if r.status != 0 {
+			head = fmt.Sprintf("HTTP %d %s", r.status, http.StatusText(r.status))
+		}
+	}
+	if r.message == "" || r.message == r.code || r.message == "UnknownError" {
+		return head
+	}
+	return head + ": " + redactForeign(r.message)
+}
+
+// remedy says what to do about a refusal, and whether no retry cures it.
+func (s *Source) remedy(f *resolved, call *callError, service string, r refusal) (hint string, permanent bool) {
+	if _, ok := retry.DefaultThrottleErrorCodes[r.code]; ok || r.code == "Throttling" || r.status == http.StatusTooManyRequests || r.status >= 500 {
+		return "", false
+	}
+	if f != nil && strings.HasPrefix(service, "SSO") {
+		switch r.code {
+		case "UnauthorizedException", "InvalidGrantException", "InvalidClientException", "UnauthorizedClientException", "ExpiredTokenException", "AccessDeniedException":
+			return loginHint(f.ssoProfile), true
+		}
+	}
+	switch r.code { // of STS and SSO OIDC, which need more than their status says
+	case "ExpiredToken", "ExpiredTokenException":
+		return s.expired(f)
+	case "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "InvalidToken", "AuthFailure":
+		return "these keys are not known" + strings.Replace(s.fromServer(), "from", "to", 1) + ": deleted, mistyped, or of another endpoint or partition" + s.endpointHint(), true
+	case "SignatureDoesNotMatch", "RequestTimeTooSkewed", "RequestExpired", "IncompleteSignature":
+		if h := skewHint(s.web.skew()); h != "" {
+			return h, false // a clock is often set soon after a start or a resume
+		}
+		return "the secret access key does not belong to the access key id, or the clock is wrong", true
+	case "RegionDisabledException":
+		return "activate STS for that region in the account, or pass another --region", true
+	case "MalformedPolicyDocument", "PackedPolicyTooLarge":
+		return "look at the session policy, the policy ARNs and the tags", true
+	case "IDPCommunicationError":
+		return "", false
+	case "InvalidIdentityToken":
+		return "IAM must have an OpenID Connect provider for the token's issuer, with its audience in the list", true
+	case "IDPRejectedClaim":
+		return "the identity provider does not stand by this token: revoked, or of another configuration", true
+	case "AssumeRoleUnauthorizedAccess": // of the metadata service
+		return "the trust policy of the instance's role must allow ec2.amazonaws.com", true
+	}
+	switch {
+	case r.code == "AccessDenied", r.code == "AccessDeniedException", r.status == http.StatusForbidden, r.status == http.StatusUnauthorized:
+		return s.deniedHint(f, call, service), true
+	case strings.Contains(r.message, "role chaining"):
+		return "--duration 1h: AWS allows no more to a role that is assumed with the credentials of another", true
+	case r.aboutDuration():
+		return r.durationHint("--duration, or duration_seconds in the profile", "the role's maximum"), true
+	case f.from(aws.CredentialSourceHTTP) && call.step == "" && r.status == http.StatusBadRequest:
+		return s.vars().agentHint(), true
+	case r.status == http.StatusNotFound, r.status >= 300 && r.status < 400:
+		return "is that the right endpoint?" + s.endpointHint(), true
+	case r.status == http.StatusRequestTimeout, r.status == 0:
+		return "", false
+	}
+	return "", true
+}
+
+// expired is for credentials, or a token, that had expired when they were used.
+func (s *Source) expired(f *resolved) (hint string, permanent bool) {
+	switch skew := skewHint(s.web.skew()); {
+	case f.from(aws.CredentialSourceEnvVarsSTSWebIDToken, aws.CredentialSourceProfileSTSWebIDToken):
+		return "the token in the web identity token file has expired, and nothing has renewed it", false
+	case f.byToken() && f.tokenFile == "":
+		return skew, false // the next one may be better
+	case f.byToken():
+		return "the token in that file has expired, and nothing has renewed it", false
+	case f.from(aws.CredentialSourceIMDS, aws.CredentialSourceHTTP), skew != "":
+		return skew, false // they are renewed by themselves
+	}
+	return "the credentials of this call have expired: renew them", true
+}
+
+func (f *resolved) byToken() bool { return f != nil && f.tokenRole != "" }
+
+func (s *Source) deniedHint(f *resolved, call *callError, service string) string {
+	switch {
+	case strings.HasPrefix(service, "SSO"):
+		return "this SSO user is not assigned that role in that account (or no longer)"
+	case call.step == "" && f.from(aws.CredentialSourceHTTP):
+		return s.vars().agentHint()
+	case call.role == "":
 		return ""
+	case len(f.roles) == 0, call.role == f.tokenRole: // by web identity
+		return "the role's trust policy must allow this identity provider, audience and subject"
 	}
-	return " --profile " + name
-}
-
-// caFileHint is for a server that is believed by a file of its own.
-func (s *Source) caFileHint() string {
-	if i := s.spec.IoT; i != nil && i.CAFile != "" {
-		return "look at the file of --ca-file, " + i.CAFile + ": it must hold the authority that signs for this server"
+	who := f.description
+	for i := range f.roles {
+		if f.roles[i].ARN == call.role && i > 0 {
+			who = f.roles[i-1].ARN
+		} else if f.roles[i].ARN == call.role && f.byToken() {
+			who = f.tokenRole
+		}
 	}
-	return ""
-}
-
-func (e environ) caHint() string {
-	if b := e.get("AWS_CA_BUNDLE"); b != "" {
-		return "look at the file of AWS_CA_BUNDLE, " + b
-	}
-	return ""
+	return fmt.Sprintf("the role's trust policy must allow the identity behind %s (its external id, tags and MFA conditions, too), and that identity's own policy sts:AssumeRole", who)
 }
