@@ -23,14 +23,14 @@ type goPackage struct {
 	Name         string
 	Dir          string
 	GoFiles      []string
-	Deps         []string // transitive
+	Imports      []string
 	TestImports  []string
 	XTestImports []string
 }
 
 func modulePackages(t *testing.T) []goPackage {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,GoFiles,Deps,TestImports,XTestImports", "brs-exec/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,GoFiles,Imports,TestImports,XTestImports", "brs-exec/...")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -54,95 +54,86 @@ func within(path, tree string) bool {
 	return path == tree || strings.HasPrefix(path, tree+"/")
 }
 
-// TestLayers, which has a rule for each package, keeps data going one way: sources know nothing of files, files
+const module = "brs-exec"
+
+// rooms are the packages, from the bottom up, and what of ours each may import: rooms
+// that stand before it alone. Data goes one way: sources know nothing of files, files
 // nothing of sources, and the supervisor nothing of either.
+var rooms = []struct{ room, imports string }{
+	{"writer/filelock", ""},
+	{"writer/ini", ""},
+	{"writer/pathsafe", ""},
+	{"writer/process", ""},
+	{"writer/process/early", "writer/process"},
+	{"writer/endpoint", "writer/process"},
+	{"writer/stale", "writer/process"},
+	{"writer/replace", "writer/filelock writer/pathsafe"},
+	{"writer/rundir", "writer/filelock writer/pathsafe writer/process"},
+	{"writer/shared", "writer/filelock writer/ini writer/pathsafe writer/replace writer/rundir"}, // rundir: where nothing can be made beside the file
+	{"writer", "writer/ini writer/process writer/rundir"},
+	{"writer/writertest", ""}, // which no room but a test imports
+
+	{"supervisor/siginfo", ""},
+	{"supervisor/job", "supervisor/siginfo"},
+	{"supervisor/stage", "supervisor/job supervisor/siginfo"},
+	{"supervisor/hook", ""},
+	{"supervisor/logfile", ""},
+	{"supervisor/runlock", "writer/filelock"},
+	{"supervisor/sdnotify", ""},
+	{"supervisor", "supervisor/job supervisor/siginfo supervisor/stage"},
+
+	{"refresh", ""},
+	{"refresh/source/keyfile", "refresh"},
+	{"refresh/source/logincache", "refresh writer/filelock"},
+	{"refresh/source", "refresh refresh/source/keyfile refresh/source/logincache writer/filelock writer/ini"},
+	{"refresh/simulator", ""}, // for the demonstration in cli alone
+	{"refresh/plan", "refresh refresh/source refresh/source/keyfile supervisor writer writer/replace writer/shared"},
+	{"refresh/run", "refresh refresh/plan refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
+		"writer writer/endpoint writer/process writer/shared writer/stale"},
+	{"refresh/doctor/clients", ""},
+	{"refresh/doctor", "refresh refresh/doctor/clients refresh/plan refresh/source supervisor/runlock writer writer/ini"},
+	{"refresh/cli", "refresh refresh/doctor refresh/plan refresh/run refresh/simulator refresh/source supervisor supervisor/logfile " +
+		"supervisor/runlock writer writer/filelock writer/process writer/rundir"},
+	{"", "refresh/cli supervisor/stage writer/process/early"}, // main
+}
+
+// TestLayers holds that each package is a room that imports what it may, and that
+// integration, with its tests, imports nothing of them.
 func TestLayers(t *testing.T) {
-	const module, cli = "brs-exec", "brs-exec/refresh/cli"
-	rules := []struct {
-		from    string // a package tree, or with "=" in front one package
-		allowed []string
-	}{
-		{"=brs-exec/supervisor", []string{"brs-exec/supervisor/job", "brs-exec/supervisor/siginfo", "brs-exec/supervisor/stage"}},
-		{"brs-exec/supervisor/stage", []string{"brs-exec/supervisor/job", "brs-exec/supervisor/siginfo"}},
-		{"brs-exec/supervisor/job", []string{"brs-exec/supervisor/siginfo"}},
-		{"brs-exec/supervisor/siginfo", nil},
-		{"brs-exec/supervisor/hook", nil},
-		{"brs-exec/supervisor/logfile", nil},
-		{"brs-exec/supervisor/runlock", []string{"brs-exec/writer/filelock"}},
-		{"brs-exec/supervisor/sdnotify", nil},
-		{"=brs-exec/refresh", nil},
-		// Names of settings are shared: what one reads of a file the other must not leave behind in it.
-		{"brs-exec/refresh/source", []string{"=brs-exec/refresh", "brs-exec/refresh/source", "=brs-exec/writer/ini", "=brs-exec/writer/filelock"}},
-		{"=brs-exec/refresh/source/logincache", []string{"=brs-exec/refresh", "=brs-exec/writer/filelock"}},
-		{"=brs-exec/refresh/source/keyfile", []string{"=brs-exec/refresh"}},
-		{"=brs-exec/writer/ini", nil},
-		{"=brs-exec/writer/filelock", nil},
-		{"brs-exec/refresh/doctor/clients", nil},
-		{"=brs-exec/writer/pathsafe", nil},
-		{"brs-exec/refresh/plan", []string{"brs-exec/refresh/plan", "=brs-exec/refresh", "brs-exec/refresh/source", "brs-exec/writer", "brs-exec/supervisor"}},
-		{"brs-exec/refresh/run", []string{"brs-exec/refresh/plan", "=brs-exec/refresh", "brs-exec/refresh/source", "brs-exec/writer", "brs-exec/supervisor"}},
-		{"brs-exec/refresh/doctor", []string{"brs-exec/refresh/doctor", "brs-exec/refresh/plan", "=brs-exec/refresh", "brs-exec/refresh/source", "brs-exec/writer", "brs-exec/supervisor"}},
-		{"brs-exec/refresh/simulator", []string{"brs-exec/refresh/simulator"}},
-		{"=brs-exec/writer/replace", []string{"=brs-exec/writer/pathsafe", "=brs-exec/writer/filelock"}},
-		{"=brs-exec/writer/process", nil},
-		{"=brs-exec/writer/rundir", []string{"=brs-exec/writer/pathsafe", "=brs-exec/writer/filelock", "=brs-exec/writer/process"}},
-		{"=brs-exec/writer/endpoint", []string{"=brs-exec/writer/process"}},
-		{"=brs-exec/writer/stale", []string{"=brs-exec/writer/process"}},
-		{"=brs-exec/writer/shared", []string{
-			"=brs-exec/writer/replace", "=brs-exec/writer/pathsafe", "=brs-exec/writer/filelock", "=brs-exec/writer/ini",
-			"=brs-exec/writer/rundir", "=brs-exec/writer/process", // for a directory where nothing can be made beside the file
-		}},
-		{"=brs-exec/writer/process/early", []string{"=brs-exec/writer/process"}},
-		{"=brs-exec/writer", []string{
-			"=brs-exec/writer/rundir", "=brs-exec/writer/ini", "=brs-exec/writer/process", "=brs-exec/writer/pathsafe", "=brs-exec/writer/filelock",
-		}},
-		{"brs-exec/writer", []string{"brs-exec/writer"}},
-		{"brs-exec/integration", []string{"brs-exec/integration"}},
-	}
-	matches := func(path, pattern string) bool {
-		if exact, ok := strings.CutPrefix(pattern, "="); ok {
-			return path == exact
+	may := map[string][]string{} // by import paths
+	for _, r := range rooms {
+		path := strings.TrimSuffix(module+"/"+r.room, "/")
+		for _, name := range strings.Fields(r.imports) {
+			below := module + "/" + name
+			if _, ok := may[below]; !ok {
+				t.Errorf("%s may import %s, which does not stand before it", path, below)
+			}
+			may[path] = append(may[path], below)
 		}
-		return within(path, pattern)
-	}
-	packages := modulePackages(t)
-	for _, rule := range rules {
-		found := false
-		for _, p := range packages {
-			if !matches(p.ImportPath, rule.from) {
-				continue
-			}
-			found = true
-			imports := p.Deps
-			if within(p.ImportPath, "brs-exec/integration") {
-				imports = slices.Concat(imports, p.TestImports, p.XTestImports)
-			}
-			for _, dep := range imports {
-				if !within(dep, module) || dep == p.ImportPath {
-					continue
-				}
-				if !slices.ContainsFunc(rule.allowed, func(a string) bool { return matches(dep, a) }) {
-					t.Errorf("%s reaches %s", p.ImportPath, dep)
-				}
-			}
-		}
-		if !found {
-			t.Errorf("no package matches %q: has it moved?", rule.from)
+		if _, ok := may[path]; !ok {
+			may[path] = nil
 		}
 	}
-	for _, p := range packages {
-		ruled := p.ImportPath == module || p.ImportPath == cli // which know all
-		for _, rule := range rules {
-			ruled = ruled || matches(p.ImportPath, rule.from)
+	found := map[string]bool{}
+	for _, p := range modulePackages(t) {
+		found[p.ImportPath] = true
+		const blackBox = module + "/integration"
+		imports, allowed := p.Imports, func(path string) bool { return slices.Contains(may[p.ImportPath], path) }
+		if within(p.ImportPath, blackBox) {
+			imports = slices.Concat(imports, p.TestImports, p.XTestImports)
+			allowed = func(path string) bool { return within(path, blackBox) }
+		} else if _, ok := may[p.ImportPath]; !ok {
+			t.Errorf("%s is no room: give it one, above all that it imports", p.ImportPath)
 		}
-		if !ruled {
-			t.Errorf("%s has no rule", p.ImportPath)
+		for _, path := range imports {
+			if within(path, module) && !allowed(path) {
+				t.Errorf("%s imports %s", p.ImportPath, path)
+			}
 		}
-		if p.ImportPath != module && p.ImportPath != cli && slices.Contains(p.Deps, "brs-exec/refresh/simulator") {
-			t.Errorf("%s reaches the simulator, which is for the demonstration in cli alone", p.ImportPath)
-		}
-		if p.ImportPath != module && slices.Contains(p.Deps, cli) {
-			t.Errorf("%s reaches cli, which is for main alone", p.ImportPath)
+	}
+	for path := range may {
+		if !found[path] {
+			t.Errorf("there is no package %s: has it moved?", path)
 		}
 	}
 }
