@@ -45,11 +45,12 @@ func (p *program) credentials(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pl, err := plan.New(settings, nil)
+	pl, err := p.plan(settings, nil)
 	if err != nil {
 		return err
 	}
-	creds, err := run.Once(run.Options{Plan: pl, Source: p.source(pl, []string{"credentials"}), Log: logger(p.stderr, out)})
+	pl.Source.Names.Command = "credentials"
+	creds, err := run.Once(run.Options{Plan: pl, Log: logger(p.stderr, out)})
 	if err != nil {
 		return err
 	}

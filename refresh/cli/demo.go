@@ -95,17 +95,18 @@ func (p *program) demo(c *cli.Context) error {
 		return err
 	}
 	pointAt(server)
-	o.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
+	o.Plan.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
 	o.Parts = []run.Part{{Name: "the simulated STS", Run: server.Run, Engine: func(e refresh.Event, _ bool) { show.event(e) }}}
 	show.say("a simulated STS on %s gives credentials with a lifetime of %v; it is no AWS", server.URL(), life)
-	return p.supervise(o, func(code int) {
-		switch {
-		case own && code == 0:
-			show.say("shown: the command went on through %d sets of credentials with a lifetime of %v, and no call of it was refused", demoSets, life)
-		case !own && !show.called.Load():
-			show.say("the command made no call%s", show.longer())
-		}
-	})
+	exit, err := run.Run(o)
+	switch {
+	case err != nil && !errors.Is(err, run.ErrExpired):
+	case own && exit.Code == 0:
+		show.say("shown: the command went on through %d sets of credentials with a lifetime of %v, and no call of it was refused", demoSets, life)
+	case !own && !show.called.Load():
+		show.say("the command made no call%s", show.longer())
+	}
+	return p.passOn(exit, err, p.argv)
 }
 
 // pointAt makes the simulator the only AWS that this process and the command

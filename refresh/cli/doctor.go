@@ -34,13 +34,13 @@ func (p *program) doctor(c *cli.Context) error {
 	if c.Args().Present() {
 		return p.unexpectedArgs(c)
 	}
-	pl, err := plan.New(settings, p.argv)
+	pl, err := p.plan(settings, p.argv)
 	if err != nil {
 		return err
 	}
 	ask, asJSON := settings.Doctor()
 	findings := doctor.Examine(doctor.Options{
-		Plan: pl, Source: p.source(pl, p.argv), Deliver: pl.Deliver.Name, Ask: ask,
+		Plan: pl, Deliver: pl.Deliver.Name, Ask: ask,
 		With: func(flags string) string { return p.with(c.Command.Flags, flags) },
 	})
 	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Level == "problem" }) {

@@ -31,17 +31,8 @@ func (p *program) exec(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.supervise(o, nil)
-}
-
-// supervise runs the command. after, if not nil, is told its exit code before that
-// is passed on.
-func (p *program) supervise(o run.Options, after func(code int)) error {
 	exit, err := run.Run(o)
-	if after != nil && (err == nil || errors.Is(err, run.ErrExpired)) {
-		after(exit.Code)
-	}
-	return p.passOn(exit, err, o.Plan.Argv)
+	return p.passOn(exit, err, p.argv)
 }
 
 // passOn makes our exit code of how a run of argv has ended. If the command died of a
@@ -72,7 +63,7 @@ func (p *program) options(c *cli.Context) (o run.Options, err error) {
 	if err != nil {
 		return o, err
 	}
-	pl, err := plan.New(settings, p.argv)
+	pl, err := p.plan(settings, p.argv)
 	if err != nil {
 		return o, err
 	}
@@ -90,7 +81,7 @@ func (p *program) options(c *cli.Context) (o run.Options, err error) {
 			return o, err
 		}
 	}
-	o = run.Options{Plan: pl, Source: p.source(pl, p.argv), Log: logger(p.stderr, out), Signals: p.signals}
+	o = run.Options{Plan: pl, Log: logger(p.stderr, out), Signals: p.signals}
 	if isTerminal(os.Stderr) && !out.Quiet && !out.JSON {
 		o.Waiting = p.waiting
 	}
@@ -109,12 +100,15 @@ func (p *program) waiting(source string) {
 	p.printf("waiting for credentials from %s (Ctrl-C ends)", source)
 }
 
-// source is what pl asks for, with what is known of this process. argv is the
+// plan is what the settings ask for, with what is known of this process. argv is the
 // command.
-func (p *program) source(pl *plan.Plan, argv []string) source.Spec {
-	spec := pl.Source
-	spec.Names, spec.Stderr, spec.Prompt = sessionNames(argv), p.raw, prompt()
-	return spec
+func (p *program) plan(settings *plan.Settings, argv []string) (*plan.Plan, error) {
+	pl, err := plan.New(settings, argv)
+	if err != nil {
+		return nil, err
+	}
+	pl.Source.Names, pl.Source.Stderr, pl.Source.Prompt = sessionNames(argv), p.raw, prompt()
+	return pl, nil
 }
 
 // sessionNames are what a session name template can say about this run.

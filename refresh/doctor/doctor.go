@@ -26,9 +26,8 @@ type Finding struct {
 // Options is what is to be examined.
 type Options struct {
 	Plan    *plan.Plan
-	Source  source.Spec // the plan's, and what is known of this process
-	Deliver string      // --deliver
-	Ask     bool        // get credentials from the source, and ask STS whose they are
+	Deliver string // --deliver
+	Ask     bool   // get credentials from the source, and ask STS whose they are
 
 	// With returns a command line for a person to type: that of the run, with these
 	// flags as well.

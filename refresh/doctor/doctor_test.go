@@ -42,7 +42,7 @@ func (v typed) plan(t *testing.T, argv []string) *plan.Plan {
 
 // options are those of an examination, with nothing typed but the command.
 func options(p *plan.Plan, deliver string) Options {
-	return Options{Plan: p, Source: p.Source, Deliver: deliver, With: func(flags string) string {
+	return Options{Plan: p, Deliver: deliver, With: func(flags string) string {
 		return "brs-exec " + flags + " -- " + plan.ShellLine(p.Argv)
 	}}
 }

@@ -19,7 +19,7 @@ import (
 
 // examineSource says from where and as whom, and what stands in the way of that.
 func (d *examination) examineSource() {
-	src, err := source.New(context.Background(), d.Source)
+	src, err := source.New(context.Background(), d.Plan.Source)
 	if err != nil {
 		d.problem("source", hintOf(err), "%v", err)
 		return

@@ -10,7 +10,7 @@ import (
 )
 
 // Once gets credentials, with the retries and the patience of a start. Of o it
-// takes the plan, the source and the log.
+// takes the plan and the log.
 func Once(o Options) (none aws.Credentials, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -19,14 +19,12 @@ import (
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 )
 
 // Options is what a run is made of.
 type Options struct {
 	Plan    *plan.Plan
-	Source  source.Spec // the plan's, and what is known of this process
 	Log     *slog.Logger
 	Signals *supervisor.Signals // held since the start
 

@@ -461,7 +461,7 @@ func TestRealSource(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newFakeRun(t, plan.Plan{StartTimeout: time.Second})
-			r.Source.Command = tt.command
+			r.Plan.Source.Command = tt.command
 			r.child.life, r.child.code = 1, 5
 			r.openSource = nil
 			exit, err := r.run()

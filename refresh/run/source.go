@@ -34,7 +34,7 @@ func (o Options) source(ctx context.Context) (credentialSource, error) {
 	if o.openSource != nil {
 		return o.openSource(ctx)
 	}
-	src, err := source.New(ctx, o.Source)
+	src, err := source.New(ctx, o.Plan.Source)
 	if err != nil {
 		return nil, err
 	}
