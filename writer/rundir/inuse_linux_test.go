@@ -76,12 +76,16 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 	}
 }
 
-// TestRemoveKeepsTheNameInUse: where others could make a directory of that name, an
-// empty one stays as long as a process was told to look there.
+// TestRemoveKeepsTheNameInUse: where others could make a directory of that name, and
+// nowhere else, an empty one stays as long as a process was told to look there.
 func TestRemoveKeepsTheNameInUse(t *testing.T) {
 	t.Parallel()
-	for _, used := range []bool{true, false} {
-		b, _ := inSticky(t)
+	for _, tt := range []struct{ shared, used bool }{{true, true}, {true, false}, {false, true}} {
+		used, want := tt.used, tt.shared && tt.used
+		b := base{path: openBase(t)}
+		if tt.shared {
+			b, _ = inSticky(t)
+		}
 		d, err := makeIn([]base{b}, func(d *Dir) error { return d.Put(ConfigFile, nil) })
 		if err != nil {
 			t.Fatal(err)
@@ -101,10 +105,10 @@ func TestRemoveKeepsTheNameInUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		left, err := os.ReadDir(d.Path())
-		if stays := err == nil; stays != used || len(left) > 0 {
-			t.Errorf("used: %v; it stays: %v, with %v", used, stays, left)
+		if stays := err == nil; stays != want || len(left) > 0 {
+			t.Errorf("%+v; it stays: %v, with %v", tt, stays, left)
 		}
-		if used {
+		if want {
 			wantMode(t, d.Path(), 0o700)
 		}
 		input.Close()

@@ -61,7 +61,7 @@ func TestRecover(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d, dirs := filled(t)
 			want := writertest.Contents(t, d.Path())
-			lock := d.lock
+			lock, root := d.lock, d.root
 			if err := tt.remove(d.Path()); err != nil {
 				t.Fatal(err)
 			}
@@ -77,6 +77,9 @@ func TestRecover(t *testing.T) {
 			wantMode(t, filepath.Dir(d.Path()), 0o700)
 			if d.lock != lock && lock.Close() == nil {
 				t.Error("the lock of the directory that is gone was still open")
+			}
+			if _, err := root.Stat("."); d.root != root && err == nil {
+				t.Error("the directory that is gone was still open")
 			}
 			// Nobody takes it for one that was left behind.
 			Sweep(dirs)
@@ -154,12 +157,68 @@ func TestIsIntact(t *testing.T) {
 	if !d.IsIntact(ConfigFile, "state") || d.IsIntact("unknown") {
 		t.Error("what was put is not what is there")
 	}
+	state := filepath.Join(d.Path(), "state")
+	was, err := os.Stat(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func() error{
+		"of another time": func() error {
+			return errors.Join(os.WriteFile(state, []byte(strings.ToLower(secret)), 0), os.Chtimes(state, time.Time{}, was.ModTime().Add(time.Second)))
+		},
+		"of another size": func() error {
+			return errors.Join(os.WriteFile(state, nil, 0), os.Chtimes(state, time.Time{}, was.ModTime()))
+		},
+		"of another identity": func() error {
+			return errors.Join(os.WriteFile(state+"x", []byte(secret), 0o600), os.Chtimes(state+"x", time.Time{}, was.ModTime()), os.Rename(state+"x", state))
+		},
+	} {
+		if err := d.Put("state", []byte(secret)); err != nil {
+			t.Fatal(err)
+		}
+		if was, err = os.Stat(state); err == nil {
+			err = change()
+		}
+		if err != nil || d.IsIntact("state") {
+			t.Errorf("a file %s counts as ours: %v", name, err)
+		}
+	}
+	if err := d.Put("state", []byte(secret)); err != nil {
+		t.Fatal(err)
+	}
 	put(t, filepath.Join(d.Path(), ConfigFile), "other", 0o600)
 	if missing, err := d.Recover(); missing || err != nil || d.IsIntact("state", ConfigFile) {
 		t.Errorf("Recover = %v, %v, and the file counts as ours", missing, err)
 	}
 	if got := read(t, filepath.Join(d.Path(), ConfigFile)); got != "other" {
 		t.Errorf("the file holds %q", got)
+	}
+}
+
+// TestRecoverBase: what the run directory was made in has vanished, too.
+func TestRecoverBase(t *testing.T) {
+	t.Parallel()
+	b := base{path: filepath.Join(openBase(t), "own"), own: true, make: true}
+	d, err := makeIn([]base{b}, func(d *Dir) error { return d.Put(ConfigFile, nil) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Remove()
+	if err := os.RemoveAll(b.path); err != nil {
+		t.Fatal(err)
+	}
+	if missing, err := d.Recover(); !missing || err != nil {
+		t.Errorf("Recover = %v, %v", missing, err)
+	}
+	wantMode(t, b.path, 0o700)
+	read(t, filepath.Join(d.Path(), ConfigFile))
+
+	// Where it was, a link leads elsewhere now.
+	if err := errors.Join(os.RemoveAll(b.path), os.Symlink(openBase(t), b.path)); err != nil {
+		t.Fatal(err)
+	}
+	if missing, err := d.Recover(); !missing || err == nil {
+		t.Errorf("Recover = %v, %v, want an error", missing, err)
 	}
 }
 

@@ -65,6 +65,17 @@ func TestRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// One that others could change.
+	if err := os.Chmod(d.path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if runs := runsIn(bases); runs != nil {
+		t.Errorf("open to others: %+v", runs)
+	}
+	if err := os.Chmod(d.path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+
 	// What only looks like one, or was left behind.
 	for _, name := range []string{"brs-exec-1-0123456789abcdef", "brs-exec-2-0123456789abcdeg"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
