@@ -175,7 +175,7 @@ func (c *claim) look(ctx context.Context, sections []string) (mine bool, err err
 		}
 		return true, c.read() // what is true since it is locked
 	}
-	if filelock.Try(c.file) == nil && !c.restores() {
+	if filelock.Try(c.file) == nil && c.read() == nil && !c.restores() { // as it is since it is locked
 		c.remove()
 	}
 	return false, nil
@@ -266,6 +266,9 @@ func (cs *claims) create(holder string, records []*record) (*claim, error) {
 	c.file = f
 	if err = filelock.Try(f); errors.Is(err, filelock.ErrNoLocks) {
 		err = nil
+	}
+	if err == nil && !c.isNamed() { // taken for one that a process has left before it wrote to it
+		err = pathsafe.ErrRaced
 	}
 	if err == nil {
 		err = c.write(holder)
