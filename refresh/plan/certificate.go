@@ -70,22 +70,6 @@ func (p *Plan) anywhere(v *Settings, files keyfile.Pair) error {
 	return nil
 }
 
-// anywhereChain gives the first role to Roles Anywhere, and the rest to STS.
-func (p *Plan) anywhereChain(v *Settings, arns []string, session source.Role) error {
-	r := p.Source.RolesAnywhere
-	r.RoleARN, r.SessionName = arns[0], session.SessionName
-	if len(arns) > 1 {
-		p.Source.Roles = source.Chain(arns[1:], session)
-		return nil
-	}
-	r.Duration = session.Duration
-	if flag := v.first(flagExternalID, flagPolicy, flagSourceIdentity, flagPolicyARN, flagTag, flagProvidedContext); flag != nil {
-		return wrong(flag, "the profile and the certificate decide about that; a further --role-arn is assumed by STS, which takes it",
-			"cannot be given with IAM Roles Anywhere")
-	}
-	return nil
-}
-
 // complete complains about the first of flags that is missing.
 func complete(v *Settings, hint string, flags ...setting) error {
 	have := v.first(flags...)

@@ -1,11 +1,5 @@
 package plan
 
-import (
-	"strings"
-
-	"brs-exec/refresh/source"
-)
-
 // kinds are the settings that each name a source of its own kind; there may be one.
 var kinds = []setting{
 	flagProfile, flagCredentialCommand, flagWebIdentityTokenFile, flagWebIdentityTokenCommand, flagGitHubOIDC, flagFromFile,
@@ -40,26 +34,6 @@ func (p *Plan) webIdentity(v *Settings) (err error) {
 	}
 	if flag := v.first(webIdentityKinds...); flag != nil && len(flagRoleARN.of(v)) == 0 {
 		return wrong(flag, "name the role that trusts the token: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
-	}
-	return nil
-}
-
-// chain spreads the settings of the session over the roles on the way to it.
-func (p *Plan) chain(v *Settings, arns []string, session source.Role) error {
-	if p.Source.RolesAnywhere != nil {
-		return p.anywhereChain(v, arns, session)
-	}
-	w := p.Source.WebIdentity
-	if w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub {
-		p.Source.Roles = source.Chain(arns, session)
-		return nil
-	}
-	p.Source.Roles = source.WebChain(arns, session)
-	if len(arns) > 1 {
-		return nil
-	}
-	if flag := v.first(flagExternalID, flagSourceIdentity, flagTag, flagProvidedContext); flag != nil {
-		return wrong(flag, "AWS takes "+strings.ReplaceAll(flag.flag().Name, "-", " ")+" from the token's claims, or not at all", "cannot be given with a web identity")
 	}
 	return nil
 }

@@ -28,26 +28,6 @@ const orderHint = "kinds are chain, profile, profile:NAME, command, file, file:N
 // ofKeys are settings for sources whose keys may be a user's.
 var ofKeys = []setting{flagMFASerial, flagMFACommand, flagMFATOTPFile, flagMFASession}
 
-// source reads the source, or all of those that --source names, in its order.
-func (p *Plan) source(v *Settings) error {
-	sources, err := split(v)
-	if err != nil {
-		return err
-	}
-	for i, of := range sources {
-		one := &Plan{}
-		if err := one.oneSource(of); err != nil {
-			return of.explain(err)
-		}
-		if i == 0 {
-			p.Source = one.Source
-		} else {
-			p.Source.Else = append(p.Source.Else, one.Source)
-		}
-	}
-	return nil
-}
-
 // split gives the settings of each source.
 func split(v *Settings) ([]*Settings, error) {
 	order := flagSource.of(v)

@@ -18,6 +18,27 @@ var needRole = []setting{
 	flagRoleSessionName, flagExternalID, flagDuration, flagPolicy, flagSourceIdentity, flagPolicyARN, flagTag, flagTransitiveTag, flagProvidedContext,
 }
 
+// source reads the source, or all of those that --source names, in its order.
+func (p *Plan) source(v *Settings) error {
+	sources, err := split(v)
+	if err != nil {
+		return err
+	}
+	for i, of := range sources {
+		one := &Plan{}
+		if err := one.oneSource(of); err != nil {
+			return of.explain(err)
+		}
+		if i == 0 {
+			p.Source = one.Source
+		} else {
+			p.Source.Else = append(p.Source.Else, one.Source)
+		}
+	}
+	return nil
+}
+
+// oneSource reads a source and the roles that are assumed from it.
 func (p *Plan) oneSource(v *Settings) (err error) {
 	s := &p.Source
 	s.Profile, s.Region = flagProfile.of(v), flagRegion.of(v)
@@ -45,12 +66,8 @@ func (p *Plan) oneSource(v *Settings) (err error) {
 	if s.AssumeLifetime, err = duration(v, flagAssumeLifetime); err != nil {
 		return err
 	}
-	return p.roles(v)
-}
-
-func (p *Plan) roles(v *Settings) error {
 	if p.chained() {
-		p.Source.SessionName = flagRoleSessionName.of(v)
+		s.SessionName = flagRoleSessionName.of(v)
 	}
 	arns := flagRoleARN.of(v)
 	if len(arns) == 0 {
@@ -65,7 +82,7 @@ func (p *Plan) roles(v *Settings) error {
 	if err != nil {
 		return err
 	}
-	return p.chain(v, arns, role)
+	return p.roles(v, arns, role)
 }
 
 func (p *Plan) roleless(v *Settings) error {
@@ -136,6 +153,35 @@ func tags(v *Settings, r *source.Role) error {
 			return wrong(flagTransitiveTag, "add --tag "+key+"=VALUE", "%q: no such --tag", key)
 		}
 		r.TransitiveTags = append(r.TransitiveTags, key)
+	}
+	return nil
+}
+
+// roles spreads the settings of the session over the roles on the way to it. A token and
+// Roles Anywhere each give the first one, and STS the rest.
+func (p *Plan) roles(v *Settings, arns []string, session source.Role) error {
+	switch r := p.Source.RolesAnywhere; {
+	case r != nil:
+		r.RoleARN, r.SessionName = arns[0], session.SessionName
+		if len(arns) > 1 {
+			p.Source.Roles = source.Chain(arns[1:], session)
+			return nil
+		}
+		r.Duration = session.Duration
+		if flag := v.first(flagExternalID, flagPolicy, flagSourceIdentity, flagPolicyARN, flagTag, flagProvidedContext); flag != nil {
+			return wrong(flag, "the profile and the certificate decide about that; a further --role-arn is assumed by STS, which takes it",
+				"cannot be given with IAM Roles Anywhere")
+		}
+	case v.first(webIdentityKinds...) != nil:
+		p.Source.Roles = source.WebChain(arns, session)
+		if len(arns) > 1 {
+			return nil
+		}
+		if flag := v.first(flagExternalID, flagSourceIdentity, flagTag, flagProvidedContext); flag != nil {
+			return wrong(flag, "AWS takes "+strings.ReplaceAll(flag.flag().Name, "-", " ")+" from the token's claims, or not at all", "cannot be given with a web identity")
+		}
+	default:
+		p.Source.Roles = source.Chain(arns, session)
 	}
 	return nil
 }
