@@ -50,16 +50,16 @@ func BenchmarkEngine(b *testing.B) {
 			ctx := b.Context()
 			round := func() {
 				s.wake()
-				s.retrieve(ctx)
+				s.retrieveDue(ctx)
 				for s.busy > 0 {
 					a := <-s.retrieved
 					s.tick()
 					if err := s.handleRetrieve(a); err != nil {
 						b.Fatal(err)
 					}
-					s.retrieve(ctx)
+					s.retrieveDue(ctx)
 				}
-				s.deliver(ctx)
+				s.deliverDue(ctx)
 				r := <-s.delivered
 				s.tick()
 				if err := s.handleDeliver(r); err != nil {
@@ -107,8 +107,8 @@ func BenchmarkHeartbeat(b *testing.B) {
 			for b.Loop() {
 				s.tick()
 				s.wake()
-				s.retrieve(ctx)
-				s.deliver(ctx)
+				s.retrieveDue(ctx)
+				s.deliverDue(ctx)
 				if err := s.overdue(); err != nil {
 					b.Fatal(err)
 				}

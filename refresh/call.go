@@ -8,45 +8,41 @@ import (
 	"time"
 )
 
-// call is a call of foreign code in a goroutine of its own, so that it can be
-// given up on.
-type call struct {
-	over <-chan struct{} // its context has ended
-	done chan struct{}   // it has returned
-	err  error           // set before done is closed
+// caller calls foreign code, one call at a time, each in a goroutine of its own, so that it
+// can be given up on.
+type caller[T any] struct {
+	hung chan T // gets the result of the call that was given up on; nil: there is none
 }
 
-// start runs f with a context that ends after limit.
-func start(ctx context.Context, limit time.Duration, f func(context.Context) error) *call {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	c := &call{over: ctx.Done(), done: make(chan struct{})}
-	go func() {
-		defer cancel()
-		defer close(c.done)
-		c.err = Protect(func() error { return f(ctx) })
-	}()
-	return c
-}
-
-// wait reports whether the call has returned, at the latest grace after the end
-// of its context.
-func (c *call) wait(grace time.Duration) bool {
-	select {
-	case <-c.done:
-		return true
-	case <-c.over:
-	}
-	t := time.NewTimer(grace)
-	defer t.Stop()
-	select {
-	case <-c.done:
-	case <-t.C:
+// do calls f with a context that ends after limit, and returns what f does. If f has not
+// returned by a grace after the end of its context it is given up on, and do returns false:
+// now, and without another call of f each time until that one has returned. Then that
+// one's result is returned.
+func (c *caller[T]) do(ctx context.Context, limit, grace time.Duration, f func(context.Context) T) (result T, returned bool) {
+	done := c.hung
+	if done == nil {
+		done = make(chan T, 1)
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		go func() {
+			defer cancel()
+			done <- f(ctx)
+		}()
+		<-ctx.Done()
+		late := time.NewTimer(grace)
+		defer late.Stop()
+		select {
+		case result = <-done:
+			return result, true
+		case <-late.C:
+		}
 	}
 	select { // both may have come
-	case <-c.done:
-		return true
+	case result = <-done:
+		c.hung = nil
+		return result, true
 	default:
-		return false
+		c.hung = done
+		return result, false
 	}
 }
 

@@ -29,21 +29,15 @@ type sink struct {
 	behindSince time.Time // when it became so, monotonic
 
 	busy     bool
-	hung     *deliverCall // a call that has not returned although its time is over; touched by the delivering goroutine only
-	failures int          // in a row
-	retry    time.Time    // not before, monotonic
+	calls    caller[deliverResult] // touched by the delivering goroutine only
+	failures int                   // in a row
+	retry    time.Time             // not before, monotonic
 	lastErr  error
 }
 
 type update struct {
 	profile *profile
 	version *version
-}
-
-// deliverCall is one call of a Delivery.
-type deliverCall struct {
-	*call
-	updates []update
 }
 
 type deliverResult struct {
@@ -70,8 +64,8 @@ func (s *schedule) deliverAt(t *sink) time.Time {
 	return t.retry
 }
 
-// deliver calls each sink that lacks a version and is not being called.
-func (s *schedule) deliver(ctx context.Context) {
+// deliverDue delivers to each sink that lacks a version and is not being called.
+func (s *schedule) deliverDue(ctx context.Context) {
 	for _, t := range s.sinks {
 		if !t.behind || t.busy || s.deliverAt(t).After(s.mono) {
 			continue
@@ -91,25 +85,22 @@ func (s *schedule) deliver(ctx context.Context) {
 	}
 }
 
+// deliver calls the delivery, and returns when that does, or a little after the time limit.
 func (t *sink) deliver(ctx context.Context, updates []update) deliverResult {
-	h, late, returned := t.hung, t.hung != nil, false
-	if late {
-		returned = h.wait(0)
-	} else {
+	late := t.calls.hung != nil
+	result, returned := t.calls.do(ctx, deliverTimeout, deliverGrace, func(ctx context.Context) deliverResult {
 		creds := make(map[string]aws.Credentials, len(updates))
 		for _, p := range updates {
 			creds[p.profile.Name] = p.version.creds
 		}
-		h = &deliverCall{updates: updates}
-		h.call = start(ctx, deliverTimeout, func(ctx context.Context) error { return t.delivery.Deliver(ctx, creds) })
-		returned = h.wait(deliverGrace)
-	}
+		err := Protect(func() error { return t.delivery.Deliver(ctx, creds) })
+		return deliverResult{sink: t, updates: updates, err: err}
+	})
 	if !returned {
-		t.hung = h
-		return deliverResult{sink: t, updates: h.updates, err: fmt.Errorf("delivery does not return: %w", context.DeadlineExceeded)}
+		return deliverResult{sink: t, updates: updates, err: fmt.Errorf("delivery does not return: %w", context.DeadlineExceeded)}
 	}
-	t.hung = nil
-	return deliverResult{sink: t, updates: h.updates, late: late, err: h.err}
+	result.late = late
+	return result
 }
 
 // handleDeliver takes the result of a deliver call. It returns an error that ends the

@@ -175,8 +175,8 @@ func (s *schedule) loop(ctx context.Context) error {
 	s.watch(ctx)
 	for {
 		s.wake()
-		s.retrieve(ctx)
-		s.deliver(ctx)
+		s.retrieveDue(ctx)
+		s.deliverDue(ctx)
 		if err := s.overdue(); err != nil {
 			return err
 		}

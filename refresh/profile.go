@@ -15,9 +15,9 @@ type profile struct {
 	at  time.Time // of its next wake-up, its key in the heap
 	pos int       // its place there
 
-	due        time.Time     // of the next retrieve call
-	retrieving bool          // a retrieve call is under way, or in the queue
-	hung       *retrieveCall // a call that has not returned although its time is over; touched by the retrieving goroutine only
+	due        time.Time              // of the next retrieve call
+	retrieving bool                   // a retrieve call is under way, or in the queue
+	calls      caller[retrieveResult] // touched by the retrieving goroutine only
 
 	lastRetrieve     time.Time   // when the last retrieve call returned
 	changePending    atomic.Bool // a change that the loop has not seen yet; touched by any goroutine

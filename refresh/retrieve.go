@@ -33,14 +33,8 @@ const (
 	issueTime = 5 * time.Second
 )
 
-// retrieveCall is one call of a source's Retrieve.
-type retrieveCall struct {
-	*call
-	creds  aws.Credentials
-	skew   time.Duration
-	issued bool
-}
-
+// retrieveResult is what a call of a source's Retrieve has come to. It does not know the
+// local clock: creds.Expires is the source's.
 type retrieveResult struct {
 	profile *profile
 	creds   aws.Credentials
@@ -49,8 +43,8 @@ type retrieveResult struct {
 	err     error
 }
 
-// retrieve starts as many calls as there are workers free.
-func (s *schedule) retrieve(ctx context.Context) {
+// retrieveDue retrieves for as many profiles as there are workers free.
+func (s *schedule) retrieveDue(ctx context.Context) {
 	limit := s.opts.RetrieveTimeout
 	if s.ready != nil {
 		// So that a source that hangs says where, before StartTimeout.
@@ -67,29 +61,28 @@ func (s *schedule) retrieve(ctx context.Context) {
 
 // retrieve calls the source, and returns when that does, or a little after the limit.
 func (p *profile) retrieve(ctx context.Context, limit time.Duration) retrieveResult {
-	q, returned := p.hung, false
-	if q == nil {
-		q = &retrieveCall{}
-		q.call = start(ctx, limit, func(ctx context.Context) (err error) {
-			q.creds, err = p.Source.Retrieve(ctx)
+	result, returned := p.calls.do(ctx, limit, retrieveGrace, func(ctx context.Context) retrieveResult {
+		r := retrieveResult{profile: p}
+		r.err = Protect(func() (err error) {
+			r.creds, err = p.Source.Retrieve(ctx)
 			if s, ok := p.Source.(Skewer); ok {
-				q.skew = s.Skew()
+				r.skew = s.Skew()
 			}
 			if s, ok := p.Source.(Issuer); ok && err == nil {
-				q.issued = s.Issued()
+				r.issued = s.Issued()
 			}
 			return err
 		})
-		returned = q.wait(retrieveGrace)
-	} else {
-		returned = q.wait(0)
-	}
+		if !r.creds.CanExpire || r.creds.Expires.IsZero() {
+			r.creds.CanExpire, r.creds.Expires = false, time.Time{}
+		}
+		r.creds.Expires = r.creds.Expires.Round(0) // without the monotonic reading
+		return r
+	})
 	if !returned {
-		p.hung = q
 		return retrieveResult{profile: p, skew: p.skew, err: fmt.Errorf("source does not return: %w", context.DeadlineExceeded)}
 	}
-	p.hung = nil
-	return retrieveResult{profile: p, creds: q.creds, skew: q.skew, issued: q.issued, err: q.err}
+	return result
 }
 
 // handleRetrieve takes the result of a retrieve call. It returns an error that ends the
@@ -111,15 +104,17 @@ func (s *schedule) handleRetrieve(a retrieveResult) (err error) {
 	if a.err != nil {
 		return s.failed(p, a.err, now)
 	}
-	given := normalizeExpiry(a.creds)
-	if p.current != nil && sameCredentials(given, p.received) {
-		s.unchanged(p, toLocalClock(given, a.skew), now)
+	creds := a.creds
+	if creds.CanExpire {
+		creds.Expires = creds.Expires.Add(a.skew) // on the local clock
+	}
+	if p.current != nil && sameCredentials(a.creds, p.received) {
+		s.unchanged(p, creds, now)
 		return nil
 	}
-	if !given.HasKeys() {
+	if !creds.HasKeys() {
 		return s.failed(p, &Error{Err: errors.New("source gave no keys"), Permanent: true}, now)
 	}
-	creds := toLocalClock(given, a.skew)
 	left := time.Duration(0)
 	if creds.CanExpire {
 		left = creds.Expires.Sub(now)
@@ -141,27 +136,9 @@ func (s *schedule) handleRetrieve(a retrieveResult) (err error) {
 			return nil
 		}
 	}
-	p.received = given
+	p.received = a.creds
 	s.accept(p, creds, left, now)
 	return nil
-}
-
-// normalizeExpiry removes an expiry that does not count, and the monotonic reading of one
-// that does.
-func normalizeExpiry(c aws.Credentials) aws.Credentials {
-	if !c.CanExpire || c.Expires.IsZero() {
-		c.CanExpire, c.Expires = false, time.Time{}
-	}
-	c.Expires = c.Expires.Round(0)
-	return c
-}
-
-// toLocalClock returns the credentials with their expiry on the local clock.
-func toLocalClock(c aws.Credentials, skew time.Duration) aws.Credentials {
-	if c.CanExpire {
-		c.Expires = c.Expires.Add(skew)
-	}
-	return c
 }
 
 func sameCredentials(a, b aws.Credentials) bool {

@@ -26,14 +26,17 @@ func (s *schedule) watch(ctx context.Context) {
 			continue
 		}
 		s.calls.Go(func() {
-			start(ctx, watchLimit, func(ctx context.Context) error {
-				w.Watch(ctx, func() {
-					if !p.changePending.Swap(true) {
-						s.changes <- p // which has room: once for each profile
-					}
+			var watch caller[error]
+			watch.do(ctx, watchLimit, retrieveGrace, func(ctx context.Context) error {
+				return Protect(func() error {
+					w.Watch(ctx, func() {
+						if !p.changePending.Swap(true) {
+							s.changes <- p // which has room: once for each profile
+						}
+					})
+					return nil
 				})
-				return nil
-			}).wait(retrieveGrace)
+			})
 		})
 	}
 }
