@@ -136,7 +136,7 @@ func TestUsageErrors(t *testing.T) {
 		{name: "hook that is not there", args: []string{"--on-refresh", "exec:/no/such --x", "--", "true"}, want: "--on-refresh runs \"/no/such\": no such file or directory"},
 		{name: "hook for the source's end that is not there", args: []string{"--on-source-ending", "exec:/no/such --x", "--", "true"}, want: "--on-source-ending runs \"/no/such\": no such file or directory"},
 		{name: "command for login", args: []string{"login", "--profile", "p", "--", "true"}, want: "login runs no command\nbrs-exec login --profile NAME, and then brs-exec --profile NAME -- COMMAND"},
-		{name: "run directory and a source", args: []string{"credentials", "--run-dir", "/x", "--profile", "p"}, want: "--run-dir takes what a running brs-exec holds; --profile would ask a source"},
+		{name: "run directory and a source", args: []string{"credentials", "--run-dir", "/x", "--profile", "p"}, want: "--run-dir takes what a running brs-exec holds; --profile would retrieve from a source"},
 		{name: "bad level", args: []string{"--log-level", "loud", "--", "true"}, want: "--log-level \"loud\": no such level\none of debug, info, warn, error"},
 		{name: "bad format", args: []string{"--log-format", "xml", "--", "true"}, want: "--log-format \"xml\": no such format\ntext or json"},
 		{name: "flag before subcommand", args: []string{"--profile", "x", "credentials"}, want: "flags stand before \"credentials\", where they would be lost\nbrs-exec credentials --profile x"},

@@ -165,7 +165,7 @@ func (n *narrator) call(c simulator.Call) {
 		n.say("%s %s with credentials %d: refused, %s", c.Service, c.Action, c.Set, c.Refused)
 		if strings.HasPrefix(c.Refused, "Expired") {
 			n.expired.Do(func() {
-				n.say("these had expired: the command does not come back for newer ones in time%s", n.longer())
+				n.say("these had expired: the command does not retrieve newer ones in time%s", n.longer())
 			})
 		}
 	default:

@@ -14,7 +14,7 @@ import (
 func (p *program) loginCommand() *cli.Command {
 	return &cli.Command{
 		Name:            "login",
-		Usage:           "begin the SSO session of a profile",
+		Usage:           "log in to the SSO session of a profile",
 		UsageText:       "brs-exec login [FLAGS]",
 		Description:     "The session serves the AWS CLI and all SDKs, and a brs-exec that waits for it goes on.",
 		Flags:           flags("login"),

@@ -30,7 +30,7 @@ func (p *program) statusCommand() *cli.Command {
 		Description: "Finds the runs of this user whose run directory is in one of the places that a new run would try.\nExit code 1 if there is none, or not that one.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "json", Destination: &asJSON, Category: about, Usage: "print one JSON object per line, times in RFC 3339", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "check", Destination: &check, Category: about, Usage: "exit code 1 also if a run holds no credentials that still live, for a probe", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "check", Destination: &check, Category: about, Usage: "exit code 1 also if a run holds no credentials that have not expired, for a probe", DisableDefaultText: true},
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,

@@ -27,7 +27,7 @@ type Finding struct {
 type Options struct {
 	Plan    *plan.Plan
 	Deliver string // --deliver
-	Ask     bool   // get credentials from the source, and ask STS whose they are
+	Ask     bool   // retrieve credentials from the source, and ask STS whose they are
 
 	// With returns a command line for a person to type: that of the run, with these
 	// flags as well.

@@ -154,7 +154,7 @@ func TestExamine(t *testing.T) {
 			"problem command: rclone runs a credential_process through sh",
 		}},
 		{"long-term keys", tools, keys, nil, []string{"rclone"}, false, []string{
-			"ok source: environment variables (not asked", "note source: the keys in the environment do not expire", "ok region: eu-west-1",
+			"ok source: environment variables (not tried", "note source: the keys in the environment do not expire", "ok region: eu-west-1",
 			"note environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY would win", "ok run directory: made in ROOT/run", "ok command: ROOT/bin/rclone (native code)",
 			"ok command: rclone takes credentials from credential_process", "!problem",
 		}},

@@ -19,7 +19,7 @@ func mountKind(st *unix.Statfs_t) string {
 	case unix.TMPFS_MAGIC:
 		kind = "memory, "
 	case unix.NFS_SUPER_MAGIC:
-		kind = "NFS, on which a reader may see an error once, "
+		kind = "NFS, on which a client may see an error once, "
 	}
 	if st.Flags&unix.ST_NOEXEC != 0 {
 		kind += "noexec, which does no harm, "

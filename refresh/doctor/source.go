@@ -36,9 +36,9 @@ func (d *examination) examineSource() {
 	case d.unconfigured() && strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true"):
 		d.problem("source", "pass --profile NAME or --credential-command COMMAND, or set AWS_PROFILE", "nothing is configured, and AWS_EC2_METADATA_DISABLED rules the instance's role out")
 	case d.unconfigured():
-		d.note("source", "--ask asks it; or pass --profile NAME", "%s: nothing is configured, so that the metadata service will be asked, which answers only on EC2", src.Describe())
+		d.note("source", "--ask tries it; or pass --profile NAME", "%s: nothing is configured, so that the metadata service will be tried, which answers only on EC2", src.Describe())
 	default:
-		d.ok("source", "%s (not asked: --ask gets credentials and says whose they are)", src.Describe())
+		d.ok("source", "%s (not tried: --ask retrieves credentials and says whose they are)", src.Describe())
 	}
 	d.examineEnd()
 	d.examineKeys()
@@ -117,11 +117,11 @@ func (d *examination) examineEnd() {
 	switch {
 	case !ok:
 	case !time.Now().Before(end.At):
-		d.problem("source", end.Hint, "%s ended %s", end.What, at)
+		d.problem("source", end.Hint, "%s expired %s", end.What, at)
 	case time.Until(end.At) <= d.Plan.EndingBefore:
-		d.note("source", end.Hint, "%s ends %s", end.What, at)
+		d.note("source", end.Hint, "%s expires %s", end.What, at)
 	default:
-		d.ok("source", "%s ends %s at the latest", end.What, at)
+		d.ok("source", "%s expires %s at the latest", end.What, at)
 	}
 }
 

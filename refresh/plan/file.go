@@ -67,7 +67,7 @@ func syntaxError(path string, err error) error {
 	return wrong(nil, "", "%s: %s", placeOf(path, syntax.GetToken()), syntax.GetMessage())
 }
 
-const notSimple = "%s: %s: not a text, number, truth value or list of these"
+const notSimple = "%s: %s: not a text, a number, true or false, or a list of these"
 
 func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch n := n.(type) {

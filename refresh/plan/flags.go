@@ -76,18 +76,18 @@ func (g *group) truth(name, usage string) boolFlag {
 var (
 	sourceFlags = &group{about: "Where the credentials come from", once: true}
 
-	flagProfile                  = sourceFlags.text("profile", "", "`NAME` of a profile in the AWS configuration; without any source, the AWS CLI's default chain is asked")
+	flagProfile                  = sourceFlags.text("profile", "", "`NAME` of a profile in the AWS configuration; without any source, the AWS CLI's default chain is used")
 	flagRegion                   = sourceFlags.text("region", "", "AWS `REGION` for the source and the command")
 	flagCredentialCommand        = sourceFlags.text("credential-command", "", "`COMMAND` that prints credentials (no shell): credential_process JSON, an STS response, or KEY=VALUE lines")
 	flagWebIdentityTokenFile     = sourceFlags.text("web-identity-token-file", "", "`FILE` with a token that the first --role-arn is assumed with; read anew each time")
 	flagWebIdentityTokenCommand  = sourceFlags.text("web-identity-token-command", "", "`COMMAND` that prints such a token (no shell)")
 	flagGitHubOIDC               = sourceFlags.truth("github-oidc", "in GitHub Actions: assume the first --role-arn with a new token each time")
 	flagAudience                 = sourceFlags.text("audience", "", "`AUDIENCE` of that token (default: sts.amazonaws.com)")
-	flagIoTEndpoint              = sourceFlags.text("iot-endpoint", "", "`HOST` of AWS IoT Core's credentials provider, to ask with a --certificate")
+	flagIoTEndpoint              = sourceFlags.text("iot-endpoint", "", "`HOST` of AWS IoT Core's credentials provider, to retrieve from with a --certificate")
 	flagIoTRoleAlias             = sourceFlags.text("iot-role-alias", "", "`ALIAS` of the role that IoT Core gives")
 	flagIoTThingName             = sourceFlags.text("iot-thing-name", "", "`NAME` of the thing that the certificate is attached to, if a policy asks for it")
-	flagTrustAnchorARN           = sourceFlags.text("trust-anchor-arn", "", "`ARN` of the trust anchor of IAM Roles Anywhere, to ask for the first --role-arn with a --certificate")
-	flagRolesAnywhereProfileARN  = sourceFlags.text("rolesanywhere-profile-arn", "", "`ARN` of the profile of IAM Roles Anywhere")
+	flagTrustAnchorARN           = sourceFlags.text("trust-anchor-arn", "", "`ARN` of the trust anchor of IAM Roles Anywhere, to assume the first --role-arn with a --certificate")
+	flagRolesAnywhereProfileARN  = sourceFlags.text("rolesanywhere-profile-arn", "", "`ARN` of the Roles Anywhere profile")
 	flagRolesAnywhereEndpoint    = sourceFlags.text("rolesanywhere-endpoint", "", "`URL` of IAM Roles Anywhere (default: that of the trust anchor's region)")
 	flagCertificate              = sourceFlags.text("certificate", "", "PEM `FILE` with the X.509 certificate, read anew each time")
 	flagPrivateKey               = sourceFlags.text("private-key", "", "PEM `FILE` with its private key; or a pkcs11: or tpm2: URI of one in hardware, see docs/sources.md")
@@ -126,7 +126,7 @@ var (
 	flagAsProfile              = deliveryFlags.list("as-profile", "further profile `NAME` to find them under")
 	flagCredentialsFile        = deliveryFlags.text("credentials-file", "", "`FILE` of your own to keep the credentials in as well")
 	flagCredentialsFileProfile = deliveryFlags.text("credentials-file-profile", "", "`NAME` of the section there (default: default)")
-	flagCredentialsFileAtExit  = deliveryFlags.text("credentials-file-at-exit", "", "`WHAT` becomes of it in the end: restore what stood there, remove, leave (default: restore)")
+	flagCredentialsFileAtExit  = deliveryFlags.text("credentials-file-at-exit", "", "`WHAT` becomes of it at exit: restore what stood there, remove, leave (default: restore)")
 	flagFileMode               = deliveryFlags.text("file-mode", "", "octal `MODE` of that file if it has to be made (default: 0600)")
 	flagFileOwner              = deliveryFlags.text("file-owner", "", "`UID:GID` of that file if it has to be made")
 	flagIMDSV1                 = deliveryFlags.truth("imds-v1", "with --deliver imds: answer version 1 as well, which asks for no token")
@@ -143,7 +143,7 @@ var (
 	flagOnExpiry           = refreshFlags.text("on-expiry", "keep", "`REACTION` when the credentials have expired and there are no newer: keep, signal:SIG, restart, stop (exit code 124)")
 	flagSourceEndingBefore = refreshFlags.text("source-ending-before", "1h", "say this `DURATION` before it that the source itself expires (an SSO session, a certificate)")
 	flagOnSourceEnding     = refreshFlags.text("on-source-ending", "none", "`REACTION` when the source is about to expire, or refuses what only a person can change: none, exec:COMMAND")
-	flagOnStale            = refreshFlags.text("on-stale", "warn", "`REACTION` when no one has come back for newer credentials and those that were read are about to expire: none, warn, signal:SIG, restart")
+	flagOnStale            = refreshFlags.text("on-stale", "warn", "`REACTION` when no client has read newer credentials and those that were read are about to expire: none, warn, signal:SIG, restart")
 )
 
 var (
@@ -157,7 +157,7 @@ var (
 	flagRewriteSignal      = childFlags.list("rewrite-signal", "pass on another signal, `FROM:TO`; TERM:0 drops it")
 	flagLock               = childFlags.text("lock", "", "`NAME` of a lock: a second run with the same one ends at once, with exit code 75")
 	flagNotifyChild        = childFlags.truth("notify-child", "let the command talk to systemd, in place of brs-exec")
-	flagPdeathsig          = childFlags.text("pdeathsig", "", "`SIGNAL` that the command gets if brs-exec is killed (default: none, it lives on)")
+	flagPdeathsig          = childFlags.text("pdeathsig", "", "`SIGNAL` that the command gets if brs-exec is killed (default: none, it goes on)")
 	flagSubreaper          = childFlags.truth("subreaper", "adopt what the command leaves behind, as PID 1 does")
 	flagWaitForDescendants = childFlags.truth("wait-for-descendants", "stay, with fresh credentials, until what the command leaves behind has ended, too (includes --subreaper)")
 	flagStopOrphans        = childFlags.text("stop-orphans", "", "end what the command leaves behind: TERM, and KILL after this `DURATION` (as PID 1, or with --subreaper)")
@@ -179,9 +179,9 @@ var (
 	loginFlags       = &group{}
 
 	flagFormat = credentialsFlags.text("format", "process", "`FORMAT`: process (what a credential_process prints), env (export lines), ini (a section for a credentials file)")
-	flagRunDir = credentialsFlags.text("run-dir", "", "take what the brs-exec that owns this `DIR` holds, instead of asking a source")
+	flagRunDir = credentialsFlags.text("run-dir", "", "take what the brs-exec that owns this `DIR` holds, instead of retrieving from a source")
 
-	flagAsk  = doctorFlags.truth("ask", "get credentials from the source, and ask STS whose they are")
+	flagAsk  = doctorFlags.truth("ask", "retrieve credentials from the source, and ask STS whose they are")
 	flagJSON = doctorFlags.truth("json", "print a list of findings in JSON")
 )
 

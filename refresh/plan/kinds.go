@@ -51,7 +51,7 @@ func (p *Plan) mfa(v *Settings) (err error) {
 		return err
 	}
 	if flagMFASession.of(v) != "" && !sayable(m.Session) {
-		return wrong(flagMFASession, "AWS accepts 15m to 36h, in whole seconds", "%q: not a length of a session", flagMFASession.of(v))
+		return wrong(flagMFASession, "AWS accepts 15m to 36h, in whole seconds", "%q: not a valid session duration", flagMFASession.of(v))
 	}
 	return nil
 }

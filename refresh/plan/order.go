@@ -42,7 +42,7 @@ func split(v *Settings) ([]*Settings, error) {
 	for _, entry := range strings.Split(order, ",") {
 		entry = strings.TrimSpace(entry)
 		if slices.Contains(seen, entry) {
-			return nil, wrong(flagSource, "each one is asked once", "%q: %s is named twice", order, entry)
+			return nil, wrong(flagSource, "each one is tried once", "%q: %s is named twice", order, entry)
 		}
 		seen = append(seen, entry)
 		of, err := pick(v, order, entry)

@@ -223,7 +223,7 @@ func (s *Settings) Credentials() (format, runDir string, err error) {
 	case runDir != "":
 		for _, f := range slices.Concat(sourceFlags.flags, roleFlags.flags) {
 			if s.values[f.Name].given {
-				return "", "", wrong(flagRunDir, "", "takes what a running brs-exec holds; --%s would ask a source", f.Name)
+				return "", "", wrong(flagRunDir, "", "takes what a running brs-exec holds; --%s would retrieve from a source", f.Name)
 			}
 		}
 	}

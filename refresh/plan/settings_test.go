@@ -84,7 +84,7 @@ func TestSettleRefuses(t *testing.T) {
 		{name: "format", file: "log-format: xml\n", want: `--log-format "xml": no such format (--log-format is from F:1) | text or json`},
 		{name: "format of credentials", of: "credentials", typed: map[string][]string{"format": {"csv"}}, want: `--format "csv": no such format | one of process, env, ini`},
 		{name: "format of a run", of: "credentials", typed: map[string][]string{"format": {"env"}, "run-dir": {"/r"}}, want: "--run-dir has only --format process"},
-		{name: "a run and a source", of: "credentials", typed: map[string][]string{"run-dir": {"/r"}}, env: []string{"BRS_EXEC_PROFILE=p"}, want: "--run-dir takes what a running brs-exec holds; --profile would ask a source"},
+		{name: "a run and a source", of: "credentials", typed: map[string][]string{"run-dir": {"/r"}}, env: []string{"BRS_EXEC_PROFILE=p"}, want: "--run-dir takes what a running brs-exec holds; --profile would retrieve from a source"},
 		{name: "a run that the command gave", of: "credentials", typed: map[string][]string{"run-dir": {"/r"}}, env: []string{"BRS_EXEC_XYZ=x"}},
 		{name: "a hook", typed: map[string][]string{"on-source-ending": {"exec:/no/such a"}}, want: `--on-source-ending runs "/no/such": no such file or directory`},
 		{name: "a hook in the path", file: "on-refresh: exec:no-such-program\n", want: `--on-refresh runs "no-such-program": executable file not found in $PATH (--on-refresh is from F:1)`},

@@ -44,7 +44,7 @@ func (p *Plan) shared(v *Settings) (err error) {
 	case "leave":
 		s.AtExit = shared.Leave
 	default:
-		return wrong(flagCredentialsFileAtExit, "one of restore, remove, leave", "%q: no such end", e)
+		return wrong(flagCredentialsFileAtExit, "one of restore, remove, leave", "%q: no such choice", e)
 	}
 	if m := flagFileMode.of(v); m != "" {
 		mode, err := strconv.ParseUint(m, 8, 32)

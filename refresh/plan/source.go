@@ -112,7 +112,7 @@ func session(v *Settings) (r source.Role, err error) {
 		return r, err
 	}
 	if flagDuration.of(v) != "" && !sessionLength(r.Duration) {
-		return r, wrong(flagDuration, "AWS accepts 15m to 12h, in whole seconds", "%q: not a length of a session", flagDuration.of(v))
+		return r, wrong(flagDuration, "AWS accepts 15m to 12h, in whole seconds", "%q: not a valid session duration", flagDuration.of(v))
 	}
 	if r.Policy, err = policy(flagPolicy.of(v)); err != nil {
 		return r, err

@@ -92,7 +92,7 @@ func (d *deliveries) parts(started <-chan struct{}) (list []Part) {
 	for _, one := range d.list {
 		list = append(list, Part{Name: one.name, Run: one.run})
 	}
-	return append(list, Part{Name: "the care of the run directory", Run: func(ctx context.Context) error {
+	return append(list, Part{Name: "the watch of the run directory", Run: func(ctx context.Context) error {
 		select {
 		case <-started:
 		case <-ctx.Done():
@@ -223,7 +223,7 @@ func socketEvent(log *slog.Logger) func(error) {
 		case err == nil:
 			log.Warn("the command's requests for credentials are answered again")
 		case errors.Is(err, syscall.EADDRINUSE):
-			log.Error("another program has the port that the command asks for credentials: do not trust what it is told there; trying to get it back", "err", err)
+			log.Error("another program has the port that the command asks for credentials: do not trust what the command gets there; trying to get the port back", "err", err)
 		default:
 			log.Error("the command's requests for credentials are not answered; trying again", "err", err)
 		}

@@ -22,7 +22,7 @@ type leftBehind struct {
 }
 
 func (l *leftBehind) part() Part {
-	return Part{Name: "the look at what is left behind", Child: func(e supervisor.Event, first bool) {
+	return Part{Name: "the look for what the command leaves behind", Child: func(e supervisor.Event, first bool) {
 		if first && e.Kind == supervisor.Started {
 			l.first = e.PID
 		}

@@ -68,7 +68,7 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 		return exit, err
 	}
 	exit, err = r.untilExit(ctx)
-	p.do("the look at what is left behind", func() { r.left.say(ctx, d.files.Users) })
+	p.do("the look for what the command leaves behind", func() { r.left.say(ctx, d.files.Users) })
 	return exit, err
 }
 
@@ -186,7 +186,7 @@ func signOfLife(waiting func(string), ready <-chan struct{}, src credentialSourc
 	if waiting == nil {
 		return Part{}
 	}
-	return Part{Name: "the sign of life", Run: func(ctx context.Context) error {
+	return Part{Name: "the systemd watchdog", Run: func(ctx context.Context) error {
 		timer := time.NewTimer(slow)
 		defer timer.Stop()
 		select {

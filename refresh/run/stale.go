@@ -64,13 +64,13 @@ type staleReaction struct {
 }
 
 func (s *staleReaction) cleared() {
-	s.log.Warn("the command has come back for newer credentials after all: it holds no copy")
+	s.log.Warn("a client has read newer credentials after all: it holds no copy")
 }
 
 // alarm says that the command seems to hold credentials that are about to expire.
 func (s *staleReaction) alarm(a stale.Alarm) {
 	s.record.stale()
-	expires, hint := "expire", "a command that has no need of AWS at the moment asks again when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
+	expires, hint := "expire", "a command that has no need of AWS at the moment retrieves newer ones when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
 	if !a.Expires.After(time.Now()) {
 		expires = "expired"
 	}

@@ -25,7 +25,7 @@ func tellSystemd(childTalks bool, log *slog.Logger, alive func(context.Context) 
 	if !childTalks {
 		d.Notifier, err = sdnotify.New(stage.PID())
 	}
-	return Part{Name: "what systemd is told", Run: d.watchdog, Engine: d.event, Child: d.child}, err
+	return Part{Name: "the notices to systemd", Run: d.watchdog, Engine: d.event, Child: d.child}, err
 }
 
 // event follows the engine.

@@ -214,7 +214,7 @@ func (s *File) edit(old []byte, last bool) ([]byte, error) {
 func (s *File) written(res replace.Result) error {
 	s.wrote = true
 	if res.Way == replace.InPlace && !s.inPlace {
-		s.notify("%s is written in place (%v): a reader in that moment may see a mixture", s.opt.Path, res.Cause)
+		s.notify("%s is written in place (%v): a client that reads it at that moment may see a mixture", s.opt.Path, res.Cause)
 	}
 	if inPlace := res.Way == replace.InPlace; res.Way != replace.Unchanged && inPlace != s.inPlace {
 		s.inPlace = inPlace
