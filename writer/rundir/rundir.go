@@ -234,27 +234,17 @@ func (d *Dir) put(name string, f file) error {
 	return err
 }
 
-// write puts a file into the directory. It follows no link and writes to no file
-// that is there.
+// write puts a file into the directory. It follows no link and writes to no file that is
+// there: a new one gets its name. That is later than the old one by a time that every
+// client can tell, and shows whether it was read (see Read).
 func (d *Dir) write(name string) (err error) {
 	if d.root == nil {
 		return fs.ErrClosed
 	}
-	f := d.files[name]
-	if f.link != "" {
-		return d.root.Symlink(f.link, name)
+	kept := d.files[name]
+	if kept.link != "" {
+		return d.root.Symlink(kept.link, name)
 	}
-	if err := d.replace(name, f.content); err != nil {
-		return err
-	}
-	f.info, err = d.root.Lstat(name)
-	d.files[name] = f
-	return err
-}
-
-// replace gives name to a new file. It is later than the old one by a time that
-// every client can tell, and shows whether it was read (see Read).
-func (d *Dir) replace(name string, content []byte) (err error) {
 	temp := "." + name + "-" + pathsafe.RandomName() + ".tmp"
 	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, pathsafe.FileMode)
 	if err != nil {
@@ -266,7 +256,7 @@ func (d *Dir) replace(name string, content []byte) (err error) {
 			d.root.Remove(temp)
 		}
 	}()
-	if _, err := f.Write(content); err != nil {
+	if _, err := f.Write(kept.content); err != nil {
 		return err
 	}
 	if err := f.Chmod(pathsafe.FileMode); err != nil { // whatever the umask
@@ -286,7 +276,12 @@ func (d *Dir) replace(name string, content []byte) (err error) {
 	if err := d.root.Chtimes(temp, unread(at), at); err != nil {
 		return err
 	}
-	return d.root.Rename(temp, name)
+	if err := d.root.Rename(temp, name); err != nil {
+		return err
+	}
+	kept.info, err = d.root.Lstat(name)
+	d.files[name] = kept
+	return err
 }
 
 // IsIntact tells whether these files are still those that were put. It does not open
