@@ -70,7 +70,7 @@ func openDeliveries(ctx context.Context, o Options, p *parts, src credentialSour
 		}
 	}
 	o.Log.Info("source", "from", src.Describe(), "dir", d.files.Dir())
-	if _, scrubbed := d.files.Env(os.Environ(), d.variables()...); len(scrubbed) > 0 {
+	if _, scrubbed := d.files.Env(os.Environ()); len(scrubbed) > 0 {
 		o.Log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
 	}
 	return d, nil
@@ -107,22 +107,19 @@ func (d *deliveries) parts(started <-chan struct{}) (list []Part) {
 	}})
 }
 
-// variables are those that the deliveries add to the command's environment.
-func (d *deliveries) variables() (env []string) {
+// environ is the environment of the command, once there are credentials: ours, with the
+// variables that the deliveries add.
+func (d *deliveries) environ() []string {
+	var more []string
 	for _, one := range d.list {
 		if one.env != nil {
-			env = append(env, one.env()...)
+			more = append(more, one.env()...)
 		}
 	}
 	if region := d.src.Region(); region != d.region { // only the instance knows it, and the files therefore do not have it
-		env = append(env, "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region)
+		more = append(more, "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region)
 	}
-	return env
-}
-
-// environ is the environment of the command, once there are credentials.
-func (d *deliveries) environ() []string {
-	env, _ := d.files.Env(os.Environ(), d.variables()...)
+	env, _ := d.files.Env(os.Environ(), more...)
 	return sdnotify.Env(env, d.notifyChild)
 }
 
