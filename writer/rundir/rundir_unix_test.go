@@ -226,6 +226,9 @@ func TestRunDirSquatted(t *testing.T) {
 			one.lock.Close() // as if killed: the process that it names lives, so make it another
 			put(t, filepath.Join(one.path, lockedFile), "4194304 5\n", 0o600)
 			for _, p := range b.places() {
+				if p.path == in.path {
+					t.Error("what is not ours counts as a place of ours")
+				}
 				sweep(p)
 			}
 			if got := names(t, spare); len(got) != 1 || got[0] != filepath.Base(two.path) {
