@@ -65,7 +65,7 @@ var rooms = []struct{ room, imports string }{
 	{"writer/pathsafe", ""},
 	{"writer/process", ""},
 	{"writer/process/early", "writer/process"},
-	{"writer/endpoint", "writer/process"},
+	{"writer/endpoint", "writer/pathsafe writer/process"},
 	{"writer/stale", "writer/process"},
 	{"writer/replace", "writer/filelock writer/pathsafe"},
 	{"writer/rundir", "writer/filelock writer/pathsafe writer/process"},

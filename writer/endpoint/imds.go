@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"path"
 	"time"
+
+	"brs-exec/writer/pathsafe"
 )
 
 // role is what the role listing says.
@@ -31,7 +34,7 @@ type IMDS struct {
 // Requests wait in the kernel until [IMDS.Run] is called, which is also what gives it up. Every delivered profile but that
 // of o can be asked for by name, which clients do when AWS_EC2_INSTANCE_PROFILE_NAME is set.
 func ListenIMDS(o Options) (*IMDS, error) {
-	if anonymous() {
+	if pathsafe.Unmapped(os.Geteuid()) {
 		return nil, ErrNobody
 	}
 	m := &IMDS{store: newStore(metadataBody), tokens: newSessions(), o: o, tree: metadataTree(o.Region), since: time.Now(), checkUser: peersKnown}

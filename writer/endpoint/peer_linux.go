@@ -20,30 +20,6 @@ const peersKnown = true
 // as root's.
 const established = "01"
 
-// anonymous tells whether our user's number is the one that stands for all users whom this user namespace does not know
-// (user_namespaces(7)), if there are any.
-func anonymous() bool {
-	overflow, err := os.ReadFile("/proc/sys/kernel/overflowuid")
-	if err != nil || string(bytes.TrimSpace(overflow)) != strconv.Itoa(os.Geteuid()) {
-		return false
-	}
-	users, err := os.ReadFile("/proc/self/uid_map")
-	return err == nil && !coversAll(users)
-}
-
-// coversAll tells whether a uid_map knows every user: lines of the first number here, the first one outside, and how many.
-func coversAll(users []byte) bool {
-	const all = 1<<32 - 1 // the last number is none
-	var n uint64
-	for line := range bytes.Lines(users) {
-		if fields := bytes.Fields(line); len(fields) == 3 {
-			count, _ := strconv.ParseUint(string(fields[2]), 10, 32) // the kernel writes numbers
-			n += count
-		}
-	}
-	return n >= all
-}
-
 // peerUID returns the user whose socket is at the client end of a loopback connection, from the kernel's own table
 // (proc(5), /proc/net/tcp). A dual-stack client, as Java is, appears in tcp6 with a mapped address.
 func peerUID(client, server netip.AddrPort) (int, error) {

@@ -9,7 +9,5 @@ import (
 
 const peersKnown = false
 
-func anonymous() bool { return false }
-
 // peerUID can't tell here who is at the other end of a connection, so every local user can ask the emulator.
 func peerUID(client, server netip.AddrPort) (int, error) { return 0, errors.ErrUnsupported }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -41,16 +42,31 @@ func OthersWrite(info fs.FileInfo) bool { return info.Mode().Perm()&0o022 != 0 }
 const OverflowUID = 65534
 
 // Foreign tells whether a user is not root.
-func Foreign(uid int) bool { return uid != 0 && !nobodyIsRoot(uid) }
+func Foreign(uid int) bool { return uid != 0 && !Unmapped(uid) }
 
-// nobodyIsRoot tells whether an owner can be root of the machine: that has no
-// number in a user namespace that does not have all of them.
-func nobodyIsRoot(uid int) bool {
-	if uid != OverflowUID {
+// Unmapped tells whether a number stands for all users whom this user namespace has no
+// number for (user_namespaces(7)), if there are any; root of the machine can be one.
+func Unmapped(uid int) bool {
+	overflow, err := os.ReadFile("/proc/sys/kernel/overflowuid")
+	if err != nil || string(bytes.TrimSpace(overflow)) != strconv.Itoa(uid) {
 		return false
 	}
-	ids, err := os.ReadFile("/proc/self/uid_map")
-	return err == nil && !bytes.Equal(bytes.Join(bytes.Fields(ids), []byte(" ")), []byte("0 0 4294967295"))
+	users, err := os.ReadFile("/proc/self/uid_map")
+	return err == nil && !coversAll(users)
+}
+
+// coversAll tells whether a uid_map knows every user: lines of the first number here, the
+// first one outside, and how many.
+func coversAll(users []byte) bool {
+	const all = 1<<32 - 1 // the last number is none
+	var n uint64
+	for line := range bytes.Lines(users) {
+		if fields := bytes.Fields(line); len(fields) == 3 {
+			count, _ := strconv.ParseUint(string(fields[2]), 10, 32) // the kernel writes numbers
+			n += count
+		}
+	}
+	return n >= all
 }
 
 // UID returns the owner of a file, -1 if that is unknown.

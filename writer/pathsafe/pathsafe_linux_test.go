@@ -53,3 +53,20 @@ func TestOpenOwn(t *testing.T) {
 		os.Remove(filepath.Join(dir, "other"))
 	}
 }
+
+func TestCoversAll(t *testing.T) {
+	for _, tt := range []struct {
+		users string
+		want  bool
+	}{
+		{"         0          0 4294967295\n", true},
+		{"     65534          0          1\n", false},
+		{"         0       1000          1\n         1     100000      65536\n", false},
+		{"         0          0       1000\n      1000       1000 4294966295\n", true},
+		{"", false},
+	} {
+		if got := coversAll([]byte(tt.users)); got != tt.want {
+			t.Errorf("%q: %v, want %v", tt.users, got, tt.want)
+		}
+	}
+}
