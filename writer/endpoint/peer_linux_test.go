@@ -1,10 +1,12 @@
 package endpoint
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
@@ -115,5 +117,30 @@ func TestIMDSOtherUser(t *testing.T) {
 	} {
 		m := startIMDS(t, Options{AllowV1: tt.v1}, nil)
 		asNobody(t, m.socket.listener.Addr().String(), []string{tt.method + " " + tt.path + " HTTP/1.1", "Host: 127.0.0.1", ttlHeader + ": 60"}, tt.want)
+	}
+}
+
+// TestIMDSNobody: where our user has the number of all whom the user namespace does not know, none can be told from others.
+func TestIMDSNobody(t *testing.T) {
+	t.Parallel()
+	const variable, nobody = "BRS_ENDPOINT_TEST_NOBODY", 65534
+	if os.Getenv(variable) != "" {
+		if _, err := ListenIMDS(Options{}); !errors.Is(err, ErrNobody) {
+			t.Errorf("ListenIMDS as uid %d = %v, want %v", os.Geteuid(), err, ErrNobody)
+		}
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestIMDSNobody$", "-test.v")
+	cmd.Env = append(os.Environ(), variable+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Geteuid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) {
+		t.Skip("may not make a user namespace")
+	}
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestIMDSNobody") {
+		t.Errorf("in the user namespace: %v\n%s", err, out)
 	}
 }
