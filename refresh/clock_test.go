@@ -300,6 +300,28 @@ func TestStepUndelivered(t *testing.T) {
 	})
 }
 
+// TestStepBackAfterExpiry: the clock is set back in the moment for which the report of an
+// expiry waits, and nothing comes of the retrieve and deliver calls that are under way.
+func TestStepBackAfterExpiry(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		hang := func(ctx context.Context, call int) {
+			if call > 1 {
+				<-ctx.Done()
+			}
+		}
+		s := &shelf{deliver: func(ctx context.Context, call int) error {
+			hang(ctx, call)
+			return ctx.Err()
+		}}
+		r := launch(t, w, Options{Deliveries: []Delivery{s}, Profiles: one(&issuer{world: w, life: time.Minute, hang: hang})})
+		pass(time.Minute + expiryGrace/2)
+		r.count(Expired, 0)
+		w.set(-time.Hour)
+		pass(expiryGrace)
+		r.count(Expired, 1)
+	})
+}
+
 // TestSuspendUndelivered: the machine wakes, the source answers, but the new credentials
 // can't be delivered.
 func TestSuspendUndelivered(t *testing.T) {

@@ -565,6 +565,28 @@ func TestSigninEnds(t *testing.T) {
 	}
 }
 
+// How long AWS renews a login it counts on its own clock; a person goes by the local one.
+func TestSigninEndsHere(t *testing.T) {
+	t.Parallel()
+	path := signinConfig(t)
+	synctest.Test(t, func(t *testing.T) {
+		const ahead = 10 * time.Minute
+		server := &signinServer{life: 15 * time.Minute}
+		n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", time.Now().Add(-ahead).UTC().Format(http.TimeFormat))
+			server.ServeHTTP(w, r)
+		}))
+		loggedIn(t, path, "first", -time.Minute)
+		src := mustNew(t, Spec{Profile: "app", limits: limits{dial: n.dial}})
+		before, _ := src.Expiry()
+		mustRetrieve(t, src)
+		after, known := src.Expiry()
+		if moved := after.At.Sub(before.At); !known || moved != ahead {
+			t.Errorf("the end moved by %s, want %s, as this machine's clock is ahead", moved, ahead)
+		}
+	})
+}
+
 // Two weeks of a login whose credentials last for a quarter of an hour and whose refresh tokens
 // serve once. Each night the server says nothing of use for two minutes.
 func TestSigninSoak(t *testing.T) {
