@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -55,22 +56,18 @@ func split(v *Settings) ([]*Settings, error) {
 }
 
 // ofList gives each source of a list what is said outside of it for all: the region, how
-// long credentials live, and what sessions of roles are called.
+// long credentials live, what sessions of roles are called, and what is about no source.
 func ofList(v *Settings) ([]*Settings, error) {
-	shared := []setting{flagRegion, flagAssumeLifetime, flagRoleSessionName}
+	shared := []*Flag{flagSource.Flag, flagRegion.Flag, flagAssumeLifetime.Flag, flagRoleSessionName.Flag}
 	for _, f := range slices.Concat(sourceFlags.flags, roleFlags.flags) {
-		if f != flagSource.Flag && v.has(f) && !slices.ContainsFunc(shared, func(s setting) bool { return s.flag() == f }) {
-			return nil, wrong(f, "put it into those of "+v.values[flagSource.Name].from+" that it is for", "is of one source, and there is a list of them")
+		if v.has(f) && !slices.Contains(shared, f) {
+			return nil, wrong(f, "put it into the entries that it is for, of the list at "+v.values[flagSource.Name].from, "is of one source, and there is a list of them")
 		}
 	}
 	var sources []*Settings
 	for _, one := range v.sources {
-		of := one.without()
-		for _, f := range append(shared, flagSource) {
-			if name := f.flag().Name; !of.has(f) && v.has(f) {
-				of.values[name] = v.values[name]
-			}
-		}
+		of := v.without()
+		maps.Copy(of.values, one.values)
 		sources = append(sources, of)
 	}
 	return sources, nil

@@ -146,18 +146,18 @@ func (p *Plan) times(v *Settings) (err error) {
 func (p *Plan) lifetimes(v *Settings) error {
 	sources, err := split(v)
 	for _, of := range sources {
-		err = cmp.Or(err, of.explain(p.lifetimeOf(of, v)))
+		err = cmp.Or(err, of.explain(p.lifetime(of)))
 	}
 	return err
 }
 
-func (p *Plan) lifetimeOf(one, v *Settings) error {
+func (p *Plan) lifetime(v *Settings) error {
 	lifetime, of := time.Duration(0), ""
-	if d := flagDuration.of(one); d != "" {
+	if d := flagDuration.of(v); d != "" {
 		lifetime, _ = time.ParseDuration(d)
 		of = "a session of --duration " + d
 	}
-	if chained := len(flagRoleARN.of(one)) > 1; chained && (lifetime == 0 || lifetime > time.Hour) && !otherSTS() {
+	if chained := len(flagRoleARN.of(v)) > 1; chained && (lifetime == 0 || lifetime > time.Hour) && !otherSTS() {
 		lifetime, of = time.Hour, "a session of a chain of roles, at most 1h"
 	}
 	if lifetime == 0 {

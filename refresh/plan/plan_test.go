@@ -477,7 +477,7 @@ func TestListOfSources(t *testing.T) {
 		{"a mapping of no list", "source:\n  profile: p\n", nil, source.Spec{}, "F:2: source: not a text, a number, true or false, or a list of these"},
 		{"a list of something else", "region:\n  - profile: p\n", nil, source.Spec{}, "F:2: region: not a text, a number, true or false, or a list of these"},
 		{"a role outside", "source: [{profile: p}]\n", map[string][]string{"role-arn": {a}}, source.Spec{}, "--role-arn is of one source, and there is a list of them"},
-		{"a life that one cannot have", "min-ttl: 2h\nsource:\n  - profile: p\n  - role-arn: " + a + "\n    duration: 1h\n", nil, source.Spec{}, "--min-ttl 2h: not shorter than a session of --duration 1h (--duration is from F:5)"},
+		{"a life that one cannot have", "min-ttl: 2h\nsource:\n  - profile: p\n  - role-arn: " + a + "\n    duration: 1h\n", nil, source.Spec{}, "--min-ttl 2h: not shorter than a session of --duration 1h (--duration is from F:5) (--min-ttl is from F:1)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "F")
