@@ -76,7 +76,7 @@ func (p *program) run(args []string) int {
 	case "--version", "-version", "-V", "-v":
 		p.typed = []string{"version"}
 	}
-	p.asJSON = wantsJSON(p.typed)
+	p.asJSON = plan.WantsJSON(p.typed, os.Environ())
 	app := p.app()
 	if err := app.Run(append([]string{"brs-exec"}, p.typed...)); err != nil {
 		code := exitFailed
@@ -143,6 +143,12 @@ func (p *program) unexpectedArgs(c *cli.Context) error {
 		}
 		return words
 	}
+	withProfile := func(name string, command ...string) string {
+		if command = slices.Concat(command, p.argv); len(command) == 0 {
+			command = []string{"COMMAND"}
+		}
+		return typed(slices.Concat([]string{"--profile", name, "--"}, command)...)
+	}
 	wrong := &plan.Error{
 		Text: fmt.Sprintf("%q is neither a flag nor a subcommand", first),
 		Hint: "to run it as a command put -- in front: " + typed(append([]string{"--"}, rest(words)...)...),
@@ -150,7 +156,7 @@ func (p *program) unexpectedArgs(c *cli.Context) error {
 	command := words
 	if first == "exec" { // as aws-vault has it
 		wrong.Text = "there is no subcommand exec"
-		wrong.Hint = typed("--profile", "NAME", "--", "COMMAND")
+		wrong.Hint = withProfile("NAME")
 		command = words[1:]
 	}
 	switch near := plan.Nearest("brs-exec ", first, subcommands(c)); {
@@ -163,11 +169,7 @@ func (p *program) unexpectedArgs(c *cli.Context) error {
 		}
 		wrong.Hint = "type two hyphens: " + typed(rest(words)...)
 	case len(command) > 0 && (first == "exec" || p.dashes && len(command) == 1) && source.HasProfile(command[0]):
-		words := slices.Concat(command[1:], p.argv)
-		if len(words) == 0 {
-			words = []string{"COMMAND"}
-		}
-		wrong.Hint = typed(append([]string{"--profile", command[0], "--"}, words...)...)
+		wrong.Hint = withProfile(command[0], command[1:]...)
 	case near != "" && !p.dashes:
 		wrong.Hint = near
 	}
@@ -217,23 +219,6 @@ func (p *program) printError(err error, code int) {
 	if hint != "" {
 		fmt.Fprintf(p.stderr, "brs-exec: hint: %s\n", plan.OneLine(hint))
 	}
-}
-
-// wantsJSON tells whether the command line or the environment asks for
-// --log-format json. It is asked before they are parsed, because that may fail.
-func wantsJSON(typed []string) bool {
-	format := os.Getenv("BRS_EXEC_LOG_FORMAT")
-	for i, word := range typed {
-		name, value, ok := strings.Cut(strings.TrimLeft(word, "-"), "=")
-		if name != "log-format" || !strings.HasPrefix(word, "-") {
-			continue
-		}
-		if !ok && i+1 < len(typed) {
-			value = typed[i+1]
-		}
-		format = value
-	}
-	return format == "json"
 }
 
 // printable writes to what may be a terminal. It is the one place that all our

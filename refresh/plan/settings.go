@@ -195,6 +195,28 @@ type Output struct {
 // JSON says whether lines of JSON were asked for.
 func (s *Settings) JSON() bool { return flagLogFormat.of(s) == "json" }
 
+// WantsJSON says whether the words of a command line or the environment seem to ask for
+// lines of JSON. It is for what goes wrong before there are settings.
+func WantsJSON(words, env []string) bool {
+	format := ""
+	for _, entry := range env {
+		if name, v, _ := strings.Cut(entry, "="); name == flagLogFormat.variable() {
+			format = v
+		}
+	}
+	for i, word := range words {
+		name, v, with := strings.Cut(strings.TrimLeft(word, "-"), "=")
+		if name != flagLogFormat.Name || !strings.HasPrefix(word, "-") {
+			continue
+		}
+		if !with && i+1 < len(words) {
+			v = words[i+1]
+		}
+		format = v
+	}
+	return format == "json"
+}
+
 // Output reads the flags that say so.
 func (s *Settings) Output() (o Output, err error) {
 	format, level := flagLogFormat.of(s), flagLogLevel.of(s)

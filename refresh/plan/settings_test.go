@@ -170,6 +170,23 @@ func TestSubcommands(t *testing.T) {
 	}
 }
 
+// TestWantsJSON: what is said last counts, and the command line before the variable.
+func TestWantsJSON(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		words, env string
+		want       bool
+	}{
+		{"", "", false}, {"--log-format json", "", true}, {"-log-format=json --nope", "", true}, {"--log-format", "", false}, {"log-format json", "", false},
+		{"", "BRS_EXEC_LOG_FORMAT=json", true}, {"--log-format text", "BRS_EXEC_LOG_FORMAT=json", false}, {"--log-format json --log-format=text", "", false},
+		{"", "BRS_EXEC_LOG_LEVEL=json", false},
+	} {
+		if got := WantsJSON(strings.Fields(test.words), strings.Fields(test.env)); got != test.want {
+			t.Errorf("with %q and %q: %v, want %v", test.words, test.env, got, test.want)
+		}
+	}
+}
+
 func settings(t testing.TB, of, name, v string) *Settings {
 	t.Helper()
 	s, err := Settle(Flags(of), map[string][]string{name: {v}}, nil)
