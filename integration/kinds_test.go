@@ -7,10 +7,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/integration/fakeaws"
 )
@@ -328,5 +331,40 @@ func TestSourceOrder(t *testing.T) {
 	}
 	if !how["AssumeRole"] || !how["AssumeRoleWithWebIdentity"] {
 		t.Errorf("accepted were %v, want both ways", how)
+	}
+}
+
+// TestListOfSources runs the list of the documentation as it is written there: the first
+// source cannot be reached, and the second assumes a role of its own.
+func TestListOfSources(t *testing.T) {
+	t.Parallel()
+	docs, err := os.ReadFile(filepath.Join("..", "docs", "sources.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(docs), "With roles of their own they stand in the file of `--config`")
+	_, text, _ = strings.Cut(text, "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	w := newWorld(t, time.Hour)
+	newCertifier(t).write(w, "device", "camera", time.Hour)
+	keys := w.server.Bootstrap()
+	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	w.write("credentials", fmt.Sprintf("[backup]\naws_access_key_id = %s\naws_secret_access_key = %s\n", keys.AccessKeyID, keys.SecretAccessKey))
+	w.write("settings.yaml", strings.Replace(text, "c1a2b3.credentials.iot.eu-west-1.amazonaws.com", "127.0.0.1:1", 1))
+	p := w.brsExec("--config", "settings.yaml", "--", "sh", "-c", "echo $AWS_REGION")
+	if code := p.exit(); code != 0 || p.stdout.String() != "eu-west-1\n" {
+		t.Errorf("exit code %d, region %q", code, p.stdout.String())
+	}
+	if want := `credentials come from profile \"backup\" → arn:aws:iam::123456789012:role/Backup now, because of IoT role alias`; !strings.Contains(p.stderr.String(), want) {
+		t.Errorf("standard error lacks %q:\n%s", want, p.stderr.String())
+	}
+	var roles []string
+	for _, c := range w.server.Calls() {
+		if c.Accepted && c.Action == "AssumeRole" {
+			roles = append(roles, c.Params["RoleArn"][0]+" for "+c.Params["DurationSeconds"][0])
+		}
+	}
+	if diff := cmp.Diff([]string{"arn:aws:iam::123456789012:role/Backup for 3600"}, roles); diff != "" {
+		t.Errorf("roles (-want +got):\n%s", diff)
 	}
 }
