@@ -67,6 +67,7 @@ func (f *fakeSource) Retrieve(ctx context.Context) (aws.Credentials, error) {
 }
 
 func (f *fakeSource) Authenticate(context.Context) error  { return f.begin }
+func (f *fakeSource) LeaveDir(<-chan struct{})            {}
 func (f *fakeSource) StartTimeout() time.Duration         { return 30 * time.Second }
 func (f *fakeSource) Issued() bool                        { return false }
 func (f *fakeSource) Origin() source.Origin               { return source.Origin{} }

@@ -107,9 +107,8 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	dir := workingDir()
 	c := o.Plan.Child
 	c.Argv, c.Environ, c.Notify = o.Plan.Argv, d.environ, p.child
-	retrieved := src
 	if c.LeaveDir = c.Once && dir != ""; c.LeaveDir {
-		retrieved = &sourceInDir{src, dir, started}
+		src.LeaveDir(started)
 	}
 	if r.child, err = o.command(c); err != nil {
 		return nil, err
@@ -124,7 +123,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		deliveries = append(deliveries, watch)
 	}
 	r.engine = newEngine(refresh.Options{
-		Profiles:     []refresh.Profile{{Name: credentialsName, Source: retrieved}},
+		Profiles:     []refresh.Profile{{Name: credentialsName, Source: src}},
 		Deliveries:   deliveries,
 		Policy:       refresh.Policy{Before: o.Plan.RefreshBefore},
 		MinTTL:       o.Plan.MinTTL,

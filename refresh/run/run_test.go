@@ -426,26 +426,6 @@ func TestRestartedCommand(t *testing.T) {
 	})
 }
 
-// TestSourceInDir: relative paths are those of the directory where we were started,
-// also after the command has.
-func TestSourceInDir(t *testing.T) {
-	here := t.TempDir()
-	t.Chdir(here)
-	here = workingDir()
-	started := make(chan struct{})
-	var dirs []string
-	src := &sourceInDir{&fakeSource{fail: func(int) error { dirs = append(dirs, workingDir()); return nil }}, here, started}
-	src.Retrieve(t.Context())
-	close(started)
-	if err := os.Chdir("/"); err != nil {
-		t.Fatal(err)
-	}
-	src.Retrieve(t.Context())
-	if diff := cmp.Diff([]string{here, here, "/"}, append(dirs, workingDir())); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 // TestRealSource goes all the way from a source to the exit, and to credentials
 // that are got once.
 func TestRealSource(t *testing.T) {

@@ -20,6 +20,7 @@ type credentialSource interface {
 	refresh.Issuer
 	refresh.Watcher
 	Authenticate(context.Context) error
+	LeaveDir(left <-chan struct{})
 	Expiry() (source.Expiry, bool)
 	Notes() []string
 	Describe() string
@@ -54,26 +55,4 @@ func workingDir() string {
 		return ""
 	}
 	return dir
-}
-
-// sourceInDir asks a source where we were started, which relative paths in
-// flags, variables and profiles are about. Once the command has started we are in /,
-// so that the file system of that directory can be unmounted. Nothing else here uses
-// relative paths.
-type sourceInDir struct {
-	credentialSource
-	dir     string
-	started <-chan struct{}
-}
-
-// Retrieve asks the source.
-func (s *sourceInDir) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	select {
-	case <-s.started:
-		if os.Chdir(s.dir) == nil {
-			defer os.Chdir("/")
-		}
-	default:
-	}
-	return s.credentialSource.Retrieve(ctx)
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"cmp"
 	"context"
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,11 +20,25 @@ import (
 // credentials or HashiCorp Vault's AWS secrets engine, or lines that set the AWS
 // environment variables in the language of some shell.
 func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	select {
+	case <-s.left:
+		if os.Chdir(s.dir) == nil {
+			defer os.Chdir("/")
+		}
+	default:
+	}
 	if len(s.fallbacks) > 0 {
 		return s.retrieveFallback(ctx)
 	}
 	return s.retrieveOne(ctx)
 }
+
+// LeaveDir tells that this process is in / once left is closed, so that the file system of
+// the working directory can be unmounted. Relative paths in flags, variables and profiles
+// are about where the source was made: Retrieve then goes back there for the time that it
+// takes. Call it before the first Retrieve. Nothing else in the process may use
+// relative paths from then on.
+func (s *Source) LeaveDir(left <-chan struct{}) { s.left = left }
 
 // retrieveOne retrieves from this source alone: the credentials of the base, with them a
 // session with MFA, and then one role after the other.

@@ -46,10 +46,11 @@ type Source struct {
 	unusedBaseOf    *resolved
 	pair            *keyPair // of IoT and RolesAnywhere, else nil; guarded by retrieving
 
-	dir             string        // working directory when it was made
-	lastFingerprint string        // fingerprint at that time
-	failing         atomic.Bool   // the last Retrieve
-	failed          chan struct{} // tells Watch that it begins to fail; room for one
+	dir             string          // working directory when it was made
+	left            <-chan struct{} // closed when this process has left it; nil: it stays
+	lastFingerprint string          // fingerprint at that time
+	failing         atomic.Bool     // the last Retrieve
+	failed          chan struct{}   // tells Watch that it begins to fail; room for one
 
 	fallbacks []*Source     // of Spec.Else
 	active    atomic.Int32  // which of all gave the last credentials
