@@ -26,12 +26,12 @@ import (
 )
 
 const (
-	demoLife   = 20 * time.Second // the lifetime of credentials
-	demoPause  = 2 * time.Second  // between two calls of the demo's own command
-	demoSets   = 5                // how many sets of credentials that command uses before it ends
-	demoLimit  = 9                // how many lifetimes it has for that
-	demoLonger = 2 * time.Minute  // a lifetime that is enough for opendal and rusoto, which want more than most
-	demoRole   = "arn:aws:iam::" + simulator.Account + ":role/demo"
+	demoLifetime = 20 * time.Second // the lifetime of credentials
+	demoPause    = 2 * time.Second  // between two calls of the demo's own command
+	demoSets     = 5                // how many sets of credentials that command uses before it ends
+	demoLimit    = 9                // how many lifetimes it has for that
+	demoLonger   = 2 * time.Minute  // a lifetime that is enough for opendal and rusoto, which want more than most
+	demoRole     = "arn:aws:iam::" + simulator.Account + ":role/demo"
 )
 
 // demoCommand runs a command, or a small client of its own, on credentials of
@@ -43,7 +43,7 @@ func (p *program) demoCommand() *cli.Command {
 		UsageText:   "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
 		Description: "A simulated STS on loopback gives credentials with a lifetime of 20 seconds. COMMAND may be\nany AWS client, as in: brs-exec demo -- aws sts get-caller-identity\nSome clients refuse credentials with so little time left: add --life 2m.",
 		Flags: append(flags("demo"),
-			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Value: demoLife.String(), Usage: "lifetime of the credentials, a `DURATION`"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
+			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Value: demoLifetime.String(), Usage: "lifetime of the credentials, a `DURATION`"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.demo,
@@ -57,20 +57,20 @@ const (
 
 // lifetimeOf is what --life says. In less than a few seconds no client gets anything done.
 func lifetimeOf(c *cli.Context) (time.Duration, error) {
-	life, err := time.ParseDuration(c.String(demoLifeFlag))
-	if err != nil || life < 5*time.Second || life > 12*time.Hour {
+	lifetime, err := time.ParseDuration(c.String(demoLifeFlag))
+	if err != nil || lifetime < 5*time.Second || lifetime > 12*time.Hour {
 		return 0, &plan.Error{Flag: demoLifeFlag, Text: fmt.Sprintf("%q: not a duration from 5s to 12h", c.String(demoLifeFlag)), Hint: "as in 20s, 90s or 5m"}
 	}
-	return life, nil
+	return lifetime, nil
 }
 
 func (p *program) demo(c *cli.Context) error {
-	life, err := lifetimeOf(c)
+	lifetime, err := lifetimeOf(c)
 	if err != nil {
 		return err
 	}
 	if c.Bool(demoClientFlag) {
-		return demoClient(p.stdout, life)
+		return demoClient(p.stdout, lifetime)
 	}
 	if c.Args().Present() {
 		return p.unexpectedArgs(c)
@@ -81,7 +81,7 @@ func (p *program) demo(c *cli.Context) error {
 		if err != nil {
 			return fmt.Errorf("find own program: %w", err)
 		}
-		p.argv = []string{self, "demo", "--" + demoClientFlag, "--" + demoLifeFlag, life.String()}
+		p.argv = []string{self, "demo", "--" + demoClientFlag, "--" + demoLifeFlag, lifetime.String()}
 	} else if len(p.argv) == 0 {
 		return &plan.Error{Text: "no command to run", Hint: "brs-exec demo, or brs-exec demo -- COMMAND [ARG...]"}
 	}
@@ -89,20 +89,20 @@ func (p *program) demo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	show := &narrator{w: p.stderr, calls: !own, life: life}
-	server, err := simulator.Listen(life, show.call)
+	show := &narrator{w: p.stderr, calls: !own, lifetime: lifetime}
+	server, err := simulator.Listen(lifetime, show.call)
 	if err != nil {
 		return err
 	}
 	pointAt(server)
 	o.Plan.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
 	o.Parts = []run.Part{{Name: "the simulated STS", Run: server.Run, Engine: func(e refresh.Event, _ bool) { show.event(e) }}}
-	show.say("a simulated STS on %s gives credentials with a lifetime of %v; it is no AWS", server.URL(), life)
+	show.say("a simulated STS on %s gives credentials with a lifetime of %v; it is no AWS", server.URL(), lifetime)
 	exit, err := run.Run(o)
 	switch {
 	case err != nil && !errors.Is(err, run.ErrExpired):
 	case own && exit.Code == 0:
-		show.say("shown: the command went on through %d sets of credentials with a lifetime of %v, and no call of it was refused", demoSets, life)
+		show.say("shown: the command went on through %d sets of credentials with a lifetime of %v, and no call of it was refused", demoSets, lifetime)
 	case !own && !show.called.Load():
 		show.say("the command made no call%s", show.longer())
 	}
@@ -129,9 +129,9 @@ func pointAt(server *simulator.Server) {
 
 // narrator tells a person what happens.
 type narrator struct {
-	w     io.Writer
-	calls bool // tell each call of the command; the demo's own says so itself
-	life  time.Duration
+	w        io.Writer
+	calls    bool // tell each call of the command; the demo's own says so itself
+	lifetime time.Duration
 
 	called  atomic.Bool // the command has made a call
 	expired sync.Once   // and one with credentials that had expired
@@ -139,10 +139,10 @@ type narrator struct {
 
 // longer is for clients that fail here because of the lifetime alone.
 func (n *narrator) longer() string {
-	if n.life >= demoLonger {
+	if n.lifetime >= demoLonger {
 		return ""
 	}
-	return fmt.Sprintf("; some clients refuse a lifetime of only %v: try --life 2m", n.life)
+	return fmt.Sprintf("; some clients refuse a lifetime of only %v: try --life 2m", n.lifetime)
 }
 
 func (n *narrator) say(format string, args ...any) {
@@ -162,7 +162,7 @@ func (n *narrator) call(c simulator.Call) {
 	case !n.calls:
 	case c.Refused != "":
 		n.called.Store(true)
-		n.say("%s %s with credentials %d: refused, %s", c.Service, c.Action, c.Set, c.Refused)
+		n.say("%s %s with credentials %d: refused, %s", c.Service, c.Action, c.Number, c.Refused)
 		if strings.HasPrefix(c.Refused, "Expired") {
 			n.expired.Do(func() {
 				n.say("these had expired: the command does not retrieve newer ones in time%s", n.longer())
@@ -170,15 +170,15 @@ func (n *narrator) call(c simulator.Call) {
 		}
 	default:
 		n.called.Store(true)
-		n.say("%s %s with credentials %d: accepted", c.Service, c.Action, c.Set)
+		n.say("%s %s with credentials %d: accepted", c.Service, c.Action, c.Number)
 	}
 }
 
 // demoClient is a long-lived AWS client as anyone would write it: it makes one
 // client and calls. Beside it, it keeps the keys that it found at the start, as
 // a program does that got them exported.
-func demoClient(w io.Writer, life time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), demoLimit*life)
+func demoClient(w io.Writer, lifetime time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), demoLimit*lifetime)
 	defer cancel()
 	cfg, err := config.LoadDefaultConfig(ctx)
 	if err != nil {

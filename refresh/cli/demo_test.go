@@ -12,19 +12,19 @@ import (
 func TestDemoAdvisesLongerLifetime(t *testing.T) {
 	const advice = "some clients refuse a lifetime of only"
 	for _, tt := range []struct {
-		name  string
-		life  time.Duration
-		calls []simulator.Call
-		want  int
+		name     string
+		lifetime time.Duration
+		calls    []simulator.Call
+		want     int
 	}{
-		{"accepted", demoLife, []simulator.Call{{Set: 1}, {Set: 2}}, 0},
-		{"refused for its rights", demoLife, []simulator.Call{{Set: 1, Refused: "AccessDenied"}}, 0},
-		{"expired, again and again", demoLife, []simulator.Call{{Set: 1, Refused: "ExpiredToken"}, {Set: 1, Refused: "ExpiredTokenException"}}, 1},
-		{"expired, of a longer lifetime", demoLonger, []simulator.Call{{Set: 1, Refused: "ExpiredToken"}}, 0},
+		{"accepted", demoLifetime, []simulator.Call{{Number: 1}, {Number: 2}}, 0},
+		{"refused for its rights", demoLifetime, []simulator.Call{{Number: 1, Refused: "AccessDenied"}}, 0},
+		{"expired, again and again", demoLifetime, []simulator.Call{{Number: 1, Refused: "ExpiredToken"}, {Number: 1, Refused: "ExpiredTokenException"}}, 1},
+		{"expired, of a longer lifetime", demoLonger, []simulator.Call{{Number: 1, Refused: "ExpiredToken"}}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			show := &narrator{w: &out, calls: true, life: tt.life}
+			show := &narrator{w: &out, calls: true, lifetime: tt.lifetime}
 			for _, call := range tt.calls {
 				show.call(call)
 			}

@@ -62,7 +62,7 @@ func isJSON(r *http.Request) bool {
 	return r.Header.Get("X-Amz-Target") != "" || strings.Contains(r.Header.Get("Content-Type"), "json")
 }
 
-func writeAssumeRole(w http.ResponseWriter, c set) {
+func writeAssumeRole(w http.ResponseWriter, c principal) {
 	writeXML(w, http.StatusOK, `<AssumeRoleResponse xmlns="%s"><AssumeRoleResult><Credentials>`+
 		`<AccessKeyId>%s</AccessKeyId><SecretAccessKey>%s</SecretAccessKey><SessionToken>%s</SessionToken><Expiration>%s</Expiration>`+
 		`</Credentials><AssumedRoleUser><AssumedRoleId>AROASIMULATOR0000000:%s</AssumedRoleId><Arn>%s</Arn></AssumedRoleUser>`+
@@ -75,7 +75,7 @@ func writeAssumeRole(w http.ResponseWriter, c set) {
 func (s *Server) writeDone(w http.ResponseWriter, r *http.Request, c Call) {
 	switch {
 	case c.Service == "sts" && c.Action == "GetCallerIdentity":
-		from, _, _ := s.set(c.KeyID)
+		from, _, _ := s.find(c.KeyID)
 		writeXML(w, http.StatusOK, `<GetCallerIdentityResponse xmlns="%s"><GetCallerIdentityResult><Arn>%s</Arn><UserId>%s</UserId><Account>%s</Account>`+
 			`</GetCallerIdentityResult><ResponseMetadata><RequestId>%s</RequestId></ResponseMetadata></GetCallerIdentityResponse>`,
 			stsNamespace, from.arn, from.AccessKeyID, Account, w.Header().Get("X-Amzn-Requestid"))

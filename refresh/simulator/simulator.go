@@ -3,8 +3,8 @@
 // machine with no AWS account. It exists for `brs-exec demo` alone.
 //
 // It is a simulator: it hands credentials to whoever knows its bootstrap key, for
-// any role, and any call that is signed with a set that has not ended succeeds
-// with an empty answer. Of all that AWS checks (policies, trust, parameters,
+// any role, and any call that is signed with credentials that have not expired
+// succeeds with an empty response. Of all that AWS checks (policies, trust, parameters,
 // the existence of anything) it checks nothing but signature, token and expiry.
 package simulator
 
@@ -27,37 +27,37 @@ import (
 // Account is the account that everything belongs to.
 const Account = "000000000000"
 
-// Call is one request, as it was judged.
+// Call is one request, as it was checked.
 type Call struct {
 	Time    time.Time
 	Service string // sts, s3, dynamodb, … as in the signature; "" if there was none
 	Action  string // AssumeRole, ListTables, GET /bucket, …
 	KeyID   string // access key id that it was signed with
-	Set     int    // number of that set; 0 for the bootstrap credentials and for unknown ones
+	Number  int    // which credentials those are, counted from 1; 0 for the bootstrap credentials and for unknown ones
 	Refused string // AWS's error code, "" if it was accepted
-	Issued  int    // number of the set that it handed out, 0 for none
+	Issued  int    // number of the credentials that it issued, 0 for none
 }
 
-// Server issues sets of credentials and judges calls. Make it with [Listen].
+// Server issues credentials and checks calls. Make it with [Listen].
 type Server struct {
-	life     time.Duration
+	lifetime time.Duration
 	onCall   func(Call)
 	listener net.Listener
 
 	mu     sync.Mutex
-	issued []set // by number; 0 is the bootstrap set
+	issued []principal // by number; 0 is for the bootstrap credentials
 }
 
-// set is one set of credentials and whom it makes its bearer.
-type set struct {
+// principal is who signs with these credentials.
+type principal struct {
 	aws.Credentials
 	arn string
 }
 
-// Listen opens a port on 127.0.0.1. Sets live for life, rounded down to the whole
-// second that the protocol can say. onCall, if not nil, is called for each request
-// before it is answered, from several goroutines.
-func Listen(life time.Duration, onCall func(Call)) (*Server, error) {
+// Listen opens a port on 127.0.0.1. Credentials expire after lifetime, rounded down to the
+// whole second that the protocol can say. onCall, if not nil, is called for each request
+// before the response, from several goroutines.
+func Listen(lifetime time.Duration, onCall func(Call)) (*Server, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -65,7 +65,7 @@ func Listen(life time.Duration, onCall func(Call)) (*Server, error) {
 	if onCall == nil {
 		onCall = func(Call) {}
 	}
-	return &Server{life: life, onCall: onCall, listener: l, issued: []set{{
+	return &Server{lifetime: lifetime, onCall: onCall, listener: l, issued: []principal{{
 		aws.Credentials{AccessKeyID: "AKIASIMULATOR0000000", SecretAccessKey: random(40), Source: "simulator"},
 		"arn:aws:iam::" + Account + ":user/bootstrap",
 	}}}, nil
@@ -74,7 +74,7 @@ func Listen(life time.Duration, onCall func(Call)) (*Server, error) {
 // URL is what AWS_ENDPOINT_URL must be for clients to come here.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
-// Bootstrap returns credentials that do not end, for the first call.
+// Bootstrap returns credentials that do not expire, for the first call.
 func (s *Server) Bootstrap() aws.Credentials { return s.issued[0].Credentials }
 
 // Run serves until ctx ends, and then returns nil. It must be called once.
@@ -89,7 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return fmt.Errorf("serve: %w", err)
 }
 
-// ServeHTTP judges one request and answers it.
+// ServeHTTP checks one request and responds.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := time.Now().Round(0)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 8<<20))
@@ -99,9 +99,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	form, _ := url.ParseQuery(string(body)) // what is no form has no Action
 	sig := signatureOf(r)
 	c := Call{Time: now, Service: sig.service, Action: action(r, form), KeyID: sig.keyID}
-	from, refusal := s.judge(r, body, sig, now)
-	c.Set = from
-	var to set
+	number, refusal := s.check(r, body, sig, now)
+	c.Number = number
+	var to principal
 	switch {
 	case refusal != nil:
 		c.Refused = refusal.code
@@ -134,27 +134,27 @@ func action(r *http.Request, form url.Values) string {
 	return r.Method + " " + r.URL.Path
 }
 
-// issue makes the next set.
-func (s *Server) issue(role string, now time.Time) (set, int) {
+// issue makes the next credentials.
+func (s *Server) issue(role string, now time.Time) (principal, int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := len(s.issued)
-	c := set{
+	c := principal{
 		aws.Credentials{
 			AccessKeyID:     fmt.Sprintf("ASIASIMULATOR%07d", n),
 			SecretAccessKey: random(40),
 			SessionToken:    random(200),
 			CanExpire:       true,
-			Expires:         now.Add(s.life).UTC().Truncate(time.Second),
+			Expires:         now.Add(s.lifetime).UTC().Truncate(time.Second),
 		},
-		fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/set-%d", Account, role[strings.LastIndexByte(role, '/')+1:], n),
+		fmt.Sprintf("arn:aws:sts::%s:assumed-role/%s/session-%d", Account, role[strings.LastIndexByte(role, '/')+1:], n),
 	}
 	s.issued = append(s.issued, c)
 	return c, n
 }
 
-// set finds a set by its access key id.
-func (s *Server) set(keyID string) (set, int, bool) {
+// find returns credentials by their access key id, and their number.
+func (s *Server) find(keyID string) (principal, int, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n, c := range s.issued {
@@ -162,7 +162,7 @@ func (s *Server) set(keyID string) (set, int, bool) {
 			return c, n, true
 		}
 	}
-	return set{}, 0, false
+	return principal{}, 0, false
 }
 
 func random(n int) string {

@@ -20,11 +20,11 @@ import (
 )
 
 // start runs a server until the test ends, and gives its calls.
-func start(t *testing.T, life time.Duration) (*Server, func() []Call) {
+func start(t *testing.T, lifetime time.Duration) (*Server, func() []Call) {
 	t.Helper()
 	var mu sync.Mutex
 	var calls []Call
-	s, err := Listen(life, func(c Call) {
+	s, err := Listen(lifetime, func(c Call) {
 		mu.Lock()
 		defer mu.Unlock()
 		calls = append(calls, c)
@@ -84,7 +84,7 @@ func code(err error) string {
 	return ""
 }
 
-// A set works until its second, and not after.
+// Credentials work until their second, and not after.
 func TestSetExpires(t *testing.T) {
 	t.Parallel()
 	s, calls := start(t, 2*time.Second)
@@ -93,7 +93,7 @@ func TestSetExpires(t *testing.T) {
 		t.Errorf("key id = %q, want %q", got, want)
 	}
 	arn, err := identity(t, s, first)
-	if want := "arn:aws:sts::000000000000:assumed-role/demo/set-1"; err != nil || arn != want {
+	if want := "arn:aws:sts::000000000000:assumed-role/demo/session-1"; err != nil || arn != want {
 		t.Errorf("identity = %q, %v, want %q", arn, err, want)
 	}
 	second := assume(t, s, first, "arn:minio:iam:::role/dummy") // a chain
@@ -101,15 +101,15 @@ func TestSetExpires(t *testing.T) {
 	for {
 		_, err = identity(t, s, first)
 		if now := time.Now(); err == nil && now.After(first.Expires.Add(time.Second)) {
-			t.Fatalf("a set that ended at %s is accepted at %s", first.Expires, now)
+			t.Fatalf("credentials that expired at %s are accepted at %s", first.Expires, now)
 		} else if err != nil && now.Before(first.Expires) {
-			t.Fatalf("a set that ends at %s is refused at %s: %v", first.Expires, now, err)
+			t.Fatalf("credentials that expire at %s are refused at %s: %v", first.Expires, now, err)
 		}
 		if err != nil {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the set did not end")
+			t.Fatal("the credentials did not expire")
 		}
 	}
 	if got := code(err); got != "ExpiredToken" {
@@ -117,19 +117,19 @@ func TestSetExpires(t *testing.T) {
 	}
 	third := assume(t, s, s.Bootstrap(), "arn:aws:iam::000000000000:role/demo")
 	if third.AccessKeyID != "ASIASIMULATOR0000003" || third.SecretAccessKey == second.SecretAccessKey || third.SessionToken == second.SessionToken {
-		t.Errorf("third set %q is not a new one", third.AccessKeyID)
+		t.Errorf("third credentials %q are not new ones", third.AccessKeyID)
 	}
 	all := calls()
 	want := []Call{
 		{Service: "sts", Action: "AssumeRole", KeyID: "AKIASIMULATOR0000000", Issued: 1},
-		{Service: "sts", Action: "GetCallerIdentity", KeyID: "ASIASIMULATOR0000001", Set: 1},
-		{Service: "sts", Action: "AssumeRole", KeyID: "ASIASIMULATOR0000001", Set: 1, Issued: 2},
+		{Service: "sts", Action: "GetCallerIdentity", KeyID: "ASIASIMULATOR0000001", Number: 1},
+		{Service: "sts", Action: "AssumeRole", KeyID: "ASIASIMULATOR0000001", Number: 1, Issued: 2},
 	}
 	if diff := cmp.Diff(want, all[:3], cmpopts.IgnoreFields(Call{}, "Time")); diff != "" {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 	refused := all[len(all)-2]
-	if diff := cmp.Diff(Call{Service: "sts", Action: "GetCallerIdentity", KeyID: "ASIASIMULATOR0000001", Set: 1, Refused: "ExpiredToken"},
+	if diff := cmp.Diff(Call{Service: "sts", Action: "GetCallerIdentity", KeyID: "ASIASIMULATOR0000001", Number: 1, Refused: "ExpiredToken"},
 		refused, cmpopts.IgnoreFields(Call{}, "Time")); diff != "" {
 		t.Errorf("refused call (-want +got):\n%s", diff)
 	}
@@ -146,9 +146,9 @@ func TestRefused(t *testing.T) {
 		want   string
 	}{
 		{"unknown key", func(c *aws.Credentials) { c.AccessKeyID = "ASIASIMULATOR0009999" }, "InvalidClientTokenId"},
-		{"token of another set", func(c *aws.Credentials) { c.SessionToken = other.SessionToken }, "InvalidClientTokenId"},
+		{"token of other credentials", func(c *aws.Credentials) { c.SessionToken = other.SessionToken }, "InvalidClientTokenId"},
 		{"no token", func(c *aws.Credentials) { c.SessionToken = "" }, "InvalidClientTokenId"},
-		{"secret of another set", func(c *aws.Credentials) { c.SecretAccessKey = other.SecretAccessKey }, "SignatureDoesNotMatch"},
+		{"secret of other credentials", func(c *aws.Credentials) { c.SecretAccessKey = other.SecretAccessKey }, "SignatureDoesNotMatch"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,12 +43,12 @@ func signatureOf(r *http.Request) (sig signature) {
 	return sig
 }
 
-// judge says which set signed a request, and what is wrong with it.
-func (s *Server) judge(r *http.Request, body []byte, sig signature, now time.Time) (int, *refusal) {
+// check says which credentials signed a request, by number, and what is wrong with it.
+func (s *Server) check(r *http.Request, body []byte, sig signature, now time.Time) (int, *refusal) {
 	if sig.keyID == "" {
 		return 0, &refusal{"MissingAuthenticationToken", "Request is missing Authentication Token"}
 	}
-	c, n, ok := s.set(sig.keyID)
+	c, n, ok := s.find(sig.keyID)
 	switch {
 	case !ok, subtle.ConstantTimeCompare([]byte(c.SessionToken), []byte(r.Header.Get("X-Amz-Security-Token"))) == 0:
 		return n, &refusal{"InvalidClientTokenId", "The security token included in the request is invalid."}
@@ -61,7 +61,7 @@ func (s *Server) judge(r *http.Request, body []byte, sig signature, now time.Tim
 }
 
 // signedBy signs the request once more, over the same headers, and compares.
-func signedBy(r *http.Request, body []byte, sig signature, c set) bool {
+func signedBy(r *http.Request, body []byte, sig signature, c principal) bool {
 	at, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
 	if err != nil {
 		return false
