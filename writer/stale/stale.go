@@ -1,25 +1,24 @@
 // Package stale finds commands that hold credentials which they will not
-// replace: they read them once, newer ones were delivered since, and nobody came
-// back for these although what was read is about to expire.
+// replace: the command read them once, newer ones were delivered since, and no client
+// of the command has read these although the old ones are about to expire.
 //
 // # What can be known
 //
-// Only that somebody read something, when, and which credentials those were. Not
-// who: a command may consist of many programs. From that follows what can be told
-// and what cannot.
+// Only that some client read credentials, when, and which. Not which client: a command
+// may consist of many programs. From that follows:
 //
-//   - Nobody read anything: no alarm. The command does not use AWS, or not
+//   - No client read anything: no alarm. The command does not use AWS, or not
 //     through us.
-//   - Somebody reads again: no alarm, also if another program of the same command
+//   - A client reads again: no alarm, also if another program of the same command
 //     still holds what it read once. The one hides the other.
-//   - Nobody reads again: the program keeps the old keys, or it has exited, or it
-//     has nothing to ask AWS for at the moment. These look the same, so an alarm
-//     has an "if" in it, and comes once for the same credentials. Of the last kind
-//     it proves false when the program asks again, which is told as well.
+//   - No client reads again: the program keeps the old keys, or it has exited, or it
+//     needs nothing of AWS at the moment. These look the same, so an alarm
+//     has an "if" in it, and comes once for the same credentials. In the last case
+//     the alarm proves false when the program reads again, which is reported as well.
 //
-// Programs of the last two kinds would alarm for all credentials that they read. But
-// what comes back late does come back. Where that was seen the command is
-// trusted from then on: after one return that can only be of an SDK that asks for
+// Programs of the last two kinds would cause an alarm for all credentials that they read. But
+// a client that reads newer credentials late does read them. Where that was seen the command
+// is trusted from then on: after one reading that can only be that of an SDK which retrieves
 // newer credentials by itself (by a delivery that tells their expiry, when no SDK was
 // starting), or after two of any kind, as of a script that starts an AWS client now
 // and then.
@@ -29,7 +28,7 @@
 // A client of the file has had from the delivery of the newer credentials until shortly
 // before the expiry of its own; the alarm is then 5 minutes before that, or a quarter
 // of the lifetime. Through the other deliveries the expiry is reported early, and
-// several SDKs ask only when that moment has come and they have a request to sign. So
+// several SDKs retrieve only when that moment has come and they have a request to sign. So
 // the alarm waits for half of the time between the reported expiry and the real one,
 // which leaves at most a minute.
 package stale
@@ -58,7 +57,7 @@ const (
 // starting is how far from the start of an SDK a reading is still part of it.
 const starting = 5 * time.Second
 
-// Alarm is about credentials that are held by somebody, as it seems, and not replaced.
+// Alarm is about credentials that a client seems to hold without replacing them.
 type Alarm struct {
 	Delivery Delivery  // by which they were read last
 	KeyID    string    // their access key id
@@ -70,14 +69,14 @@ type Alarm struct {
 type Options struct {
 	// Credentials is the name of those that are watched, among what is delivered.
 	Credentials string
-	// Reads tell of the last reading by each way. They are asked when newer
+	// Reads return the last reading by each delivery. They are called when newer
 	// credentials are delivered and when an alarm is due, never otherwise.
 	Reads map[Delivery]func() process.Read
 	// Started tells when an SDK was starting last, which reads its profiles then.
 	Started func() time.Time
 	// KeysInProfile says that an SDK that reads its profile in the file gets keys.
 	KeysInProfile bool
-	// Notify is told of each alarm, and Cleared when one has proved false, from
+	// Notify is called with each alarm, and Cleared when one has proved false, from
 	// the goroutine of Run. Cleared may be nil.
 	Notify  func(Alarm)
 	Cleared func()
@@ -89,8 +88,8 @@ type Watch struct {
 	opt  Options
 	wake chan struct{}
 
-	mu    sync.Mutex
-	judge judge
+	mu       sync.Mutex
+	detector detector
 }
 
 // New returns a Watch that has seen nothing yet.
@@ -110,7 +109,7 @@ func (w *Watch) Deliver(_ context.Context, creds map[string]aws.Credentials) err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.judge.deliver(c.AccessKeyID, expires, time.Now().Round(0))
+	w.detector.deliver(c.AccessKeyID, expires, time.Now().Round(0))
 	return nil
 }
 
@@ -118,17 +117,17 @@ func (w *Watch) Deliver(_ context.Context, creds map[string]aws.Credentials) err
 // delivery, and none finds older ones.
 func (w *Watch) Refreshed() {
 	w.mu.Lock()
-	w.judge.refreshed(time.Now().Round(0))
+	w.detector.refreshed(time.Now().Round(0))
 	w.mu.Unlock()
 	w.Look()
 }
 
-// Restarted says that the command was started, so that what was read before is
-// held by nobody.
+// Restarted says that the command was started, so that nothing holds what was read
+// before.
 func (w *Watch) Restarted() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.judge.restarted(time.Now().Round(0))
+	w.detector.restarted(time.Now().Round(0))
 }
 
 // Look makes Run look again: the clock may have jumped, which no timer notices.
@@ -165,8 +164,8 @@ func (w *Watch) Run(ctx context.Context) error {
 	}
 }
 
-// look asks all deliveries, and returns whether the last alarm was false, an alarm
-// if there is one, and else when to look again.
+// look looks at the readings of all deliveries, and returns whether the last alarm was
+// false, an alarm if there is one, and else when to look again.
 func (w *Watch) look() (alarm *Alarm, cleared bool, due time.Time) {
 	reads := make(map[Delivery]reading, len(w.opt.Reads))
 	started := w.opt.Started()
@@ -180,10 +179,10 @@ func (w *Watch) look() (alarm *Alarm, cleared bool, due time.Time) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	cleared = w.judge.look(reads)
-	due = w.judge.due()
+	cleared = w.detector.look(reads)
+	due = w.detector.due()
 	if due.IsZero() || due.After(time.Now().Round(0)) {
 		return nil, cleared, due
 	}
-	return w.judge.alarm(), cleared, time.Time{}
+	return w.detector.alarm(), cleared, time.Time{}
 }
