@@ -69,7 +69,7 @@ func (s *Signals) HoldPipe() { holdPipe() }
 // nothing the command leaves behind escapes or stays a zombie, as under PID 1
 // (where it changes nothing, because that is the case already). For that it
 // replaces this process by a small stage that starts the program anew as its
-// child: call it once the flags are read and before anything else is begun. In
+// child: call it once the flags are read and before anything else is started. In
 // the new process it returns nil. Linux only; see prctl(2).
 func (s *Signals) Subreap() error {
 	s.mu.Lock()

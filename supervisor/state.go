@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// state is where the one child is in its life.
+// state is that of the one child.
 type state int
 
 const (

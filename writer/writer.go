@@ -58,8 +58,8 @@ type Options struct {
 	// Dirs are the directories to make the run directory in, as [rundir.Make] has
 	// it: the first that can be used is.
 	Dirs []string
-	// Notify is told when the run directory vanished: that it was made again,
-	// or why it cannot be. nil tells nobody.
+	// Notify, if not nil, is called when the run directory vanished: that it was made
+	// again, or why it cannot be.
 	Notify func(note string, err error)
 	// KeepIMDS leaves the instance metadata service reachable for the command.
 	KeepIMDS bool

@@ -205,7 +205,7 @@ func demoClient(w io.Writer, lifetime time.Duration) error {
 		}
 		used[now.AccessKeyID] = true
 		fmt.Fprintf(w, "%s command: call accepted with %s; with the keys exported at the start: %s\n",
-			time.Now().Format(time.TimeOnly), short(now), verdict(ctx, frozen))
+			time.Now().Format(time.TimeOnly), short(now), callResult(ctx, frozen))
 		if len(used) == demoSets {
 			return nil
 		}
@@ -213,7 +213,7 @@ func demoClient(w io.Writer, lifetime time.Duration) error {
 	}
 }
 
-func verdict(ctx context.Context, client *sts.Client) string {
+func callResult(ctx context.Context, client *sts.Client) string {
 	_, err := client.GetCallerIdentity(ctx, nil)
 	var refused smithy.APIError
 	switch {

@@ -171,7 +171,7 @@ func flagNamed(flags []cli.Flag, name string) cli.Flag {
 	return nil
 }
 
-// usageError turns the parser's complaint into ours.
+// usageError turns an error of the parser into one of ours.
 func usageError(c *cli.Context, err error, _ bool) error {
 	help := "brs-exec --help"
 	if flagNamed(c.Command.Flags, "help") != nil && len(c.Lineage()) > 2 {

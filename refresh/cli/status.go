@@ -119,7 +119,7 @@ func tabulate(w io.Writer, records []run.Record, now time.Time) error {
 			fmt.Fprintf(table, "%d\t\t\t\t\t\t\t\t%s\n", r.PID, cell(r.Err))
 			continue
 		}
-		if r.Command == "" { // it has hardly begun
+		if r.Command == "" { // the run has hardly started
 			fmt.Fprintf(table, "%d\t\t\t\t\t\t\t\tstarting\n", r.PID)
 			continue
 		}

@@ -76,7 +76,7 @@ func (d *examination) client(c clients.Client, named bool) {
 	if !known {
 		return
 	}
-	level, text := d.verdict(v)
+	level, text := d.outcome(v)
 	hint := ""
 	switch {
 	case level == "ok":
@@ -102,8 +102,8 @@ func (d *examination) client(c clients.Client, named bool) {
 	}
 }
 
-// verdict words what a client does.
-func (d *examination) verdict(v clients.Verdict) (level, text string) {
+// outcome words what a client does.
+func (d *examination) outcome(v clients.Outcome) (level, text string) {
 	switch under := " credentials under --deliver " + d.Deliver; {
 	case v.Takes == clients.Environ:
 		level, text = "ok", "has the keys in its environment, and is started again at each refresh"

@@ -97,8 +97,8 @@ func (p *Plan) SharedOptions(set, profile string) shared.Options {
 	return o
 }
 
-// CheckShared complains about the file before anything is begun, for credentials
-// that come from a profile, "" for none. It changes nothing.
+// CheckShared returns what is wrong with the user's file, before anything is started, for
+// credentials that come from a profile, "" for none. It changes nothing.
 func (p *Plan) CheckShared(profile string) (notes []string, err error) {
 	if p.Shared.Path == "" {
 		return nil, nil

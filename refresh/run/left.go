@@ -34,8 +34,8 @@ func (l *leftBehind) say(ctx context.Context, users func(above int) []string) {
 	if l.first == 0 || !l.log.Enabled(ctx, slog.LevelWarn) {
 		return
 	}
-	// The command's processes have higher ids than the command. Where the count has
-	// begun anew since, those that are missed are only not named.
+	// The command's processes have higher ids than the command. Where the ids have
+	// wrapped around since, a process with a lower one is only not named.
 	above := max(l.first, os.Getpid())
 	left := users(above)
 	for over := time.Now().Add(leftPatience); len(left) > 0 && time.Now().Before(over); left = users(above) {

@@ -18,7 +18,7 @@ import (
 type Part struct {
 	Name string // for people: what there is not while it fails
 
-	// Run works as long as the command lives. It returns when ctx ends, or with nil
+	// Run works as long as the command runs. It returns when ctx ends, or with nil
 	// when there is nothing more to do. It may be called again after an error or a
 	// panic.
 	Run func(ctx context.Context) error

@@ -30,9 +30,9 @@ type Record struct {
 	Failed    int       `json:"failed"`           // failures since the last success
 	Err       string    `json:"error,omitempty"`  // the last of these
 	Permanent bool      `json:"permanent,omitempty"`
-	Stale     int       `json:"stale"` // times that no client had come back for newer credentials
+	Stale     int       `json:"stale"` // how often no client had read newer credentials in time
 
-	LivesOn      string    `json:"livesOn,omitempty"` // what the source lives on: a login, a certificate
+	LivesOn      string    `json:"livesOn,omitempty"` // what expires: a login, a certificate
 	SourceExpiry time.Time `json:"ends,omitzero"`     // and when that expires
 }
 

@@ -48,7 +48,7 @@ func (o Options) source(ctx context.Context) (credentialSource, error) {
 	return src, nil
 }
 
-// workingDir is where the command starts, "" if that is no place to come back to.
+// workingDir is where the command starts, "" if the source cannot go back there.
 func workingDir() string {
 	dir, err := os.Getwd()
 	if err != nil || !filepath.IsAbs(dir) {

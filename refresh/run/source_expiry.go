@@ -8,8 +8,7 @@ import (
 	"brs-exec/refresh/source"
 )
 
-// sourceExpiry tells ahead of the expiry of what the source lives on: a login, a
-// certificate.
+// sourceExpiry says in advance that the source expires: a login, a certificate.
 type sourceExpiry struct {
 	of        func() (source.Expiry, bool)
 	before    time.Duration

@@ -13,9 +13,8 @@ import (
 	"brs-exec/writer/stale"
 )
 
-// watchStale looks out for a command that holds credentials and does not come back
-// for newer ones to any of the deliveries. The watch is nil if --on-stale does not ask
-// for it.
+// watchStale watches for a command that holds credentials and reads newer ones from none
+// of the deliveries. The watch is nil if --on-stale does not ask for it.
 func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch, Part) {
 	if p.OnStale.Act == plan.None || p.Deliver.Env { // variables are no matter of reading
 		return nil, Part{}

@@ -31,7 +31,7 @@ func writeJSON(w http.ResponseWriter, status int, body string) {
 	io.WriteString(w, body)
 }
 
-// write tells the refusal as the service that was called does.
+// write sends the refusal as the service that was called does.
 func (f *refusal) write(w http.ResponseWriter, r *http.Request, c Call) {
 	const query = `<ErrorResponse xmlns="%s"><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>%s</RequestId></ErrorResponse>`
 	id := w.Header().Get("X-Amzn-Requestid")

@@ -176,7 +176,7 @@ func (j *Job) Ended() {
 }
 
 // orphaned reports whether our process group has no member whose parent is in
-// another group of the same session. We can only judge by our own parent; a
+// another group of the same session. We can only go by our own parent; a
 // parent in our group (a script) is taken to have such a parent itself.
 func orphaned() bool {
 	ppid := os.Getppid()

@@ -48,7 +48,7 @@ func (n *Notifier) WatchdogInterval() time.Duration {
 	return n.watchdog / 2
 }
 
-// Ready tells that the command runs, or that reloading is over.
+// Ready says that the command runs, or that reloading has finished.
 func (n *Notifier) Ready() error { return n.send("READY=1") }
 
 // Reloading tells that something is being renewed; Ready ends it.
@@ -60,7 +60,7 @@ func (n *Notifier) Reloading() error {
 	return n.send("RELOADING=1\nMONOTONIC_USEC=" + strconv.FormatInt(usec, 10))
 }
 
-// Stopping tells that the end has begun.
+// Stopping says that brs-exec is stopping.
 func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
 // Status sets the line that systemctl status shows.

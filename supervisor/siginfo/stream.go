@@ -64,8 +64,8 @@ const (
 // Stop stops this process, and returns when it is continued. It returns at once
 // if a CONT has been caught and not been taken: when a shell continues a job that
 // was stopped as a group, we may hear that the child had been stopped before we
-// hear that all is over. To stop then would be for ever, since the shell has said
-// its word.
+// hear that it was continued. To stop then would be for ever, since the shell sends no
+// second CONT.
 func (s *Stream) Stop() {
 	for range settles {
 		began := time.Now()

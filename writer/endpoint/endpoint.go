@@ -33,7 +33,7 @@ type Options struct {
 	Region string
 	// AllowV1 has an IMDS answer requests without an IMDS session token as well.
 	AllowV1 bool
-	// Notify, if not nil, is told that the socket does not work and, with nil, that it does again. It must not wait.
+	// Notify, if not nil, is called with an error when the socket does not work, and with nil when it does again. It must not wait.
 	Notify func(err error)
 }
 

@@ -29,7 +29,7 @@ type socket struct {
 	conns    sync.WaitGroup // connections that have a goroutine
 }
 
-// listen binds a port of the loopback interface. notify, if not nil, is told when the socket breaks
+// listen binds a port of the loopback interface. notify, if not nil, is called when the socket breaks
 // and, with nil, when it has been opened again.
 func listen(h http.Handler, notify func(error)) (*socket, error) {
 	l, err := bind("")

@@ -6,8 +6,8 @@ import (
 )
 
 // Me names this process in the file whose lock it holds: "PID START", START in
-// clock ticks since boot, 0 where that is unknown. It is the second witness, where a
-// file system has no locks: see [Holder].
+// clock ticks since boot, 0 where that is unknown. It counts where a file
+// system has no locks: see [Holder].
 func Me() string {
 	pid := os.Getpid()
 	return fmt.Sprintf("%d %d", pid, startTime(pid))

@@ -15,7 +15,7 @@ import (
 // it a new inode.
 //
 // Whatever the moment, what is in the file is as close to one of the two as can
-// be: the file is first made long enough by blank lines, which settles whether
+// be: the file is first made long enough by blank lines, which shows whether
 // the disk has room while the old content is whole; then everything is written
 // by one call, a shorter content filled up by blank lines; then the file is
 // cut. If that fails the old content is put back.

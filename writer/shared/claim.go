@@ -201,7 +201,7 @@ func (c *claim) lock(ctx context.Context, section string) error {
 		}
 		wait, cancel := context.WithTimeout(ctx, claimPatience)
 		defer cancel()
-		err = filelock.Take(wait, c.file) // without locks nil: then the process is the only witness
+		err = filelock.Take(wait, c.file) // without locks nil: then only the process tells whether the run lives
 	}
 	switch {
 	case err == nil:

@@ -59,8 +59,8 @@ type Options struct {
 	// that some are made from is refused: the next would be made from our own.
 	SourceFiles   []string
 	SourceProfile string
-	// Notify is told what happens later that the user may want to know, a line
-	// each. It is called with locks held and must not call back.
+	// Notify is called with what happens later that the user may want to know, a line
+	// each. Locks are held meanwhile: it must not call back.
 	Notify func(note string)
 
 	settle, every time.Duration // shorter, in tests
@@ -88,7 +88,7 @@ type File struct {
 	reconciled bool  // the keys were put back once already
 	failed     bool  // the last Deliver did, and will come again
 	looked     int   // how often Run had a look at the file
-	told       error // what was told last that does not get better by itself
+	told       error // the last notice of what does not get better by itself
 }
 
 type profile struct {
@@ -116,7 +116,7 @@ func (s *File) tell(format string, err error) {
 }
 
 // Deliver writes credentials, by their names, to their sections, all in one step;
-// when it returns nil a reader that looks now finds them. They must be usable until
+// when it returns nil a client that reads the file finds them. They must be usable until
 // Expires on the local clock. On an error the file is as it was.
 func (s *File) Deliver(ctx context.Context, sets map[string]aws.Credentials) error {
 	if err := ctx.Err(); err != nil {

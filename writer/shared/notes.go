@@ -18,7 +18,7 @@ import (
 // profile from somewhere else although there are keys in it.
 var elsewhere = []string{"credential_process", "role_arn", "sso_session", "sso_start_url", "web_identity_token_file", "credential_source", "login_session"}
 
-// noteSettings notes what will keep readers of the file from using the keys.
+// noteSettings notes what will keep clients that read the file from using the keys.
 func (s *File) noteSettings(path string, f *ini.File, was *replace.Content) {
 	note := func(format string, args ...any) { s.notes = append(s.notes, fmt.Sprintf(format, args...)) }
 	if f.HasBOM() {

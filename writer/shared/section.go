@@ -19,7 +19,7 @@ var ownKeys = slices.Concat(ini.Keys, ini.Expiries)
 // section is a profile in a file that others write to as well.
 type section struct {
 	name string
-	// headers are the section names under which the readers of such a file
+	// headers are the section names under which the clients that read such a file
 	// find the profile; one that is missing is added.
 	headers []string
 }
@@ -32,7 +32,7 @@ func newSection(name string, inConfig bool) section {
 	return p
 }
 
-// canonical tells whether all readers find the profile in the section: for
+// canonical tells whether all clients find the profile in the section: for
 // Python spaces in the brackets are part of the name.
 func (p section) canonical(s *ini.Section) bool {
 	return slices.ContainsFunc(p.headers, s.IsNamed)
@@ -46,12 +46,12 @@ func (p section) find(f *ini.File) []*ini.Section {
 }
 
 // held returns the sections to write to: one of another spelling only if it has keys
-// already, which a reader that understands the spelling would go on using.
+// already, which a client that understands the spelling would go on using.
 func (p section) held(f *ini.File) []*ini.Section {
 	return slices.DeleteFunc(p.find(f), func(s *ini.Section) bool { return !p.canonical(s) && !s.Has(ini.Keys...) })
 }
 
-// legacyToken tells whether readers find the old name of the session token in every
+// legacyToken tells whether clients find the old name of the session token in every
 // section: Python adds [DEFAULT] to each.
 func legacyToken(f *ini.File) bool {
 	return slices.ContainsFunc(f.Find("DEFAULT"), func(s *ini.Section) bool { return s.Name == "DEFAULT" && s.Has(ini.SecurityToken) })
@@ -72,7 +72,7 @@ func keysOf(c aws.Credentials) credentials {
 }
 
 // apply writes the credentials to all sections of the profile, and to a new one at the
-// end if readers would find none. What is there already keeps its bytes.
+// end if clients would find none. What is there already keeps its bytes.
 func (p section) apply(f *ini.File, creds credentials) {
 	legacy := legacyToken(f)
 	sections := p.held(f)

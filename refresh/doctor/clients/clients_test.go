@@ -454,27 +454,27 @@ func TestWorse(t *testing.T) {
 func TestUnder(t *testing.T) {
 	for _, test := range []struct {
 		id, version, delivery string
-		want                  Verdict
+		want                  Outcome
 		helps                 string
 	}{
-		{"botocore", "1.43.11", "auto", Verdict{Takes: Process, Outlives: true, Tried: true}, "auto endpoint process"},
-		{"botocore", "1.19", "auto", Verdict{Takes: Process, Outlives: true}, "auto endpoint process"},
-		{"botocore", "1.44.8", "imds", Verdict{Takes: IMDS, Tried: true, Why: "it extends credentials that have less than 25 minutes left, and uses expired ones"}, "auto endpoint process"},
-		{"crt", "", "file", Verdict{Takes: file, Outlives: true, Shell: true, Why: "it reads it again every 15 minutes"}, "auto endpoint file process imds"},
-		{"js2", "2.1693.0", "file", Verdict{Takes: file, Outlives: true, Tried: true, Why: "one call fails each time that credentials expire, and is retried"}, "auto endpoint file process"},
-		{"minio-go", "7.0.46", "auto", Verdict{Takes: Process, Outlives: true, Tried: true}, "auto endpoint file process"},
-		{"botocore", "", "file", Verdict{Takes: file, Tried: true}, "auto endpoint process"},
-		{"java2", "2.20.53", "file", Verdict{Takes: file, Outlives: true, Shell: true}, "auto endpoint file process imds"},
-		{"java2", "2.20.54", "file", Verdict{Takes: file, Shell: true}, "auto endpoint process imds"},
-		{"java2", "", "file", Verdict{Takes: Unclear, Shell: true, Versions: true}, "auto endpoint process imds"},
-		{"ruby", "3.168.1", "endpoint", Verdict{Takes: None, Shell: true, Tried: true, Why: "its variable came with 3.171.0"}, "auto process"},
-		{"minio-go", "7.0.40", "auto", Verdict{Takes: endpoint, Outlives: true}, "auto endpoint"},
-		{"minio-go", "", "auto", Verdict{Takes: either, Outlives: true}, "auto endpoint"},
-		{"gdal", "3.6.2", "auto", Verdict{Takes: None, Tried: true}, "file"},
-		{"minio-go-old", "6.0.57", "auto", Verdict{Takes: None, Why: "it knows neither a credential_process nor the endpoint's token, and signs nothing without keys"}, ""},
-		{"s3fs-fuse", "", "env", Verdict{Takes: Environ}, ""},
-		{"s3cmd", "2.3.0", "env", Verdict{Takes: Environ}, ""},
-		{"mc", "", "env", Verdict{Takes: None, Why: "it uses the keys of its aliases and MC_HOST_ variables, and no others"}, ""},
+		{"botocore", "1.43.11", "auto", Outcome{Takes: Process, Outlives: true, Tried: true}, "auto endpoint process"},
+		{"botocore", "1.19", "auto", Outcome{Takes: Process, Outlives: true}, "auto endpoint process"},
+		{"botocore", "1.44.8", "imds", Outcome{Takes: IMDS, Tried: true, Why: "it extends credentials that have less than 25 minutes left, and uses expired ones"}, "auto endpoint process"},
+		{"crt", "", "file", Outcome{Takes: file, Outlives: true, Shell: true, Why: "it reads it again every 15 minutes"}, "auto endpoint file process imds"},
+		{"js2", "2.1693.0", "file", Outcome{Takes: file, Outlives: true, Tried: true, Why: "one call fails each time that credentials expire, and is retried"}, "auto endpoint file process"},
+		{"minio-go", "7.0.46", "auto", Outcome{Takes: Process, Outlives: true, Tried: true}, "auto endpoint file process"},
+		{"botocore", "", "file", Outcome{Takes: file, Tried: true}, "auto endpoint process"},
+		{"java2", "2.20.53", "file", Outcome{Takes: file, Outlives: true, Shell: true}, "auto endpoint file process imds"},
+		{"java2", "2.20.54", "file", Outcome{Takes: file, Shell: true}, "auto endpoint process imds"},
+		{"java2", "", "file", Outcome{Takes: Unclear, Shell: true, Versions: true}, "auto endpoint process imds"},
+		{"ruby", "3.168.1", "endpoint", Outcome{Takes: None, Shell: true, Tried: true, Why: "its variable came with 3.171.0"}, "auto process"},
+		{"minio-go", "7.0.40", "auto", Outcome{Takes: endpoint, Outlives: true}, "auto endpoint"},
+		{"minio-go", "", "auto", Outcome{Takes: either, Outlives: true}, "auto endpoint"},
+		{"gdal", "3.6.2", "auto", Outcome{Takes: None, Tried: true}, "file"},
+		{"minio-go-old", "6.0.57", "auto", Outcome{Takes: None, Why: "it knows neither a credential_process nor the endpoint's token, and signs nothing without keys"}, ""},
+		{"s3fs-fuse", "", "env", Outcome{Takes: Environ}, ""},
+		{"s3cmd", "2.3.0", "env", Outcome{Takes: Environ}, ""},
+		{"mc", "", "env", Outcome{Takes: None, Why: "it uses the keys of its aliases and MC_HOST_ variables, and no others"}, ""},
 	} {
 		c := Client{ID: test.id, Version: test.version}
 		got, ok := c.Under(test.delivery)
@@ -486,7 +486,7 @@ func TestUnder(t *testing.T) {
 		}
 	}
 	if _, ok := (Client{ID: "botocore"}).Under("mail"); ok {
-		t.Error("a verdict for an unknown delivery")
+		t.Error("an outcome for an unknown delivery")
 	}
 }
 

@@ -25,8 +25,8 @@ const (
 // columns are the deliveries that a table has letters for, in its order.
 var columns = [...]string{"auto", "process", "file", "endpoint", "imds"}
 
-// Verdict is what a client does under a delivery.
-type Verdict struct {
+// Outcome is what a client does under a delivery.
+type Outcome struct {
 	Takes    From
 	Outlives bool   // it takes newer credentials before, or after, its own expire
 	Why      string // what else is to know about the client, a clause; may be empty
@@ -100,16 +100,16 @@ func index(list []habit, version string) int {
 
 // Under says what c does under a delivery, the value of --deliver. ok is false
 // if nothing is known of the client.
-func (c Client) Under(delivery string) (v Verdict, ok bool) {
+func (c Client) Under(delivery string) (v Outcome, ok bool) {
 	list := habits(c.ID)
 	if len(list) == 0 {
-		return Verdict{}, false
+		return Outcome{}, false
 	}
 	h := list[len(list)-1]
 	if c.Version != "" {
 		h = list[index(list, c.Version)]
 	}
-	v = Verdict{Why: about(delivery, h.why), Shell: h.shell}
+	v = Outcome{Why: about(delivery, h.why), Shell: h.shell}
 	if delivery == "env" {
 		if c.ID != "mc" && c.ID != "curl" { // which do not look at AWS_ACCESS_KEY_ID
 			v.Takes, v.Why = Environ, "" // and never again: the environment of a process does not change
@@ -118,7 +118,7 @@ func (c Client) Under(delivery string) (v Verdict, ok bool) {
 	}
 	column := slices.Index(columns[:], delivery)
 	if column < 0 {
-		return Verdict{}, false
+		return Outcome{}, false
 	}
 	v.Takes, v.Outlives = take(h.cell(column))
 	v.Tried = h.tried[column] != "" && (c.Version == "" || !older(c.Version, h.tried[column]))
@@ -159,8 +159,8 @@ func take(cell byte) (takes From, outlives bool) {
 	return Unclear, false
 }
 
-// agree leaves of a verdict what holds for a version that does this, too.
-func (v *Verdict) agree(takes From, outlives bool) {
+// agree leaves of an outcome what holds for a version that does this, too.
+func (v *Outcome) agree(takes From, outlives bool) {
 	switch {
 	case takes == v.Takes && outlives == v.Outlives:
 	case outlives && v.Outlives:
