@@ -53,7 +53,7 @@ func (d *examination) examineSource() {
 	} else {
 		d.ok("region", "%s", src.Region())
 	}
-	for _, line := range src.Plaintext() {
+	for _, line := range src.Facts().Plaintext {
 		d.problem("source", "an https address (AWS_ENDPOINT_URL, endpoint_url)", "%s", line)
 	}
 }
@@ -129,7 +129,7 @@ func (d *examination) examineEnd() {
 // the source has found out itself.
 func (d *examination) examineMFA() {
 	m := d.Plan.Source.MFA
-	m.Serial = d.source.MFADevice()
+	m.Serial = d.source.Facts().MFADevice
 	switch {
 	case m.Serial == "":
 	case len(m.Command) > 0:
@@ -145,14 +145,15 @@ func (d *examination) examineKeys() {
 	if !d.chained() {
 		return
 	}
-	for _, line := range d.source.Overlooked() {
+	facts := d.source.Facts()
+	for _, line := range facts.Overlooked {
 		d.note("source", "take out of the profile what is old", "%s", line)
 	}
-	if keys, ok := d.source.Keys(); ok {
+	if keys := facts.Keys; keys != nil {
 		d.keys(keys.Whose, keys.Session)
 	}
-	if name := d.source.Program(); name != "" {
-		d.examineProgram("credential_process", name)
+	if facts.Program != "" {
+		d.examineProgram("credential_process", facts.Program)
 	}
 }
 

@@ -39,10 +39,11 @@ func (o Options) source(ctx context.Context) (credentialSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, line := range src.Overlooked() {
+	facts := src.Facts()
+	for _, line := range facts.Overlooked {
 		o.Log.Info(line)
 	}
-	for _, line := range src.Plaintext() {
+	for _, line := range facts.Plaintext {
 		o.Log.Warn(line)
 	}
 	return src, nil

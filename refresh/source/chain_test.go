@@ -106,7 +106,7 @@ func TestOrder(t *testing.T) {
 				t.Errorf("Notes (-want +got):\n%s", diff)
 			}
 			var overlooks []string
-			for _, line := range src.Overlooked() {
+			for _, line := range src.Facts().Overlooked {
 				overlooks = append(overlooks, strings.NewReplacer(conf, "CONFIG", creds, "CREDENTIALS").Replace(line))
 			}
 			if diff := cmp.Diff(tt.overlooks, overlooks); diff != "" {
@@ -121,7 +121,7 @@ func TestOrder(t *testing.T) {
 func chosen(t *testing.T, src *Source) string {
 	f := src.resolved
 	text := src.Describe()
-	switch _, atHand := src.Keys(); {
+	switch atHand := src.Facts().Keys != nil; {
 	case f.ssoProfile != "":
 		text = f.description + " by SSO " + f.ssoProfile
 	case f.from(aws.CredentialSourceLogin):

@@ -8,30 +8,37 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
+// Facts are what is known of a source without asking anyone.
+type Facts struct {
+	Keys      *Keys  // that all else is done with; nil: they are not at hand
+	Program   string // that a profile's credential_process starts; "" for none
+	MFADevice string // that codes are asked of; "" for none
+
+	// Overlooked is what the configuration holds and something else in it comes before,
+	// one line each.
+	Overlooked []string
+
+	// Plaintext is what goes to another machine without encryption, one line each:
+	// whoever can read the network can use it, as with keys. Keys themselves only sign
+	// a request.
+	Plaintext []string
+}
+
 // Keys are keys that a source has at hand, and that it cannot renew.
 type Keys struct {
 	Whose   string // for people: `the keys of profile "prod"`
-	Session bool   // they have a session token, and so an end
+	Session bool   // they have a session token, and so an expiry
 }
 
-// Keys returns the keys that all else is done with, and false if they are not at hand.
-func (s *Source) Keys() (Keys, bool) {
-	if k := s.current().keys; k != nil {
-		return *k, true
+// Facts returns those of the first source; Plaintext is that of all.
+func (s *Source) Facts() Facts {
+	f := s.current()
+	facts := Facts{Keys: f.keys, Program: f.program, MFADevice: f.mfa, Overlooked: f.overlooked}
+	for _, src := range s.sources() {
+		facts.Plaintext = append(facts.Plaintext, src.current().plaintext(src.vars())...)
 	}
-	return Keys{}, false
+	return facts
 }
-
-// Program returns the program that a profile's credential_process starts, ""
-// if there is none.
-func (s *Source) Program() string { return s.current().program }
-
-// MFADevice returns the device that codes are asked of, "" for none.
-func (s *Source) MFADevice() string { return s.current().mfa }
-
-// Overlooked returns what the configuration holds and something else in it comes before,
-// one line each.
-func (s *Source) Overlooked() []string { return s.current().overlooked }
 
 // CallerIdentity asks STS whose credentials these are: an ARN.
 func (s *Source) CallerIdentity(ctx context.Context, creds aws.Credentials) (string, error) {

@@ -51,8 +51,8 @@ func TestPlaintext(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, s.Plaintext()); diff != "" {
-				t.Errorf("Plaintext() (-want +got):\n%s", diff)
+			if diff := cmp.Diff(test.want, s.Facts().Plaintext); diff != "" {
+				t.Errorf("Plaintext (-want +got):\n%s", diff)
 			}
 		})
 	}

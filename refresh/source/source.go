@@ -197,7 +197,7 @@ type resolved struct {
 	keys        *Keys                 // that the base is, if they are at hand
 	program     string                // of a credential_process
 	missing     string                // what a profile must have, unless an instance's role answers
-	overlooked  []string              // see Source.Overlooked
+	overlooked  []string              // see Facts
 	expiry      func() (Expiry, bool) // see Source.Expiry; nil: there is none
 
 	cfg         aws.Config // for clients; only set if the network may be used
