@@ -84,3 +84,20 @@ func TestLastReads(t *testing.T) {
 		}
 	}
 }
+
+// A reading is remembered when the file is taken away after the next look.
+func TestReadsOutliveFile(t *testing.T) {
+	t.Parallel()
+	p, _ := kept(t)
+	keepsAccessTimes(t, p)
+	state := filepath.Join(p.Dir(), process.StateFile)
+	read(t, state)
+	p.look()
+	if err := os.Remove(state); err != nil {
+		t.Fatal(err)
+	}
+	p.look()
+	if got := p.LastReads().State; got.KeyID != "AKID1" || got.At.IsZero() {
+		t.Errorf("State = %+v, want AKID1 read", got)
+	}
+}

@@ -362,6 +362,47 @@ func TestDeliverOnlyOnChange(t *testing.T) {
 	}
 }
 
+// What something else made of a file is put right with the next delivery, also of the
+// same credentials: as these were delivered first.
+func TestDeliverOverChanges(t *testing.T) {
+	t.Parallel()
+	p, err := newPrivate(t, "", "", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	creds := numbered(1)
+	if err := deliver(p, creds); err != nil {
+		t.Fatal(err)
+	}
+	first := p.last
+	for _, name := range []string{process.StateFile, credentialsFile} {
+		path := filepath.Join(p.Dir(), name)
+		was := read(t, path)
+		put(t, path, "other", 0o600)
+		if err := deliver(p, creds); err != nil || read(t, path) != was || p.last != first {
+			t.Errorf("%s: %v, %q, delivered at %v, want %v", name, err, read(t, path), p.last.Delivered, first.Delivered)
+		}
+	}
+}
+
+// A region in the credentials file of the user's would win over ours, which is in the
+// config file, for some parsers.
+func TestPrivateRegion(t *testing.T) {
+	t.Parallel()
+	for region, kept := range map[string]bool{"": true, "eu-central-1": false} {
+		p, err := newPrivate(t, "", "[prod]\nregion = xx\n", Options{Profile: "prod", Region: region})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := deliver(p, numbered(1)); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(read(t, filepath.Join(p.Dir(), credentialsFile)), "region = xx"); got != kept {
+			t.Errorf("with region %q it keeps its own: %v, want %v", region, got, kept)
+		}
+	}
+}
+
 func TestDeliverErrors(t *testing.T) {
 	t.Parallel()
 	p, err := newPrivate(t, "", "", Options{})
