@@ -39,7 +39,7 @@ type Options struct {
 	// parent.
 	Path string
 	// Sections are the profiles to write, by the name under which Deliver is
-	// given the credentials for each; "" takes the only ones there are.
+	// given the credentials for each.
 	Sections map[string]string
 	// AtExit says what Close does with the keys.
 	AtExit AtExit
@@ -118,7 +118,7 @@ func (s *File) tell(format string, err error) {
 // Deliver writes credentials, by their names, to their sections, all in one step;
 // when it returns nil a client that reads the file finds them. They must be usable until
 // Expires on the local clock. On an error the file is as it was.
-func (s *File) Deliver(ctx context.Context, sets map[string]aws.Credentials) error {
+func (s *File) Deliver(ctx context.Context, delivered map[string]aws.Credentials) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -126,12 +126,7 @@ func (s *File) Deliver(ctx context.Context, sets map[string]aws.Credentials) err
 	defer s.mu.Unlock()
 	ours := false
 	for _, p := range s.profiles {
-		creds, ok := sets[p.from]
-		if !ok && p.from == "" && len(s.profiles) == 1 && len(sets) == 1 {
-			for _, creds = range sets {
-				ok = true
-			}
-		}
+		creds, ok := delivered[p.from]
 		if !ok {
 			continue
 		}
