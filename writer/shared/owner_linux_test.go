@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -53,7 +54,7 @@ func TestActsAsOwner(t *testing.T) {
 	if _, err := newShared(t, path, "app", Options{Owner: &replace.Owner{UID: writertest.Mallory, GID: -1}}); err == nil || !strings.Contains(err.Error(), "is made") {
 		t.Errorf("a file for mallory in alice's directory = %v", err)
 	}
-	writertest.InGroup(t, 4242)
+	inGroup(t, 4242)
 	put(t, path, "", 0o660)
 	if err := os.Chown(path, 0, 4242); err != nil {
 		t.Fatal(err)
@@ -159,4 +160,17 @@ func TestClaimOfAnotherUser(t *testing.T) {
 			}
 		})
 	}
+}
+
+// inGroup has this process be in a group besides its own.
+func inGroup(t *testing.T, gid int) {
+	t.Helper()
+	were, err := os.Getgroups()
+	if err == nil {
+		err = syscall.Setgroups(append(were, gid))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Setgroups(were) })
 }

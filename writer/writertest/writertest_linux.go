@@ -75,19 +75,6 @@ func Mkdirs(t *testing.T, root string, owners map[string]int) {
 	}
 }
 
-// InGroup has this process be in a group besides its own.
-func InGroup(t *testing.T, gid int) {
-	t.Helper()
-	were, err := os.Getgroups()
-	if err == nil {
-		err = syscall.Setgroups(append(were, gid))
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { syscall.Setgroups(were) })
-}
-
 // Plants make what another user could have made under a name.
 var Plants = map[string]func(path, text string) error{
 	"another user's": func(path, text string) error {
