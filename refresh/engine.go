@@ -72,9 +72,9 @@ func (e *Engine) GoString() string { return e.String() }
 // every profile, of which at least MinTTL remained when they were retrieved.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
-// Alive returns nil if the goroutine of Run answers before ctx ends, as it does
-// within moments whatever sources and deliveries are up to; otherwise ctx's
-// error. It is what a watchdog should ask.
+// Alive returns nil if the goroutine of Run responds before ctx ends, as it does
+// within moments whatever sources and deliveries are doing; otherwise ctx's
+// error. It is what a watchdog should call.
 func (e *Engine) Alive(ctx context.Context) error {
 	alive := make(chan struct{})
 	select {
@@ -100,7 +100,7 @@ func (e *Engine) Alive(ctx context.Context) error {
 // It waits for its goroutines, but not for ever: a source that does not return a
 // second after its context ended, or a delivery that does not in five, is left
 // behind with its goroutine. While the engine runs, such a source counts as
-// failed, but is not asked again until that call returns. Run works once.
+// failed, but nothing is retrieved from it again until that call returns. Run works once.
 func (e *Engine) Run(ctx context.Context) error {
 	if e.started.Swap(true) {
 		return errors.New("internal error: engine run twice")
@@ -240,7 +240,7 @@ func (s *schedule) tick() {
 // step takes note of a jump of the wall clock. Forward needs nothing: deadlines
 // on the wall clock have come closer, as they must if the machine was suspended.
 // Back, everything goes along, so that no credentials last longer by it. But a suspend
-// may hide in a larger step back, so the sources are asked soon.
+// may hide in a larger step back, so the engine soon retrieves from the sources.
 func (s *schedule) step(step time.Duration) {
 	s.notify(Event{Kind: ClockStep, Step: step})
 	if step > 0 {

@@ -121,7 +121,7 @@ func (p Policy) maxBackoff(lifetime time.Duration) time.Duration {
 }
 
 // backoff doubles from minBackoff to limit, with full jitter: profiles that fail
-// together must not come back together.
+// together must not retry together.
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 func backoff(failures int, limit time.Duration, rnd float64) time.Duration {
 	return minWait + scale(double(minBackoff, limit, failures)-minWait, rnd)

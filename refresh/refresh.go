@@ -26,7 +26,7 @@
 // taken to have passed (a suspended machine and a clock set ahead look the
 // same, and retrieving early is the harmless mistake); if it is set back, the
 // credentials that are held keep what remained of their lifetime and are delivered
-// again with the new Expires, and the sources are asked within a minute. What can't be seen is a suspend and
+// again with the new Expires, and the engine retrieves from the sources within a minute. What can't be seen is a suspend and
 // a correction of the clock that hide each other within the same 30 seconds.
 //
 // # Failure

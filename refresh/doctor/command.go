@@ -129,7 +129,7 @@ func (d *examination) outcome(v clients.Outcome) (level, text string) {
 	return level, text
 }
 
-// trial is how to find out what cannot be told.
+// trial is the hint how to measure what is not known of a client.
 func (d *examination) trial() string {
 	return "try it with credentials that expire after 20 seconds: brs-exec demo -- " + plan.ShellLine(d.Plan.Argv)
 }
@@ -221,7 +221,7 @@ func surroundings(k clients.Kind) (what string, reach []string, helps string) {
 	return "", nil, ""
 }
 
-// cuts tells whether nothing that is delivered gets behind a program.
+// cuts reports whether nothing that is delivered reaches what a program starts.
 func (d *examination) cuts(t clients.Trap) bool {
 	switch t.Kind {
 	case clients.DropsEnvironment, clients.OtherPlace:

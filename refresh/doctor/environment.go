@@ -53,12 +53,12 @@ func (d *examination) examineEnvironment() {
 	d.examineRclone(home)
 }
 
-// may tells whether the command could have such a client.
+// may reports whether the command could have this client.
 func (d *examination) may(id string) bool {
 	return d.look == nil || d.uses(id) || len(d.look.Clients) == 0
 }
 
-// uses tells whether it has.
+// uses reports whether the command has this client.
 func (d *examination) uses(id string) bool {
 	return d.look != nil && slices.ContainsFunc(d.look.Clients, func(c clients.Client) bool { return c.ID == id })
 }

@@ -58,8 +58,8 @@ func (d *examination) examineSource() {
 	}
 }
 
-// strangeRegion tells whether a region is formed as AWS forms them, and yet lies
-// in no direction. What is formed otherwise is another server's.
+// strangeRegion reports whether a region's name has the form of AWS's (eu-west-1), but
+// not one of its directions. A name of another form is another server's.
 func strangeRegion(name string) bool {
 	parts := strings.Split(name, "-")
 	if len(parts) < 3 || strings.Trim(parts[len(parts)-1], "0123456789") != "" || parts[len(parts)-1] == "" {
@@ -78,7 +78,7 @@ func (d *examination) chained() bool {
 		w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub
 }
 
-// unconfigured tells whether the default chain comes to its end without anything.
+// unconfigured reports whether nothing in the default chain is configured.
 func (d *examination) unconfigured() bool {
 	if !d.chained() || d.Plan.Source.Profile != "" || d.source.Profile() != "" {
 		return false

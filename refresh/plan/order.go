@@ -55,8 +55,8 @@ func split(v *Settings) ([]*Settings, error) {
 	return sources, allNamed(v, order, seen)
 }
 
-// ofList gives each source of a list what is said outside of it for all: the region, how
-// long credentials live, what sessions of roles are called, and what is about no source.
+// ofList gives each source of a list what is said outside of it for all: the region, the
+// lifetime to assume, what sessions of roles are called, and what is about no source.
 func ofList(v *Settings) ([]*Settings, error) {
 	shared := []*Flag{flagSource.Flag, flagRegion.Flag, flagAssumeLifetime.Flag, flagRoleSessionName.Flag}
 	for _, f := range slices.Concat(sourceFlags.flags, roleFlags.flags) {

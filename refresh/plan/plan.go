@@ -1,10 +1,10 @@
-// Package plan is what was asked: one model behind the flags, the BRS_EXEC_
+// Package plan is what the user wants: one model behind the flags, the BRS_EXEC_
 // variables and the configuration file, checked as a whole before anything is
 // started.
 //
-// Every complaint is an [Error]: one line that says what is wrong and, where
-// there is something to type instead, a second one that says what. The first
-// complaint is the only one: a person mends one thing at a time.
+// Each error is an [Error]: one line that says what is wrong and, where there is
+// something to type instead, a hint. Only the first is returned: a person corrects
+// one thing at a time.
 package plan
 
 import (
@@ -60,7 +60,7 @@ type Plan struct {
 	OnExpiry      Reaction
 	OnStale       Reaction
 
-	EndingBefore   time.Duration // how long before the end of the source a person is told
+	EndingBefore   time.Duration // how long before the source expiry a person is told
 	OnSourceEnding Reaction
 
 	Child     supervisor.Options // but Argv and what is known only when it runs
@@ -80,8 +80,8 @@ type Delivery struct {
 	Env      bool // the environment, at each start
 }
 
-// deliveries are the combinations that have been found to work: a channel that
-// an SDK asks first hides the others from it.
+// deliveries are the combinations that have been found to work: the delivery that
+// an SDK looks for first hides the others from it.
 var deliveries = map[string]Delivery{
 	"auto":     {Name: "auto", Files: writer.Auto, Endpoint: true},
 	"process":  {Name: "process", Files: writer.Process},
@@ -93,7 +93,7 @@ var deliveries = map[string]Delivery{
 
 // New checks the settings v and the command argv. It reads no file but the one
 // that --policy names, and the AWS configuration if a role or a duration is none
-// that AWS accepts: another server may be meant. It asks nobody.
+// that AWS accepts: another server may be meant. It makes no request.
 func New(v *Settings, argv []string) (*Plan, error) {
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
 	steps := []func(*Settings) error{p.source, p.delivery, p.shared, p.times, p.lifetimes, p.reactions, p.child}

@@ -35,7 +35,7 @@ type delivery struct {
 
 	// Each of these may be nil.
 	env   func() []string             // what the command's environment has besides, at each start
-	run   func(context.Context) error // works as long as the command lives
+	run   func(context.Context) error // works as long as the command runs
 	close func()                      // tidies up
 
 	by   stale.Delivery
@@ -213,7 +213,7 @@ func (d *deliveries) openIMDS(_ context.Context, o Options) error {
 	return nil
 }
 
-// socketEvent tells of a socket that the command asks for credentials.
+// socketEvent logs that the socket of the endpoint has failed, or works again.
 func socketEvent(log *slog.Logger) func(error) {
 	return func(err error) {
 		switch {
@@ -228,7 +228,7 @@ func socketEvent(log *slog.Logger) func(error) {
 }
 
 // tidyTime is how long the file of --credentials-file may take, once the command
-// has ended, to be as it should be left: who waits for our end has no patience.
+// has ended, to be as it should be left: whoever waits for brs-exec to end has no patience.
 const tidyTime = 2 * time.Second
 
 // openShared opens the file of --credentials-file. It may have to wait for others who

@@ -84,7 +84,7 @@ func (r *reactions) onSource(e hookEvent) {
 	}
 }
 
-// hookEvent is what the command of an exec: reaction is told.
+// hookEvent is what the hook of an exec: reaction finds in its environment.
 type hookEvent struct {
 	name         string
 	ofSource     bool // it is about the source, with these

@@ -36,8 +36,8 @@ type Record struct {
 	SourceExpiry time.Time `json:"ends,omitzero"`     // and when that expires
 }
 
-// recordAfter is how long a command has to live to be worth a record: to a short
-// one it would be time lost.
+// recordAfter is how long a command has to run before a record is written: a short
+// command would only lose time by it.
 const recordAfter = time.Second
 
 // recorder keeps the record of this run where Runs finds it.
@@ -55,7 +55,7 @@ func newRecorder(command, source string, write func(text []byte) error) *recorde
 	}
 }
 
-// change changes the record, in memory: who calls it must not wait for a disk.
+// change changes the record in memory alone: its callers must not wait for a disk.
 func (k *recorder) change(f func(r *Record)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -69,8 +69,8 @@ func (k *recorder) change(f func(r *Record)) {
 	}
 }
 
-// run writes the record down when it has changed. A failure is not worth a word:
-// the same directory takes the credentials, and if it does not, that is told.
+// run writes the record when it has changed. A failure is not logged: the credentials
+// are written to the same directory, and a failure of that is logged.
 func (k *recorder) run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():

@@ -53,13 +53,13 @@ type reporter struct {
 	log    *slog.Logger
 	origin func() source.Origin
 
-	failed, expired bool // what of this was said last, so that its end is
+	failed, expired bool // logged last, so that it is logged when this no longer holds
 }
 
-// event logs an event. What needs a person is an error, what a person may want to
-// change a warning, and so is the end of what was warned of; the daily round is
-// information. So is a start that does not succeed at once: its end is an error of
-// its own.
+// event logs an event. What only a person can change is logged as an error; what a person
+// may want to change, and that a failure is over, as a warning; what is expected, as
+// information. A start that does not succeed at once is information as well: if it
+// fails in the end, brs-exec ends with an error of its own.
 func (r *reporter) event(e refresh.Event, first bool) {
 	level, message := r.message(e, first)
 	attrs := e.LogValue().Group()

@@ -28,7 +28,7 @@ type Options struct {
 	Log     *slog.Logger
 	Signals *supervisor.Signals // held since the start
 
-	Waiting func(source string) // told, if not nil, what a person has waited for too long
+	Waiting func(source string) // called, if not nil, when the first credentials take so long that a person wonders
 	Parts   []Part              // beside a run's own
 
 	// For tests; nil are the real ones.
@@ -39,7 +39,7 @@ type Options struct {
 // ErrExpired is why a command is stopped by --on-expiry=stop.
 var ErrExpired = errors.New("the credentials have expired")
 
-// Run keeps credentials fresh until the command has ended, and tells how that was.
+// Run keeps credentials fresh until the command has ended, and returns how it ended.
 // The error is [ErrExpired] if the command was stopped for want of credentials; that
 // of the engine if there were none to start with; else what kept the command from
 // being started or supervised.
@@ -132,13 +132,13 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	})
 	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, r.engine.alive)
 	p.list = slices.Concat(d.parts(started), []Part{
-		noteStart(started), logNotes(src, o.Log), logEngine(src, o.Log), logChild(o.Log), signOfLife(o.Waiting, r.engine.ready(), src),
+		noteStart(started), logNotes(src, o.Log), logEngine(src, o.Log), logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), src),
 		stale, systemd, r.record.part(src), expiry.part(), r.reactions.part(), r.left.part(),
 	}, o.Parts)
 	return r, err
 }
 
-// untilExit runs the command and, as long as it lives, the engine and all else.
+// untilExit runs the command and, as long as it runs, the engine and all else.
 // Only the engine may end the run: where there are no credentials to start with.
 func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 	var work sync.WaitGroup
@@ -218,15 +218,16 @@ func noteStart(started chan struct{}) Part {
 	}}
 }
 
-// slow is how long a person looks at nothing before they wonder.
+// slow is how long a person sees nothing before they wonder.
 const slow = 3 * time.Second
 
-// signOfLife tells a person, if there is one, what is waited for.
-func signOfLife(waiting func(string), ready <-chan struct{}, src credentialSource) Part {
+// noticeOfWaiting calls waiting once, with a description of the source, if the first
+// credentials are slow. waiting is nil if no person looks.
+func noticeOfWaiting(waiting func(string), ready <-chan struct{}, src credentialSource) Part {
 	if waiting == nil {
 		return Part{}
 	}
-	return Part{Name: "the systemd watchdog", Run: func(ctx context.Context) error {
+	return Part{Name: "the notice of what is waited for", Run: func(ctx context.Context) error {
 		timer := time.NewTimer(slow)
 		defer timer.Stop()
 		select {

@@ -25,7 +25,7 @@ func newSourceExpiry(of func() (source.Expiry, bool), before time.Duration, reco
 	return &sourceExpiry{of: of, before: before, record: record, tell: tell, retrieved: make(chan struct{}, 1)}
 }
 
-// run tells of each expiry once. It sleeps for good where the source has none.
+// run calls tell once for each expiry. It sleeps for good where the source has none.
 func (e *sourceExpiry) run(ctx context.Context) error {
 	timer := time.NewTimer(expiryPoll)
 	defer timer.Stop()
@@ -51,7 +51,7 @@ func (e *sourceExpiry) run(ctx context.Context) error {
 			timer.Stop()
 			continue
 		case ok && left <= 0 && (alive || same(end.At, next)):
-			// One that had come before it was first seen is what the next refresh fails with.
+			// An expiry that had passed before it was first seen makes the next refresh fail, which says so.
 			told = end.At
 			e.tell(end)
 			timer.Stop()
@@ -66,7 +66,7 @@ func (e *sourceExpiry) run(ctx context.Context) error {
 	}
 }
 
-// left is the time until a person is told of an expiry, 0 if there is none.
+// left is the time until a person is to be told of an expiry, 0 if there is none.
 func (e *sourceExpiry) left(end time.Time) time.Duration {
 	if end.IsZero() {
 		return 0

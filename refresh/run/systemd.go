@@ -69,7 +69,7 @@ func (d *systemd) child(e supervisor.Event, _ bool) {
 	}
 }
 
-// watchdog tells that we are alive as long as the engine is.
+// watchdog tells systemd that brs-exec is alive, as long as the engine is.
 func (d *systemd) watchdog(ctx context.Context) error {
 	every := d.WatchdogInterval()
 	if every == 0 {

@@ -82,7 +82,7 @@ const day = 24 * time.Hour
 var expiryNotes = [...]time.Duration{30 * day, 14 * day, 7 * day, 3 * day, day}
 
 // noteCertificateExpiry notes a certificate's expiry, once for each threshold. Those that are
-// more than a third of its life do not count: it is renewed more often than that.
+// more than a third of its lifetime do not count: it is renewed more often than that.
 func (s *Source) noteCertificateExpiry(c *x509.Certificate, now time.Time) {
 	life, left := c.NotAfter.Sub(c.NotBefore), c.NotAfter.Sub(now)
 	reached := time.Duration(0)

@@ -145,7 +145,7 @@ func programFailed(name string, err error, alone bool) *refresh.Error {
 	return transientf(hint, "%s%v", name, exit.ProcessState)
 }
 
-// lendTo makes c a program that may ask.
+// lendTo gives c the terminal, so that the program may ask a person.
 func (t *terminal) lendTo(c *exec.Cmd, stderr io.Writer) {
 	c.Stdin = t.File
 	if t.errors() {

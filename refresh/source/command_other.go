@@ -41,7 +41,7 @@ func processArgv(line string) ([]string, error) {
 }
 
 // alone does nothing: only the command itself is killed when its context ends,
-// and what it started lives on.
+// and what it started goes on.
 func alone(*exec.Cmd) {}
 
 func killGroup(c *exec.Cmd) error { return c.Process.Kill() }

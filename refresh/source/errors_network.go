@@ -14,7 +14,7 @@ import (
 	"brs-exec/refresh"
 )
 
-// classifyNetwork is for what keeps an answer from coming.
+// classifyNetwork classifies failures without a response: names, connections, TLS, time limits.
 func (s *Source) classifyNetwork(err error) *refresh.Error {
 	var (
 		dns     *net.DNSError

@@ -16,8 +16,7 @@ type Expiry struct {
 	Hint string    // what to do: a command, or a few words
 }
 
-// Expiry returns the source expiry, the end of what the source itself lives on, if that
-// is known: a login, a certificate, an MFA session that a person typed the code of, keys
+// Expiry returns the source expiry, if that is known: of a login, a certificate, an MFA session that a person typed the code of, keys
 // in the environment. It looks anew each time, so that what a person has done about it
 // counts at once. The credentials that the source has given are valid until their own expiry.
 func (s *Source) Expiry() (Expiry, bool) {

@@ -16,7 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// IoT asks the credentials provider of AWS IoT Core, which knows a device by its
+// IoT retrieves from the credentials provider of AWS IoT Core, which knows a device by its
 // certificate: docs.aws.amazon.com/iot/latest/developerguide/authorizing-direct-aws.html
 type IoT struct {
 	keyfile.Pair

@@ -42,7 +42,7 @@ const (
 	loginTimeout = 10 * time.Minute
 )
 
-// errNobody is that no one did what was asked.
+// errNobody says that no person confirmed the login in time.
 var errNobody = errors.New("nobody has confirmed it in time")
 
 // Run asks the person through Show, and waits, for at most ten minutes. Errors are
@@ -144,7 +144,7 @@ func register(ctx context.Context, client *ssooidc.Client, scopes []string, t *l
 	return nil
 }
 
-// errNoSense is an answer without what is needed.
+// errNoSense is a response without what is needed.
 var errNoSense = refresh.Permanentf("", "%v", errUnreadable)
 
 // scopes are those of the session's section in the config file.

@@ -87,7 +87,7 @@ func (s *Source) checkMFA(f *resolved) error {
 // awaited.
 //
 // It returns errors that are *refresh.Error and Permanent, or that of ctx. What a
-// retry may mend (the network) is left to Retrieve, which uses the same code.
+// retry may cure (the network) is left to Retrieve, which uses the same code.
 func (s *Source) Authenticate(ctx context.Context) error {
 	if len(s.fallbacks) > 0 {
 		return s.authenticateAll(ctx)

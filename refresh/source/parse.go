@@ -34,8 +34,8 @@ var (
 	errTokenless = errors.New("a temporary access key without its session token")
 )
 
-// parseOutput reads JSON or lines. now is when they were made, for answers that tell
-// a life rather than an end.
+// parseOutput reads JSON or lines. now is when they were made, for output that has
+// a lifetime in place of an expiry.
 func parseOutput(out []byte, now time.Time) (aws.Credentials, error) {
 	out = bytes.TrimSpace(bytes.TrimPrefix(out, []byte("\xef\xbb\xbf")))
 	r := reading{now: now}

@@ -18,7 +18,7 @@ import (
 	"brs-exec/refresh/source/keyfile"
 )
 
-// RolesAnywhere asks IAM Roles Anywhere, which knows a machine by a certificate
+// RolesAnywhere retrieves from IAM Roles Anywhere, which knows a machine by a certificate
 // of an authority that the account trusts:
 // docs.aws.amazon.com/rolesanywhere/latest/userguide/authentication-create-session.html
 type RolesAnywhere struct {
@@ -28,7 +28,7 @@ type RolesAnywhere struct {
 	// the trust anchor's, "" if there are none but those that follow in Certificate.
 	Intermediates string
 
-	TrustAnchorARN string // its region is the one that is asked
+	TrustAnchorARN string // the request goes to its region
 	ProfileARN     string // of a profile of Roles Anywhere
 	RoleARN        string
 

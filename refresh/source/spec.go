@@ -40,7 +40,7 @@ type Spec struct {
 	Prompt Prompt
 
 	// Else are tried in this order, at each refresh, when what is said above gives no
-	// set that lives. Their Names, Stderr and Prompt are this one's.
+	// credentials that have not expired. Their Names, Stderr and Prompt are this one's.
 	Else []Spec
 
 	// AssumeLifetime is the lifetime that credentials are taken to have whose source

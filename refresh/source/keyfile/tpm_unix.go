@@ -41,8 +41,8 @@ func tpmSigner(u *tpmURI, der []byte, public crypto.PublicKey, auth func() ([]by
 	return k.sign, nil
 }
 
-// refusals are the authorization values that keys did not take, for the life of the
-// process: a TPM counts wrong ones, and locks after some.
+// refusals are the authorization values that keys did not take, for as long as this
+// process runs: a TPM counts wrong ones, and locks after some.
 var refusals = struct {
 	sync.Mutex
 	by map[string][sha256.Size]byte
