@@ -78,7 +78,7 @@ func (p *program) settings(c *cli.Context) (*plan.Settings, error) {
 			typed[name] = []string{c.String(name)}
 		}
 	}
-	s, err := plan.Settle(ours, typed, os.Environ())
+	s, err := plan.Resolve(ours, typed, os.Environ())
 	p.asJSON = p.asJSON || s.JSON()
 	return s, err
 }

@@ -70,7 +70,7 @@ func (p *Plan) anywhere(v *Settings, files keyfile.Pair) error {
 	return nil
 }
 
-// complete complains about the first of flags that is missing.
+// complete returns an error about the first of flags that is missing.
 func complete(v *Settings, hint string, flags ...setting) error {
 	have := v.first(flags...)
 	for _, flag := range flags {

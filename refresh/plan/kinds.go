@@ -8,7 +8,7 @@ var kinds = []setting{
 
 var webIdentityKinds = []setting{flagWebIdentityTokenFile, flagWebIdentityTokenCommand, flagGitHubOIDC}
 
-// oneKind complains about the first setting that names a second source.
+// oneKind returns an error about the first setting that names a second source.
 func oneKind(v *Settings) error {
 	var first setting
 	for _, flag := range kinds {

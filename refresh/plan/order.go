@@ -110,7 +110,7 @@ func pick(v *Settings, order, entry string) (*Settings, error) {
 	return of, of.set(flagFromProfile.Flag, []string{name}, "")
 }
 
-// allNamed complains about a source that was given, and that --source leaves out.
+// allNamed returns an error about a source that was given, and that --source leaves out.
 func allNamed(v *Settings, order string, entries []string) error {
 	for _, k := range ordered {
 		named := slices.ContainsFunc(entries, func(e string) bool { return e == k.name || strings.HasPrefix(e, k.name+":") })

@@ -485,7 +485,7 @@ func TestListOfSources(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, text := &Plan{}, ""
-			s, err := Settle(Flags(""), test.typed, []string{"BRS_EXEC_CONFIG=" + path})
+			s, err := Resolve(Flags(""), test.typed, []string{"BRS_EXEC_CONFIG=" + path})
 			if err == nil {
 				got, err = New(s, nil)
 			}

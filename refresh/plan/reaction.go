@@ -73,7 +73,7 @@ func (p *Plan) reactions(v *Settings) (err error) {
 	return nil
 }
 
-// FindHooks complains about a hook that is not there, as long as someone reads it.
+// FindHooks returns an error about a hook that is not there, while a person still reads it.
 func (s *Settings) FindHooks(p *Plan) error {
 	for _, h := range []struct {
 		flag textFlag

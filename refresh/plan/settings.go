@@ -25,10 +25,10 @@ type value struct {
 	given  bool     // it is not the default
 }
 
-// Settle fills in what the command line left open: from the environment, then from
+// Resolve fills in what the command line left open: from the environment, then from
 // the file of --config, then by default. typed has what was typed, by the names of
 // flags. The settings are also there, as far as they were read, if there is an error.
-func Settle(flags []*Flag, typed map[string][]string, env []string) (*Settings, error) {
+func Resolve(flags []*Flag, typed map[string][]string, env []string) (*Settings, error) {
 	s := &Settings{values: map[string]value{}}
 	for _, f := range flags {
 		if v, ok := typed[f.Name]; ok {

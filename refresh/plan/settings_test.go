@@ -35,7 +35,7 @@ func TestSettle(t *testing.T) {
 	if err := os.WriteFile(path, []byte("region: file\nprofile: file\nstop-signal: INT\ntag: [a=1, 'b=x, y']\npolicy-arn: arn:one\nsubreaper: true\nformat: env\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Settle(Flags(""), map[string][]string{"region": {"flag"}, "imds-v1": {"false"}}, []string{
+	s, err := Resolve(Flags(""), map[string][]string{"region": {"flag"}, "imds-v1": {"false"}}, []string{
 		"BRS_EXEC_CONFIG=" + path, "BRS_EXEC_REGION=env", "BRS_EXEC_PROFILE=env", "BRS_EXEC_ROLE_ARN=arn:one, arn:two",
 		"BRS_EXEC_TRANSITIVE_TAG=a, b\nc", "BRS_EXEC_QUIET=1", "BRS_EXEC_LOCK=", "BRS_EXEC_FORMAT=ini",
 	})
@@ -118,7 +118,7 @@ func TestSettleRefuses(t *testing.T) {
 
 // settleAll reads all that a subcommand reads.
 func settleAll(of string, typed map[string][]string, env []string) error {
-	s, err := Settle(Flags(of), typed, env)
+	s, err := Resolve(Flags(of), typed, env)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func settleAll(of string, typed map[string][]string, env []string) error {
 func TestSubcommands(t *testing.T) {
 	t.Parallel()
 	for of, want := range map[string]Output{"": {Level: slog.LevelWarn}, "demo": {Level: slog.LevelError}, "doctor": {Level: slog.LevelWarn}, "credentials": {Level: slog.LevelWarn}} {
-		s, err := Settle(Flags(of), nil, nil)
+		s, err := Resolve(Flags(of), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,14 +148,14 @@ func TestSubcommands(t *testing.T) {
 			t.Errorf("%q: output %+v, %v, want %+v", of, got, err, want)
 		}
 	}
-	s, _ := Settle(Flags("doctor"), map[string][]string{"ask": {"true"}, "log-format": {"json"}, "quiet": {"true"}}, nil)
+	s, _ := Resolve(Flags("doctor"), map[string][]string{"ask": {"true"}, "log-format": {"json"}, "quiet": {"true"}}, nil)
 	if ask, asJSON := s.Doctor(); !ask || asJSON {
 		t.Errorf("doctor: ask %v, JSON %v", ask, asJSON)
 	}
 	if got, err := s.Output(); err != nil || got != (Output{Level: slog.LevelError, JSON: true, Quiet: true}) {
 		t.Errorf("output %+v, %v", got, err)
 	}
-	if s, _ = Settle(Flags("login"), nil, []string{"BRS_EXEC_PROFILE=p", "BRS_EXEC_DEVICE_CODE=true"}); s.Profile() != "p" {
+	if s, _ = Resolve(Flags("login"), nil, []string{"BRS_EXEC_PROFILE=p", "BRS_EXEC_DEVICE_CODE=true"}); s.Profile() != "p" {
 		t.Errorf("login: profile %q", s.Profile())
 	}
 	if format, dir, err := settings(t, "credentials", "run-dir", "/r").Credentials(); format != "process" || dir != "/r" || err != nil {
@@ -189,7 +189,7 @@ func TestWantsJSON(t *testing.T) {
 
 func settings(t testing.TB, of, name, v string) *Settings {
 	t.Helper()
-	s, err := Settle(Flags(of), map[string][]string{name: {v}}, nil)
+	s, err := Resolve(Flags(of), map[string][]string{name: {v}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

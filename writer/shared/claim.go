@@ -359,9 +359,9 @@ func (r *record) note(i int, fp string) error {
 	return nil
 }
 
-// settle removes claims of processes that were killed, once their records of the
+// removeStale removes claims of processes that were killed, once their records of the
 // sections are in another one. What they have to put back elsewhere goes to new ones.
-func (cs *claims) settle(stale []*claim, sections []string) error {
+func (cs *claims) removeStale(stale []*claim, sections []string) error {
 	var errs []error
 	for _, old := range stale {
 		rest := slices.DeleteFunc(old.records, func(r *record) bool { return r.snapshot == nil || slices.Contains(sections, r.section) })

@@ -143,7 +143,7 @@ func (s *File) begin(ctx context.Context, p *replace.Location) (*ini.File, *repl
 	if err := s.claim.write(filelock.Me()); err != nil {
 		return nil, nil, err
 	}
-	err = s.claims.settle(s.stale, s.names())
+	err = s.claims.removeStale(s.stale, s.names())
 	s.stale = nil
 	return f, was, err
 }
