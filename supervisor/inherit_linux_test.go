@@ -249,3 +249,22 @@ func TestManners(t *testing.T) {
 	p.signal(unix.SIGTERM)
 	p.status()
 }
+
+// A standard error that nobody reads any more does not end us: HoldPipe. (What
+// brs-exec says goes through logfile, which needs no help; what a package writes to
+// os.Stderr or os.Stdout does.)
+func TestStandardErrorWithoutReader(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(t, wrapped(t, "/no/such/command")...)
+	cmd.Stderr = w
+	r.Close()
+	p := start(t, cmd)
+	w.Close()
+	if got := p.status(); got != "exit 127" {
+		t.Errorf("status = %s, want exit 127", got)
+	}
+}

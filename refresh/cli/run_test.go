@@ -45,10 +45,14 @@ func TestExitCodes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			p := &program{stderr: &stderr, flush: func() {}}
+			flushed := false
+			p := &program{stderr: &stderr, flush: func() { flushed = true }}
 			err := p.passOn(tt.exit, tt.err, []string{"cd", "/"})
 			if p.code != tt.code || (err != nil) != tt.passed {
 				t.Errorf("code %d, error %v; want %d", p.code, err, tt.code)
+			}
+			if tt.err == nil && !flushed { // before we die of the command's signal
+				t.Error("the log is not flushed")
 			}
 			if got := stderr.String(); !strings.Contains(got, tt.stderr) || tt.stderr == "" && got != "" {
 				t.Errorf("standard error has %q, want %q", got, tt.stderr)

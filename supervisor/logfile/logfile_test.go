@@ -99,10 +99,15 @@ func TestLogFile(t *testing.T) {
 		}
 		defer f.Close()
 		l := New(f)
-		io.WriteString(l, "x\n")
+		want := ""
+		for i := range 500 {
+			line := fmt.Sprintf("line %d\n", i)
+			io.WriteString(l, line)
+			want += line
+		}
 		l.Flush(patience)
-		if b, _ := os.ReadFile(path); string(b) != "x\n" {
-			t.Errorf("got %q", b)
+		if b, _ := os.ReadFile(path); string(b) != want {
+			t.Errorf("got %q, want 500 lines in their order", b)
 		}
 	})
 	t.Run("mode is left alone", func(t *testing.T) {
@@ -116,9 +121,19 @@ func TestLogFile(t *testing.T) {
 		}
 		w := os.NewFile(uintptr(fds[1]), "w")
 		defer w.Close()
-		defer unix.Close(fds[0])
+		r := os.NewFile(uintptr(fds[0]), "r")
+		defer r.Close()
 		l := New(w)
-		io.WriteString(l, "x\n")
+		// More than the pipe takes: the rest waits for its reader.
+		line := strings.Repeat("x", maxPending-1) + "\n"
+		io.WriteString(l, "first\n")
+		l.Flush(patience)
+		io.WriteString(l, line)
+		l.Flush(10 * time.Millisecond)
+		got := make([]byte, len("first\n"+line))
+		if _, err := io.ReadFull(r, got); err != nil || string(got) != "first\n"+line {
+			t.Errorf("got %d bytes, %v, or others", len(bytes.TrimRight(got, "\x00")), err)
+		}
 		l.Flush(patience)
 		flags, err := unix.FcntlInt(uintptr(fds[1]), unix.F_GETFL, 0)
 		if err != nil || flags&unix.O_NONBLOCK == 0 {
