@@ -165,7 +165,7 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 		}
 		if exit != nil {
 			s.tell()
-			if s.opts.WaitOrphans && s.child.wasStarted() && err == nil {
+			if s.opts.WaitOrphans && err == nil {
 				s.waitForOrphans(ctx, exit)
 			}
 			if s.opts.StopOrphans > 0 && s.child.wasStarted() {
@@ -180,7 +180,7 @@ func (s *Supervisor) Run(ctx context.Context, ready <-chan struct{}) (Exit, erro
 }
 
 // waitForOrphans waits for what the last child has left behind, until a signal or
-// the context ends the wait. There is none if the child was told to end.
+// the context ends the wait. There is none if the child was told to end, or never was.
 func (s *Supervisor) waitForOrphans(ctx context.Context, exit *Exit) {
 	if s.child.final {
 		return

@@ -304,6 +304,7 @@ func TestTraps(t *testing.T) {
 		{clients.Trap{Kind: clients.ReadsFile, What: ".aws/credentials", Where: "a.py", Maybe: true}, "file", Finding{"note", "command", "a.py names .aws/credentials: if it reads that file itself, it finds what was there before", with("--credentials-file ~/.aws/credentials")}},
 		{clients.Trap{Kind: clients.ReadsFile, What: "AWS_SHARED_CREDENTIALS_FILE", Where: "a.py", Maybe: true}, "auto", Finding{"note", "command", "a.py names AWS_SHARED_CREDENTIALS_FILE: if it reads that file itself, it finds keys there only with --deliver file", with("--deliver file")}},
 		{clients.Trap{Kind: clients.SelectsProfile, What: "mine", Where: "env"}, "auto", Finding{"ok", "command", `env: profile "mine" is one that it finds the credentials under`, ""}},
+		{clients.Trap{Kind: clients.SelectsProfile, What: "default", Where: "env"}, "auto", Finding{"ok", "command", `env: profile "default" is one that it finds the credentials under`, ""}},
 		{clients.Trap{Kind: clients.SelectsProfile, What: "yours", Where: "env"}, "auto", Finding{"problem", "command", `env: it selects profile "yours", which it will not find`, with("--as-profile yours")}},
 	} {
 		d := &examination{Options: options(&plan.Plan{As: []string{"mine"}}, test.deliver)}
@@ -316,6 +317,23 @@ func TestTraps(t *testing.T) {
 		d := &examination{Options: options(&plan.Plan{Shared: plan.Shared{Path: "x"}}, "env")}
 		if d.trap(trap); len(d.findings) > 0 {
 			t.Errorf("%+v where what it reads is delivered: %v", trap, d.findings)
+		}
+	}
+}
+
+// TestBareElsewhere: without a profile there is nothing but the endpoint, which cannot be
+// reached from another network, and can by another user.
+func TestBareElsewhere(t *testing.T) {
+	for _, test := range []struct {
+		kind    clients.Kind
+		deliver string
+		cut     bool
+	}{
+		{clients.OtherNetwork, "auto", true}, {clients.OtherUser, "endpoint", false}, {clients.OtherUser, "file", true},
+	} {
+		d := &examination{Options: options(&plan.Plan{}, test.deliver), bare: true}
+		if got := d.cuts(clients.Trap{Kind: test.kind}); got != test.cut {
+			t.Errorf("kind %d under %s: cut off %v, want %v", test.kind, test.deliver, got, test.cut)
 		}
 	}
 }

@@ -118,6 +118,7 @@ type fakeChild struct {
 	refuse error // of Signal and Restart
 	again  chan struct{}
 	stop   chan struct{}             // ends it
+	itself bool                      // it ends by itself in the moment when it is to be stopped
 	looks  func(env []string) string // at each start, and before the end; nil: for the key in the environment
 
 	mu  sync.Mutex
@@ -160,7 +161,7 @@ func (f *fakeChild) Run(ctx context.Context, ready <-chan struct{}) (supervisor.
 		if f.looks != nil {
 			f.note("end %s", f.looks(f.opts.Environ()))
 		}
-		exit := supervisor.Exit{Code: f.code, Stopped: ctx.Err() != nil}
+		exit := supervisor.Exit{Code: f.code, Stopped: ctx.Err() != nil && !f.itself}
 		f.opts.Notify(supervisor.Event{Kind: supervisor.Ended, PID: 4711, Exit: exit})
 		return exit, nil
 	}

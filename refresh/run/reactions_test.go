@@ -67,6 +67,18 @@ func TestReactions(t *testing.T) {
 	}
 }
 
+// TestExpiryAtTheEnd: a command that ends by itself when its credentials expire has an
+// exit code of its own.
+func TestExpiryAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeRun(t, plan.Plan{OnExpiry: plan.Reaction{Act: plan.Stop}})
+		r.source.fail, r.child.code, r.child.itself = after(1, errors.New("down")), 3, true
+		if exit, err := r.run(); err != nil || exit.Code != 3 {
+			t.Errorf("exit code %d, %v; want the command's 3", exit.Code, err)
+		}
+	})
+}
+
 // TestHooks runs those of --on-refresh and --on-source-ending, one at a time, in
 // the command's environment.
 func TestHooks(t *testing.T) {

@@ -186,7 +186,7 @@ func (c Client) OutputLimit() int {
 	switch {
 	case c.ID != "go1":
 		return 0
-	case c.Version != "" && older(c.Version, "1.25.42"):
+	case older(c.Version, "1.25.42"):
 		return 1 << 10
 	}
 	return 8 << 10
