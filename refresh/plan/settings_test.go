@@ -28,8 +28,8 @@ func TestNotSettings(t *testing.T) {
 	}
 }
 
-// TestSettle holds flag > variable > file > default, and who is told to have said it.
-func TestSettle(t *testing.T) {
+// TestResolve holds flag > variable > file > default, and who is told to have said it.
+func TestResolve(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "c.yaml")
 	if err := os.WriteFile(path, []byte("region: file\nprofile: file\nstop-signal: INT\ntag: [a=1, 'b=x, y']\npolicy-arn: arn:one\nsubreaper: true\nformat: env\n"), 0o600); err != nil {
@@ -60,8 +60,8 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// TestSettleRefuses: what is said wrongly is laid to the place where it stands.
-func TestSettleRefuses(t *testing.T) {
+// TestResolveRefuses: what is said wrongly is laid to the place where it stands.
+func TestResolveRefuses(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, of, file string

@@ -84,15 +84,15 @@ var expiryNotes = [...]time.Duration{30 * day, 14 * day, 7 * day, 3 * day, day}
 // noteCertificateExpiry notes a certificate's expiry, once for each threshold. Those that are
 // more than a third of its lifetime do not count: it is renewed more often than that.
 func (s *Source) noteCertificateExpiry(c *x509.Certificate, now time.Time) {
-	life, left := c.NotAfter.Sub(c.NotBefore), c.NotAfter.Sub(now)
+	lifetime, left := c.NotAfter.Sub(c.NotBefore), c.NotAfter.Sub(now)
 	reached := time.Duration(0)
 	for _, t := range expiryNotes {
-		if t <= life/3 && left <= t {
+		if t <= lifetime/3 && left <= t {
 			reached = t
 		}
 	}
-	if life/3 < expiryNotes[len(expiryNotes)-1] && left <= life/10 {
-		reached = life / 10
+	if lifetime/3 < expiryNotes[len(expiryNotes)-1] && left <= lifetime/10 {
+		reached = lifetime / 10
 	}
 	print := sha256.Sum256(c.Raw)
 	if told, ok := s.pair.noted[print]; reached == 0 || ok && told <= reached {
