@@ -80,7 +80,8 @@ func TestTokenFile(t *testing.T) {
 		p := w.brsExec("--role-arn", roleARN, "--deliver", deliver, "--", "sh", "-c", `
 			test -n "$AWS_CONTAINER_AUTHORIZATION_TOKEN" || exit 1
 			if test "${AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE+set}"; then
-				test "$(cat "$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")" = "$AWS_CONTAINER_AUTHORIZATION_TOKEN" && echo token: ok
+				# and a dot, as the shell takes line ends off
+				test "$(cat "$AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"; echo .)" = "$AWS_CONTAINER_AUTHORIZATION_TOKEN." && echo token: ok
 			elif test -e "$(dirname "$AWS_CONFIG_FILE")/token"; then echo a file without a variable
 			else echo no file; fi`)
 		if code := p.exit(); code != 0 || strings.TrimSpace(p.stdout.String()) != want {

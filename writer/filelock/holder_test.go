@@ -15,8 +15,8 @@ func TestHolder(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "0 0", "12", "x 1"} {
-		if _, lives := Holder([]byte(text)); lives {
-			t.Errorf("Holder(%q): lives", text)
+		if pid, lives := Holder([]byte(text)); pid != 0 || lives {
+			t.Errorf("Holder(%q) = %d, %v, want none", text, pid, lives)
 		}
 	}
 }
