@@ -12,8 +12,8 @@ const maxState = 64 << 10
 
 // openOwn opens a regular file that belongs to the owner of the directory that it
 // is in. It does not wait for the other end of a pipe.
-func openOwn(dir *os.Root, name string, flag int) (*os.File, error) {
-	f, err := dir.OpenFile(name, flag|syscall.O_NONBLOCK, 0)
+func openOwn(dir *os.Root, name string) (*os.File, error) {
+	f, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func readState(dir string) ([]byte, error) {
 	if err := trusted(dir, info); err != nil {
 		return nil, err
 	}
-	f, err := openOwn(root, StateFile, os.O_RDONLY)
+	f, err := openOwn(root, StateFile)
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,13 @@ type Credentials struct {
 	Expires         time.Time // local clock; zero if they never expire
 }
 
+// A Read is the last reading of credentials by one way of delivery, as far as it is
+// known. The zero value says that nobody has read any.
+type Read struct {
+	KeyID string // access key id of the credentials that were read
+	At    time.Time
+}
+
 // State returns the content of the state file.
 func (c Credentials) State() []byte {
 	b := make([]byte, 0, 192+len(c.AccessKeyID)+len(c.SecretAccessKey)+len(c.SessionToken))
