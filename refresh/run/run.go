@@ -11,14 +11,19 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 )
 
@@ -70,6 +75,43 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 	exit, err = r.untilExit(ctx)
 	p.do("the look for what the command leaves behind", func() { r.left.say(ctx, d.files.Users) })
 	return exit, err
+}
+
+// credentialSource is where the credentials come from: a [source.Source], but for
+// tests.
+type credentialSource interface {
+	aws.CredentialsProvider
+	refresh.Skewer
+	refresh.Issuer
+	refresh.Watcher
+	Authenticate(context.Context) error
+	LeaveDir(left <-chan struct{})
+	Expiry() (source.Expiry, bool)
+	Notes() []string
+	Describe() string
+	Profile() string
+	Region() string
+	Origin() source.Origin
+	StartTimeout() time.Duration
+}
+
+// source opens the source, and logs what a person should know of it. It asks nobody.
+func (o Options) source(ctx context.Context) (credentialSource, error) {
+	if o.openSource != nil {
+		return o.openSource(ctx)
+	}
+	src, err := source.New(ctx, o.Plan.Source)
+	if err != nil {
+		return nil, err
+	}
+	facts := src.Facts()
+	for _, line := range facts.Overlooked {
+		o.Log.Info(line)
+	}
+	for _, line := range facts.Plaintext {
+		o.Log.Warn(line)
+	}
+	return src, nil
 }
 
 // child runs the command: a [supervisor.Supervisor], but for tests.
@@ -136,6 +178,15 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		stale, systemd, r.record.part(src), expiry.part(), r.reactions.part(), r.left.part(),
 	}, o.Parts)
 	return r, err
+}
+
+// workingDir is where the command starts, "" if the source cannot go back there.
+func workingDir() string {
+	dir, err := os.Getwd()
+	if err != nil || !filepath.IsAbs(dir) {
+		return ""
+	}
+	return dir
 }
 
 // untilExit runs the command and, as long as it runs, the engine and all else.

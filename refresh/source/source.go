@@ -6,7 +6,8 @@
 // (file.go), a token of an identity provider (webidentity.go) or a certificate
 // (iot.go, rolesanywhere.go). With a user's keys an MFA session can be begun (mfa.go).
 // On top of that, any number of roles is assumed (assume.go). Several such ways can
-// be tried in order (fallback.go).
+// be tried in order (fallback.go). What happens at each retrieval, from the configuration
+// to the credentials, is retrieve.go.
 //
 // A Source answers from no cache: the caller decides when new credentials are due, and
 // the SDK's cache would hand out the old ones. It leaves nothing awake between
