@@ -37,3 +37,5 @@ func Die(sig syscall.Signal) {
 // stopSelf stops this process, and returns when it is continued (or shortly before
 // it is stopped, if another thread takes the signal).
 func stopSelf() { _ = unix.Kill(unix.Getpid(), unix.SIGSTOP) }
+
+var catchableHere []syscall.Signal

@@ -2,7 +2,13 @@
 
 package supervisor
 
-import "time"
+import (
+	"syscall"
+	"time"
+)
+
+// handles can't be known here, so a signal is only sent if it is insisted on.
+func handles(int, syscall.Signal) bool { return false }
 
 // stopOrphans has nothing to do: orphans are adopted by init here.
 func stopOrphans(time.Duration) {}

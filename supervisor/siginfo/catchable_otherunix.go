@@ -1,7 +1,0 @@
-//go:build unix && !linux
-
-package siginfo
-
-import "syscall"
-
-var catchableHere []syscall.Signal
