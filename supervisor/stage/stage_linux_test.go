@@ -239,3 +239,14 @@ func TestCode(t *testing.T) {
 		}
 	}
 }
+
+// TestPID: a stage that is no longer our parent is gone, and its pid may be another's.
+func TestPID(t *testing.T) {
+	was := stagePID
+	defer func() { stagePID = was }()
+	for pid, want := range map[int]int{os.Getppid(): os.Getppid(), os.Getpid(): 0, 0: 0} {
+		if stagePID = pid; PID() != want {
+			t.Errorf("of stage %d: %d, want %d", pid, PID(), want)
+		}
+	}
+}
