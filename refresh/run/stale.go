@@ -19,22 +19,7 @@ func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch
 	if p.OnStale.Act == plan.None || p.Deliver.Env { // variables are no matter of reading
 		return nil, Part{}
 	}
-	files := d.files
-	reads := map[stale.Delivery]func() process.Read{
-		stale.Process: func() process.Read { return files.LastReads().State },
-		stale.File:    func() process.Read { return files.LastReads().Credentials },
-	}
-	for _, one := range d.list {
-		if one.read != nil {
-			reads[one.by] = one.read
-		}
-	}
-	w := stale.New(stale.Options{
-		Credentials: credentialsName, Reads: reads,
-		Started:       func() time.Time { return files.LastReads().Config.At },
-		KeysInProfile: p.Deliver.Files == writer.File,
-		Notify:        react.alarm, Cleared: react.cleared,
-	})
+	w := stale.New(staleOptions(p, d, react))
 	return w, Part{
 		Name: "the watch for stale clients",
 		Run:  w.Run,
@@ -51,6 +36,26 @@ func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch
 				w.Restarted()
 			}
 		},
+	}
+}
+
+// staleOptions say by which of the deliveries a client may have read the credentials.
+func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Options {
+	files := d.files
+	reads := map[stale.Delivery]func() process.Read{
+		stale.Process: func() process.Read { return files.LastReads().State },
+		stale.File:    func() process.Read { return files.LastReads().Credentials },
+	}
+	for _, one := range d.list {
+		if one.read != nil {
+			reads[one.by] = one.read
+		}
+	}
+	return stale.Options{
+		Credentials: credentialsName, Reads: reads,
+		Started:       func() time.Time { return files.LastReads().Config.At },
+		KeysInProfile: p.Deliver.Files == writer.File,
+		Notify:        react.alarm, Cleared: react.cleared,
 	}
 }
 
