@@ -16,7 +16,7 @@ func (p *program) loginCommand() *cli.Command {
 		Name:            "login",
 		Usage:           "log in to the SSO session of a profile",
 		UsageText:       "brs-exec login [FLAGS]",
-		Description:     "The session serves the AWS CLI and all SDKs, and a brs-exec that waits for it goes on.",
+		Description:     "The SSO session serves the AWS CLI and all SDKs, and a brs-exec that waits for it goes on.",
 		Flags:           flags("login"),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,

@@ -70,7 +70,7 @@ type Plan struct {
 	NotifyChild bool   // the command talks to systemd itself
 }
 
-// Delivery is a combination of channels to the command.
+// Delivery is what --deliver asks for: a combination of ways to the command.
 type Delivery struct {
 	Name     string // of the combination, as --deliver has it
 	Files    writer.Mode

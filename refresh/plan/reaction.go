@@ -31,7 +31,7 @@ const (
 	Warn        // say it, which all of --on-stale but None do
 )
 
-// Reaction is what follows a refresh, an expiry, the end of a source, or a command
+// Reaction is what follows a refresh, an expiry, a source expiry, or a command
 // that holds what it does not replace.
 type Reaction struct {
 	Act    Act
