@@ -33,7 +33,8 @@ type fakeSource struct {
 	slow    time.Duration // each call
 	begin   error
 	region  string
-	noticed []string // Notes
+	noticed []string        // Notes
+	left    <-chan struct{} // what LeaveDir was told
 
 	mu    sync.Mutex
 	calls int
@@ -67,7 +68,7 @@ func (f *fakeSource) Retrieve(ctx context.Context) (aws.Credentials, error) {
 }
 
 func (f *fakeSource) Authenticate(context.Context) error  { return f.begin }
-func (f *fakeSource) LeaveDir(<-chan struct{})            {}
+func (f *fakeSource) LeaveDir(started <-chan struct{})    { f.left = started }
 func (f *fakeSource) StartTimeout() time.Duration         { return 30 * time.Second }
 func (f *fakeSource) Issued() bool                        { return false }
 func (f *fakeSource) Origin() source.Origin               { return source.Origin{} }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
+	"brs-exec/writer"
 	"brs-exec/writer/stale"
 )
 
@@ -197,6 +199,27 @@ func TestStaleAlarm(t *testing.T) {
 				t.Errorf("the record counts %d, want 1", record.r.Stale)
 			}
 		})
+	}
+}
+
+// TestStaleWatch is told of credentials like any delivery, where --on-stale asks for it.
+func TestStaleWatch(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		on      plan.Act
+		deliver plan.Delivery
+		want    bool
+	}{
+		{"warn", plan.Warn, plan.Delivery{Files: writer.File}, true},
+		{"not asked for", plan.None, plan.Delivery{Files: writer.File}, false},
+		{"variables, which nobody reads again", plan.Warn, plan.Delivery{Files: writer.Endpoint, Env: true}, false},
+	} {
+		r := newFakeRun(t, plan.Plan{OnStale: plan.Reaction{Act: tt.on}, Deliver: tt.deliver}).open(t)
+		told := slices.ContainsFunc(r.engine.opts.Deliveries, func(d refresh.Delivery) bool { _, ok := d.(*stale.Watch); return ok })
+		follows := slices.ContainsFunc(r.parts.list, func(p Part) bool { return p.Name == "the watch for stale clients" && p.Engine != nil && p.Child != nil })
+		if told != tt.want || follows != tt.want {
+			t.Errorf("%s: told of credentials %v, of events %v; want %v", tt.name, told, follows, tt.want)
+		}
 	}
 }
 

@@ -426,6 +426,31 @@ func TestRestartedCommand(t *testing.T) {
 	})
 }
 
+// TestLeaveDir: a command that is started once leaves the directory that it is started
+// in to those who want to unmount it, and the source learns when.
+func TestLeaveDir(t *testing.T) {
+	for _, once := range []bool{false, true} {
+		r := newFakeRun(t, plan.Plan{Child: supervisor.Options{Once: once}})
+		r.child.life = 1
+		r.child.looks = func([]string) string { return fmt.Sprint("left ", r.source.left != nil && closed(r.source.left)) }
+		if _, err := r.run(); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"start left false", fmt.Sprint("end left ", once)}, r.child.seen()); diff != "" || r.child.opts.LeaveDir != once {
+			t.Errorf("started once %v: the supervisor leaves %v, the source (-want +got):\n%s", once, r.child.opts.LeaveDir, diff)
+		}
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // TestRealSource goes all the way from a source to the exit, and to credentials
 // that are got once.
 func TestRealSource(t *testing.T) {
