@@ -159,8 +159,13 @@ func TestEnginePanics(t *testing.T) {
 		e := newEngine(o)
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Hour)
 		defer cancel()
+		alive := make(chan error, 1)
+		time.AfterFunc(3*time.Hour, func() { alive <- e.alive(ctx) })
 		if err := e.run(ctx, p.keep); err != nil {
 			t.Errorf("the run was ended: %v", err)
+		}
+		if err := <-alive; err != nil {
+			t.Errorf("after the panic it is not alive: %v", err)
 		}
 		if got := strings.Count(log.String(), "the refreshing of credentials"); got != 1 || refreshed < 6 {
 			t.Errorf("%d failures and %d refreshes, want one, and more after it", got, refreshed)
@@ -424,6 +429,36 @@ func TestRestartedCommand(t *testing.T) {
 			t.Errorf("the command (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// TestEndOfRun: it ends when its parts and hooks have, which learn that the command has.
+func TestEndOfRun(t *testing.T) {
+	for _, of := range []string{"part", "hook"} {
+		t.Run(of, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeRun(t, plan.Plan{})
+				f.child.life = time.Minute
+				r := f.open(t)
+				ctx, end := context.WithCancel(t.Context())
+				r.end = end
+				ended := make(chan struct{})
+				tidy := func() {
+					<-ctx.Done()
+					<-time.After(time.Second)
+					close(ended)
+				}
+				if of == "part" {
+					r.parts.list = append(r.parts.list, Part{Name: of, Run: func(context.Context) error { tidy(); return nil }})
+				} else {
+					r.reactions.hooks.running.Go(tidy)
+				}
+				if _, err := r.untilExit(ctx); err != nil || !closed(ended) {
+					t.Errorf("the run ended, with %v, before its %s", err, of)
+				}
+				<-ended
+			})
+		})
+	}
 }
 
 // TestLeaveDir: a command that is started once leaves the directory that it is started
