@@ -239,7 +239,7 @@ func (c *chain) token(p *profile, variables bool) (bool, error) {
 	case arn == "" && byVariable:
 		return false, refresh.Permanentf("set it, or take AWS_WEB_IDENTITY_TOKEN_FILE away", "AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN")
 	case arn == "":
-		return false, c.wrong(p, "", "has %s, but no role_arn", tokenFileKey)
+		return false, c.wrong(p, "both, or none of the two", "has %s, but no role_arn", tokenFileKey)
 	}
 	if err := c.network(); err != nil {
 		return false, err
@@ -310,7 +310,7 @@ func (c *chain) process(p *profile) (bool, error) {
 		err = fmt.Errorf("names no program")
 	}
 	if err != nil {
-		return false, c.wrong(p, "", "%s: %v", processKey, err)
+		return false, c.wrong(p, "it is split as a shell splits it", "%s: %v", processKey, err)
 	}
 	c.f.origins = append(c.f.origins, aws.CredentialSourceProcess)
 	c.inProfile()
@@ -361,7 +361,7 @@ func (c *chain) sourceProfile(p *profile, name string, visited []string) error {
 	}
 	done, err := c.provide(src, false)
 	if err == nil && !done {
-		err = refresh.Permanentf("", "profile %q: source_profile %q: holds no credentials", p.name, name)
+		err = refresh.Permanentf("put some there, or name another profile", "profile %q: source_profile %q: holds no credentials", p.name, name)
 	}
 	return err
 }
@@ -383,7 +383,7 @@ func (c *chain) credentialSource(p *profile, name string) error {
 	case "EcsContainer":
 		done, err := c.container()
 		if err == nil && !done {
-			err = c.wrong(p, "", "credential_source = EcsContainer, but neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set")
+			err = c.wrong(p, "the agent of ECS or EKS sets one; elsewhere name a source_profile", "credential_source = EcsContainer, but neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set")
 		}
 		return err
 	case "Ec2InstanceMetadata":

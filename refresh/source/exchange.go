@@ -89,13 +89,19 @@ func (e environ) trusted(caFile string) (*x509.CertPool, error) {
 	if caFile == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(caFile)
+	return certPool(what, caFile)
+}
+
+// certPool reads the authorities of a PEM file. what says in errors which file it is.
+func certPool(what, path string) (*x509.CertPool, error) {
+	const hint = "it must be a file of certificates (PEM)"
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, refresh.Permanentf("", "%s %s: %v", what, caFile, deepest(err))
+		return nil, refresh.Permanentf(hint, "%s: %v", what, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, refresh.Permanentf("", "%s %s: holds no certificate in PEM", what, caFile)
+		return nil, refresh.Permanentf(hint, "%s: %s: holds no certificate in PEM", what, path)
 	}
 	return pool, nil
 }

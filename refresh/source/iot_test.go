@@ -246,7 +246,7 @@ func TestIoTHandshake(t *testing.T) {
 			i.CAFile = filepath.Join(t.TempDir(), "other.pem")
 			write(t, i.CAFile, pemOf(other.cert.Raw))
 		}, "TLS certificate from " + host(good) + ": x509: certificate signed by unknown authority", "--ca-file"},
-		{"no CA file", good, func(_ *testing.T, i *IoT) { i.CAFile = "/nowhere" }, "CA file /nowhere: no such file or directory", ""},
+		{"no CA file", good, func(_ *testing.T, i *IoT) { i.CAFile = "/nowhere" }, "CA file: open /nowhere: no such file or directory", "file of certificates"},
 		{"no PEM in the CA file", good, func(_ *testing.T, i *IoT) { i.CAFile = i.PrivateKey }, ": holds no certificate in PEM", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

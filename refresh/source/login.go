@@ -92,7 +92,7 @@ func (l Login) run(ctx context.Context, s *Source, f *resolved) (LoggedIn, error
 		defer lock.Close()
 	}
 	if err := t.Write(s.vars().user(), path); err != nil {
-		return LoggedIn{}, refresh.Permanentf("", "the token cannot be written to %s: %v", path, deepest(err))
+		return LoggedIn{}, refresh.Permanentf("this user must be allowed to write there", "the token cannot be written to %s: %v", path, deepest(err))
 	}
 	in := LoggedIn{Name: session.cacheKey(), Expires: t.Expires}
 	if t.Renewable(now()) {

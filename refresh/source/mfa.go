@@ -177,7 +177,7 @@ func (s *Source) promptCode(ctx context.Context, serial, said string) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return refresh.Permanentf("", "MFA code: %v", deepest(err))
+			return refresh.Permanentf(promptHint, "MFA code: %v", deepest(err))
 		}
 		if code := strings.ReplaceAll(strings.TrimSpace(answer), " ", ""); len(code) == 6 && lastCode([]byte(code)) == code {
 			s.mfa.promptedCode, s.mfa.promptedAt = code, time.Now()
@@ -185,7 +185,7 @@ func (s *Source) promptCode(ctx context.Context, serial, said string) error {
 		}
 		said = "A code has six digits. "
 	}
-	return refresh.Permanentf("", "MFA code: nothing of six digits was typed")
+	return refresh.Permanentf(promptHint, "MFA code: nothing of six digits was typed")
 }
 
 // authenticate exchanges the keys of a user for a session of theirs with MFA. One

@@ -15,7 +15,8 @@ const (
 	// mfaCommandTimeout leaves time to touch a key.
 	mfaCommandTimeout = 30 * time.Second
 
-	codeHint = "it must print the code on its standard output"
+	codeHint   = "it must print the code on its standard output"
+	promptHint = "start again; --mfa-command and --mfa-totp-file give codes without a person"
 )
 
 // code gets one that has not been used.

@@ -108,7 +108,7 @@ func merge(below, above settings) settings {
 func (sh *awsFiles) read(path string) ([]*iniSection, error) {
 	text, err := sh.text(path)
 	if err != nil {
-		return nil, refresh.Permanentf("", "AWS configuration: %v", err)
+		return nil, refresh.Permanentf("AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name other files", "AWS configuration: %v", err)
 	}
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, refresh.Permanentf("save it as UTF-8", "%s: is UTF-16, which no AWS SDK reads", path)

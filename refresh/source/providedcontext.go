@@ -26,7 +26,7 @@ func (c ProvidedContext) assertion() (string, error) {
 	if err == nil {
 		return text, nil
 	}
-	e := refresh.Permanentf("", "provided context in %s: %v", c.File, deepest(err))
+	e := refresh.Permanentf("it must be a file that this user may read", "provided context in %s: %v", c.File, deepest(err))
 	var known *refresh.Error
 	if errors.As(err, &known) {
 		e.Permanent, e.Hint = known.Permanent, "it must be one context assertion and nothing else"

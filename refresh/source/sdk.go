@@ -3,12 +3,10 @@ package source
 import (
 	"cmp"
 	"context"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -62,7 +60,7 @@ func (s *Source) resolve() (*resolved, error) {
 func (s *Source) configuration() (*chain, error) {
 	env, err := s.vars().sdk()
 	if err != nil {
-		return nil, refresh.Permanentf("", "AWS configuration: %s", redactForeign(err.Error()))
+		return nil, refresh.Permanentf("give that variable another value, or unset it", "AWS configuration: %s", redactForeign(err.Error()))
 	}
 	files, err := readShared(s.vars())
 	if err != nil {
@@ -245,13 +243,9 @@ func (c *chain) believing(setting string) (*awshttp.BuildableClient, error) {
 	if path == "" {
 		return c.web.client, nil
 	}
-	text, err := os.ReadFile(path)
+	pool, err := certPool(where, path)
 	if err != nil {
-		return nil, refresh.Permanentf("it must be a file of certificates (PEM)", "%s: %v", where, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, refresh.Permanentf("it must be a file of certificates (PEM)", "%s: %s: holds no certificate", where, path)
+		return nil, err
 	}
 	return c.web.client.WithTransportOptions(func(t *http.Transport) {
 		t.TLSClientConfig = t.TLSClientConfig.Clone()
@@ -280,7 +274,7 @@ func containerAddress(address string) error {
 	const name = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return refresh.Permanentf("", "%s: is not the address of a server", name)
+		return refresh.Permanentf("it begins with http:// or https://; or unset it", "%s: is not the address of a server", name)
 	}
 	if u.Scheme == "https" || agentHost(u.Hostname()) {
 		return nil

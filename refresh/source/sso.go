@@ -61,7 +61,7 @@ func (sh *awsFiles) ssoSession(p *profile) (ssoSession, error) {
 	}
 	section, ok := sh.sessions[s.name]
 	if !ok {
-		return s, refresh.Permanentf("", "profile %q: sso_session %q: there is no such section", p.name, s.name)
+		return s, refresh.Permanentf("`aws configure sso` writes it", "profile %q: sso_session %q: there is no such section", p.name, s.name)
 	}
 	for key, value := range map[string]*string{"sso_start_url": &s.startURL, "sso_region": &s.region} {
 		if theirs := section.get(key); theirs != "" {

@@ -19,7 +19,10 @@ var (
 	errAlgorithm  = errors.New("is neither an RSA nor an EC key")
 )
 
-const convertHint = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEWKEY writes it in a form that can be read"
+const (
+	convertHint   = "openssl pkcs8 -topk8 -v2 aes-256-cbc -in KEY -out NEWKEY writes it in a form that can be read"
+	algorithmHint = "make one: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY, and have a certificate issued for it"
+)
 
 // readKey reads the first private key of a PEM file, in which other things may
 // stand as well; or finds out how to get at one that a device holds. It should be
@@ -30,7 +33,7 @@ func (p Pair) readKey(public crypto.PublicKey) (crypto.Signer, error) {
 	}
 	text, err := os.ReadFile(p.PrivateKey)
 	if err != nil {
-		return nil, refresh.Permanentf("", "private key %s: %v", p.PrivateKey, errors.Unwrap(err))
+		return nil, unreadable("private key", p.PrivateKey, err)
 	}
 	other := ""
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -49,21 +52,20 @@ func (p Pair) readKey(public crypto.PublicKey) (crypto.Signer, error) {
 		case errors.Is(err, errPassphrase):
 			return nil, refresh.Permanentf("look at the first line of "+p.Passphrase, "private key %s: %v", p.PrivateKey, err)
 		case errors.Is(err, errAlgorithm):
-			return nil, refresh.Permanentf("make one: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY, and have a certificate issued for it",
-				"private key %s: %v", p.PrivateKey, err)
+			return nil, refresh.Permanentf(algorithmHint, "private key %s: %v", p.PrivateKey, err)
 		case err != nil:
 			return nil, refresh.Permanentf(convertHint, "private key %s: %v", p.PrivateKey, err)
 		}
 		return key, nil
 	}
+	const hint = "PEM begins with -----BEGIN PRIVATE KEY-----; openssl pkey -inform der -in FILE -out FILE.pem makes it of DER"
 	switch {
 	case other == "CERTIFICATE":
 		return nil, refresh.Permanentf("are the files for certificate and key swapped?", "private key %s: holds no private key, but a CERTIFICATE", p.PrivateKey)
 	case other != "":
-		return nil, refresh.Permanentf("", "private key %s: holds no private key, but a %s", p.PrivateKey, other)
+		return nil, refresh.Permanentf(hint, "private key %s: holds no private key, but a %s", p.PrivateKey, other)
 	}
-	return nil, refresh.Permanentf("PEM begins with -----BEGIN PRIVATE KEY-----; openssl pkey -inform der -in FILE -out FILE.pem makes it of DER",
-		"private key %s: holds no private key in PEM", p.PrivateKey)
+	return nil, refresh.Permanentf(hint, "private key %s: holds no private key in PEM", p.PrivateKey)
 }
 
 func (p Pair) decodeKey(block *pem.Block) (crypto.Signer, error) {

@@ -10,7 +10,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -38,9 +37,9 @@ type Pair struct {
 func (p Pair) Validate() error {
 	switch {
 	case p.Certificate == "":
-		return errors.New("no certificate file is named")
+		return refresh.Permanentf("name it: --certificate FILE", "no certificate file is named")
 	case p.PrivateKey == "":
-		return errors.New("no private key file is named")
+		return refresh.Permanentf("name it: --private-key FILE", "no private key file is named")
 	}
 	if _, ok := cutScheme(p.Certificate, pkcs11Scheme); ok {
 		return refresh.Permanentf("pkcs11-tool --module FILE --read-object --type cert --id 01 | openssl x509 -inform der -out FILE.pem gets it out of the token",
@@ -106,7 +105,7 @@ func (id *Identity) ValidAt(moment time.Time, path string) error {
 func Certificates(what, path string) ([]*x509.Certificate, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, refresh.Permanentf("", "%s %s: %v", what, path, errors.Unwrap(err))
+		return nil, unreadable(what, path, err)
 	}
 	var certs []*x509.Certificate
 	other := ""
@@ -117,7 +116,7 @@ func Certificates(what, path string) ([]*x509.Certificate, error) {
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, refresh.Permanentf("", "%s %s: not an X.509 certificate: %v", what, path, err)
+			return nil, refresh.Permanentf("openssl x509 -noout -text -in FILE shows what it is", "%s %s: not an X.509 certificate: %v", what, path, err)
 		}
 		certs = append(certs, c)
 	}

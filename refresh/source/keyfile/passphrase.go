@@ -17,16 +17,21 @@ func (p Pair) passphrase() ([]byte, error) {
 	return secretLine("passphrase file", p.Passphrase)
 }
 
+// unreadable is the error of a file that cannot be read.
+func unreadable(what, path string, err error) error {
+	return refresh.Permanentf("it must be a file that this user may read", "%s %s: %v", what, path, errors.Unwrap(err))
+}
+
 // secretLine reads the first line of a file that no one else may read.
 func secretLine(what, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, refresh.Permanentf("", "%s %s: %v", what, path, errors.Unwrap(err))
+		return nil, unreadable(what, path, err)
 	}
 	defer f.Close()
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, refresh.Permanentf("", "%s %s: %v", what, path, errors.Unwrap(err))
+		return nil, unreadable(what, path, err)
 	}
 	if runtime.GOOS != "windows" && fi.Mode().IsRegular() && fi.Mode().Perm()&0o077 != 0 {
 		return nil, refresh.Permanentf("chmod 600 "+path, "%s %s: others may read it (mode %04o)", what, path, fi.Mode().Perm())
@@ -34,7 +39,7 @@ func secretLine(what, path string) ([]byte, error) {
 	buf := make([]byte, 4096)
 	n, err := f.Read(buf)
 	if err != nil && n == 0 {
-		return nil, refresh.Permanentf("", "%s %s: is empty", what, path)
+		return nil, refresh.Permanentf("its first line must be what opens the key", "%s %s: is empty", what, path)
 	}
 	line, _, _ := bytes.Cut(buf[:n], []byte("\n"))
 	return bytes.TrimSuffix(line, []byte("\r")), nil

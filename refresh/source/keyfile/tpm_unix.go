@@ -20,6 +20,8 @@ import (
 	"brs-exec/refresh"
 )
 
+const tssHint = "make it with tpm2-openssl: openssl genpkey -provider tpm2 -algorithm EC -pkeyopt group:P-256"
+
 // tpmKey is a key to be signed with.
 type tpmKey struct {
 	uri    *tpmURI
@@ -35,7 +37,7 @@ func tpmSigner(u *tpmURI, der []byte, public crypto.PublicKey, auth func() ([]by
 	if der != nil {
 		var err error
 		if k.file, err = parseTSS(der); err != nil {
-			return nil, refresh.Permanentf("make it with tpm2-openssl: openssl genpkey -provider tpm2 -algorithm EC -pkeyopt group:P-256", "private key %s: %v", u, err)
+			return nil, refresh.Permanentf(tssHint, "private key %s: %v", u, err)
 		}
 	}
 	return k.sign, nil
@@ -174,7 +176,7 @@ func (k *tpmKey) load(tpm transport.TPM) (key tpm2.AuthHandle, done func(), err 
 	}
 	private, public, err := k.file.parts()
 	if err != nil {
-		return key, nil, refresh.Permanentf("", "private key %s: %v", k.uri, err)
+		return key, nil, refresh.Permanentf(tssHint, "private key %s: %v", k.uri, err)
 	}
 	if err := k.compare(public); err != nil {
 		return key, nil, err
@@ -215,7 +217,7 @@ func (k *tpmKey) compare(public *tpm2.TPM2BPublic) error {
 	}
 	key, err := tpm2.Pub(*contents)
 	if err != nil {
-		return refresh.Permanentf("", "private key %s: is neither an RSA nor an EC key", k.uri)
+		return refresh.Permanentf(tssHint, "private key %s: %v", k.uri, errAlgorithm)
 	}
 	if !sameKey(key, k.public) {
 		return notOfPair(k.uri.String())

@@ -3,7 +3,6 @@ package keyfile
 import (
 	"crypto"
 	"encoding/pem"
-	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -130,7 +129,7 @@ func (p Pair) tpmKey(u *tpmURI, public crypto.PublicKey) (crypto.Signer, error) 
 	if u.file != "" {
 		text, err := os.ReadFile(u.file)
 		if err != nil {
-			return nil, refresh.Permanentf("", "private key %s: %v", u, errors.Unwrap(err))
+			return nil, unreadable("private key", u.file, err)
 		}
 		for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 			if block.Type == tssType {
