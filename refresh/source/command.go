@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os/exec"
+	"syscall"
 	"time"
 
 	"brs-exec/refresh"
@@ -118,6 +119,13 @@ func (s *Source) run(ctx context.Context, argv []string, name string, limit time
 	return nil, e
 }
 
+// shortage tells whether what could not be started may start the next time: there were
+// too many processes or open files, too little memory, or it was being written.
+func shortage(err error) bool {
+	var e syscall.Errno
+	return errors.As(err, &e) && (e.Temporary() || e == syscall.ENOMEM || e == syscall.ETXTBSY)
+}
+
 // programFailed is for a program that did not run, or failed; alone: it had no terminal.
 func programFailed(name string, err error, alone bool) *refresh.Error {
 	const noShell = "it is run without a shell: give the path of a program, and its arguments"
@@ -127,7 +135,7 @@ func programFailed(name string, err error, alone bool) *refresh.Error {
 	switch {
 	case errors.As(err, &notRun):
 		return refresh.Permanentf(noShell, "%s%v", name, deepest(notRun))
-	case errors.As(err, &path):
+	case errors.As(err, &path) && !shortage(path.Err):
 		return refresh.Permanentf(noShell, "%s%v", name, deepest(path))
 	case !errors.As(err, &exit):
 		return transientf("", "%s%s", name, redactForeign(deepest(err).Error()))

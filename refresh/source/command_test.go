@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -304,5 +306,22 @@ func TestCommandLeavesDaemon(t *testing.T) {
 	}
 	if err := p.Kill(); err != nil {
 		t.Errorf("the daemon was killed: %v", err)
+	}
+}
+
+// A machine that is short of something for a moment is no reason to give up.
+func TestProgramThatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		cause     error
+		permanent bool
+	}{
+		{syscall.EAGAIN, false}, {syscall.EMFILE, false}, {syscall.ENOMEM, false}, {syscall.ETXTBSY, false},
+		{syscall.ENOEXEC, true}, {syscall.EACCES, true}, {syscall.ENOENT, true},
+	} {
+		e := programFailed("a: ", &fs.PathError{Op: "fork/exec", Path: "/b", Err: tt.cause}, true)
+		if e.Permanent != tt.permanent || e.Error() != "a: "+tt.cause.Error() {
+			t.Errorf("%v: %q, permanent %v, want %v", tt.cause, e, e.Permanent, tt.permanent)
+		}
 	}
 }
