@@ -9,7 +9,7 @@ import (
 )
 
 // askingShell is an interactive shell in the world w: $B is brs-exec, $ask a program that
-// prints a set once it has been told the right code on the terminal, $asked counts its runs.
+// prints credentials once it has been told the right code on the terminal, $asked counts its runs.
 func askingShell(t *testing.T, w *world, body string, life time.Duration) *screen {
 	t.Helper()
 	const set = `{"Version":1,"AccessKeyId":"ASIAASKED","SecretAccessKey":"s","SessionToken":"t","Expiration":"%s"}`

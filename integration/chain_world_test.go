@@ -80,7 +80,7 @@ func (w *chainWorld) file(name, text string) {
 	}
 }
 
-// identity is whom a set is of.
+// identity is whom credentials are of.
 func identity(key, token string) string {
 	if id, ok := strings.CutPrefix(token, idPrefix); ok {
 		return id

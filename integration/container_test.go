@@ -71,7 +71,7 @@ func (a *agent) count() (given, refused int) {
 	return len(a.given), a.refused
 }
 
-// TestPod: a command outlives the sets of its pod, whose agent takes a new token
+// TestPod: a command outlives the credentials of its pod, whose agent takes a new token
 // alone after each. None of these was refused, because the file is read anew.
 func TestPod(t *testing.T) {
 	slow(t)
@@ -84,9 +84,9 @@ func TestPod(t *testing.T) {
 	w.env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = a.URL + "/v1/credentials"
 	w.env["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = a.file
 	p := w.brsExec("--", python, source("boto3", "client.py"))
-	renewed := 0 // how many sets had been given when the token was last renewed
+	renewed := 0 // how many credentials had been given when the token was last renewed
 	for n := range 3 {
-		eventually(t, life+patience, fmt.Sprintf("calls with a set of token %d", n+1), func() bool {
+		eventually(t, life+patience, fmt.Sprintf("calls with credentials of token %d", n+1), func() bool {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			return p.ended() || slices.ContainsFunc(a.given[renewed:], func(id string) bool { return strings.Contains(p.stdout.String(), "ok "+id+"\n") })

@@ -112,7 +112,7 @@ func TestNestedRun(t *testing.T) {
 	}
 }
 
-// TestEnvSpellings: under env a program finds the set in whatever spelling it reads.
+// TestEnvSpellings: under env a program finds the keys in whatever spelling it reads.
 func TestEnvSpellings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)

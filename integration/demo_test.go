@@ -42,7 +42,7 @@ func TestDemo(t *testing.T) {
 		sets = append(sets, h[1])
 	}
 	if n := len(slices.Compact(slices.Sorted(slices.Values(sets)))); n < 4 {
-		t.Errorf("the files held %d sets, want at least four: %q", n, sets)
+		t.Errorf("the files held %d sets of credentials, want at least four: %q", n, sets)
 	}
 	used := map[string]bool{}
 	dead := 0
@@ -53,7 +53,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	if len(used) < 4 || dead < 10 {
-		t.Errorf("the command used %d sets and the exported keys were refused %d times, want at least 4 and 10", len(used), dead)
+		t.Errorf("the command used %d sets of credentials and the exported keys were refused %d times, want at least 4 and 10", len(used), dead)
 	}
 	last := p.stderr.lines()
 	if len(last) == 0 || !regexp.MustCompile(`shown: .*no call of it was refused`).MatchString(last[len(last)-1]) {
@@ -82,7 +82,7 @@ func TestDemoOfACommand(t *testing.T) {
 	}
 }
 
-// TestDemoLife: sets live as long as they are asked to.
+// TestDemoLife: credentials have the lifetime that --life says.
 func TestDemoLife(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
@@ -97,7 +97,7 @@ func TestDemoLife(t *testing.T) {
 	}
 	ends := regexp.MustCompile(`(?m)^(\S+) demo: the files hold \S+, which expires at (\S+);`).FindStringSubmatch(said)
 	if ends == nil {
-		t.Fatalf("it is not said when the set ends:\n%s", said)
+		t.Fatalf("it is not said when the credentials expire:\n%s", said)
 	}
 	now, err := time.Parse(time.TimeOnly, ends[1])
 	if err != nil {
@@ -108,6 +108,6 @@ func TestDemoLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	if life := (end.Sub(now) + 24*time.Hour) % (24 * time.Hour); life < time.Minute || life > 2*time.Minute { // a busy machine says it late
-		t.Errorf("the set lives %v, want 90s", life)
+		t.Errorf("their lifetime is %v, want 90s", life)
 	}
 }

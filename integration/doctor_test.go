@@ -86,7 +86,7 @@ func sameFiles(a, b []string) bool {
 	return plain(a) == plain(b)
 }
 
-// TestDoctorAsks is about --ask: whose the set is, and how long it lives.
+// TestDoctorAsks is about --ask: whose the credentials are, and their lifetime.
 func TestDoctorAsks(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 30*time.Minute)

@@ -85,7 +85,7 @@ func inEnvironment(path string) bool {
 	return false
 }
 
-// TestKilled: with brs-exec killed outright, the command goes on with the set
+// TestKilled: with brs-exec killed outright, the command goes on with the credentials
 // that it has, and the next start clears up after the dead.
 func TestKilled(t *testing.T) {
 	t.Parallel()
@@ -136,7 +136,7 @@ func TestOutage(t *testing.T) {
 			w := newWorld(t, life)
 			p := w.startChild("--log-level", "debug")
 			w.server.SetFaults(fakeaws.Fault{Kind: kind, Actions: []string{"AssumeRole"}})
-			eventually(t, life+patience, "a refused call once the set has ended", func() bool {
+			eventually(t, life+patience, "a refused call once the credentials have expired", func() bool {
 				_, refused := counts(p)
 				return refused > 0
 			})
@@ -154,7 +154,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// checkUsedToTheEnd: the last set was used until shortly before its end. What
+// checkUsedToTheEnd: the last credentials were used until shortly before their expiry. What
 // the command is told of the end is a tenth of the life early, by design.
 func (w *world) checkUsedToTheEnd(life time.Duration) {
 	w.t.Helper()
@@ -169,7 +169,7 @@ func (w *world) checkUsedToTheEnd(life time.Duration) {
 		w.t.Fatalf("no such set: %v", last)
 	}
 	if unused := end.Sub(last.Time); unused > life/10+2500*time.Millisecond {
-		w.t.Errorf("the set was not used for its last %v, although there was no other", unused)
+		w.t.Errorf("the credentials were not used in their last %v, although there were no others", unused)
 	}
 }
 
@@ -233,7 +233,7 @@ func TestLateServer(t *testing.T) {
 
 // TestClockOffset: the server's clock is not this machine's. Without regard to
 // that, a server that is ahead makes brs-exec refresh too late, and one that is
-// behind hands out sets that seem to have ended.
+// behind hands out credentials that seem to have expired.
 func TestClockOffset(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -244,9 +244,9 @@ func TestClockOffset(t *testing.T) {
 			w.server.SetClockOffset(offset)
 			begin := time.Now()
 			p := w.startChild("--log-level", "info")
-			// The user's keys and three sets: how soon the client comes for
+			// The user's keys and three sets of credentials: how soon the client comes for
 			// each is its own affair.
-			eventually(t, patience, "the client uses a third set", func() bool {
+			eventually(t, patience, "the client uses a third set of credentials", func() bool {
 				used := map[string]bool{}
 				for _, c := range w.server.Calls() {
 					used[c.KeyID] = true
@@ -269,9 +269,9 @@ func TestClockOffset(t *testing.T) {
 			if !strings.Contains(strings.ToLower(p.stderr.String()), "clock") {
 				t.Errorf("nothing was said of a clock that is %v off:\n%s", offset, p.stderr.String())
 			}
-			// A hot loop would show as many more sets than the time allows.
+			// A hot loop would show as many more credentials than the time allows.
 			if n, took := w.assumed(), time.Since(begin); n > 3+int(took/(life/4)) {
-				t.Errorf("%d sets of %v in %v", n, life, took)
+				t.Errorf("%d sets of credentials of %v in %v", n, life, took)
 			}
 		})
 	}
@@ -385,8 +385,8 @@ func TestForeignUser(t *testing.T) {
 	}
 }
 
-// TestNoTornReads: with a new set every second, a reader that does nothing but
-// read never has parts of two sets, a cut file or none.
+// TestNoTornReads: with new credentials every second, a reader that does nothing but
+// read never has parts of two sets of credentials, a cut file or none.
 func TestNoTornReads(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -407,7 +407,7 @@ func TestNoTornReads(t *testing.T) {
 		sets[string(m[1])] = true
 	}
 	if len(sets) < 4 || reads < 1000 {
-		t.Errorf("%d reads saw %d sets, want thousands and at least 4", reads, len(sets))
+		t.Errorf("%d reads saw %d sets of credentials, want thousands and at least 4", reads, len(sets))
 	}
 	w.finishPlain(p, 0)
 }
@@ -434,7 +434,7 @@ func TestManyStarts(t *testing.T) {
 	}
 }
 
-// TestDiskFullAtFirst: the first set can't be written, since there is no room
+// TestDiskFullAtFirst: the first credentials can't be written, since there is no room
 // for anything, or only for the file that comes before it.
 func TestDiskFullAtFirst(t *testing.T) {
 	t.Parallel()
@@ -494,7 +494,7 @@ func TestDiskFullLater(t *testing.T) {
 	if err := os.Remove(fill); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, patience, "the command uses a newer set", func() bool { return w.lastKey() != stuck })
+	eventually(t, patience, "the command uses newer credentials", func() bool { return w.lastKey() != stuck })
 	w.finish(p)
 	for _, c := range w.server.Calls() {
 		if !c.Accepted {

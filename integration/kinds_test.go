@@ -130,7 +130,7 @@ func TestEnvironmentKeys(t *testing.T) {
 	}
 }
 
-// handedSet is a set in the form of a credential_process.
+// handedSet is credentials in the form of a credential_process.
 func handedSet(w *world, life time.Duration) string {
 	c := w.server.Issue("arn:aws:sts::123456789012:assumed-role/App/handed", life)
 	return fmt.Sprintf(processJSON, c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.Expires.UTC().Format(time.RFC3339))
@@ -140,7 +140,7 @@ var defaultKey = regexp.MustCompile(`(?s)\[default\]\s+aws_access_key_id *= *(\w
 
 // TestWarmFailure: a source that fails later takes nothing from the command. What
 // only a person can mend is said once, and loudly; and when it is mended the command
-// has a new set.
+// has new credentials.
 func TestWarmFailure(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -224,7 +224,7 @@ func TestWarmFailure(t *testing.T) {
 				t.Fatalf("ended with its source: %d\n%s", p.exit(), p.stderr.String())
 			}
 			tt.mend(w)
-			eventually(t, patience, "a new set", func() bool { return held() != last })
+			eventually(t, patience, "new credentials", func() bool { return held() != last })
 			want := 0
 			if tt.loud {
 				want = 1
@@ -241,7 +241,7 @@ func TestWarmFailure(t *testing.T) {
 }
 
 // TestKubernetesSecret: the kubelet replaces a secret by a link to another directory,
-// and the command has the set that is in there without anyone asking for it: the one
+// and the command has the credentials that are in there without anyone asking for them: the one
 // before would have lived for hours.
 func TestKubernetesSecret(t *testing.T) {
 	t.Parallel()
@@ -278,10 +278,10 @@ func TestKubernetesSecret(t *testing.T) {
 		}
 	}
 	if !holds(first)() {
-		t.Fatalf("the command has not the first set\n%s", p.stderr.String())
+		t.Fatalf("the command has not the first credentials\n%s", p.stderr.String())
 	}
-	eventually(t, patience, "the second set", holds(next("..2")))
-	eventually(t, patience, "the third set", holds(next("..3")))
+	eventually(t, patience, "the second credentials", holds(next("..2")))
+	eventually(t, patience, "the third credentials", holds(next("..3")))
 	p.stdin.Close()
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)

@@ -94,7 +94,7 @@ func (w *world) assumed() int {
 	return n
 }
 
-// awaitRefreshes waits for n more sets to be handed out.
+// awaitRefreshes waits for n more credentials to be issued.
 func (w *world) awaitRefreshes(n int) {
 	w.t.Helper()
 	want := w.assumed() + n

@@ -14,7 +14,7 @@ import (
 )
 
 // startMetadata starts AWS's own mock of the instance metadata service (version 2
-// alone) on loopback, as what the world's instance has. Sets are put into it with
+// alone) on loopback, as what the world's instance has. Credentials are put into it with
 // instanceSet; without one it gives its own, which ended in 2020.
 func startMetadata(t *testing.T, w *world, own bool) {
 	t.Helper()
@@ -47,7 +47,7 @@ func startMetadata(t *testing.T, w *world, own bool) {
 	w.env["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = "http://127.0.0.1:" + port
 }
 
-// instanceSet makes a set what the metadata service gives, and returns its key id.
+// instanceSet makes credentials what the metadata service gives, and returns its key id.
 func (w *world) instanceSet(life time.Duration) string {
 	w.t.Helper()
 	c := w.server.Issue("arn:aws:sts::123456789012:assumed-role/Instance/i-1", life)
@@ -65,7 +65,7 @@ func (w *world) instanceSet(life time.Duration) string {
 	return c.AccessKeyID
 }
 
-// TestInstance: a command outlives the sets of its instance's role. When the
+// TestInstance: a command outlives the credentials of its instance's role. When the
 // service has no newer one and goes on giving one that has ended (which AWS calls
 // static stability), this is said, and not taken for a fresh one.
 func TestInstance(t *testing.T) {
@@ -90,7 +90,7 @@ func TestInstance(t *testing.T) {
 			t.Errorf("the command printed %q", line)
 		}
 	}
-	// From now on the last set stays what the service gives.
+	// From now on the last credentials stay what the service gives.
 	const ended = "credentials have expired, and there are no newer ones"
 	eventually(t, life+patience, "that the credentials have expired", func() bool { return strings.Contains(p.stderr.String(), ended) })
 	eventually(t, patience, "a refused call", func() bool {

@@ -59,7 +59,7 @@ curl -fsS -d grant_type=authorization_code -d client_id=%[2]s -d client_secret=i
 }
 
 // TestWebIdentity: a command outlives the tokens of a real OpenID Connect provider,
-// which a real server verifies, and the sets that are had for them.
+// which a real server verifies, and the credentials that are had for them.
 func TestWebIdentity(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -82,7 +82,7 @@ func TestWebIdentity(t *testing.T) {
 		w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 		return w
 	}
-	// outlives waits for three sets in use, one after the other.
+	// outlives waits for three sets of credentials in use, one after the other.
 	outlives := func(t *testing.T, p *process) {
 		t.Helper()
 		sets := func() int {
@@ -92,7 +92,7 @@ func TestWebIdentity(t *testing.T) {
 			}
 			return len(used)
 		}
-		eventually(t, 5*oidcSession+patience, "calls with three sets", func() bool { return p.ended() || sets() >= 3 })
+		eventually(t, 5*oidcSession+patience, "calls with three sets of credentials", func() bool { return p.ended() || sets() >= 3 })
 		if _, refused := counts(p); refused > 0 || p.ended() {
 			t.Errorf("the command printed\n%s\n%s", p.stdout.String(), p.stderr.String())
 		}

@@ -121,7 +121,7 @@ func checkOutlived(t *testing.T, w *world, p *process) {
 		t.Errorf("%d key ids were used, want at least 4: %v", len(used), used)
 	}
 	if ended < 3 {
-		t.Errorf("%d of the sets used have expired, want at least 3", ended)
+		t.Errorf("%d of the sets of credentials used have expired, want at least 3", ended)
 	}
 	for _, line := range p.stdout.lines() {
 		if !strings.HasPrefix(line, "ok ") {
@@ -133,7 +133,7 @@ func checkOutlived(t *testing.T, w *world, p *process) {
 	}
 }
 
-// TestBareDies shows that TestOutlives can fail: the same programs with one set
+// TestBareDies shows that TestOutlives can fail: the same programs with one set of credentials
 // handed to them are refused once it has expired.
 func TestBareDies(t *testing.T) {
 	slow(t)
@@ -163,7 +163,7 @@ func TestBareDies(t *testing.T) {
 	}
 }
 
-// hand gives a set to a command as people do without brs-exec.
+// hand gives credentials to a command as people do without brs-exec.
 func (w *world) hand(set fakeaws.Credentials, file bool) {
 	w.t.Helper()
 	if file {

@@ -135,7 +135,7 @@ func (w *world) checkNoPIN(p *process) {
 }
 
 // serving starts a source that goes by certificates: the flags for one, and how
-// many sets it gave.
+// many sets of credentials it gave.
 type serving func(*testing.T, *world, *certifier) (flags func(cert, key string) []string, sets func() int)
 
 // heldLife is long, because the machine may be busy.
@@ -158,7 +158,7 @@ func serveAnywhere(t *testing.T, w *world, ca *certifier) (func(cert, key string
 // awaitOutlived waits for what checkOutlived wants.
 func (w *world) awaitOutlived(p *process) {
 	w.t.Helper()
-	eventually(w.t, patience, "four sets in use, and three over", func() bool {
+	eventually(w.t, patience, "four sets of credentials in use, and three expired", func() bool {
 		used, ended := w.usedSets()
 		return len(used) >= 4 && ended >= 3 || p.ended()
 	})
@@ -197,7 +197,7 @@ func TestPKCS11(t *testing.T) {
 				"--log-level", "debug", "--", client)...)
 			w.awaitOutlived(p)
 			if n := sets(); n < 4 {
-				t.Errorf("%d sets were given", n)
+				t.Errorf("%d sets of credentials were given", n)
 			}
 			w.checkNoPIN(p)
 			p.stdin.Close()
@@ -332,7 +332,7 @@ func TestPKCS11TokenMadeAnew(t *testing.T) {
 	h.put("dev", "machine", "01", key)
 	cert := ca.certify(w, "device", "first", key.Public())
 	p := w.brsExecPKCS11(append(a.flags(cert, h.uri("token=dev;object=machine")), "--refresh-before", "17s", "--", "sh", "-c", "echo up; read -r _; true")...)
-	eventually(t, patience, "three sets", func() bool { return len(a.gave()) >= 3 })
+	eventually(t, patience, "three sets of credentials", func() bool { return len(a.gave()) >= 3 })
 
 	if err := os.RemoveAll(w.path("tokens")); err != nil {
 		t.Fatal(err)
@@ -365,7 +365,7 @@ func TestPKCS11TokenMadeAnew(t *testing.T) {
 	h.put("dev", "machine", "01", key)
 	ca.certify(w, "device", "second", key.Public())
 	w.swap("pin", tokenPIN+"\n")
-	eventually(t, patience, "a set by the new key", func() bool { return strings.Contains(strings.Join(a.gave(), " "), "second") })
+	eventually(t, patience, "credentials by the new key", func() bool { return strings.Contains(strings.Join(a.gave(), " "), "second") })
 	p.stdin.Close()
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)

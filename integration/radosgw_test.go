@@ -20,7 +20,7 @@ import (
 const gatewaySecret = "RadosgwOpsSecretKey0123456789abcdefghij"
 
 // gateway is a running Ceph radosgw: a server not of our making that speaks STS
-// and S3, and that refuses a set within moments of its end.
+// and S3, and that refuses credentials within moments of their expiry.
 type gateway struct {
 	dir  string
 	port int
@@ -146,7 +146,7 @@ func counts(p *process) (ok, refused int) {
 	return ok, refused
 }
 
-// TestRealServer takes sets from a third party's STS and uses them at its S3.
+// TestRealServer takes credentials from a third party's STS and uses them at its S3.
 func TestRealServer(t *testing.T) {
 	slow(t)
 	t.Parallel()
@@ -157,7 +157,7 @@ func TestRealServer(t *testing.T) {
 		program(t, "python"), source("boto3", "client.py"))
 
 	used := map[string]bool{}
-	eventually(t, 20*lifetime, "calls with five sets, most of which have ended", func() bool {
+	eventually(t, 20*lifetime, "calls with five sets of credentials, most of which have expired", func() bool {
 		for _, line := range p.stdout.lines() {
 			used[line] = true
 		}

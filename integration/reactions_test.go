@@ -34,9 +34,9 @@ func TestOnRefreshSignal(t *testing.T) {
 	w := newWorld(t, 6*time.Second)
 	p := w.brsExec("--role-arn", roleARN, "--on-refresh", "signal:USR1", "--", "bash", "-c", trapping)
 	eventually(t, patience, "two signals", func() bool { return said(p, "got USR1") >= 2 })
-	// The first set came before the command, so it is no refresh.
+	// The first credentials came before the command, so they are no refresh.
 	if got, sets := said(p, "got USR1"), w.assumed(); got > sets-1 {
-		t.Errorf("%d signals for %d sets, want one less", got, sets)
+		t.Errorf("%d signals for %d sets of credentials, want one less", got, sets)
 	}
 	w.finishPlain(p, 0)
 }

@@ -67,7 +67,7 @@ func TestFreedName(t *testing.T) {
 	}
 }
 
-// TestFreedNameOfKilled: as well after brs-exec was killed, the set has ended, and
+// TestFreedNameOfKilled: as well after brs-exec was killed, the credentials have expired, and
 // another run has tidied up.
 func TestFreedNameOfKilled(t *testing.T) {
 	slow(t)
@@ -82,7 +82,7 @@ func TestFreedNameOfKilled(t *testing.T) {
 	p.signal(syscall.SIGKILL)
 	<-p.done
 	over := alice.command(brsExec(t), "credentials", "--run-dir", dir)
-	eventually(t, patience, "the end of the last set", func() bool {
+	eventually(t, patience, "the expiry of the last credentials", func() bool {
 		cmd := alice.command(over.Path, over.Args[1:]...)
 		return cmd.Run() != nil
 	})

@@ -19,7 +19,7 @@ import (
 )
 
 // signinWorld is a world with AWS Sign-In and the profile "app", that someone has
-// logged in to. Sets live for life.
+// logged in to. Its credentials have this lifetime.
 func signinWorld(t *testing.T, life time.Duration) (*world, *fakesignin.Server) {
 	t.Helper()
 	w := newWorld(t, life)
@@ -50,7 +50,7 @@ func (w *world) startSignin(flags ...string) *process {
 	return p
 }
 
-// TestSigninRuns: through several ends of the set, two processes on one cache, with a
+// TestSigninRuns: through several expiries of the credentials, two processes on one cache, with a
 // server that takes each refresh token once and verifies each proof.
 func TestSigninRuns(t *testing.T) {
 	slow(t)
@@ -114,7 +114,7 @@ BRS_SOURCE=profile "app": the login session has expired: TOKEN_EXPIRED: The refr
 	w.finish(p)
 }
 
-// TestSigninFaults: whatever a server answers in place of a set, the cache stays as it
+// TestSigninFaults: whatever a server answers in place of credentials, the cache stays as it
 // was, nothing is sent elsewhere, and the run goes on when the fault is over.
 func TestSigninFaults(t *testing.T) {
 	slow(t)
@@ -155,14 +155,14 @@ func TestSigninFaults(t *testing.T) {
 			if name == "redirect" { // for a person to look at, and not soon tried again
 				w.write(signinFile, signin.Login())
 			}
-			eventually(t, 2*patience, "another set", func() bool { return distinctKeys(p) >= 2 })
+			eventually(t, 2*patience, "other credentials", func() bool { return distinctKeys(p) >= 2 })
 			w.finish(p)
 		})
 	}
 }
 
 // TestSigninMounts: a full disk leaves the login as it was, and one that is mounted on
-// its own is written in place. Both get a new set.
+// its own is written in place. Both get new credentials.
 func TestSigninMounts(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -273,7 +273,7 @@ func TestFileDelivery(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	key := regexp.MustCompile(`(?s)\[default\]\s+aws_access_key_id *= *(\w+)`)
-	eventually(t, patience, "three sets in [default]", func() bool {
+	eventually(t, patience, "three sets of credentials in [default]", func() bool {
 		b, err := os.ReadFile(lines[1])
 		if err != nil {
 			t.Fatal(err)

@@ -311,7 +311,7 @@ func TestSSORuns(t *testing.T) {
 	}
 }
 
-// distinctKeys counts the sets that a client has used.
+// distinctKeys counts the sets of credentials that a client has used.
 func distinctKeys(p *process) int {
 	keys := map[string]bool{}
 	for _, line := range p.stdout.lines() {
@@ -429,7 +429,7 @@ func TestSSOFaults(t *testing.T) {
 				if kind == fakesso.Redirect { // for a person to look at, and not soon tried again
 					w.login("--profile", "corp")
 				}
-				eventually(t, 2*patience, "another set", func() bool { return distinctKeys(p) >= 2 })
+				eventually(t, 2*patience, "other credentials", func() bool { return distinctKeys(p) >= 2 })
 				w.finish(p)
 				elsewhere.Close()
 				if reached {

@@ -24,7 +24,7 @@ func filesSeen(t *testing.T) {
 }
 
 // awaitStale waits for the line, and checks that it came before the end that it
-// tells, and which is that of the set that was handed out first.
+// tells, and which is that of the credentials that were issued first.
 func (w *world) awaitStale(p *process, by string) {
 	w.t.Helper()
 	var found []string
@@ -61,7 +61,7 @@ func (w *world) alarmTimes(found []string) (at, ends time.Time) {
 	return at, ends
 }
 
-// staleLife is the life of a set in these tests. A tenth of it is the time that
+// staleLife is the lifetime of credentials in these tests. A tenth of it is the time that
 // clients of the process have for asking.
 const staleLife = 30 * time.Second
 
@@ -84,7 +84,7 @@ func TestStaleFileReader(t *testing.T) {
 	w.finishPlain(p, 0)
 }
 
-// asks is a command that gets a set from the credential process once. It has
+// asks is a command that gets credentials from the credential process once. It has
 // nothing to do with AWS otherwise, which is what a program that copies the keys
 // looks like.
 func (w *world) asks(then string) []string {
@@ -99,7 +99,7 @@ func TestStaleCopy(t *testing.T) {
 	eventually(t, patience, "a status that counts it", func() bool { return w.status(p).Stale == 1 })
 	w.awaitRefreshes(2)
 	if n := len(staleLine.FindAllString(p.stderr.String(), -1)); n != 1 {
-		t.Errorf("said %d times, want once for the set that was read", n)
+		t.Errorf("said %d times, want once for the credentials that were read", n)
 	}
 	w.finishPlain(p, 0)
 }
@@ -188,7 +188,7 @@ func TestNotStale(t *testing.T) {
 			w := newWorld(t, staleLife)
 			p := w.brsExec(append([]string{"--role-arn", roleARN, "--deliver", c.deliver, "--"}, c.argv(t)...)...)
 			// The third is to be alarmed of, if at all, before the fifth comes.
-			eventually(t, 5*time.Minute, "five sets, and as many calls", func() bool {
+			eventually(t, 5*time.Minute, "five sets of credentials, and as many calls", func() bool {
 				return w.assumed() >= 5 && (!c.calls || len(p.stdout.lines()) >= 5) || p.ended()
 			})
 			w.checkAlarms(p)

@@ -48,14 +48,14 @@ func TestStatus(t *testing.T) {
 	begin := time.Now()
 	p := w.startChild()
 	var s status
-	eventually(t, patience, "the first set", func() bool { s = w.status(p); return s.Key != "" && s.Child != 0 })
+	eventually(t, patience, "the first credentials", func() bool { s = w.status(p); return s.Key != "" && s.Child != 0 })
 	if s.Command != "gov2" || s.Starts != 1 || s.Source != "environment variables → "+roleARN || s.Since.Before(begin.Add(-time.Second)) || s.Failed != 0 {
 		t.Errorf("status %+v", s)
 	}
 	if !s.Expires.After(s.Next) {
 		t.Errorf("the next refresh is at %v, the end at %v", s.Next, s.Expires)
 	}
-	eventually(t, patience, "another set", func() bool { now := w.status(p); return now.Refreshed > 0 && now.Key != s.Key })
+	eventually(t, patience, "other credentials", func() bool { now := w.status(p); return now.Refreshed > 0 && now.Key != s.Key })
 
 	w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Unavailable})
 	eventually(t, patience, "failures", func() bool { s = w.status(p); return s.Failed > 1 })

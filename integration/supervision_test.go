@@ -170,7 +170,7 @@ func TestCredentialsFile(t *testing.T) {
 	path := w.write("shared", before)
 	p := w.brsExec("--role-arn", roleARN, "--credentials-file", path, "--credentials-file-profile", "app", "--", "sh", "-c", "echo up; read -r _; exit 0")
 	keys := map[string]bool{}
-	eventually(t, patience, "three sets", func() bool {
+	eventually(t, patience, "three sets of credentials", func() bool {
 		text := w.read("shared")
 		if _, rest, ok := strings.Cut(text, "[app]"); ok {
 			_, value, _ := strings.Cut(rest, "aws_access_key_id = ")

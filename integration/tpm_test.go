@@ -245,11 +245,11 @@ func TestTPM(t *testing.T) {
 				args = append(args, "--private-key-passphrase-file", w.write("auth", keyAuth+"\n"))
 			}
 			p := w.brsExec(append(args, "--log-level", "debug", "--", client)...)
-			eventually(t, patience, "three sets", func() bool { return sets() >= 3 || p.ended() })
+			eventually(t, patience, "three sets of credentials", func() bool { return sets() >= 3 || p.ended() })
 			e.stop()
 			e.start()
 			again := sets()
-			eventually(t, patience, "two sets after the TPM was off", func() bool { return sets() >= again+2 || p.ended() })
+			eventually(t, patience, "two sets of credentials after the TPM was off", func() bool { return sets() >= again+2 || p.ended() })
 			w.awaitOutlived(p)
 			p.stdin.Close()
 			if code := p.exit(); code != 0 {

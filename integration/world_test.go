@@ -60,7 +60,7 @@ func begin(t *testing.T) (begun func()) {
 	return begun
 }
 
-// newWorld has a server whose sets live for life, and a user's keys for it in
+// newWorld has a server whose credentials have this lifetime, and a user's keys for it in
 // the environment.
 func newWorld(t *testing.T, life time.Duration) *world {
 	t.Helper()

@@ -52,7 +52,7 @@ func TestFormat(t *testing.T) {
 func TestFormatErrors(t *testing.T) {
 	t.Parallel()
 	if b, err := FormatProcess(session, noon.Add(time.Hour)); err == nil {
-		t.Errorf("FormatProcess of a set that has ended = %s", b)
+		t.Errorf("FormatProcess of expired credentials = %s", b)
 	}
 	for _, section := range []string{"", "a]", "a\nb"} {
 		if b, err := FormatINI(longTerm, section); err == nil {

@@ -15,7 +15,7 @@ func deliver(p *Private, creds aws.Credentials) error {
 }
 
 // helpPrivate makes a run directory in DIR, says which, and removes it when
-// its input ends. With a second argument it goes on delivering new sets.
+// its input ends. With a second argument it goes on delivering new credentials.
 func helpPrivate(args []string) error {
 	p, err := NewPrivate(Options{Executable: "/bin/brs-exec", Dirs: args[:1]})
 	if err != nil {

@@ -31,7 +31,7 @@ func (p *Private) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.noteReads()
-	_ = p.recover() // has been told
+	_ = p.recover() // which has passed an error to Notify
 }
 
 // recover puts back what was removed, the directory itself or a file in it, and

@@ -72,13 +72,13 @@ func TestKeep(t *testing.T) {
 				t.Error(err)
 			}
 			if !readersAgree(t, p) {
-				t.Error("after the next set")
+				t.Error("after the next credentials")
 			}
 		})
 	}
 }
 
-// TestKeepLooks: it is noticed in time, and also by the next set.
+// TestKeepLooks: it is noticed in time, and also by the next credentials.
 func TestKeepLooks(t *testing.T) {
 	t.Parallel()
 	p, told := kept(t)
@@ -98,7 +98,7 @@ func TestKeepLooks(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := deliver(p, numbered(5)); err != nil || !readersAgree(t, p) {
-		t.Errorf("the next set: %v", err)
+		t.Errorf("the next credentials: %v", err)
 	}
 }
 

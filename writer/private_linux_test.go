@@ -59,7 +59,7 @@ func TestPrivateDiskFull(t *testing.T) {
 		t.Errorf("files = %v, want %v", got, before)
 	}
 	if line, err := process.Output(p.Dir(), time.Now()); err != nil || !strings.Contains(string(line), "AKID1") {
-		t.Errorf("output = %s, %v, want the old set", line, err)
+		t.Errorf("output = %s, %v, want the old credentials", line, err)
 	}
 	readersAgree(t, p)
 	if err := os.Remove(ballast); err != nil {
@@ -69,7 +69,7 @@ func TestPrivateDiskFull(t *testing.T) {
 		t.Error(err)
 	}
 	if line, err := process.Output(p.Dir(), time.Now()); err != nil || !strings.Contains(string(line), "AKID2") {
-		t.Errorf("output = %s, %v, want the new set", line, err)
+		t.Errorf("output = %s, %v, want the new credentials", line, err)
 	}
 }
 

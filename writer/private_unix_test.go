@@ -66,7 +66,7 @@ func TestPrivateReadsNoPipe(t *testing.T) {
 }
 
 // Killed at any moment while it delivers, it leaves whole files, which can be
-// used as long as the set lives, until the next one starts.
+// used until the credentials expire, and until the next one starts.
 func TestPrivateKilled(t *testing.T) {
 	t.Parallel()
 	in := openBase(t)

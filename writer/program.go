@@ -7,21 +7,21 @@ import (
 )
 
 // Self returns a path by which every SDK can run this program as a
-// credential_process, and what the files are to be good for, asked or less. Where
-// some SDK could not run it, err says why, and Auto becomes Endpoint: a selected
-// profile that fails keeps SDKs from the other delivery.
-func Self(asked Mode) (path string, mode Mode, err error) {
+// credential_process, and the mode to open the files with. That is wanted, unless some
+// SDK could not run the program: then err says why, and Auto becomes Endpoint, because a
+// selected profile that fails keeps SDKs from the other delivery.
+func Self(wanted Mode) (path string, mode Mode, err error) {
 	self, err := os.Executable()
 	if err == nil {
 		path, err = program(self)
 	}
 	switch {
 	case err == nil:
-		return path, asked, nil
-	case asked == Auto:
-		asked = Endpoint
+		return path, wanted, nil
+	case wanted == Auto:
+		wanted = Endpoint
 	}
-	return self, asked, err
+	return self, wanted, err
 }
 
 var errNoShell = errors.New("there is no sh in PATH, through which most SDKs run a credential_process")

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Session is a set that a Handler gives away.
+// Session is credentials that a Handler gives away.
 type Session struct {
 	AccessKeyID, SecretAccessKey, SessionToken string
 	Expires                                    time.Time
@@ -18,7 +18,7 @@ type Session struct {
 type Handler struct {
 	Anchor *x509.Certificate
 	Region string
-	// Issue makes a set for the role, for whoever has that certificate.
+	// Issue makes credentials for the role, for whoever has that certificate.
 	Issue func(role string, leaf *x509.Certificate) Session
 }
 

@@ -2,7 +2,7 @@
 // for the acceptance tests. It speaks enough of STS (query protocol), DynamoDB
 // (JSON) and S3 (REST) for real clients to make calls, recomputes the Signature
 // Version 4 of every request, and refuses unknown, mixed, badly signed and
-// expired sets in the words of the protocol that was used.
+// expired credentials in the words of the protocol that was used.
 //
 // Credentials live as long as the test says, seconds if need be, which no server
 // of AWS's would do. Every call is logged, accepted or not: tests assert on the
@@ -102,7 +102,7 @@ func (s *Server) Close() {
 // URL is the endpoint of every service, without a slash at its end.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
-// Bootstrap is a set without session token and expiry, as of a user: what a
+// Bootstrap is credentials without session token and expiry, as of a user: what a
 // source starts from.
 func (s *Server) Bootstrap() Credentials { return s.bootstrap }
 
@@ -115,7 +115,7 @@ func (s *Server) Now() time.Time {
 
 func (s *Server) now() time.Time { return time.Now().Add(s.offset).Round(0) }
 
-// SetLife changes the lifetime of sets issued from now on.
+// SetLife changes the lifetime of credentials issued from now on.
 func (s *Server) SetLife(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,7 +123,7 @@ func (s *Server) SetLife(d time.Duration) {
 }
 
 // SetClockOffset moves the server's clock to that much ahead of this machine's.
-// Sets that were issued before keep their expiry on the server's clock.
+// Credentials that were issued before keep their expiry on the server's clock.
 func (s *Server) SetClockOffset(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Credentials are one set as a client holds it. Expires is on the server's
-// clock, zero for a set that never ends.
+// Credentials are credentials as a client holds them. Expires is on the server's
+// clock, zero for credentials that never expire.
 type Credentials struct {
 	AccessKeyID     string
 	SecretAccessKey string
@@ -16,14 +16,14 @@ type Credentials struct {
 	Expires         time.Time
 }
 
-// identity is what the server remembers of a set; sets are never forgotten, so
+// identity is what the server remembers of credentials; they are never forgotten, so
 // that an expired one is told from an unknown one.
 type identity struct {
 	Credentials
 	arn string
 }
 
-// Issue hands out a set for arn that lives for life (0: for ever, without a
+// Issue issues credentials for arn with lifetime life (0: for ever, without a
 // session token), as if a client had asked for it.
 func (s *Server) Issue(arn string, life time.Duration) Credentials {
 	s.mu.Lock()
@@ -45,7 +45,7 @@ func (s *Server) IssueWebIdentity(life time.Duration) string {
 	return t
 }
 
-// Expiry returns when the set of that key id ends on the server's clock, and
+// Expiry returns when the credentials of that key id expire on the server's clock, and
 // false if the server never issued it.
 func (s *Server) Expiry(keyID string) (time.Time, bool) {
 	s.mu.Lock()
@@ -57,7 +57,7 @@ func (s *Server) Expiry(keyID string) (time.Time, bool) {
 	return id.Expires, true
 }
 
-// SetExpiry lets the set of that key id end at another time on the server's clock
+// SetExpiry lets the credentials of that key id expire at another time on the server's clock
 // than the one that it was issued with.
 func (s *Server) SetExpiry(keyID string, t time.Time) {
 	s.mu.Lock()
@@ -67,8 +67,8 @@ func (s *Server) SetExpiry(keyID string, t time.Time) {
 	}
 }
 
-// Issued tells whether the three parts are of one set that the server issued. A
-// reader that got parts of two sets, or a cut one, has something else.
+// Issued tells whether the three parts are of one set of credentials that the server issued. A
+// reader that got parts of two sets of credentials, or a cut one, has something else.
 func (s *Server) Issued(keyID, secret, token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// s3Do sends one call of S3, signed with a set that never ends.
+// s3Do sends one call of S3, signed with credentials that never expire.
 func s3Do(t *testing.T, s *Server, method, path, body string, header map[string]string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, s.URL()+path, nil)

@@ -132,7 +132,7 @@ func (c sts) checkWebIdentity(s *Server) (answer, bool) {
 	return answer{}, false
 }
 
-// assumed answers with a set for the role that was asked for.
+// assumed answers with credentials for the role that was asked for.
 func (c sts) assumed(s *Server) answer {
 	role := c.form.Get("RoleArn")
 	name := role[strings.LastIndex(role, "/")+1:]
@@ -150,7 +150,7 @@ func (c sts) duration() time.Duration {
 	return time.Duration(n) * time.Second
 }
 
-// grant issues a set that lives as long as the server's options say, or asked.
+// grant issues credentials with the lifetime that the server's options say, or asked.
 func (s *Server) grant(arn string, asked time.Duration) Credentials {
 	s.mu.Lock()
 	defer s.mu.Unlock()

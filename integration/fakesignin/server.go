@@ -63,7 +63,7 @@ type Server struct {
 // code is what the browser brings back.
 type code struct{ redirect, challenge string }
 
-// Start starts a server on a free loopback port, whose sets are made by issue. Close it
+// Start starts a server on a free loopback port, whose credentials are made by issue. Close it
 // after use.
 func Start(issue func() Keys) *Server {
 	s := &Server{issue: issue, codes: map[string]*code{}, refresh: map[string]string{}, proofs: map[string]bool{}}
@@ -153,7 +153,7 @@ func (s *Server) Count(grant string) int {
 	return n
 }
 
-// next makes a set and a refresh token that is bound to a key. The lock is held.
+// next makes credentials and a refresh token that is bound to a key. The lock is held.
 func (s *Server) next(thumbprint string) (Keys, string) {
 	keys, refresh := s.issue(), rand.Text()+rand.Text()
 	s.refresh[refresh] = thumbprint

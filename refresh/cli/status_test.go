@@ -58,8 +58,8 @@ func TestAlive(t *testing.T) {
 	}{
 		{"starting", run.Record{}, false},
 		{"no set yet", run.Record{Command: "sh", Failed: 3, Err: "denied"}, false},
-		{"a set", run.Record{Key: "k", Expires: now.Add(time.Second)}, true},
-		{"a set, but the source refuses", run.Record{Key: "k", Expires: now.Add(time.Second), Failed: 1, Permanent: true}, true},
+		{"credentials", run.Record{Key: "k", Expires: now.Add(time.Second)}, true},
+		{"credentials, but the source refuses", run.Record{Key: "k", Expires: now.Add(time.Second), Failed: 1, Permanent: true}, true},
 		{"ended", run.Record{Key: "k", Expires: now}, false},
 		{"keys for life", run.Record{Key: "k"}, true},
 	} {

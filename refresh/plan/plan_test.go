@@ -161,7 +161,7 @@ func TestNew(t *testing.T) {
 			Restart: supervisor.Restart{Policy: supervisor.RestartOnFailure, Max: 3},
 		}}},
 		{"descendants", values{"wait-for-descendants": {"1"}}, Plan{Subreaper: true, Child: supervisor.Options{WaitOrphans: true, Once: true}}},
-		{"variables, and a restart for each set", values{"deliver": {"env"}, "on-refresh": {"restart"}, "on-expiry": {"restart"}}, Plan{
+		{"variables, and a restart at each refresh", values{"deliver": {"env"}, "on-refresh": {"restart"}, "on-expiry": {"restart"}}, Plan{
 			Deliver:   Delivery{Name: "env", Files: writer.Endpoint, Env: true},
 			OnRefresh: Reaction{Act: Restart}, OnExpiry: Reaction{Act: Restart},
 		}},

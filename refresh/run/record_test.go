@@ -33,14 +33,14 @@ func TestRecorder(t *testing.T) {
 		do   func()
 		want Record
 	}{
-		{"first set", func() { k.engine(set, true) }, held},
+		{"first credentials", func() { k.engine(set, true) }, held},
 		{"failure", func() { k.engine(failed, false) }, failing},
 		{"the same again", func() {
 			e := set
 			e.Kind = refresh.Unchanged
 			k.engine(e, false)
 		}, held},
-		{"second set", func() { k.engine(set, false) }, twice},
+		{"second credentials", func() { k.engine(set, false) }, twice},
 		{"a login that ends", func() { k.sourceExpiry(login, true) }, known},
 		{"no end", func() { k.sourceExpiry(login, false) }, twice},
 		{"stale", k.stale, stale},

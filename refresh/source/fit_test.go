@@ -173,7 +173,7 @@ func TestLongTerm(t *testing.T) {
 	}
 }
 
-// What something else keeps may have ended when we start, and the next set be on its way:
+// What something else keeps may have ended when we start, and the next ones be on their way:
 // a login of the morning, a sidecar that starts as we do, a machine that was asleep.
 func TestEndedAtTheStart(t *testing.T) {
 	t.Parallel()

@@ -70,7 +70,7 @@ func signinConfig(t testing.TB) string {
 	return path
 }
 
-// loggedIn writes an entry, as `aws login` does, whose set has that much life left.
+// loggedIn writes an entry, as `aws login` does, whose credentials have that much of their lifetime left.
 func loggedIn(t testing.TB, path, name string, life time.Duration) {
 	t.Helper()
 	claims := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"sub":%q,"iat":%d}`, signinSession, time.Now().Unix()))
@@ -305,7 +305,7 @@ func TestSigninAgain(t *testing.T) {
 	})
 }
 
-// A set with any life left is good enough to assume a role with: without roles the same
+// Credentials that have not expired are good enough to assume a role with: without roles the same
 // ones again are no new credentials, and the failure is told.
 func TestSigninRoles(t *testing.T) {
 	t.Parallel()

@@ -108,7 +108,7 @@ func TestContainerSoak(t *testing.T) {
 			fmt.Fprintf(w, `{"AccessKeyId":"ASIA%d","SecretAccessKey":%q,"Token":%q,"Expiration":%q}`,
 				i, roleSecret, roleToken, began.Add(i*every+life).UTC().Format(time.RFC3339))
 		}))
-		// The set is the same until 30 minutes before its end.
+		// The credentials are the same until 30 minutes before their expiry.
 		soak(t, mustNew(t, Spec{limits: limits{dial: n.dial}}), n, 18*time.Minute, 14*4, 14*4+1)
 	})
 }

@@ -60,7 +60,7 @@ func TestMetadataStability(t *testing.T) {
 	setenv(t, "AWS_EC2_METADATA_DISABLED=false", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1")
 	synctest.Test(t, func(t *testing.T) {
 		var until, asked atomic.Int64
-		until.Store(int64(every)) // the second set is the last one
+		until.Store(int64(every)) // the second credentials are the last ones
 		began := time.Now()
 		service := rotating(began, every, life, &until)
 		n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

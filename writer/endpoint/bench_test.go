@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// BenchmarkServer measures whole fetches, connection and all, as SDKs make them, while sets are being replaced.
+// BenchmarkServer measures whole fetches, connection and all, as SDKs make them, while credentials are being replaced.
 func BenchmarkServer(b *testing.B) {
 	s := startServer(b, Options{Profile: "p"}, map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)})
 	address := s.socket.listener.Addr().String()

@@ -82,7 +82,7 @@ func botocore(t *testing.T, env []string, args ...string) (next func() map[strin
 	return next, func() { stdin.Write([]byte("\n")) }
 }
 
-// survive checks that one botocore session sees both of two sets. Under 10 minutes left it refreshes at every use.
+// survive checks that one botocore session sees both of two sets of credentials. Under 10 minutes left it refreshes at every use.
 func survive(t *testing.T, env []string, method string, deliver func(context.Context, map[string]aws.Credentials) error, args ...string) map[string]string {
 	t.Helper()
 	set := func(id string) map[string]aws.Credentials {

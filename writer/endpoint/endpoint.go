@@ -1,4 +1,4 @@
-// Package endpoint hands credentials to the command over loopback HTTP, the way the AWS SDKs already ask for them:
+// Package endpoint hands credentials to the command over loopback HTTP, the way the AWS SDKs already retrieve them:
 //
 //   - [Server] speaks the container credentials protocol (ECS, EKS Pod Identity): one GET, one token, one JSON document.
 //     https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
@@ -117,7 +117,7 @@ func (s *Server) route(path string) (profile string, ok bool) {
 	return rest[1:], true
 }
 
-// containerBody is a document up to its Expiration, which is decided when it is asked for. Token is there even when empty:
+// containerBody is a document up to its Expiration, which is decided at each request. Token is there even when empty:
 // botocore and the JavaScript SDK fail without the key.
 func containerBody(c aws.Credentials, _ time.Time) ([]byte, error) {
 	return bodyPrefix(struct {

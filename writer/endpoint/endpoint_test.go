@@ -293,7 +293,7 @@ func TestDeliver(t *testing.T) {
 	id := func(profile string) string { return get(t, s.url(profile), s.token).object(t)["AccessKeyId"] }
 	deliver(map[string]aws.Credentials{"p": testSet("ASIA1", time.Hour), "q": testSet("ASIAQ", time.Hour)})
 	if got := id("p"); got != "ASIA1" {
-		t.Errorf("first set: %s, want ASIA1", got)
+		t.Errorf("first credentials: %s, want ASIA1", got)
 	}
 	deliver(map[string]aws.Credentials{"p": testSet("ASIA2", time.Hour)})
 	if r := s.LastRead("p"); r.KeyID != "ASIA1" {
@@ -320,7 +320,7 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
-// TestDeliverWhileRead checks that no answer mixes two sets.
+// TestDeliverWhileRead checks that no answer mixes two sets of credentials.
 func TestDeliverWhileRead(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, Options{Profile: "p"}, map[string]aws.Credentials{"p": testSet("ASIA0", time.Hour)})

@@ -75,7 +75,7 @@ func (m *IMDS) info(w http.ResponseWriter) {
 	writeJSON(w, http.StatusOK, body)
 }
 
-// document has the members that SDKs decode and that can be told truthfully; region is what they come for.
+// document has the members that SDKs decode and that are known to be true; region is what they are after.
 func (m *IMDS) document(w http.ResponseWriter) {
 	arch := map[string]string{"amd64": "x86_64", "386": "i386"}[runtime.GOARCH]
 	if arch == "" {

@@ -21,7 +21,7 @@ import (
 	"brs-exec/writer/process"
 )
 
-// asSeen is what a client makes of a set: its end is the early one.
+// asSeen is what a client makes of credentials: their expiry is the early one.
 func asSeen(c aws.Credentials) aws.Credentials {
 	c.Expires = c.Expires.Add(-120 * time.Second).UTC().Truncate(time.Second)
 	return c

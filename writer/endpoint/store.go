@@ -83,7 +83,7 @@ func (s *store) LastRead(profile string) process.Read {
 	return s.reads[profile]
 }
 
-// serve writes profile's credentials, or why there are none. Expired ones are a 503: SDKs ask again after one, and every one
+// serve writes profile's credentials, or why there are none. Expired ones are a 503: SDKs retrieve again after one, and every one
 // of them fails on a document whose Expiration has passed.
 func (s *store) serve(w http.ResponseWriter, profile string) {
 	d := s.current(profile)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stateIn makes a run directory with a set in it.
+// stateIn makes a run directory with credentials in it.
 func stateIn(t *testing.T, dir string) string {
 	t.Helper()
 	set := Credentials{AccessKeyID: "AKID", SecretAccessKey: "s"}

@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// maxEarly is the most by which the reported expiry precedes the real one.
-	// Go v1, Go v2 and C++ ask for new credentials only when the reported expiry
+	// Go v1, Go v2 and C++ retrieve new credentials only when the reported expiry
 	// has come, so a request signed just before it would arrive with expired ones.
 	maxEarly = 120 * time.Second
 
@@ -15,7 +15,7 @@ const (
 )
 
 // A Window is the expiry window of credentials: the expiry that is reported to
-// clients who ask in time, and the real one. Both are zero for credentials that never
+// clients that retrieve in time, and the real one. Both are zero for credentials that never
 // expire.
 type Window struct{ Early, End time.Time }
 
@@ -29,7 +29,7 @@ func NewWindow(delivered, expires time.Time) Window {
 	return Window{Early: expires.Add(-min(maxEarly, max(0, lifetime/10))), End: expires.Round(0)}
 }
 
-// Reported returns the expiry to report to a client who asks at now: in UTC, whole
+// Reported returns the expiry to report to a client that retrieves at now: in UTC, whole
 // seconds and always later than now; zero if the credentials never expire. ok is false
 // if they have expired. The wall clock decides, because that is what the client will
 // compare with.

@@ -63,7 +63,7 @@ func sweepOne(root *os.Root, name string, in place) {
 		return
 	default:
 		if _, err := process.Output(path, time.Now()); err == nil && inUse(path) {
-			return // until the credentials expire, or the last who has it
+			return // until the credentials expire, or the last process that knows the directory ends
 		}
 		empty(dir)
 	}

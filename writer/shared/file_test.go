@@ -83,8 +83,8 @@ var sharedFiles = []struct {
 	{"another section, no final newline", "", "[other]\na = 1", "[other]\na = 1\n\n[app]\n" + newKeys, "[other]\na = 1"},
 	{"blank lines at the end", "", "[other]\na = 1\n\n\n", "[other]\na = 1\n\n\n[app]\n" + newKeys, "[other]\na = 1\n\n\n"},
 	{"header only, no final newline", "", "[app]", "[app]\n" + newKeys, "[app]\n"},
-	{"old set", "", "[app]\n" + oldKeys + "[other]\na = 1\n", "[app]\n" + newKeys + "[other]\na = 1\n", "[app]\n[other]\na = 1\n"},
-	{"old set, no final newline", "", "[app]\n" + strings.TrimSuffix(oldKeys, "\n"), "[app]\n" + newKeys, "[app]\n"},
+	{"old credentials", "", "[app]\n" + oldKeys + "[other]\na = 1\n", "[app]\n" + newKeys + "[other]\na = 1\n", "[app]\n[other]\na = 1\n"},
+	{"old credentials, no final newline", "", "[app]\n" + strings.TrimSuffix(oldKeys, "\n"), "[app]\n" + newKeys, "[app]\n"},
 	{"the user's settings", "", "[app]\n# of mine\nregion = x\noutput = json # nice\n\n; end\n[z]\n", "[app]\n" + newKeys + "# of mine\nregion = x\noutput = json # nice\n\n; end\n[z]\n", "[app]\n# of mine\nregion = x\noutput = json # nice\n\n; end\n[z]\n"},
 	{"CRLF", "", "[app]\r\na = 1\r\n" + strings.ReplaceAll(oldKeys, "\n", "\r\n"), "[app]\r\na = 1\r\n" + strings.ReplaceAll(newKeys, "\n", "\r\n"), "[app]\r\na = 1\r\n"},
 	{"CRLF, new section", "", "[other]\r\na = 1\r\n", "[other]\r\na = 1\r\n\r\n[app]\r\n" + strings.ReplaceAll(newKeys, "\n", "\r\n"), "[other]\r\na = 1\r\n"},
@@ -121,7 +121,7 @@ func TestSharedKeepsAllElse(t *testing.T) {
 					put(t, path, tt.in, 0o640)
 				}
 				opt := Options{AtExit: exit}
-				if tt.name == "token missing" && exit != Restore { // it is, for the guard, a set for life
+				if tt.name == "token missing" && exit != Restore { // for the guard these are long-term keys
 					return
 				}
 				s := mustShared(t, path, "app", opt)

@@ -116,7 +116,7 @@ func (s *story) step(t *testing.T, what string, arg float64) {
 	}
 }
 
-// deliver gives the last set another life: 60 minutes for 0, none for -1.
+// deliver gives the last credentials another lifetime: 60 minutes for 0, none for -1.
 func (s *story) deliver(t *testing.T, life float64) {
 	c := aws.Credentials{AccessKeyID: s.last, SecretAccessKey: "s", CanExpire: life >= 0}
 	if life == 0 {
@@ -137,7 +137,7 @@ func TestWatch(t *testing.T) {
 	}{
 		{"never read", "0 set, 30 set, 60 set, 90 set, 300 end", nil},
 		{"read, and never replaced", "0 set, 1 file, 2 process, 300 end", nil},
-		{"a set without an end", "0 set -1, 1 file, 30 set, 300 end", nil},
+		{"credentials without an expiry", "0 set -1, 1 file, 30 set, 300 end", nil},
 
 		{"the file, once", "0 set, 1 file, 30 set, 60 set, 90 set, 300 end", []string{"55: file AKID1 read at 1 ends at 60"}},
 		{"the file, once, by an SDK", "0 set, 1 file+start, 30 set, 60 set, 300 end", []string{"55: file AKID1 read at 1 ends at 60"}},
@@ -145,11 +145,11 @@ func TestWatch(t *testing.T) {
 		{"the file, again too late", "0 set, 1 file, 30 set, 56 file, 60 set, 300 end", []string{"55: file AKID1 read at 1 ends at 60", "85: file AKID2 read at 56 ends at 90"}},
 		{"the file, by one program after the other", "0 set, 1 file, 30 set, 35 file, 60 set, 300 end", []string{"85: file AKID2 read at 35 ends at 90"}},
 		{"the file, now and then by new programs", "0 set, 1 file, 30 set, 35 file, 60 set, 65 file, 90 set, 300 end", nil},
-		{"the file, of a set of a minute", "0 set 1, 0.1 file, 0.5 set 1, 10 end", []string{"0.75: file AKID1 read at 0.1 ends at 1"}},
-		{"the file, of a set that was replaced late", "0 set, 1 file, 58 set, 300 end", []string{"59: file AKID1 read at 1 ends at 60"}},
-		{"the file, of a set that was replaced too late", "0 set, 1 file, 70 set, 300 end", []string{"75: file AKID1 read at 1 ends at 60"}},
+		{"the file, of credentials of a minute", "0 set 1, 0.1 file, 0.5 set 1, 10 end", []string{"0.75: file AKID1 read at 0.1 ends at 1"}},
+		{"the file, of credentials that were replaced late", "0 set, 1 file, 58 set, 300 end", []string{"59: file AKID1 read at 1 ends at 60"}},
+		{"the file, of credentials that were replaced too late", "0 set, 1 file, 70 set, 300 end", []string{"75: file AKID1 read at 1 ends at 60"}},
 
-		// A set of an hour is reported to end at 58.
+		// Credentials of an hour are reported to expire at 58.
 		{"the process, once", "0 set, 1 process+start, 30 set, 60 set, 90 set, 300 end", []string{"59: process AKID1 read at 1 ends at 60"}},
 		{"the endpoint, once", "0 set, 1 endpoint, 30 set, 60 set, 90 set, 300 end", []string{"59: endpoint AKID1 read at 1 ends at 60"}},
 		{"the metadata service, once", "0 set, 1 imds, 30 set, 60 set, 300 end", []string{"59: imds AKID1 read at 1 ends at 60"}},
@@ -160,14 +160,14 @@ func TestWatch(t *testing.T) {
 		{"a client that waits, and another that is started", "0 set, 1 process+start, 30 set, 60 set, 65 process+start, 90 set, 300 end", []string{"59: process AKID1 read at 1 ends at 60", "119: process AKID3 read at 65 ends at 120"}},
 		{"in a script that starts a client now and then", "0 set, 1 process+start, 30 set, 50 process+start, 60 set, 80 process+start, 90 set, 120 set, 150 set, 300 end", nil},
 		{"by one client and then another", "0 set, 1 process+start, 30 set, 35 process+start, 60 set, 300 end", []string{"89: process AKID2 read at 35 ends at 90"}},
-		{"a set that was replaced after its reported end", "0 set, 1 process+start, 59 set, 300 end", []string{"60: process AKID1 read at 1 ends at 60"}},
+		{"credentials that were replaced after their reported expiry", "0 set, 1 process+start, 59 set, 300 end", []string{"60: process AKID1 read at 1 ends at 60"}},
 		{"which the client was told at that time", "0 set, 1 process+start, 58.1 process, 59 set, 60.5 process, 300 end", nil},
 		{"and did not come back at the real one", "0 set, 1 process+start, 58.1 process, 59 set, 300 end", []string{"61: process AKID1 read at 58.1 ends at 60"}},
 
 		{"back through another channel", "0 set, 1 file, 30 set, 40 process, 60 set, 70 process, 120 end", nil},
 		{"the same set through two channels", "0 set, 1 file, 2 process, 30 set, 300 end", []string{"59: process AKID1 read at 2 ends at 60"}},
 
-		{"a newer set that is not everywhere", "0 set, 1 file, 30 pending, 300 end", nil},
+		{"newer credentials that are not everywhere", "0 set, 1 file, 30 pending, 300 end", nil},
 		{"and then is", "0 set, 1 file, 30 pending, 52 refreshed, 300 end", []string{"56: file AKID1 read at 1 ends at 60"}},
 		{"after many that never were", "0 set, 1 file, 2 look, 10 pending, 20 pending, 30 pending, 40 pending, 50 set, 300 end", []string{"55: file AKID1 read at 1 ends at 60"}},
 		{"the end has moved with the clock", "0 set, 1 file, 10 again 80, 30 set, 300 end", []string{"85: file AKID1 read at 1 ends at 90"}},
