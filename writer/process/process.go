@@ -40,8 +40,8 @@ type Credentials struct {
 	Expires         time.Time // local clock; zero if they never expire
 }
 
-// A Read is the last reading of credentials by one way of delivery, as far as it is
-// known. The zero value says that nobody has read any.
+// A Read is the last reading of credentials by one delivery, as far as it is
+// known. The zero value says that no client has read any.
 type Read struct {
 	KeyID string // access key id of the credentials that were read
 	At    time.Time
