@@ -6,7 +6,8 @@ import (
 )
 
 // java looks at the names of the archives on a Java command line:
-// sdk-core-2.20.90.jar. Into an archive that has others in it doctor does not look.
+// sdk-core-2.20.90.jar. It does not look into one, so that what others were merged
+// into says nothing.
 func (l *looker) java(args []string) {
 	l.r.Runtime = "Java"
 	classpath := l.getenv("CLASSPATH")
