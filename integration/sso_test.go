@@ -385,7 +385,7 @@ func TestSourceEnding(t *testing.T) {
 	}
 	d := w.brsExec("doctor", "--profile", "old", "--", "true")
 	d.exit()
-	if want := "note     source: the SSO session of profile \"old\" ends "; !strings.Contains(d.stdout.String(), want) {
+	if want := "note     source: the SSO session of profile \"old\" expires "; !strings.Contains(d.stdout.String(), want) {
 		t.Errorf("doctor does not say %q:\n%s", want, d.stdout.String())
 	}
 	// A session that is renewed has no end that is near.

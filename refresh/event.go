@@ -28,7 +28,7 @@ const (
 
 	// Expired: what the deliveries hold (one of them, if some failed) expired at
 	// Expires, and there is nothing better: the source failed, or gave the same
-	// again, or a delivery failed. Once for each credentials; the next Refreshed is the
+	// again, or a delivery failed. Once for each set of credentials; the next Refreshed is the
 	// recovery. It comes on time, whatever the source is up to: a second late if a
 	// retrieve or deliver call is under way, 15 seconds after a jump of the clock.
 	Expired

@@ -18,8 +18,8 @@ import (
 type metadata struct {
 	client *imds.Client // set once the configuration is loaded
 
-	expires time.Time // of the last credentials that was answered
-	endless bool      // it had none: no AWS, which always has one
+	expires time.Time // of the last credentials that it gave
+	endless bool      // they had none: no AWS, which always has one
 }
 
 // GetMetadata implements ec2rolecreds.GetMetadataAPIClient.

@@ -523,7 +523,7 @@ func TestSigninSDK(t *testing.T) {
 }
 
 // The end that is known is the latest there can be; that of a session which is renewed
-// no more is its set's.
+// no more is that of its credentials.
 func TestSigninEnds(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
