@@ -30,8 +30,7 @@ type Exit struct {
 	Signal syscall.Signal
 
 	// Stopped tells that Run's context was cancelled before the child ended, or while
-	// there was none: Code is 125 then if there never was one. [context.Cause] tells
-	// the canceller what for.
+	// there was none: Code is 125 then if there never was one.
 	Stopped bool
 }
 

@@ -106,7 +106,7 @@ func (p *program) demo(c *cli.Context) error {
 	case !own && !show.called.Load():
 		show.say("the command made no call%s", show.longer())
 	}
-	return p.passOn(exit, err, p.argv)
+	return p.passOn(exit, err)
 }
 
 // pointAt makes the simulator the only AWS that this process and the command

@@ -32,19 +32,19 @@ func (p *program) exec(c *cli.Context) error {
 		return err
 	}
 	exit, err := run.Run(o)
-	return p.passOn(exit, err, p.argv)
+	return p.passOn(exit, err)
 }
 
-// passOn makes our exit code of how a run of argv has ended. If the command died of a
+// passOn makes our exit code of how a run has ended. If the command died of a
 // signal, so do we.
-func (p *program) passOn(exit supervisor.Exit, err error, argv []string) error {
+func (p *program) passOn(exit supervisor.Exit, err error) error {
 	p.code = exit.Code
 	switch {
 	case errors.Is(err, run.ErrExpired):
 		p.code = exitExpired
 		return nil
 	case err != nil && exit.Code > exitFailed: // the command cannot be run, or is not there
-		p.printError(notRun(argv, err), exit.Code)
+		p.printError(notRun(p.argv, err), exit.Code)
 		return nil
 	case err == nil:
 		p.flush()

@@ -46,8 +46,8 @@ func TestExitCodes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var stderr bytes.Buffer
 			flushed := false
-			p := &program{stderr: &stderr, flush: func() { flushed = true }}
-			err := p.passOn(tt.exit, tt.err, []string{"cd", "/"})
+			p := &program{argv: []string{"cd", "/"}, stderr: &stderr, flush: func() { flushed = true }}
+			err := p.passOn(tt.exit, tt.err)
 			if p.code != tt.code || (err != nil) != tt.passed {
 				t.Errorf("code %d, error %v; want %d", p.code, err, tt.code)
 			}
