@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"brs-exec/writer/filelock"
 )
 
 // helpShared keeps the sections SECTION,... of PATH, at exit as MODE says. It
@@ -28,19 +30,23 @@ func helpShared(args []string) error {
 	if err != nil {
 		return err
 	}
-	s, err := Open(context.Background(), Options{Path: args[0], Sections: sectionsOf(args[1]), AtExit: AtExit(exit)})
+	var s *File
+	err = patiently(func() (err error) {
+		s, err = Open(context.Background(), Options{Path: args[0], Sections: sectionsOf(args[1]), AtExit: AtExit(exit)})
+		return err
+	})
 	if err != nil {
 		fmt.Println(err)
 		return nil
 	}
-	if err := giveAll(s, 0); err != nil {
+	if err := patiently(func() error { return giveAll(s, 0) }); err != nil {
 		return err
 	}
 	fmt.Println("kept")
 	ended := make(chan struct{})
 	go func() { io.Copy(io.Discard, os.Stdin); close(ended) }()
 	for i := 1; i < count; i++ {
-		if err := giveAll(s, i); err != nil {
+		if err := patiently(func() error { return giveAll(s, i) }); err != nil {
 			return errors.Join(err, s.Close(context.Background()))
 		}
 		select {
@@ -51,6 +57,16 @@ func helpShared(args []string) error {
 	}
 	<-ended
 	return s.Close(context.Background())
+}
+
+// patiently calls f until its wait for the file's lock is not too long, as the engine
+// does: others that write without a pause can keep it on a busy machine.
+func patiently(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, filelock.ErrLocked) {
+			return err
+		}
+	}
 }
 
 // sectionsOf returns the options' Sections for names with commas between them.

@@ -70,10 +70,11 @@ func readers(t *testing.T, path string, sections ...string) (stop func() int) {
 			}
 		})
 	}
+	end := sync.OnceFunc(func() { close(done); wg.Wait() })
+	t.Cleanup(end) // of a test that ends early
 	stopBotocore := botocoreReader(t, path, sections...)
 	return func() int {
-		close(done)
-		wg.Wait()
+		end()
 		n := reads[0] + reads[1] + reads[2]
 		if n == 0 {
 			t.Error("nothing was read")
@@ -157,11 +158,17 @@ func TestSharedProcesses(t *testing.T) {
 		processes = append(processes, process{stdin, cmd})
 	}
 	stop := readers(t, path, "a", "b")
-	s := mustShared(t, path, "c", Options{AtExit: Remove, settle: time.Second})
+	var s *File
+	if err := patiently(func() (err error) {
+		s, err = newShared(t, path, "c", Options{AtExit: Remove, settle: time.Second})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
 	start, _ := current(t, path)
 	own := 0
 	for until := time.Now().Add(budget); time.Now().Before(until); own++ {
-		if err := give(s, numbered(own)); err != nil {
+		if err := patiently(func() error { return give(s, numbered(own)) }); err != nil {
 			t.Fatal(err)
 		}
 	}
