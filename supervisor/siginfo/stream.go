@@ -58,7 +58,7 @@ func (s *Stream) Waiting() bool {
 
 const (
 	settle  = 2 * time.Millisecond // a handler on another thread is done by then
-	settles = 50                   // how often we wait for that on a machine that is busy
+	settles = 250                  // how often we wait for that on a machine that is busy
 )
 
 // Stop stops this process, and returns when it is continued. It returns at once
@@ -67,21 +67,30 @@ const (
 // hear that it was continued. To stop then would be for ever, since the shell sends no
 // second CONT.
 func (s *Stream) Stop() {
+	if !s.continued(onTheWay) {
+		stopSelf()
+	}
+}
+
+// continued tells whether a CONT has been caught and not been taken, once none is on
+// the way any more.
+func (s *Stream) continued(onTheWay func() bool) bool {
 	for range settles {
 		began := time.Now()
 		time.Sleep(settle)
+		wait := onTheWay() // before the queue is looked at: what is no longer on the way is there
 		s.fill()
 		s.mu.Lock()
 		continued := slices.ContainsFunc(s.queue, func(i Info) bool { return i.Signal == sigCont })
 		s.mu.Unlock()
 		if continued {
-			return
+			return true
 		}
-		if time.Since(began) < 5*settle { // else we may have been stopped meanwhile
+		if !wait && time.Since(began) < 5*settle { // else we may have been stopped meanwhile
 			break
 		}
 	}
-	stopSelf()
+	return false
 }
 
 func (s *Stream) addCaught(sig syscall.Signal) {
