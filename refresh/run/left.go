@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"brs-exec/supervisor"
@@ -18,13 +20,14 @@ const (
 // end with it.
 type leftBehind struct {
 	log   *slog.Logger
-	first int // pid of the command; of the supervisor's goroutine
+	first int       // pid of the command; of the supervisor's goroutine
+	began time.Time // when it was started
 }
 
 func (l *leftBehind) part() Part {
 	return Part{Name: "the look for what the command leaves behind", Child: func(e supervisor.Event, first bool) {
 		if first && e.Kind == supervisor.Started {
-			l.first = e.PID
+			l.first, l.began = e.PID, time.Now()
 		}
 	}}
 }
@@ -34,9 +37,7 @@ func (l *leftBehind) say(ctx context.Context, users func(above int) []string) {
 	if l.first == 0 || !l.log.Enabled(ctx, slog.LevelWarn) {
 		return
 	}
-	// The command's processes have higher ids than the command. Where the ids have
-	// wrapped around since, a process with a lower one is only not named.
-	above := max(l.first, os.Getpid())
+	above := lookAbove(max(l.first, os.Getpid()), lastPID(), time.Since(l.began))
 	left := users(above)
 	for over := time.Now().Add(leftPatience); len(left) > 0 && time.Now().Before(over); left = users(above) {
 		<-time.After(leftPatience / 10)
@@ -46,4 +47,24 @@ func (l *leftBehind) say(ctx context.Context, users func(above int) []string) {
 	}
 	l.log.Warn("the command has ended, and with it the credentials of what it leaves behind",
 		"processes", left[:min(len(left), leftNamed)], "count", len(left), "hint", "--wait-for-descendants stays until they have ended")
+}
+
+// lookAbove returns the id above which the processes of a command are looked for that
+// was started that long ago, 0 for all. A short command's have higher ids than the
+// command, which saves a look at those of the whole machine; later, or once the ids
+// have wrapped around, they may have any.
+func lookAbove(first, last int, ago time.Duration) int {
+	if ago > time.Second || last < first {
+		return 0
+	}
+	return first
+}
+
+// lastPID returns the id of the process that was made last, 0 if that is not known.
+func lastPID() (pid int) {
+	text, _ := os.ReadFile("/proc/loadavg")
+	if fields := strings.Fields(string(text)); len(fields) == 5 {
+		pid, _ = strconv.Atoi(fields[4])
+	}
+	return pid
 }
