@@ -414,7 +414,7 @@ func TestTyped(t *testing.T) {
 	if err := app.Run([]string{"brs-exec", "--region", "eu-west-1", "--as-profile", "a,b", "--as-profile=c", "--keep-imds", "--signal-group=false"}); err != nil {
 		t.Fatal(err)
 	}
-	if diff := gocmp.Diff([]any{"eu-west-1", "env", []string{"a,b", "c"}, true, false}, []any{got.Source.Region, got.Source.Profile, got.As, got.KeepIMDS, got.Child.SignalGroup}); diff != "" {
+	if diff := gocmp.Diff([]any{"eu-west-1", "env", []string{"a,b", "c"}, true, false}, []any{got.Profiles[0].Source.Region, got.Profiles[0].Source.Profile, got.As, got.KeepIMDS, got.Child.SignalGroup}); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
 	}
 }

@@ -49,12 +49,12 @@ func (p *program) credentials(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pl.Source.Names.Command = "credentials"
+	pl.Profiles[0].Source.Names.Command = "credentials"
 	creds, err := run.Once(run.Options{Plan: pl, Log: logger(p.stderr, out)})
 	if err != nil {
 		return err
 	}
-	return p.print(creds, format, cmp.Or(pl.Source.Profile, "default"))
+	return p.print(creds, format, cmp.Or(pl.Profiles[0].Source.Profile, "default"))
 }
 
 // fromRunDir prints what another brs-exec keeps in dir. In the spelling that SDKs are

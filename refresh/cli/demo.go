@@ -95,7 +95,7 @@ func (p *program) demo(c *cli.Context) error {
 		return err
 	}
 	pointAt(server)
-	o.Plan.Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
+	o.Plan.Profiles[0].Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
 	o.Parts = []run.Part{{Name: "the simulated STS", Run: server.Run, Engine: func(e refresh.Event, _ bool) { show.event(e) }}}
 	show.say("a simulated STS on %s gives credentials with a lifetime of %v; it is no AWS", server.URL(), lifetime)
 	exit, err := run.Run(o)

@@ -107,7 +107,7 @@ func (p *program) plan(settings *plan.Settings, argv []string) (*plan.Plan, erro
 	if err != nil {
 		return nil, err
 	}
-	pl.Source.Names, pl.Source.Stderr, pl.Source.Prompt = sessionNames(argv), p.raw, prompt()
+	pl.With(sessionNames(argv), p.raw, prompt())
 	return pl, nil
 }
 

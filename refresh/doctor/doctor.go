@@ -89,7 +89,7 @@ func (d *examination) examineDelivery() {
 
 // examineFiles says where the run directory would be.
 func (d *examination) examineFiles() {
-	o := writer.Options{Profile: d.Plan.Source.Profile, As: d.Plan.As, Mode: d.files, KeepIMDS: d.Plan.KeepIMDS}
+	o := writer.Options{Profile: d.Plan.Profiles[0].Source.Profile, As: d.Plan.As, Mode: d.files, KeepIMDS: d.Plan.KeepIMDS}
 	if d.source != nil {
 		o.Profile, o.Region = d.source.Profile(), d.source.Region()
 	}

@@ -245,7 +245,7 @@ func TestOutputLimit(t *testing.T) {
 	}{
 		{"go1", "1.55.8", 9000, true}, {"go1", "1.55.8", 2000, false}, {"go1", "1.25.0", 2000, true}, {"go1", "1.25.0", 0, false}, {"botocore", "1.43.0", 9000, false},
 	} {
-		d := &examination{Options: options(&plan.Plan{}, "auto"), size: test.size}
+		d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}}, "auto"), size: test.size}
 		d.client(clients.Client{ID: test.id, Version: test.version, Named: true}, true)
 		if got := slices.ContainsFunc(d.findings, func(f Finding) bool { return strings.Contains(f.Text, "bytes from a credential_process") }); got != test.problem {
 			t.Errorf("%s %s with %d bytes: a problem: %v, want %v", test.id, test.version, test.size, got, test.problem)
@@ -271,7 +271,7 @@ func TestClient(t *testing.T) {
 		{clients.Client{ID: "curl"}, "auto", "problem|have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew|curl finds no credentials"},
 		{clients.Client{ID: "s3cmd"}, "auto", "problem|brs-exec --deliver env --on-refresh restart -- |s3cmd finds no credentials"},
 	} {
-		d := &examination{Options: options(&plan.Plan{}, test.deliver)}
+		d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}}, test.deliver)}
 		test.client.Name = test.client.ID
 		d.client(test.client, true)
 		f := d.findings[0]
@@ -280,7 +280,7 @@ func TestClient(t *testing.T) {
 			t.Errorf("%s under %s:\n%s\nwant\n%s", test.client, test.deliver, got, test.want)
 		}
 	}
-	d := &examination{Options: options(&plan.Plan{}, "auto")}
+	d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}}, "auto")}
 	if d.client(clients.Client{ID: "unheard-of"}, true); len(d.findings) > 0 {
 		t.Errorf("%v of a client that nothing is known of", d.findings)
 	}
@@ -307,14 +307,14 @@ func TestTraps(t *testing.T) {
 		{clients.Trap{Kind: clients.SelectsProfile, What: "default", Where: "env"}, "auto", Finding{"ok", "command", `env: profile "default" is one that it finds the credentials under`, ""}},
 		{clients.Trap{Kind: clients.SelectsProfile, What: "yours", Where: "env"}, "auto", Finding{"problem", "command", `env: it selects profile "yours", which it will not find`, with("--as-profile yours")}},
 	} {
-		d := &examination{Options: options(&plan.Plan{As: []string{"mine"}}, test.deliver)}
+		d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}, As: []string{"mine"}}, test.deliver)}
 		d.trap(test.trap)
 		if diff := cmp.Diff([]Finding{test.want}, d.findings); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	}
 	for _, trap := range []clients.Trap{{Kind: clients.ReadsVariable, What: "AWS_ACCESS_KEY_ID"}, {Kind: clients.ReadsFile, What: ".aws/credentials"}} {
-		d := &examination{Options: options(&plan.Plan{Shared: plan.Shared{Path: "x"}}, "env")}
+		d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}, Shared: plan.Shared{Path: "x"}}, "env")}
 		if d.trap(trap); len(d.findings) > 0 {
 			t.Errorf("%+v where what it reads is delivered: %v", trap, d.findings)
 		}
@@ -331,7 +331,7 @@ func TestBareElsewhere(t *testing.T) {
 	}{
 		{clients.OtherNetwork, "auto", true}, {clients.OtherUser, "endpoint", false}, {clients.OtherUser, "file", true},
 	} {
-		d := &examination{Options: options(&plan.Plan{}, test.deliver), bare: true}
+		d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}}, test.deliver), bare: true}
 		if got := d.cuts(clients.Trap{Kind: test.kind}); got != test.cut {
 			t.Errorf("kind %d under %s: cut off %v, want %v", test.kind, test.deliver, got, test.cut)
 		}

@@ -19,7 +19,7 @@ import (
 
 // examineSource says from where and as whom, and what stands in the way of that.
 func (d *examination) examineSource() {
-	src, err := source.New(context.Background(), d.Plan.Source)
+	src, err := source.New(context.Background(), d.Plan.Profiles[0].Source)
 	if err != nil {
 		d.problem("source", hintOf(err), "%v", err)
 		return
@@ -43,7 +43,7 @@ func (d *examination) examineSource() {
 	d.examineEnd()
 	d.examineKeys()
 	d.examineMFA()
-	if argv := d.Plan.Source.Command; len(argv) > 0 {
+	if argv := d.Plan.Profiles[0].Source.Command; len(argv) > 0 {
 		d.examineProgram("--credential-command", argv[0])
 	}
 	if src.Region() == "" {
@@ -72,7 +72,7 @@ func strangeRegion(name string) bool {
 
 // chained tells whether the default chain is the base.
 func (d *examination) chained() bool {
-	s := d.Plan.Source
+	s := d.Plan.Profiles[0].Source
 	w := s.WebIdentity
 	return len(s.Command) == 0 && s.IoT == nil && s.RolesAnywhere == nil && s.File == "" &&
 		w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub
@@ -80,7 +80,7 @@ func (d *examination) chained() bool {
 
 // unconfigured reports whether nothing in the default chain is configured.
 func (d *examination) unconfigured() bool {
-	if !d.chained() || d.Plan.Source.Profile != "" || d.source.Profile() != "" {
+	if !d.chained() || d.Plan.Profiles[0].Source.Profile != "" || d.source.Profile() != "" {
 		return false
 	}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
@@ -128,7 +128,7 @@ func (d *examination) examineEnd() {
 // examineMFA says who is going to be asked for a code. That there is no one,
 // the source has found out itself.
 func (d *examination) examineMFA() {
-	m := d.Plan.Source.MFA
+	m := d.Plan.Profiles[0].Source.MFA
 	m.Serial = d.source.Facts().MFADevice
 	switch {
 	case m.Serial == "":
@@ -160,7 +160,7 @@ func (d *examination) examineKeys() {
 // keys says of keys that nothing renews what follows from that.
 func (d *examination) keys(whose string, session bool) {
 	const hint = "a source that makes new ones, as in: "
-	roles := len(d.Plan.Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
+	roles := len(d.Plan.Profiles[0].Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
 	switch {
 	case session && roles:
 		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when it expires, the role cannot be assumed again", whose)

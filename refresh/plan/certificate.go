@@ -18,7 +18,7 @@ const (
 )
 
 // certificate reads the settings of IoT Core and of IAM Roles Anywhere.
-func (p *Plan) certificate(v *Settings) error {
+func (p *Profile) certificate(v *Settings) error {
 	files := keyfile.Pair{
 		Certificate: flagCertificate.of(v), PrivateKey: flagPrivateKey.of(v), Passphrase: flagPrivateKeyPassphraseFile.of(v),
 	}
@@ -37,7 +37,7 @@ func (p *Plan) certificate(v *Settings) error {
 	return nil
 }
 
-func (p *Plan) iot(v *Settings, files keyfile.Pair) error {
+func (p *Profile) iot(v *Settings, files keyfile.Pair) error {
 	if err := complete(v, iotHint, flagIoTEndpoint, flagIoTRoleAlias, flagCertificate, flagPrivateKey); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (p *Plan) iot(v *Settings, files keyfile.Pair) error {
 	return nil
 }
 
-func (p *Plan) anywhere(v *Settings, files keyfile.Pair) error {
+func (p *Profile) anywhere(v *Settings, files keyfile.Pair) error {
 	if err := complete(v, anywhereHint, flagTrustAnchorARN, flagRolesAnywhereProfileARN, flagCertificate, flagPrivateKey); err != nil {
 		return err
 	}

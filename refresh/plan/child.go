@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,9 +35,8 @@ func (p *Plan) child(v *Settings) (err error) {
 	if err := p.restart(v); err != nil {
 		return err
 	}
-	c.Once = c.Restart.Policy == supervisor.RestartNever &&
-		p.OnRefresh.Act != Restart && p.OnExpiry.Act != Restart && p.OnStale.Act != Restart
-	if p.Deliver.Env && p.OnRefresh.Act != Restart {
+	c.Once = c.Restart.Policy == supervisor.RestartNever && !slices.ContainsFunc(p.Profiles, Profile.restarts)
+	if p.Deliver.Env && p.Profiles[0].OnRefresh.Act != Restart {
 		return wrong(flagDeliver, "add --on-refresh restart", "env: variables cannot be changed in a command that runs")
 	}
 	return nil

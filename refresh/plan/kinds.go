@@ -23,7 +23,7 @@ func oneKind(v *Settings) error {
 	return nil
 }
 
-func (p *Plan) webIdentity(v *Settings) (err error) {
+func (p *Profile) webIdentity(v *Settings) (err error) {
 	w := &p.Source.WebIdentity
 	w.TokenFile, w.GitHub, w.Audience = flagWebIdentityTokenFile.of(v), flagGitHubOIDC.of(v), flagAudience.of(v)
 	if w.Command, err = argv(v, flagWebIdentityTokenCommand); err != nil {
@@ -38,7 +38,7 @@ func (p *Plan) webIdentity(v *Settings) (err error) {
 	return nil
 }
 
-func (p *Plan) mfa(v *Settings) (err error) {
+func (p *Profile) mfa(v *Settings) (err error) {
 	m := &p.Source.MFA
 	m.Serial, m.TOTPFile = flagMFASerial.of(v), flagMFATOTPFile.of(v)
 	if m.Command, err = argv(v, flagMFACommand); err != nil {

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
 )
@@ -45,8 +44,12 @@ func wrong(f setting, hint, format string, args ...any) error {
 
 // Plan is a checked set of settings.
 type Plan struct {
-	Argv   []string // the command and its arguments; empty for subcommands that run none
-	Source source.Spec
+	Argv     []string  // the command and its arguments; empty for subcommands that run none
+	Profiles []Profile // what is kept fresh, in the order of the list; one in a run without a list
+	List     *List     // watches where the profiles come from; nil if they cannot change
+
+	Require     int // how many profiles must be delivered before the command starts; 0 is all
+	Concurrency int // how many sources are asked at a time; 0 is the engine's default
 
 	Deliver  Delivery
 	As       []string // further profile names the child finds the credentials under
@@ -56,12 +59,7 @@ type Plan struct {
 	RefreshBefore time.Duration // 0 is the default margin
 	MinTTL        time.Duration // 0 is none
 	StartTimeout  time.Duration // 0 is what the source asks for
-	OnRefresh     Reaction
-	OnExpiry      Reaction
-	OnStale       Reaction
-
-	EndingBefore   time.Duration // how long before the source expiry a person is told
-	OnSourceEnding Reaction
+	EndingBefore  time.Duration // how long before the source expiry a person is told
 
 	Child     supervisor.Options // but Argv and what is known only when it runs
 	Subreaper bool
@@ -96,7 +94,7 @@ var deliveries = map[string]Delivery{
 // that AWS accepts: another server may be meant. It makes no request.
 func New(v *Settings, argv []string) (*Plan, error) {
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
-	steps := []func(*Settings) error{p.source, p.delivery, p.shared, p.times, p.lifetimes, p.reactions, p.child}
+	steps := []func(*Settings) error{p.profiles, p.delivery, p.shared, p.times, p.lifetimes, p.child}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, v.explain(err)

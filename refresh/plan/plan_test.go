@@ -54,15 +54,13 @@ func TestNew(t *testing.T) {
 		want Plan
 	}{
 		{"nothing", values{}, Plan{}},
-		{"profile", values{"profile": {"prod"}, "region": {"eu-west-1"}}, Plan{
-			Source: source.Spec{Profile: "prod", Region: "eu-west-1"},
-		}},
+		{"profile", values{"profile": {"prod"}, "region": {"eu-west-1"}}, Plan{Profiles: []Profile{{Source: source.Spec{Profile: "prod", Region: "eu-west-1"}}}}},
 		{"a chain: each option goes to the role that it is for", values{
 			"role-arn": {"arn:aws:iam:::role/hop", app}, "role-session-name": {"{user}"}, "external-id": {"x"},
 			"duration": {"1h"}, "policy": {"@" + policyFile}, "policy-arn": {"arn:aws:iam::aws:policy/ReadOnlyAccess"},
 			"tag": {"team=data", "path=a=b"}, "transitive-tag": {"team"}, "source-identity": {"ci"},
 			"provided-context": {"arn:aws:iam::aws:contextProvider/IdentityCenter=/run/a=b"},
-		}, Plan{Source: source.Spec{SessionName: "{user}", Roles: []source.Role{
+		}, Plan{Profiles: []Profile{{Source: source.Spec{SessionName: "{user}", Roles: []source.Role{
 			{
 				ARN: "arn:aws:iam:::role/hop", SessionName: "{user}", SourceIdentity: "ci",
 				Tags: map[string]string{"team": "data"}, TransitiveTags: []string{"team"},
@@ -73,85 +71,72 @@ func TestNew(t *testing.T) {
 				Tags:             map[string]string{"path": "a=b"},
 				ProvidedContexts: []source.ProvidedContext{{ProviderARN: "arn:aws:iam::aws:contextProvider/IdentityCenter", File: "/run/a=b"}},
 			},
-		}}}},
-		{"a command", values{"credential-command": {`vault read -field "a b" x`}, "assume-lifetime": {"45m"}}, Plan{
-			Source: source.Spec{Command: []string{"vault", "read", "-field", "a b", "x"}, AssumeLifetime: 45 * time.Minute},
-		}},
-		{"a token file", values{"web-identity-token-file": {"/t"}, "role-arn": {app}, "duration": {"2h"}}, Plan{Source: source.Spec{
+		}}}}}},
+		{"a command", values{"credential-command": {`vault read -field "a b" x`}, "assume-lifetime": {"45m"}}, Plan{Profiles: []Profile{{Source: source.Spec{Command: []string{"vault", "read", "-field", "a b", "x"}, AssumeLifetime: 45 * time.Minute}}}}},
+		{"a token file", values{"web-identity-token-file": {"/t"}, "role-arn": {app}, "duration": {"2h"}}, Plan{Profiles: []Profile{{Source: source.Spec{
 			WebIdentity: source.WebIdentity{TokenFile: "/t"}, Roles: []source.Role{{ARN: app, Duration: 2 * time.Hour}},
-		}}},
-		{"tokens of GitHub for a chain", values{"github-oidc": {"true"}, "audience": {"a"}, "role-arn": {"arn:aws:iam:::role/hop", app}, "external-id": {"x"}}, Plan{Source: source.Spec{
+		}}}}},
+		{"tokens of GitHub for a chain", values{"github-oidc": {"true"}, "audience": {"a"}, "role-arn": {"arn:aws:iam:::role/hop", app}, "external-id": {"x"}}, Plan{Profiles: []Profile{{Source: source.Spec{
 			WebIdentity: source.WebIdentity{GitHub: true, Audience: "a"},
 			Roles:       []source.Role{{ARN: "arn:aws:iam:::role/hop"}, {ARN: app, ExternalID: "x"}},
-		}}},
-		{"a token command", values{"web-identity-token-command": {"buildkite-agent oidc request-token"}, "role-arn": {app}}, Plan{Source: source.Spec{
+		}}}}},
+		{"a token command", values{"web-identity-token-command": {"buildkite-agent oidc request-token"}, "role-arn": {app}}, Plan{Profiles: []Profile{{Source: source.Spec{
 			WebIdentity: source.WebIdentity{Command: []string{"buildkite-agent", "oidc", "request-token"}}, Roles: []source.Role{{ARN: app}},
-		}}},
+		}}}}},
 		{"IoT Core", values{
 			"iot-endpoint": {"x.credentials.iot.eu-west-1.amazonaws.com"}, "iot-role-alias": {"app"}, "iot-thing-name": {"t"}, "ca-file": {"ca"},
 			"certificate": {"c"}, "private-key": {"k"}, "private-key-passphrase-file": {"p"}, "duration": {"15m"},
-		}, Plan{Source: source.Spec{IoT: &source.IoT{
+		}, Plan{Profiles: []Profile{{Source: source.Spec{IoT: &source.IoT{
 			Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k", Passphrase: "p"}, Endpoint: "x.credentials.iot.eu-west-1.amazonaws.com",
 			RoleAlias: "app", ThingName: "t", CAFile: "ca", Duration: 15 * time.Minute,
-		}}}},
+		}}}}}},
 		{"IoT Core with a role on top, whose the duration is", values{
 			"iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "duration": {"15m"}, "role-arn": {app},
-		}, Plan{Source: source.Spec{
+		}, Plan{Profiles: []Profile{{Source: source.Spec{
 			IoT:   &source.IoT{Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"},
 			Roles: []source.Role{{ARN: app, Duration: 15 * time.Minute}},
-		}}},
+		}}}}},
 		{"Roles Anywhere", values{
 			"trust-anchor-arn": {"ta"}, "rolesanywhere-profile-arn": {"pr"}, "rolesanywhere-endpoint": {"https://x"}, "intermediates": {"i"},
 			"certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "role-session-name": {"{host}"}, "duration": {"1h"},
-		}, Plan{Source: source.Spec{RolesAnywhere: &source.RolesAnywhere{
+		}, Plan{Profiles: []Profile{{Source: source.Spec{RolesAnywhere: &source.RolesAnywhere{
 			Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Intermediates: "i", TrustAnchorARN: "ta", ProfileARN: "pr",
 			RoleARN: app, Endpoint: "https://x", SessionName: "{host}", Duration: time.Hour,
-		}}}},
+		}}}}}},
 		{"Roles Anywhere and a chain from it", values{
 			"trust-anchor-arn": {"ta"}, "rolesanywhere-profile-arn": {"pr"}, "certificate": {"c"}, "private-key": {"k"},
 			"role-arn": {"arn:aws:iam:::role/hop", app}, "external-id": {"x"}, "duration": {"1h"},
-		}, Plan{Source: source.Spec{
+		}, Plan{Profiles: []Profile{{Source: source.Spec{
 			RolesAnywhere: &source.RolesAnywhere{
 				Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, TrustAnchorARN: "ta", ProfileARN: "pr", RoleARN: "arn:aws:iam:::role/hop",
 			},
 			Roles: []source.Role{{ARN: app, ExternalID: "x", Duration: time.Hour}},
-		}}},
-		{"MFA", values{"profile": {"a"}, "mfa-serial": {"arn:aws:iam::1:mfa/a"}, "mfa-command": {"ykman oath accounts code -s aws"}, "mfa-session": {"36h"}}, Plan{Source: source.Spec{
+		}}}}},
+		{"MFA", values{"profile": {"a"}, "mfa-serial": {"arn:aws:iam::1:mfa/a"}, "mfa-command": {"ykman oath accounts code -s aws"}, "mfa-session": {"36h"}}, Plan{Profiles: []Profile{{Source: source.Spec{
 			Profile: "a", MFA: source.MFA{Serial: "arn:aws:iam::1:mfa/a", Command: []string{"ykman", "oath", "accounts", "code", "-s", "aws"}, Session: 36 * time.Hour},
-		}}},
-		{"MFA of a profile", values{"profile": {"a"}, "mfa-totp-file": {"/f"}}, Plan{Source: source.Spec{Profile: "a", MFA: source.MFA{TOTPFile: "/f"}}}},
-		{"a name for the role of a profile", values{"profile": {"a"}, "role-session-name": {"{host}"}}, Plan{Source: source.Spec{Profile: "a", SessionName: "{host}"}}},
-		{"a name for roles that the configuration may have", values{"source": {"iot,chain"}, "iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "role-session-name": {"x"}}, Plan{Source: source.Spec{
+		}}}}},
+		{"MFA of a profile", values{"profile": {"a"}, "mfa-totp-file": {"/f"}}, Plan{Profiles: []Profile{{Source: source.Spec{Profile: "a", MFA: source.MFA{TOTPFile: "/f"}}}}}},
+		{"a name for the role of a profile", values{"profile": {"a"}, "role-session-name": {"{host}"}}, Plan{Profiles: []Profile{{Source: source.Spec{Profile: "a", SessionName: "{host}"}}}}},
+		{"a name for roles that the configuration may have", values{"source": {"iot,chain"}, "iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "role-session-name": {"x"}}, Plan{Profiles: []Profile{{Source: source.Spec{
 			IoT: &source.IoT{Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"}, Else: []source.Spec{{SessionName: "x"}},
-		}}},
-		{"a file", values{"from-file": {"/f"}, "from-profile": {"saml"}}, Plan{Source: source.Spec{File: "/f", FileProfile: "saml"}}},
+		}}}}},
+		{"a file", values{"from-file": {"/f"}, "from-profile": {"saml"}}, Plan{Profiles: []Profile{{Source: source.Spec{File: "/f", FileProfile: "saml"}}}}},
 		{"an order", values{
 			"source": {"iot, profile:backup,chain"}, "iot-endpoint": {"x"}, "iot-role-alias": {"app"}, "certificate": {"c"}, "private-key": {"k"}, "role-arn": {app}, "mfa-serial": {"m"},
-		}, Plan{Source: source.Spec{
+		}, Plan{Profiles: []Profile{{Source: source.Spec{
 			IoT: &source.IoT{Pair: keyfile.Pair{Certificate: "c", PrivateKey: "k"}, Endpoint: "x", RoleAlias: "app"}, Roles: []source.Role{{ARN: app}},
 			Else: []source.Spec{
 				{Profile: "backup", Roles: []source.Role{{ARN: app}}, MFA: source.MFA{Serial: "m"}},
 				{Roles: []source.Role{{ARN: app}}, MFA: source.MFA{Serial: "m"}},
 			},
-		}}},
-		{"an order of a token and a file", values{"source": {"github-oidc,file:a"}, "github-oidc": {"true"}, "from-file": {"/f"}, "role-arn": {app}}, Plan{Source: source.Spec{
+		}}}}},
+		{"an order of a token and a file", values{"source": {"github-oidc,file:a"}, "github-oidc": {"true"}, "from-file": {"/f"}, "role-arn": {app}}, Plan{Profiles: []Profile{{Source: source.Spec{
 			WebIdentity: source.WebIdentity{GitHub: true}, Roles: []source.Role{{ARN: app}},
 			Else: []source.Spec{{File: "/f", FileProfile: "a", Roles: []source.Role{{ARN: app}}}},
-		}}},
-		{"reactions", values{"on-refresh": {"signal:HUP!"}, "on-expiry": {"signal:SIGTERM"}, "stop-signal": {"3"}}, Plan{
-			OnRefresh: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true},
-			OnExpiry:  Reaction{Act: Signal, Signal: syscall.SIGTERM},
-			Child:     supervisor.Options{StopSignal: syscall.SIGQUIT, Once: true},
-		}},
-		{"a hook and a stop", values{"on-refresh": {`exec:sh -c "echo hi > /dev/null"`}, "on-expiry": {"stop"}}, Plan{
-			Child:     supervisor.Options{Once: true},
-			OnRefresh: Reaction{Act: Exec, Argv: []string{"sh", "-c", "echo hi > /dev/null"}},
-			OnExpiry:  Reaction{Act: Stop},
-		}},
-		{"the end of the source", values{"source-ending-before": {"90m"}, "on-source-ending": {"exec:notify-send 'log in'"}}, Plan{
-			Child:        supervisor.Options{Once: true},
-			EndingBefore: 90 * time.Minute, OnSourceEnding: Reaction{Act: Exec, Argv: []string{"notify-send", "log in"}},
-		}},
+		}}}}},
+		{"reactions", values{"on-refresh": {"signal:HUP!"}, "on-expiry": {"signal:SIGTERM"}, "stop-signal": {"3"}}, Plan{Profiles: []Profile{{OnRefresh: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true}, OnExpiry: Reaction{Act: Signal, Signal: syscall.SIGTERM}}}, Child: supervisor.Options{StopSignal: syscall.SIGQUIT, Once: true}}},
+		{"a hook and a stop", values{"on-refresh": {`exec:sh -c "echo hi > /dev/null"`}, "on-expiry": {"stop"}}, Plan{Profiles: []Profile{{OnRefresh: Reaction{Act: Exec, Argv: []string{"sh", "-c", "echo hi > /dev/null"}}, OnExpiry: Reaction{Act: Stop}}}, Child: supervisor.Options{Once: true}}},
+		{"the end of the source", values{"source-ending-before": {"90m"}, "on-source-ending": {"exec:notify-send 'log in'"}}, Plan{Profiles: []Profile{{OnSourceEnding: Reaction{Act: Exec, Argv: []string{"notify-send", "log in"}}}}, Child: supervisor.Options{Once: true}, EndingBefore: 90 * time.Minute}},
 		{"supervision", values{
 			"stop-timeout": {"5s"}, "pdeathsig": {"KILL"}, "signal-group": {"1"}, "subreaper": {"1"}, "stop-orphans": {"2s"},
 			"rewrite-signal": {"TERM:QUIT", "HUP:0", "INT:"}, "restart": {"on-failure"}, "restart-max": {"3"},
@@ -161,10 +146,7 @@ func TestNew(t *testing.T) {
 			Restart: supervisor.Restart{Policy: supervisor.RestartOnFailure, Max: 3},
 		}}},
 		{"descendants", values{"wait-for-descendants": {"1"}}, Plan{Subreaper: true, Child: supervisor.Options{WaitOrphans: true, Once: true}}},
-		{"variables, and a restart at each refresh", values{"deliver": {"env"}, "on-refresh": {"restart"}, "on-expiry": {"restart"}}, Plan{
-			Deliver:   Delivery{Name: "env", Files: writer.Endpoint, Env: true},
-			OnRefresh: Reaction{Act: Restart}, OnExpiry: Reaction{Act: Restart},
-		}},
+		{"variables, and a restart at each refresh", values{"deliver": {"env"}, "on-refresh": {"restart"}, "on-expiry": {"restart"}}, Plan{Profiles: []Profile{{OnRefresh: Reaction{Act: Restart}, OnExpiry: Reaction{Act: Restart}}}, Deliver: Delivery{Name: "env", Files: writer.Endpoint, Env: true}}},
 		{"a file of the user's", values{"credentials-file": {"/x/y"}}, Plan{Shared: Shared{Path: "/x/y", Section: "default", AtExit: shared.Restore}}},
 		{"a file for others", values{
 			"credentials-file": {"/x/y"}, "credentials-file-profile": {"app"}, "credentials-file-at-exit": {"leave"}, "file-mode": {"640"}, "file-owner": {"1000:7"},
@@ -172,10 +154,10 @@ func TestNew(t *testing.T) {
 		{"a file for a group", values{"credentials-file": {"/x"}, "credentials-file-at-exit": {"remove"}, "file-owner": {":7"}}, Plan{
 			Shared: Shared{Path: "/x", Section: "default", AtExit: shared.Remove, Owner: &replace.Owner{UID: -1, GID: 7}},
 		}},
-		{"stale", values{"on-stale": {"signal:HUP!"}}, Plan{OnStale: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true}}},
-		{"stale as by default", values{"on-stale": {"warn"}}, Plan{OnStale: Reaction{Act: Warn}}},
+		{"stale", values{"on-stale": {"signal:HUP!"}}, Plan{Profiles: []Profile{{OnStale: Reaction{Act: Signal, Signal: syscall.SIGHUP, Force: true}}}}},
+		{"stale as by default", values{"on-stale": {"warn"}}, Plan{Profiles: []Profile{{OnStale: Reaction{Act: Warn}}}}},
 		{"stale, let be", values{"on-stale": {"none"}}, Plan{}},
-		{"stale, started again", values{"restart": {"never"}, "on-stale": {"restart"}}, Plan{OnStale: Reaction{Act: Restart}}},
+		{"stale, started again", values{"restart": {"never"}, "on-stale": {"restart"}}, Plan{Profiles: []Profile{{OnStale: Reaction{Act: Restart}}}}},
 		{"metadata of both versions", values{"deliver": {"imds"}, "imds-v1": {"1"}}, Plan{
 			Deliver: Delivery{Name: "imds", Files: writer.Endpoint, IMDS: true, V1: true},
 		}},
@@ -188,8 +170,11 @@ func TestNew(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if test.want.Profiles == nil {
+				test.want.Profiles = []Profile{{}}
+			}
 			if test.in["on-stale"] == nil {
-				test.want.OnStale = Reaction{Act: Warn}
+				test.want.Profiles[0].OnStale = Reaction{Act: Warn}
 			}
 			if test.in["deliver"] == nil {
 				test.want.Deliver = Delivery{Name: "auto", Files: writer.Auto, Endpoint: true}
@@ -484,18 +469,18 @@ func TestListOfSources(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, text := &Plan{}, ""
+			got, text := &Plan{Profiles: []Profile{{}}}, ""
 			s, err := Resolve(Flags(""), test.typed, []string{"BRS_EXEC_CONFIG=" + path})
 			if err == nil {
 				got, err = New(s, nil)
 			}
 			if err != nil {
-				got, text = &Plan{}, strings.ReplaceAll(err.Error(), path, "F")
+				got, text = &Plan{Profiles: []Profile{{}}}, strings.ReplaceAll(err.Error(), path, "F")
 			}
 			if text != test.err {
 				t.Errorf("error %q, want %q", text, test.err)
 			}
-			if diff := cmp.Diff(test.want, got.Source, cmpopts.IgnoreUnexported(source.Spec{})); diff != "" {
+			if diff := cmp.Diff(test.want, got.Profiles[0].Source, cmpopts.IgnoreUnexported(source.Spec{})); diff != "" {
 				t.Errorf("source (-want +got):\n%s", diff)
 			}
 		})

@@ -40,7 +40,7 @@ type Reaction struct {
 	Argv   []string
 }
 
-func (p *Plan) reactions(v *Settings) (err error) {
+func (p *Profile) reactions(v *Settings) (err error) {
 	for _, r := range []struct {
 		flag  textFlag
 		into  *Reaction
@@ -75,15 +75,19 @@ func (p *Plan) reactions(v *Settings) (err error) {
 
 // FindHooks returns an error about a hook that is not there, while a person still reads it.
 func (s *Settings) FindHooks(p *Plan) error {
-	for _, h := range []struct {
-		flag textFlag
-		Reaction
-	}{{flagOnRefresh, p.OnRefresh}, {flagOnSourceEnding, p.OnSourceEnding}} {
-		if h.Act != Exec {
-			continue
-		}
-		if _, err := exec.LookPath(h.Argv[0]); err != nil && !errors.Is(err, exec.ErrDot) {
-			return s.explain(wrong(h.flag, "", "runs %q: %v", h.Argv[0], reason(err)))
+	found := map[string]bool{}
+	for _, of := range p.Profiles {
+		for _, h := range []struct {
+			flag textFlag
+			Reaction
+		}{{flagOnRefresh, of.OnRefresh}, {flagOnSourceEnding, of.OnSourceEnding}} {
+			if h.Act != Exec || found[h.Argv[0]] {
+				continue
+			}
+			if _, err := exec.LookPath(h.Argv[0]); err != nil && !errors.Is(err, exec.ErrDot) {
+				return s.explain(wrong(h.flag, "", "runs %q: %v", h.Argv[0], reason(err)))
+			}
+			found[h.Argv[0]] = true
 		}
 	}
 	return nil

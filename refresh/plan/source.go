@@ -19,13 +19,13 @@ var needRole = []setting{
 }
 
 // source reads the source, or all of those that --source names, in its order.
-func (p *Plan) source(v *Settings) error {
+func (p *Profile) source(v *Settings) error {
 	sources, err := split(v)
 	if err != nil {
 		return err
 	}
 	for i, of := range sources {
-		one := &Plan{}
+		one := &Profile{}
 		if err := one.oneSource(of); err != nil {
 			return of.explain(err)
 		}
@@ -39,7 +39,7 @@ func (p *Plan) source(v *Settings) error {
 }
 
 // oneSource reads a source and the roles that are assumed from it.
-func (p *Plan) oneSource(v *Settings) (err error) {
+func (p *Profile) oneSource(v *Settings) (err error) {
 	s := &p.Source
 	s.Profile, s.Region = flagProfile.of(v), flagRegion.of(v)
 	if strings.ContainsFunc(s.Region, notInRegion) {
@@ -85,7 +85,7 @@ func (p *Plan) oneSource(v *Settings) (err error) {
 	return p.roles(v, arns, role)
 }
 
-func (p *Plan) roleless(v *Settings) error {
+func (p *Profile) roleless(v *Settings) error {
 	if p.Source.IoT != nil { // its own session
 		v = v.without(flagDuration)
 	}
@@ -99,7 +99,7 @@ func (p *Plan) roleless(v *Settings) error {
 }
 
 // chained tells whether the source is what the configuration of this machine says.
-func (p *Plan) chained() bool {
+func (p *Profile) chained() bool {
 	s := p.Source
 	w := s.WebIdentity
 	return s.IoT == nil && s.RolesAnywhere == nil && len(s.Command) == 0 && s.File == "" && w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub
@@ -159,7 +159,7 @@ func tags(v *Settings, r *source.Role) error {
 
 // roles spreads the settings of the session over the roles on the way to it. A token and
 // Roles Anywhere each give the first one, and STS the rest.
-func (p *Plan) roles(v *Settings, arns []string, session source.Role) error {
+func (p *Profile) roles(v *Settings, arns []string, session source.Role) error {
 	switch r := p.Source.RolesAnywhere; {
 	case r != nil:
 		r.RoleARN, r.SessionName = arns[0], session.SessionName

@@ -227,6 +227,9 @@ func newFakeRun(t *testing.T, pl plan.Plan) *fakeRun {
 	t.Helper()
 	clean(t)
 	pl.Argv = []string{"job"}
+	if pl.Profiles == nil {
+		pl.Profiles = []plan.Profile{{}}
+	}
 	if pl.Deliver == (plan.Delivery{}) {
 		pl.Deliver = plan.Delivery{Files: writer.Endpoint, Env: true}
 	}

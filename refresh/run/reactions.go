@@ -30,14 +30,14 @@ func (r *reactions) engine(e refresh.Event, first bool) {
 	switch e.Kind {
 	case refresh.Refreshed:
 		if !first { // not the credentials that the command starts with
-			r.react(r.plan.OnRefresh, e)
+			r.react(r.plan.Profiles[0].OnRefresh, e)
 		}
 	case refresh.Failed:
 		if e.Permanent && e.First && !first {
 			r.sourceRefuses(e)
 		}
 	case refresh.Expired:
-		r.react(r.plan.OnExpiry, e)
+		r.react(r.plan.Profiles[0].OnExpiry, e)
 	}
 }
 
@@ -79,7 +79,7 @@ func (r *reactions) sourceRefuses(e refresh.Event) {
 }
 
 func (r *reactions) onSource(e hookEvent) {
-	if on := r.plan.OnSourceEnding; on.Act == plan.Exec {
+	if on := r.plan.Profiles[0].OnSourceEnding; on.Act == plan.Exec {
 		r.hooks.run(on.Argv, e)
 	}
 }

@@ -33,17 +33,17 @@ func TestReactions(t *testing.T) {
 		stopped bool   // because of the expiry
 	}{
 		{"none", plan.Plan{}, nil, nil, []string{"start"}, "", false},
-		{"signal at each refresh", plan.Plan{OnRefresh: forced}, nil, nil, []string{"start", "signal 1 true", "signal 1 true"}, "", false},
-		{"signal that cannot be sent", plan.Plan{OnRefresh: forced}, nil, errors.New("the command does not handle it"),
+		{"signal at each refresh", plan.Plan{Profiles: []plan.Profile{{OnRefresh: forced}}}, nil, nil, []string{"start", "signal 1 true", "signal 1 true"}, "", false},
+		{"signal that cannot be sent", plan.Plan{Profiles: []plan.Profile{{OnRefresh: forced}}}, nil, errors.New("the command does not handle it"),
 			[]string{"start", "signal 1 true", "signal 1 true"}, "no signal sent", false},
-		{"restart", plan.Plan{OnRefresh: plan.Reaction{Act: plan.Restart}}, nil, nil,
+		{"restart", plan.Plan{Profiles: []plan.Profile{{OnRefresh: plan.Reaction{Act: plan.Restart}}}}, nil, nil,
 			[]string{"start", "restart", "start", "restart", "start"}, "", false},
-		{"restart that cannot be", plan.Plan{OnRefresh: plan.Reaction{Act: plan.Restart}}, nil, errors.New("once only"),
+		{"restart that cannot be", plan.Plan{Profiles: []plan.Profile{{OnRefresh: plan.Reaction{Act: plan.Restart}}}}, nil, errors.New("once only"),
 			[]string{"start", "restart", "restart"}, "the command cannot be started again", false},
 		{"expiry, keep", plan.Plan{}, after(1, errors.New("down")), nil, []string{"start"}, "credentials have expired", false},
-		{"expiry, stop", plan.Plan{OnExpiry: plan.Reaction{Act: plan.Stop}}, after(1, errors.New("down")), nil,
+		{"expiry, stop", plan.Plan{Profiles: []plan.Profile{{OnExpiry: plan.Reaction{Act: plan.Stop}}}}, after(1, errors.New("down")), nil,
 			[]string{"start", "stop"}, "the credentials have expired: stopping the command", true},
-		{"expiry, signal", plan.Plan{OnExpiry: forced}, after(1, errors.New("down")), nil,
+		{"expiry, signal", plan.Plan{Profiles: []plan.Profile{{OnExpiry: forced}}}, after(1, errors.New("down")), nil,
 			[]string{"start", "signal 1 true"}, "credentials have expired", false},
 	}
 	for _, tt := range tests {
@@ -73,7 +73,7 @@ func TestReactions(t *testing.T) {
 // exit code of its own.
 func TestExpiryAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newFakeRun(t, plan.Plan{OnExpiry: plan.Reaction{Act: plan.Stop}})
+		r := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnExpiry: plan.Reaction{Act: plan.Stop}}}})
 		r.source.fail, r.child.code, r.child.itself = after(1, errors.New("down")), 3, true
 		if exit, err := r.run(); err != nil || exit.Code != 3 {
 			t.Errorf("exit code %d, %v; want the command's 3", exit.Code, err)
@@ -111,7 +111,7 @@ func TestHooks(t *testing.T) {
 			if err := os.WriteFile(out, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f := newFakeRun(t, plan.Plan{OnRefresh: hook, OnSourceEnding: hook})
+			f := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnRefresh: hook, OnSourceEnding: hook}}})
 			r := f.open(t).reactions
 			r.hooks.profile = "prod"
 			r.hooks.environ = func() []string {
@@ -131,7 +131,7 @@ func TestHooks(t *testing.T) {
 			}
 		})
 	}
-	f := newFakeRun(t, plan.Plan{OnRefresh: plan.Reaction{Act: plan.Exec, Argv: []string{"sh", "-c", "exit 3"}}})
+	f := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnRefresh: plan.Reaction{Act: plan.Exec, Argv: []string{"sh", "-c", "exit 3"}}}}})
 	r := f.open(t).reactions
 	r.engine(refresh.Event{Kind: refresh.Refreshed}, false)
 	r.hooks.wait()
@@ -214,7 +214,7 @@ func TestStaleWatch(t *testing.T) {
 		{"not asked for", plan.None, plan.Delivery{Files: writer.File}, false},
 		{"variables, which nobody reads again", plan.Warn, plan.Delivery{Files: writer.Endpoint, Env: true}, false},
 	} {
-		r := newFakeRun(t, plan.Plan{OnStale: plan.Reaction{Act: tt.on}, Deliver: tt.deliver}).open(t)
+		r := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnStale: plan.Reaction{Act: tt.on}}}, Deliver: tt.deliver}).open(t)
 		told := slices.ContainsFunc(r.engine.opts.Deliveries, func(d refresh.Delivery) bool { _, ok := d.(*stale.Watch); return ok })
 		follows := slices.ContainsFunc(r.parts.list, func(p Part) bool { return p.Name == "the watch for stale clients" && p.Engine != nil && p.Child != nil })
 		if told != tt.want || follows != tt.want {

@@ -100,7 +100,7 @@ func (o Options) source(ctx context.Context) (credentialSource, error) {
 	if o.openSource != nil {
 		return o.openSource(ctx)
 	}
-	src, err := source.New(ctx, o.Plan.Source)
+	src, err := source.New(ctx, o.Plan.Profiles[0].Source)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	r.reactions = &reactions{plan: o.Plan, log: o.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
 	expiry := newSourceExpiry(src.Expiry, o.Plan.EndingBefore, r.record, r.reactions.sourceExpires)
 	deliveries := d.engine()
-	watch, stale := watchStale(o.Plan, d, &staleReaction{o.Plan.OnStale, o.Log, r.child, r.record})
+	watch, stale := watchStale(o.Plan, d, &staleReaction{o.Plan.Profiles[0].OnStale, o.Log, r.child, r.record})
 	if watch != nil {
 		deliveries = append(deliveries, watch)
 	}

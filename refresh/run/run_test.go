@@ -74,7 +74,7 @@ func TestPartFails(t *testing.T) {
 // the command from running.
 func TestPartPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newFakeRun(t, plan.Plan{OnRefresh: plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}})
+		r := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnRefresh: plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}}}})
 		r.child.life = 70 * time.Minute
 		var last Record
 		r.child.looks = func([]string) string { last = recorded(t); return "" }
@@ -186,7 +186,7 @@ func TestOrderOfParts(t *testing.T) {
 	for _, reverse := range []bool{false, true} {
 		t.Run(fmt.Sprint("reverse=", reverse), func(t *testing.T) {
 			told := listenNotify(t)
-			f := newFakeRun(t, plan.Plan{OnRefresh: plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}})
+			f := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnRefresh: plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}}}})
 			t.Setenv("NOTIFY_SOCKET", told.path)
 			r := f.open(t)
 			if reverse {
@@ -342,7 +342,7 @@ func TestDeliveries(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := newFakeRun(t, plan.Plan{Deliver: tt.deliver, OnStale: plan.Reaction{Act: plan.Warn}})
+			r := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnStale: plan.Reaction{Act: plan.Warn}}}, Deliver: tt.deliver})
 			r.source.region, r.source.noticed = "eu-west-1", []string{"a note of the source"}
 			r.child.life, r.child.code = 1, 5
 			r.child.looks = func(env []string) string {
@@ -419,7 +419,7 @@ func TestCredentialsFile(t *testing.T) {
 // TestRestartedCommand finds the newest credentials.
 func TestRestartedCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newFakeRun(t, plan.Plan{OnRefresh: plan.Reaction{Act: plan.Restart}})
+		r := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnRefresh: plan.Reaction{Act: plan.Restart}}}})
 		r.child.life = 80 * time.Minute
 		r.child.looks = func(env []string) string { return value(env, "AWS_ACCESS_KEY_ID") }
 		if _, err := r.run(); err != nil {
@@ -502,7 +502,7 @@ func TestRealSource(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newFakeRun(t, plan.Plan{StartTimeout: time.Second})
-			r.Plan.Source.Command = tt.command
+			r.Plan.Profiles[0].Source.Command = tt.command
 			r.child.life, r.child.code = 1, 5
 			r.openSource = nil
 			exit, err := r.run()
