@@ -24,10 +24,6 @@ import (
 	"brs-exec/writer/stale"
 )
 
-// credentialsName is what the credentials of a run are called between the engine
-// and its deliveries.
-const credentialsName = "command"
-
 // delivery is one way in which the command gets the credentials.
 type delivery struct {
 	name string // for people: what there is not while run does not
@@ -47,15 +43,15 @@ type deliveries struct {
 	files       *writer.Private
 	list        []delivery
 	region      string // that the files have
-	src         credentialSource
+	profiles    *profiles
 	run         *parts
 	notifyChild bool // the command talks to systemd itself
 }
 
 // openDeliveries makes the run directory and what the command is to find in it, and
 // opens what was asked for beside it.
-func openDeliveries(ctx context.Context, o Options, p *parts, src credentialSource) (_ *deliveries, err error) {
-	d := &deliveries{run: p, src: src, region: src.Region(), notifyChild: o.Plan.NotifyChild}
+func openDeliveries(ctx context.Context, o Options, p *parts, ps *profiles) (_ *deliveries, err error) {
+	d := &deliveries{run: p, profiles: ps, region: ps.first().src.Region(), notifyChild: o.Plan.NotifyChild}
 	if err := d.openFiles(o); err != nil {
 		return nil, err
 	}
@@ -69,7 +65,7 @@ func openDeliveries(ctx context.Context, o Options, p *parts, src credentialSour
 			return nil, err
 		}
 	}
-	o.Log.Info("source", "from", src.Describe(), "dir", d.files.Dir())
+	o.Log.Info("source", "from", ps.describe(), "dir", d.files.Dir())
 	if _, scrubbed := d.files.Env(os.Environ()); len(scrubbed) > 0 {
 		o.Log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
 	}
@@ -116,7 +112,7 @@ func (d *deliveries) environ() []string {
 			more = append(more, one.env()...)
 		}
 	}
-	if region := d.src.Region(); region != d.region { // only the instance knows it, and the files therefore do not have it
+	if region := d.profiles.first().src.Region(); region != d.region { // only the instance knows it, and the files therefore do not have it
 		more = append(more, "AWS_REGION="+region, "AWS_DEFAULT_REGION="+region)
 	}
 	env, _ := d.files.Env(os.Environ(), more...)
@@ -139,7 +135,7 @@ func (d *deliveries) openFiles(o Options) error {
 		o.Log.Info("the command finds the endpoint alone, and no profile", "why", err)
 	}
 	w := writer.Options{
-		Profile: d.src.Profile(), As: o.Plan.As, Credentials: credentialsName, Mode: mode, Region: d.region,
+		Profile: d.profiles.first().Name, As: o.Plan.As, Credentials: d.profiles.first().Name, Mode: mode, Region: d.region,
 		Executable: self, KeepIMDS: o.Plan.KeepIMDS, Notify: vanished(o.Log),
 	}
 	w.ConfigFile, w.CredentialsFile = source.SharedFiles()
@@ -173,7 +169,7 @@ func (d *deliveries) openEndpoint(_ context.Context, o Options) error {
 	if !o.Plan.Deliver.Endpoint {
 		return nil
 	}
-	server, err := endpoint.Listen(endpoint.Options{Profile: credentialsName, Notify: socketEvent(o.Log)})
+	server, err := endpoint.Listen(endpoint.Options{Profile: d.profiles.first().Name, Notify: socketEvent(o.Log)})
 	if err != nil {
 		return err
 	}
@@ -189,7 +185,7 @@ func (d *deliveries) openEndpoint(_ context.Context, o Options) error {
 	}
 	d.add(delivery{
 		name: "the endpoint", Delivery: server, env: func() []string { return env }, run: server.Run,
-		by: stale.Endpoint, read: func() process.Read { return server.LastRead(credentialsName) },
+		by: stale.Endpoint, read: func() process.Read { return server.LastRead(d.profiles.first().Name) },
 	})
 	return nil
 }
@@ -198,7 +194,7 @@ func (d *deliveries) openIMDS(_ context.Context, o Options) error {
 	if !o.Plan.Deliver.IMDS {
 		return nil
 	}
-	server, err := endpoint.ListenIMDS(endpoint.Options{Profile: credentialsName, Region: d.region, AllowV1: o.Plan.Deliver.V1, Notify: socketEvent(o.Log)})
+	server, err := endpoint.ListenIMDS(endpoint.Options{Profile: d.profiles.first().Name, Region: d.region, AllowV1: o.Plan.Deliver.V1, Notify: socketEvent(o.Log)})
 	if errors.Is(err, endpoint.ErrNobody) {
 		err = &plan.Error{Flag: "deliver", Text: "imds: " + err.Error(), Hint: "--deliver endpoint asks for a token; or map this user to a number of its own"}
 	}
@@ -208,7 +204,7 @@ func (d *deliveries) openIMDS(_ context.Context, o Options) error {
 	d.add(delivery{
 		name: "the instance metadata service", Delivery: server, run: server.Run,
 		env: func() []string { return append(server.Env(), "AWS_EC2_METADATA_DISABLED=false") },
-		by:  stale.IMDS, read: func() process.Read { return server.LastRead(credentialsName) },
+		by:  stale.IMDS, read: func() process.Read { return server.LastRead(d.profiles.first().Name) },
 	})
 	return nil
 }
@@ -237,7 +233,7 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 	if o.Plan.Shared.Path == "" {
 		return nil
 	}
-	w := o.Plan.SharedOptions(credentialsName, d.src.Profile())
+	w := o.Plan.SharedOptions(d.profiles.first().Name, d.profiles.first().src.Profile())
 	w.Notify = func(note string) { o.Log.Warn(note) }
 	var file *shared.File
 	err := o.Signals.BeforeRun(ctx, func(ctx context.Context) (err error) {
@@ -264,7 +260,7 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 
 func (d *deliveries) openVariables(_ context.Context, o Options) error {
 	if o.Plan.Deliver.Env {
-		keys := &variables{}
+		keys := &variables{name: d.profiles.first().Name}
 		d.add(delivery{name: "the variables", Delivery: keys, env: keys.env})
 	}
 	return nil
@@ -272,6 +268,7 @@ func (d *deliveries) openVariables(_ context.Context, o Options) error {
 
 // variables is a delivery to the environment of the next start.
 type variables struct {
+	name  string // of the profile
 	mu    sync.Mutex
 	creds aws.Credentials
 }
@@ -280,7 +277,7 @@ type variables struct {
 func (v *variables) Deliver(_ context.Context, sets map[string]aws.Credentials) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if creds, ok := sets[credentialsName]; ok {
+	if creds, ok := sets[v.name]; ok {
 		v.creds = creds
 	}
 	return nil

@@ -236,7 +236,7 @@ func newFakeRun(t *testing.T, pl plan.Plan) *fakeRun {
 	r := &fakeRun{source: &fakeSource{}, child: &fakeChild{again: make(chan struct{}, 1)}, log: &syncBuffer{}}
 	r.Options = Options{
 		Plan: &pl, Log: slog.New(slog.NewTextHandler(r.log, nil)), Signals: &supervisor.Signals{},
-		openSource: func(context.Context) (credentialSource, error) { return r.source, nil },
+		openSource: func(context.Context, plan.Profile) (credentialSource, error) { return r.source, nil },
 		newChild: func(o supervisor.Options, _ *supervisor.Signals) (child, error) {
 			r.child.opts = o
 			return r.child, nil
@@ -252,14 +252,18 @@ func (r *fakeRun) run() (supervisor.Exit, error) { return Run(r.Options) }
 func (r *fakeRun) open(t *testing.T) *running {
 	t.Helper()
 	p := &parts{log: r.Log}
-	d, err := openDeliveries(t.Context(), r.Options, p, r.source)
+	ps, err := openProfiles(t.Context(), r.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := openDeliveries(t.Context(), r.Options, p, ps)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.close)
 	_, end := context.WithCancel(t.Context())
 	t.Cleanup(end)
-	running, err := newRunning(t.Context(), end, r.Options, p, r.source, d)
+	running, err := newRunning(t.Context(), end, r.Options, p, ps, d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,16 +14,17 @@ import (
 func Once(o Options) (none aws.Credentials, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	src, err := o.source(ctx)
+	ps, err := openProfiles(ctx, o)
 	if err != nil {
 		return none, err
 	}
-	if err := src.Authenticate(ctx); err != nil {
+	if err := ps.authenticate(ctx); err != nil {
 		return none, err
 	}
-	keys, log := &variables{}, logEngine(src, o.Log)
+	src := ps.all()[0].src
+	keys, log := &variables{name: ps.all()[0].Name}, logEngine(ps, o.Log)
 	engine := refresh.New(refresh.Options{
-		Profiles:     []refresh.Profile{{Name: credentialsName, Source: src}},
+		Profiles:     ps.engine(),
 		Deliveries:   []refresh.Delivery{keys},
 		StartTimeout: cmp.Or(o.Plan.StartTimeout, src.StartTimeout()),
 		Notify: func(e refresh.Event) {

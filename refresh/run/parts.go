@@ -24,7 +24,8 @@ type Part struct {
 	Run func(ctx context.Context) error
 
 	// Engine is called in the engine's goroutine. first tells whether this is before
-	// the first credentials are delivered, or about them.
+	// the first credentials of its profile are delivered, or about them; of an event
+	// that is about no single profile, whether it is before any are.
 	Engine func(e refresh.Event, first bool)
 
 	// Child is called in the supervisor's goroutine. first tells whether this is
@@ -35,17 +36,25 @@ type Part struct {
 // parts are all those of a run.
 type parts struct {
 	log       *slog.Logger
-	list      []Part // set before the first event
-	delivered bool   // the first credentials; of the engine's goroutine
-	started   bool   // the command; of the supervisor's goroutine
+	list      []Part          // set before the first event
+	delivered map[string]bool // the first credentials, by profile; of the engine's goroutine
+	started   bool            // the command; of the supervisor's goroutine
 
 	mu   sync.Mutex
 	said map[string]bool // panics, by the name of the part; guarded by mu
 }
 
 func (p *parts) engine(e refresh.Event) {
-	first := !p.delivered
-	p.delivered = p.delivered || e.Kind == refresh.Refreshed
+	first := !p.delivered[e.Profile]
+	if e.Profile == "" {
+		first = len(p.delivered) == 0
+	}
+	if e.Kind == refresh.Refreshed {
+		if p.delivered == nil {
+			p.delivered = map[string]bool{}
+		}
+		p.delivered[e.Profile] = true
+	}
 	for _, part := range p.list {
 		if part.Engine != nil {
 			p.do(part.Name, func() { part.Engine(e, first) })

@@ -17,27 +17,31 @@ import (
 
 // reactions do what --on-refresh, --on-expiry and --on-source-ending ask for.
 type reactions struct {
-	plan  *plan.Plan
-	log   *slog.Logger
-	child child
-	hooks *hooks
-	stop  func() // the command, for want of credentials
+	profiles *profiles
+	log      *slog.Logger
+	child    child
+	hooks    *hooks
+	stop     func() // the command, for want of credentials
 }
 
 func (r *reactions) part() Part { return Part{Name: "the reactions", Engine: r.engine} }
 
 func (r *reactions) engine(e refresh.Event, first bool) {
+	p := r.profiles.get(e.Profile)
+	if p == nil { // it is about all, or was taken off the list
+		return
+	}
 	switch e.Kind {
 	case refresh.Refreshed:
-		if !first { // not the credentials that the command starts with
-			r.react(r.plan.Profiles[0].OnRefresh, e)
+		if !first { // the first credentials replace none
+			r.react(p.OnRefresh, e)
 		}
 	case refresh.Failed:
 		if e.Permanent && e.First && !first {
-			r.sourceRefuses(e)
+			r.sourceRefuses(p, e)
 		}
 	case refresh.Expired:
-		r.react(r.plan.Profiles[0].OnExpiry, e)
+		r.react(p.OnExpiry, e)
 	}
 }
 
@@ -57,29 +61,30 @@ func (r *reactions) react(on plan.Reaction, e refresh.Event) {
 			r.log.Warn("the command cannot be started again", "err", err)
 		}
 	case plan.Exec:
-		r.hooks.run(on.Argv, hookEvent{name: strings.ReplaceAll(e.Kind.String(), " ", "-"), expires: e.Expires})
+		r.hooks.run(on.Argv, hookEvent{name: strings.ReplaceAll(e.Kind.String(), " ", "-"), profile: e.Profile, expires: e.Expires})
 	}
 }
 
 // sourceExpires tells a person, in the log and by the hook of --on-source-ending.
-func (r *reactions) sourceExpires(end source.Expiry) {
+func (r *reactions) sourceExpires(p *profile, end source.Expiry) {
 	r.log.Error("the source expires, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
-	r.onSource(hookEvent{name: "source-ending", ofSource: true, source: end.What, hint: end.Hint, expires: end.At})
+	r.onSource(p, hookEvent{name: "source-ending", ofSource: true, source: end.What, hint: end.Hint, expires: end.At})
 }
 
 // sourceRefuses runs the hook when the source gives nothing any more, whether that
 // was known ahead or not. The expiry is that of the credentials at hand.
-func (r *reactions) sourceRefuses(e refresh.Event) {
+func (r *reactions) sourceRefuses(p *profile, e refresh.Event) {
 	hint := ""
 	var known *refresh.Error
 	if errors.As(e.Err, &known) {
 		hint = known.Hint
 	}
-	r.onSource(hookEvent{name: "source-ended", ofSource: true, source: e.Err.Error(), hint: hint, expires: e.Expires})
+	r.onSource(p, hookEvent{name: "source-ended", ofSource: true, source: e.Err.Error(), hint: hint, expires: e.Expires})
 }
 
-func (r *reactions) onSource(e hookEvent) {
-	if on := r.plan.Profiles[0].OnSourceEnding; on.Act == plan.Exec {
+func (r *reactions) onSource(p *profile, e hookEvent) {
+	e.profile = p.Name
+	if on := p.OnSourceEnding; on.Act == plan.Exec {
 		r.hooks.run(on.Argv, e)
 	}
 }
@@ -87,6 +92,7 @@ func (r *reactions) onSource(e hookEvent) {
 // hookEvent is what the hook of an exec: reaction finds in its environment.
 type hookEvent struct {
 	name         string
+	profile      string
 	ofSource     bool // it is about the source, with these
 	source, hint string
 	expires      time.Time // zero: not known
@@ -99,7 +105,6 @@ type hooks struct {
 	log     *slog.Logger
 	parts   *parts
 	dir     string // where we were started
-	profile string // that the command finds the credentials under
 	environ func() []string
 
 	running sync.WaitGroup
@@ -122,7 +127,7 @@ func (h *hooks) env(e hookEvent) []string {
 	if e.ofSource {
 		env = append(writer.WithoutSecrets(env), "BRS_SOURCE="+plan.OneLine(e.source), "BRS_HINT="+plan.OneLine(e.hint))
 	}
-	env = append(env, "BRS_EVENT="+e.name, "BRS_PROFILE="+h.profile)
+	env = append(env, "BRS_EVENT="+e.name, "BRS_PROFILE="+e.profile)
 	if !e.expires.IsZero() {
 		env = append(env, "BRS_EXPIRES="+e.expires.UTC().Format(time.RFC3339))
 	}

@@ -93,27 +93,30 @@ func TestHooks(t *testing.T) {
 		do   func(r *reactions)
 		want string
 	}{
-		{"refreshed", func(r *reactions) { r.engine(refresh.Event{Kind: refresh.Refreshed, Expires: at}, false) },
+		{"refreshed", func(r *reactions) {
+			r.engine(refresh.Event{Kind: refresh.Refreshed, Profile: "prod", Expires: at}, false)
+		},
 			"BRS_EVENT=refreshed\nBRS_EXPIRES=2026-03-01T12:00:00Z\nBRS_PROFILE=prod\n1\n"},
-		{"the first credentials", func(r *reactions) { r.engine(refresh.Event{Kind: refresh.Refreshed, Expires: at}, true) }, ""},
+		{"the first credentials", func(r *reactions) {
+			r.engine(refresh.Event{Kind: refresh.Refreshed, Profile: "prod", Expires: at}, true)
+		}, ""},
 		{"source ending", func(r *reactions) {
-			r.sourceExpires(source.Expiry{At: at, What: "a login", Hint: "log in"})
+			r.sourceExpires(r.profiles.get("prod"), source.Expiry{At: at, What: "a login", Hint: "log in"})
 		}, "BRS_EVENT=source-ending\nBRS_EXPIRES=2026-03-01T12:00:00Z\nBRS_HINT=log in\nBRS_PROFILE=prod\nBRS_SOURCE=a login\n0\n"},
 		{"source refuses", func(r *reactions) {
-			r.engine(refresh.Event{Kind: refresh.Failed, Permanent: true, First: true, Err: denied}, false)
+			r.engine(refresh.Event{Kind: refresh.Failed, Profile: "prod", Permanent: true, First: true, Err: denied}, false)
 		}, "BRS_EVENT=source-ended\nBRS_HINT=ask an admin\nBRS_PROFILE=prod\nBRS_SOURCE=AccessDenied\n0\n"},
 		{"source refuses again", func(r *reactions) {
-			r.engine(refresh.Event{Kind: refresh.Failed, Permanent: true, Err: denied}, false)
+			r.engine(refresh.Event{Kind: refresh.Failed, Profile: "prod", Permanent: true, Err: denied}, false)
 		}, ""},
-		{"source fails for a while", func(r *reactions) { r.engine(refresh.Event{Kind: refresh.Failed, Err: denied}, false) }, ""},
+		{"source fails for a while", func(r *reactions) { r.engine(refresh.Event{Kind: refresh.Failed, Profile: "prod", Err: denied}, false) }, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if err := os.WriteFile(out, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			f := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnRefresh: hook, OnSourceEnding: hook}}})
+			f := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{Name: "prod", OnRefresh: hook, OnSourceEnding: hook}}})
 			r := f.open(t).reactions
-			r.hooks.profile = "prod"
 			r.hooks.environ = func() []string {
 				return []string{"PATH=" + os.Getenv("PATH"), "AWS_ACCESS_KEY_ID=A", "AWS_SESSION_TOKEN=t"}
 			}
@@ -131,15 +134,15 @@ func TestHooks(t *testing.T) {
 			}
 		})
 	}
-	f := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnRefresh: plan.Reaction{Act: plan.Exec, Argv: []string{"sh", "-c", "exit 3"}}}}})
+	f := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{Name: "prod", OnRefresh: plan.Reaction{Act: plan.Exec, Argv: []string{"sh", "-c", "exit 3"}}}}})
 	r := f.open(t).reactions
-	r.engine(refresh.Event{Kind: refresh.Refreshed}, false)
+	r.engine(refresh.Event{Kind: refresh.Refreshed, Profile: "prod"}, false)
 	r.hooks.wait()
 	if got := f.lines("hook failed"); len(got) != 1 || !strings.Contains(got[0], "exit status 3") {
 		t.Errorf("the log has %q", got)
 	}
 	r.hooks.environ = func() []string { panic("verysecret") }
-	r.engine(refresh.Event{Kind: refresh.Refreshed}, false)
+	r.engine(refresh.Event{Kind: refresh.Refreshed, Profile: "prod"}, false)
 	r.hooks.wait()
 	if got := f.lines("part=\"a hook\""); len(got) != 1 {
 		t.Errorf("the log has %q of a hook that panics", got)

@@ -93,13 +93,13 @@ func (k *recorder) run(ctx context.Context) error {
 	}
 }
 
-func (k *recorder) part(src credentialSource) Part {
+func (k *recorder) part(describe func() string) Part {
 	return Part{
 		Name: "the status record",
 		Run:  k.run,
 		Engine: func(e refresh.Event, first bool) {
 			if e.Kind == refresh.Refreshed { // by one of several sources
-				k.change(func(r *Record) { r.Source = src.Describe() })
+				k.change(func(r *Record) { r.Source = describe() })
 			}
 			k.engine(e, first)
 		},
@@ -142,7 +142,7 @@ func (k *recorder) child(e supervisor.Event, _ bool) {
 }
 
 // sourceExpiry follows what is known of the expiry of the source.
-func (k *recorder) sourceExpiry(end source.Expiry, known bool) {
+func (k *recorder) sourceExpiry(_ string, end source.Expiry, known bool) {
 	if !known {
 		end = source.Expiry{}
 	}

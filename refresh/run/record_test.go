@@ -41,8 +41,8 @@ func TestRecorder(t *testing.T) {
 			k.engine(e, false)
 		}, held},
 		{"second credentials", func() { k.engine(set, false) }, twice},
-		{"a login that ends", func() { k.sourceExpiry(login, true) }, known},
-		{"no end", func() { k.sourceExpiry(login, false) }, twice},
+		{"a login that ends", func() { k.sourceExpiry("", login, true) }, known},
+		{"no end", func() { k.sourceExpiry("", login, false) }, twice},
 		{"stale", k.stale, stale},
 		{"the command ends", func() { k.child(supervisor.Event{Kind: supervisor.Ended, PID: 1}, false) }, stale},
 	} {

@@ -13,17 +13,17 @@ import (
 )
 
 // logNotes logs what the source finds out.
-func logNotes(src credentialSource, log *slog.Logger) Part {
-	return Part{Name: "the source's notes", Engine: func(refresh.Event, bool) {
-		for _, note := range src.Notes() {
-			log.Warn(note)
+func logNotes(ps *profiles) Part {
+	return Part{Name: "the source's notes", Engine: func(e refresh.Event, _ bool) {
+		if p := ps.get(e.Profile); p != nil {
+			ps.say(slog.LevelWarn, p.Name, p.src.Notes())
 		}
 	}}
 }
 
 // logEngine logs what the engine does.
-func logEngine(src credentialSource, log *slog.Logger) Part {
-	return Part{Name: "the log", Engine: (&reporter{log: log, origin: src.Origin}).event}
+func logEngine(ps *profiles, log *slog.Logger) Part {
+	return Part{Name: "the log", Engine: (&reporter{log: log, origin: ps.origin}).event}
 }
 
 // logChild logs what happens to the command besides its one start and end.
@@ -51,7 +51,7 @@ func logChild(log *slog.Logger) Part {
 // reporter logs what the engine does.
 type reporter struct {
 	log    *slog.Logger
-	origin func() source.Origin
+	origin func(profile string) source.Origin
 
 	failed, expired bool // logged last, so that it is logged when this no longer holds
 }
@@ -115,7 +115,7 @@ func (r *reporter) message(e refresh.Event, first bool) (level slog.Level, messa
 	case refresh.Early:
 		level, message = slog.LevelWarn, "--refresh-before is longer than half the lifetime: half of it is used instead"
 	case refresh.Static:
-		level, message = static(e.KeyID, r.origin())
+		level, message = static(e.KeyID, r.origin(e.Profile))
 	case refresh.Skewed:
 		level, message = slog.LevelWarn, "the local clock differs from the server's"
 	case refresh.ClockStep:

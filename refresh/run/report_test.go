@@ -57,17 +57,17 @@ func TestReport(t *testing.T) {
 		first bool
 	}
 	set := func(attempt int) refresh.Event {
-		return refresh.Event{Kind: refresh.Refreshed, Profile: credentialsName, KeyID: "ASIA…0001", Expires: hour, Life: time.Hour, Next: at, Attempt: attempt}
+		return refresh.Event{Kind: refresh.Refreshed, Profile: "prod", KeyID: "ASIA…0001", Expires: hour, Life: time.Hour, Next: at, Attempt: attempt}
 	}
 	failed := func(attempt int) refresh.Event {
-		return refresh.Event{Kind: refresh.Failed, Profile: credentialsName, KeyID: "ASIA…0001", Expires: hour, Next: at, Attempt: attempt, Err: down}
+		return refresh.Event{Kind: refresh.Failed, Profile: "prod", KeyID: "ASIA…0001", Expires: hour, Next: at, Attempt: attempt, Err: down}
 	}
 	refused := failed(1)
 	refused.Err, refused.Permanent, refused.First = denied, true, true
 	unchanged := set(0)
 	unchanged.Kind = refresh.Unchanged
 	unwritten := refresh.Event{Kind: refresh.DeliveryFailed, Attempt: 1, Err: errors.New("disk full"), Next: at}
-	ended := refresh.Event{Kind: refresh.Expired, Profile: credentialsName, KeyID: "ASIA…0001", Expires: hour}
+	ended := refresh.Event{Kind: refresh.Expired, Profile: "prod", KeyID: "ASIA…0001", Expires: hour}
 	tests := []struct {
 		name  string
 		steps []step
@@ -80,9 +80,9 @@ func TestReport(t *testing.T) {
 		{"the end, the same set, and recovery", []step{{set(0), true}, {ended, false}, {unchanged, false}, {set(0), false}}},
 		{"a disk that was full", []step{{set(0), true}, {unwritten, false}, {set(0), false}, {set(0), false}}},
 		{"other", []step{
-			{refresh.Event{Kind: refresh.Short, Profile: credentialsName, Life: 19 * time.Minute}, true},
-			{refresh.Event{Kind: refresh.Early, Profile: credentialsName, Life: time.Hour, Next: at}, true},
-			{refresh.Event{Kind: refresh.Skewed, Profile: credentialsName, Skew: 90 * time.Second}, true},
+			{refresh.Event{Kind: refresh.Short, Profile: "prod", Life: 19 * time.Minute}, true},
+			{refresh.Event{Kind: refresh.Early, Profile: "prod", Life: time.Hour, Next: at}, true},
+			{refresh.Event{Kind: refresh.Skewed, Profile: "prod", Skew: 90 * time.Second}, true},
 			{refresh.Event{Kind: refresh.ClockStep, Step: -time.Hour}, true},
 		}},
 	}
@@ -110,7 +110,7 @@ func TestReport(t *testing.T) {
 	} {
 		fmt.Fprintf(&out, "# no expiry, %s\n", s.name)
 		out.WriteString(logged(t, "info", s.from, func(r *reporter) {
-			r.event(refresh.Event{Kind: refresh.Static, Profile: credentialsName, KeyID: s.key, Next: at}, true)
+			r.event(refresh.Event{Kind: refresh.Static, Profile: "prod", KeyID: s.key, Next: at}, true)
 		}))
 	}
 	golden(t, "log.golden", out.String())
@@ -131,7 +131,7 @@ func logged(t *testing.T, level string, from source.Origin, do func(*reporter)) 
 	}
 	var b bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: least, ReplaceAttr: inSeconds}))
-	do(&reporter{log: log, origin: func() source.Origin { return from }})
+	do(&reporter{log: log, origin: func(string) source.Origin { return from }})
 	var out strings.Builder
 	for line := range strings.Lines(b.String()) {
 		_, rest, _ := strings.Cut(line, " level=")

@@ -37,7 +37,7 @@ type Options struct {
 	Parts   []Part              // beside a run's own
 
 	// For tests; nil are the real ones.
-	openSource func(context.Context) (credentialSource, error)
+	openSource func(context.Context, plan.Profile) (credentialSource, error)
 	newChild   func(supervisor.Options, *supervisor.Signals) (child, error)
 }
 
@@ -51,24 +51,24 @@ var ErrExpired = errors.New("the credentials have expired")
 func Run(o Options) (exit supervisor.Exit, err error) {
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
-	src, err := o.source(ctx)
+	ps, err := openProfiles(ctx, o)
 	if err != nil {
 		return exit, err
 	}
-	if _, err := o.Plan.CheckShared(src.Profile()); err != nil { // before a person is asked for anything
+	if err := ps.checkShared(o.Plan); err != nil { // before a person is asked for anything
 		return exit, err
 	}
 	// What may need a person is done while the terminal is ours.
-	if err := o.Signals.BeforeRun(ctx, src.Authenticate); err != nil {
+	if err := o.Signals.BeforeRun(ctx, ps.authenticate); err != nil {
 		return exit, err
 	}
 	p := &parts{log: o.Log}
-	d, err := openDeliveries(ctx, o, p, src)
+	d, err := openDeliveries(ctx, o, p, ps)
 	if err != nil {
 		return exit, err
 	}
 	defer d.close()
-	r, err := newRunning(ctx, end, o, p, src, d)
+	r, err := newRunning(ctx, end, o, p, ps, d)
 	if err != nil {
 		return exit, err
 	}
@@ -93,25 +93,6 @@ type credentialSource interface {
 	Region() string
 	Origin() source.Origin
 	StartTimeout() time.Duration
-}
-
-// source opens the source, and logs what a person should know of it. It asks nobody.
-func (o Options) source(ctx context.Context) (credentialSource, error) {
-	if o.openSource != nil {
-		return o.openSource(ctx)
-	}
-	src, err := source.New(ctx, o.Plan.Profiles[0].Source)
-	if err != nil {
-		return nil, err
-	}
-	facts := src.Facts()
-	for _, line := range facts.Overlooked {
-		o.Log.Info(line)
-	}
-	for _, line := range facts.Plaintext {
-		o.Log.Warn(line)
-	}
-	return src, nil
 }
 
 // child runs the command: a [supervisor.Supervisor], but for tests.
@@ -143,39 +124,41 @@ type running struct {
 
 // newRunning puts together what works while the command runs, and what follows the
 // events.
-func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts, src credentialSource, d *deliveries) (_ *running, err error) {
+func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts, ps *profiles, d *deliveries) (_ *running, err error) {
 	r := &running{end: end, left: &leftBehind{log: o.Log}, parts: p}
 	started := make(chan struct{}) // closed when the command is, for the first time
 	dir := workingDir()
 	c := o.Plan.Child
 	c.Argv, c.Environ, c.Notify = o.Plan.Argv, d.environ, p.child
-	if c.LeaveDir = c.Once && dir != ""; c.LeaveDir {
-		src.LeaveDir(started)
+	// A source that a change of the list adds finds its files from where we were started.
+	if c.LeaveDir = c.Once && dir != "" && o.Plan.List == nil; c.LeaveDir {
+		ps.leaveDir(started)
 	}
 	if r.child, err = o.command(c); err != nil {
 		return nil, err
 	}
-	r.record = newRecorder(o.Plan.Argv[0], src.Describe(), d.files.WriteStatus)
-	hooks := &hooks{ctx: ctx, log: o.Log, parts: p, dir: dir, profile: d.files.Profile(), environ: d.environ}
-	r.reactions = &reactions{plan: o.Plan, log: o.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
-	expiry := newSourceExpiry(src.Expiry, o.Plan.EndingBefore, r.record, r.reactions.sourceExpires)
+	r.record = newRecorder(o.Plan.Argv[0], ps.describe(), d.files.WriteStatus)
+	hooks := &hooks{ctx: ctx, log: o.Log, parts: p, dir: dir, environ: d.environ}
+	r.reactions = &reactions{profiles: ps, log: o.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
+	expiries := newSourceExpiries(ps, o.Plan.EndingBefore, r.record.sourceExpiry, r.reactions.sourceExpires)
 	deliveries := d.engine()
-	watch, stale := watchStale(o.Plan, d, &staleReaction{o.Plan.Profiles[0].OnStale, o.Log, r.child, r.record})
+	watch, stale := watchStale(o.Plan, d, &staleReaction{ps.all()[0].OnStale, o.Log, r.child, r.record})
 	if watch != nil {
 		deliveries = append(deliveries, watch)
 	}
 	r.engine = newEngine(refresh.Options{
-		Profiles:     []refresh.Profile{{Name: credentialsName, Source: src}},
+		Profiles:     ps.engine(),
 		Deliveries:   deliveries,
+		Workers:      o.Plan.Concurrency,
 		Policy:       refresh.Policy{Before: o.Plan.RefreshBefore},
 		MinTTL:       o.Plan.MinTTL,
-		StartTimeout: cmp.Or(o.Plan.StartTimeout, src.StartTimeout()),
+		StartTimeout: cmp.Or(o.Plan.StartTimeout, ps.startTimeout(o.Plan.Concurrency)),
 		Notify:       p.engine,
 	})
 	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, r.engine.alive)
 	p.list = slices.Concat(d.parts(started), []Part{
-		noteStart(started), logNotes(src, o.Log), logEngine(src, o.Log), logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), src),
-		stale, systemd, r.record.part(src), expiry.part(), r.reactions.part(), r.left.part(),
+		noteStart(started), logNotes(ps), logEngine(ps, o.Log), logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
+		stale, systemd, r.record.part(ps.describe), expiries.part(), r.reactions.part(), r.left.part(),
 	}, o.Parts)
 	return r, err
 }
@@ -217,15 +200,26 @@ func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 // started, and then another one takes over: the command has all the time that its
 // credentials have left.
 type engine struct {
-	opts    refresh.Options
 	first   *refresh.Engine
 	current atomic.Pointer[refresh.Engine]
+
+	mu   sync.Mutex
+	opts refresh.Options // of the next one
 }
 
 func newEngine(o refresh.Options) *engine {
 	e := &engine{opts: o, first: refresh.New(o)}
 	e.current.Store(e.first)
 	return e
+}
+
+// replace makes another engine, for when this one has failed: each runs once.
+func (e *engine) replace() *refresh.Engine {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	next := refresh.New(e.opts)
+	e.current.Store(next)
+	return next
 }
 
 // ready is closed when there are credentials to start the command with.
@@ -237,12 +231,13 @@ func (e *engine) alive(ctx context.Context) error { return e.current.Load().Aliv
 // run runs until ctx ends, or returns why there are no credentials to start the
 // command with. keep runs a part, and again when that fails.
 func (e *engine) run(ctx context.Context, keep func(context.Context, Part)) (noStart error) {
-	next := e.first
+	current := e.first
 	keep(ctx, Part{Name: "the refreshing of credentials", Run: func(ctx context.Context) error {
-		current := next
-		next = refresh.New(e.opts) // each runs once
-		e.current.Store(current)
+		if current == nil {
+			current = e.replace()
+		}
 		err := refresh.Protect(func() error { return current.Run(ctx) })
+		current = nil
 		select {
 		case <-e.first.Ready():
 			return err
@@ -274,7 +269,7 @@ const slow = 3 * time.Second
 
 // noticeOfWaiting calls waiting once, with a description of the source, if the first
 // credentials are slow. waiting is nil if no person looks.
-func noticeOfWaiting(waiting func(string), ready <-chan struct{}, src credentialSource) Part {
+func noticeOfWaiting(waiting func(string), ready <-chan struct{}, describe func() string) Part {
 	if waiting == nil {
 		return Part{}
 	}
@@ -285,7 +280,7 @@ func noticeOfWaiting(waiting func(string), ready <-chan struct{}, src credential
 		case <-ctx.Done():
 		case <-ready:
 		case <-timer.C:
-			waiting(src.Describe())
+			waiting(describe())
 		}
 		return nil
 	}}

@@ -147,7 +147,7 @@ func TestEnginePanics(t *testing.T) {
 		p := &parts{log: slog.New(slog.NewTextHandler(&log, nil))}
 		refreshed := 0
 		o := refresh.Options{
-			Profiles: []refresh.Profile{{Name: credentialsName, Source: &fakeSource{}}}, Deliveries: []refresh.Delivery{&variables{}},
+			Profiles: []refresh.Profile{{Name: "prod", Source: &fakeSource{}}}, Deliveries: []refresh.Delivery{&variables{}},
 			Notify: func(e refresh.Event) { // without the guard that a run has
 				if e.Kind != refresh.Refreshed {
 					return
@@ -192,10 +192,10 @@ func TestOrderOfParts(t *testing.T) {
 			if reverse {
 				slices.Reverse(r.parts.list)
 			}
-			refreshed := refresh.Event{Kind: refresh.Refreshed, KeyID: "ASIA…0001", Expires: time.Now().Add(time.Hour)}
+			refreshed := refresh.Event{Kind: refresh.Refreshed, Profile: "brs-exec", KeyID: "ASIA…0001", Expires: time.Now().Add(time.Hour)}
 			r.parts.engine(refreshed)
 			r.parts.engine(refreshed)
-			r.parts.engine(refresh.Event{Kind: refresh.Failed, Err: errors.New("x"), Attempt: 1})
+			r.parts.engine(refresh.Event{Kind: refresh.Failed, Profile: "brs-exec", Err: errors.New("x"), Attempt: 1})
 			if got := r.record.r; got.Refreshed != 1 || got.Failed != 1 {
 				t.Errorf("the record has %d refreshes and %d failures, want 1 and 1", got.Refreshed, got.Failed)
 			}
@@ -257,7 +257,7 @@ func TestNotOpened(t *testing.T) {
 		want string
 	}{
 		{"the source", func(r *fakeRun) {
-			r.openSource = func(context.Context) (credentialSource, error) { return nil, broken }
+			r.openSource = func(context.Context, plan.Profile) (credentialSource, error) { return nil, broken }
 		}, "broken"},
 		{"the start of a session", func(r *fakeRun) { r.source.begin = broken }, "broken"},
 		{"the file of --credentials-file", func(r *fakeRun) {

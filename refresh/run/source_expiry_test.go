@@ -9,9 +9,46 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 )
+
+// TestSourceExpiryOfMany: an expiry that several profiles share is told of once, and one
+// that is another's by itself.
+func TestSourceExpiryOfMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		ps := &profiles{}
+		var list []*profile
+		for i := range 100 {
+			end := source.Expiry{At: start.Add(8 * time.Hour), What: "the login"}
+			if i == 50 {
+				end.What = "a certificate"
+			}
+			list = append(list, &profile{Profile: plan.Profile{Name: fmt.Sprint(i)}, src: &fakeSource{expiry: func() (source.Expiry, bool) { return end, true }}})
+		}
+		ps.set(list)
+		told := map[string]int{}
+		e := newSourceExpiries(ps, time.Hour, newRecorder("job", "a fake", nil).sourceExpiry, func(_ *profile, end source.Expiry) {
+			told[fmt.Sprintf("%v:%s", time.Since(start), end.What)]++
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- e.run(ctx) }()
+		for _, p := range list {
+			e.part().Engine(refresh.Event{Kind: refresh.Refreshed, Profile: p.Name}, true)
+		}
+		time.Sleep(9 * time.Hour)
+		cancel()
+		<-done
+		if diff := cmp.Diff(map[string]int{"7h0m0s:the login": 1, "7h0m0s:a certificate": 1}, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	})
+}
 
 // TestSourceExpiry: each end is told of once, on time, unless it was put off.
 func TestSourceExpiry(t *testing.T) {
@@ -37,7 +74,8 @@ func TestSourceExpiry(t *testing.T) {
 				start := time.Now()
 				var mu sync.Mutex
 				now := tt.ends["0s"]
-				of := func() (source.Expiry, bool) {
+				src := &fakeSource{}
+				src.expiry = func() (source.Expiry, bool) {
 					mu.Lock()
 					defer mu.Unlock()
 					if now == "?" {
@@ -50,13 +88,15 @@ func TestSourceExpiry(t *testing.T) {
 					return source.Expiry{At: start.Add(d), What: now}, true
 				}
 				var told []string
-				e := newSourceExpiry(of, tt.before, newRecorder("job", "a fake", nil), func(end source.Expiry) {
+				ps := &profiles{}
+				ps.set([]*profile{{Profile: plan.Profile{Name: "prod"}, src: src}})
+				e := newSourceExpiries(ps, tt.before, newRecorder("job", "a fake", nil).sourceExpiry, func(_ *profile, end source.Expiry) {
 					told = append(told, fmt.Sprintf("%v:%s", time.Since(start), end.What))
 				})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error)
 				go func() { done <- e.run(ctx) }()
-				e.part().Engine(refresh.Event{Kind: refresh.Refreshed}, true)
+				e.part().Engine(refresh.Event{Kind: refresh.Refreshed, Profile: "prod"}, true)
 				for at, end := range tt.ends {
 					d, err := time.ParseDuration(at)
 					if err != nil {
@@ -70,7 +110,7 @@ func TestSourceExpiry(t *testing.T) {
 				}
 				for range 20 * 4 { // a refresh every quarter of an hour
 					time.Sleep(15 * time.Minute)
-					e.part().Engine(refresh.Event{Kind: refresh.Unchanged}, false)
+					e.part().Engine(refresh.Event{Kind: refresh.Unchanged, Profile: "prod"}, false)
 				}
 				cancel()
 				if err := <-done; err != nil {

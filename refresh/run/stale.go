@@ -16,7 +16,7 @@ import (
 // watchStale watches for a command that holds credentials and reads newer ones from none
 // of the deliveries. The watch is nil if --on-stale does not ask for it.
 func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch, Part) {
-	if p.Profiles[0].OnStale.Act == plan.None || p.Deliver.Env { // variables are no matter of reading
+	if react.on.Act == plan.None || p.Deliver.Env { // variables are no matter of reading
 		return nil, Part{}
 	}
 	w := stale.New(staleOptions(p, d, react))
@@ -52,7 +52,7 @@ func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Optio
 		}
 	}
 	return stale.Options{
-		Credentials: credentialsName, Reads: reads,
+		Credentials: d.profiles.first().Name, Reads: reads,
 		Started:       func() time.Time { return files.LastReads().Config.At },
 		KeysInProfile: p.Deliver.Files == writer.File,
 		Notify:        react.alarm, Cleared: react.cleared,

@@ -25,7 +25,7 @@ func TestStaleOptions(t *testing.T) {
 		if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask
 			t.Fatal(err)
 		}
-		files, err := writer.NewPrivate(writer.Options{Credentials: credentialsName, Mode: mode, Executable: "/bin/brs-exec", Dirs: []string{dir}})
+		files, err := writer.NewPrivate(writer.Options{Credentials: "prod", Mode: mode, Executable: "/bin/brs-exec", Dirs: []string{dir}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,15 +38,17 @@ func TestStaleOptions(t *testing.T) {
 			t.Skip("the file system of the test keeps no access times")
 		}
 		creds := aws.Credentials{AccessKeyID: "AKID", SecretAccessKey: "s"}
-		if err := files.Deliver(context.Background(), map[string]aws.Credentials{credentialsName: creds}); err != nil {
+		if err := files.Deliver(context.Background(), map[string]aws.Credentials{"prod": creds}); err != nil {
 			t.Fatal(err)
 		}
 		fetched := process.Read{KeyID: "AKID", At: time.Now()}
-		d := &deliveries{files: files, list: []delivery{{}, {by: stale.Endpoint, read: func() process.Read { return fetched }}}}
+		ps := &profiles{}
+		ps.set([]*profile{{Profile: plan.Profile{Name: "prod"}}})
+		d := &deliveries{profiles: ps, files: files, list: []delivery{{}, {by: stale.Endpoint, read: func() process.Read { return fetched }}}}
 		p := &plan.Plan{}
 		p.Deliver.Files = mode
 		o := staleOptions(p, d, &staleReaction{})
-		if o.Credentials != credentialsName || o.KeysInProfile != (mode == writer.File) || len(o.Reads) != 3 || o.Reads[stale.Endpoint]() != fetched {
+		if o.Credentials != "prod" || o.KeysInProfile != (mode == writer.File) || len(o.Reads) != 3 || o.Reads[stale.Endpoint]() != fetched {
 			t.Errorf("mode %d: %+v", mode, o)
 		}
 		for name, seen := range map[string]func() bool{
