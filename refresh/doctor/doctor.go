@@ -117,11 +117,15 @@ func (d *examination) examineFiles() {
 
 // examineShared says what a run would of the file of --credentials-file.
 func (d *examination) examineShared() {
-	profile := ""
-	if d.source != nil {
-		profile = d.source.Profile()
+	var from []string
+	if d.source != nil && d.source.Profile() != "" {
+		from = []string{d.source.Profile()}
 	}
-	notes, err := d.Plan.CheckShared(profile)
+	sections := map[string]string{}
+	for _, p := range d.Plan.Profiles {
+		sections[p.Name] = d.Plan.Section(p.Name)
+	}
+	notes, err := d.Plan.CheckShared(sections, from)
 	var wrong *plan.Error
 	if errors.As(err, &wrong) {
 		d.problem("--credentials-file", wrong.Hint, "%s", wrong.Text)

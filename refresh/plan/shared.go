@@ -82,29 +82,37 @@ func owner(s string) (*replace.Owner, error) {
 	return o, nil
 }
 
-// SharedOptions are those of the delivery to the file, for credentials named set
-// that come from a profile, "" for none.
-func (p *Plan) SharedOptions(set, profile string) shared.Options {
+// SharedOptions are those of the delivery to the file: sections has the section of each
+// profile, and from are the profiles of the AWS configuration that credentials come from.
+func (p *Plan) SharedOptions(sections map[string]string, from []string) shared.Options {
 	o := shared.Options{
-		Path: p.Shared.Path, Sections: map[string]string{set: p.Shared.Section},
+		Path: p.Shared.Path, Sections: sections,
 		AtExit: p.Shared.AtExit, Perm: p.Shared.Perm, Owner: p.Shared.Owner,
 	}
 	config, credentials := source.SharedFiles()
 	o.ConfigFile = config
-	if profile != "" { // else nothing is read from these, and nothing can go round in a circle
-		o.SourceFiles, o.SourceProfile = []string{config, credentials}, profile
+	if len(from) > 0 { // else nothing is read from these, and nothing can go round in a circle
+		o.SourceFiles, o.SourceProfiles = []string{config, credentials}, from
 	}
 	return o
 }
 
-// CheckShared returns what is wrong with the user's file, before anything is started, for
-// credentials that come from a profile, "" for none. It changes nothing.
-func (p *Plan) CheckShared(profile string) (notes []string, err error) {
+// CheckShared returns what is wrong with the user's file, before anything is started. It
+// changes nothing. Its arguments are those of SharedOptions.
+func (p *Plan) CheckShared(sections map[string]string, from []string) (notes []string, err error) {
 	if p.Shared.Path == "" {
 		return nil, nil
 	}
-	notes, err = shared.Preview(p.SharedOptions("", profile))
+	notes, err = shared.Preview(p.SharedOptions(sections, from))
 	return notes, p.SharedError(err)
+}
+
+// Section is that of a profile in the file.
+func (p *Plan) Section(profile string) string {
+	if len(p.Profiles) == 1 && p.Profiles[0].Name == "" {
+		return p.Shared.Section
+	}
+	return profile
 }
 
 // SharedError turns an error of the delivery to the file into one that names the

@@ -233,7 +233,7 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 	if o.Plan.Shared.Path == "" {
 		return nil
 	}
-	w := o.Plan.SharedOptions(d.profiles.first().Name, d.profiles.first().src.Profile())
+	w := o.Plan.SharedOptions(sectionsOf(o.Plan, d.profiles.all()))
 	w.Notify = func(note string) { o.Log.Warn(note) }
 	var file *shared.File
 	err := o.Signals.BeforeRun(ctx, func(ctx context.Context) (err error) {

@@ -172,8 +172,21 @@ func (ps *profiles) leaveDir(left <-chan struct{}) {
 
 // checkShared returns what is wrong with the user's file before anything is started.
 func (ps *profiles) checkShared(p *plan.Plan) error {
-	_, err := p.CheckShared(ps.all()[0].src.Profile()) // TODO each
+	_, err := p.CheckShared(sectionsOf(p, ps.all()))
 	return err
+}
+
+// sectionsOf are the sections of the user's file for a list of profiles, and the profiles of
+// the AWS configuration that their credentials come from.
+func sectionsOf(p *plan.Plan, list []*profile) (sections map[string]string, from []string) {
+	sections = make(map[string]string, len(list))
+	for _, one := range list {
+		sections[one.Name] = p.Section(one.Name)
+		if of := one.src.Profile(); of != "" && !slices.Contains(from, of) {
+			from = append(from, of)
+		}
+	}
+	return sections, from
 }
 
 // origin is what can be said of the keys of a profile.

@@ -55,10 +55,10 @@ type Options struct {
 	// section names is used; else what it says of the profiles is looked at for
 	// Notes. "" is no file.
 	ConfigFile string
-	// SourceFiles and SourceProfile are what the credentials are made from. A section
+	// SourceFiles and SourceProfiles are what the credentials are made from. A section
 	// that some are made from is refused: the next would be made from our own.
-	SourceFiles   []string
-	SourceProfile string
+	SourceFiles    []string
+	SourceProfiles []string // "" is default
 	// Notify is called with what happens later that the user may want to know, a line
 	// each. Locks are held meanwhile: it must not call back.
 	Notify func(note string)

@@ -246,8 +246,8 @@ func TestSharedErrors(t *testing.T) {
 		{"no section", "", Options{Sections: map[string]string{}}, "no section"},
 		{"bad name", "", Options{Sections: map[string]string{"x": "a]"}}, "cannot be written"},
 		{"one section for two", "", Options{Sections: map[string]string{"x": "a", "y": "a"}}, "two sets"},
-		{"the source itself", "[app]\n", Options{SourceProfile: "app"}, "[app] of $ is what the credentials are made from"},
-		{"the source of the source", "[role]\nsource_profile = app\n[app]\n", Options{SourceProfile: "role"}, "is what the credentials are made from"},
+		{"the source itself", "[app]\n", Options{SourceProfiles: []string{"app"}}, "[app] of $ is what the credentials are made from"},
+		{"the source of the source", "[role]\nsource_profile = app\n[app]\n", Options{SourceProfiles: []string{"role"}}, "is what the credentials are made from"},
 		{"the default profile", "", Options{Sections: map[string]string{"x": "default"}}, "[default] of $ is what"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package shared
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,14 +82,15 @@ func (s *File) checkSource(path string) error {
 	}
 	chain := s.sourceProfiles()
 	for _, p := range s.profiles {
-		if slices.Contains(chain, p.name) {
+		if chain[p.name] {
 			return fmt.Errorf("section [%s] of %s is what the credentials are made from: name another section", p.name, s.opt.Path)
 		}
 	}
 	return nil
 }
 
-func (s *File) sourceProfiles() []string {
+// sourceProfiles are the profiles that credentials are made from.
+func (s *File) sourceProfiles() map[string]bool {
 	var files []*ini.File
 	for _, path := range s.opt.SourceFiles {
 		if data, err := pathsafe.ReadFile(path); err == nil {
@@ -97,22 +99,20 @@ func (s *File) sourceProfiles() []string {
 			}
 		}
 	}
-	name := s.opt.SourceProfile
-	if name == "" {
-		name = "default"
-	}
-	var chain []string
-	for name != "" && !slices.Contains(chain, name) {
-		chain = append(chain, name)
-		next := ""
-		for _, f := range files {
-			if v, ok := f.Value(name, "source_profile"); ok {
-				next = v
+	from := map[string]bool{}
+	for _, name := range s.opt.SourceProfiles {
+		for name = cmp.Or(name, "default"); name != "" && !from[name]; {
+			from[name] = true
+			next := ""
+			for _, f := range files {
+				if v, ok := f.Value(name, "source_profile"); ok {
+					next = v
+				}
 			}
+			name = next
 		}
-		name = next
 	}
-	return chain
+	return from
 }
 
 // Hint says what a person can do about an error of Open for the file at
