@@ -248,7 +248,7 @@ func TestSharedErrors(t *testing.T) {
 		{"one section for two", "", Options{Sections: map[string]string{"x": "a", "y": "a"}}, "two sets"},
 		{"the source itself", "[app]\n", Options{SourceProfiles: []string{"app"}}, "[app] of $ is what the credentials are made from"},
 		{"the source of the source", "[role]\nsource_profile = app\n[app]\n", Options{SourceProfiles: []string{"role"}}, "is what the credentials are made from"},
-		{"the default profile", "", Options{Sections: map[string]string{"x": "default"}}, "[default] of $ is what"},
+		{"the default profile", "", Options{SourceProfiles: []string{""}, Sections: map[string]string{"x": "default"}}, "[default] of $ is what"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
