@@ -108,6 +108,8 @@ type Error struct {
 
 	// Hint is one line that says what to type or to look at next, "" for none.
 	Hint string
+
+	RequestID string // of the refused call, "" if there was none
 }
 
 // Error returns the text of Err.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -96,7 +97,7 @@ func (s *Source) noteCap(r Role) {
 }
 
 // assume exchanges creds for a session of f's i-th role.
-func (s *Source) assume(ctx context.Context, f *resolved, creds aws.Credentials, i int) (aws.Credentials, error) {
+func (s *Source) assume(ctx context.Context, f *resolved, creds aws.Credentials, i int) (issue, error) {
 	r, chained := f.roles[i], i > 0 || f.byRole
 	call := &callError{step: "assume role " + r.ARN, role: r.ARN}
 	in := &sts.AssumeRoleInput{
@@ -119,7 +120,7 @@ func (s *Source) assume(ctx context.Context, f *resolved, creds aws.Credentials,
 	secrets, err := r.contexts(in)
 	if err != nil {
 		call.err = err
-		return aws.Credentials{}, call
+		return issue{}, call
 	}
 	call.secrets = append(secrets, creds.SecretAccessKey, creds.SessionToken)
 	base := func(o *sts.Options) { o.Credentials = credentials.StaticCredentialsProvider{Value: creds} }
@@ -137,9 +138,10 @@ func (s *Source) assume(ctx context.Context, f *resolved, creds aws.Credentials,
 	}
 	if err != nil {
 		call.err = err
-		return aws.Credentials{}, call
+		return issue{}, call
 	}
 	got, err := fromSTS(out.Credentials, out.AssumedRoleUser, "AssumeRole")
+	got.session = cmp.Or(got.session, *in.RoleSessionName)
 	if err != nil {
 		call.err = err
 		return got, call
@@ -148,18 +150,19 @@ func (s *Source) assume(ctx context.Context, f *resolved, creds aws.Credentials,
 }
 
 // fromSTS is the credentials in an answer of STS. user is nil if they are of no role.
-func fromSTS(c *types.Credentials, user *types.AssumedRoleUser, source string) (aws.Credentials, error) {
+func fromSTS(c *types.Credentials, user *types.AssumedRoleUser, source string) (issue, error) {
 	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || c.Expiration == nil || c.Expiration.Year() < 1970 {
-		return aws.Credentials{}, errUnreadable
+		return issue{}, errUnreadable
 	}
 	got := aws.Credentials{
 		AccessKeyID: *c.AccessKeyId, SecretAccessKey: *c.SecretAccessKey, SessionToken: aws.ToString(c.SessionToken),
 		Source: source, CanExpire: true, Expires: *c.Expiration,
 	}
-	if user != nil {
-		got.AccountID = account(aws.ToString(user.Arn))
+	if user == nil {
+		return issue{Credentials: got}, nil
 	}
-	return got, nil
+	got.AccountID = account(aws.ToString(user.Arn))
+	return issuedTo(got, aws.ToString(user.Arn)), nil
 }
 
 // refusedWith says whether a server answered with that status.

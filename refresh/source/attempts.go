@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,10 +16,28 @@ type attempts struct {
 	commandStarted bool       // the command may have been started
 	sessions       map[string]aws.Credentials
 	secrets        map[string]*totp
+	turns          map[string]chan struct{} // room for one: who has put something in has its turn
 }
 
 func newAttempts() *attempts {
-	return &attempts{sessions: map[string]aws.Credentials{}, secrets: map[string]*totp{}}
+	return &attempts{sessions: map[string]aws.Credentials{}, secrets: map[string]*totp{}, turns: map[string]chan struct{}{}}
+}
+
+// turn waits until no other source has its turn at what key names. done ends it.
+func (c *attempts) turn(ctx context.Context, key string) (done func(), err error) {
+	c.mu.Lock()
+	t := c.turns[key]
+	if t == nil {
+		t = make(chan struct{}, 1)
+		c.turns[key] = t
+	}
+	c.mu.Unlock()
+	select {
+	case t <- struct{}{}:
+		return func() { <-t }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // session is the last one that was begun for that key; see mfaSessionKey.

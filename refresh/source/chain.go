@@ -110,6 +110,7 @@ func (c *chain) wrong(p *profile, hint, format string, args ...any) error {
 func (c *chain) keys(what, whose string, keys aws.Credentials, origin ...aws.CredentialSource) {
 	f := c.f
 	f.description, f.origins, f.base = what, origin, fixed(keys)
+	f.baseKey = keyOf("keys", keys.AccessKeyID)
 	f.keys = &Keys{Whose: whose, Session: keys.SessionToken != ""}
 	f.secrets = append(f.secrets, keys.SecretAccessKey, keys.SessionToken)
 }
@@ -254,6 +255,7 @@ func (c *chain) token(p *profile, variables bool) (bool, error) {
 		c.inProfile()
 	}
 	f.tokenFile, f.tokenRole, f.byRole = file, arn, true
+	f.baseKey = keyOf("token", c.absolute(file), arn, c.sessionName(name))
 	f.base = c.byToken(f, Role{ARN: arn, SessionName: name}, func(context.Context) (string, error) { return fileToken(file) })
 	return true, nil
 }
@@ -315,7 +317,7 @@ func (c *chain) process(p *profile) (bool, error) {
 	c.f.origins = append(c.f.origins, aws.CredentialSourceProcess)
 	c.inProfile()
 	c.f.program = argv[0]
-	c.f.base = c.command(argv, processKey+": ")
+	c.f.base, c.f.baseKey = c.command(argv, processKey+": "), keyOf("command", argv)
 	return true, nil
 }
 
@@ -432,7 +434,8 @@ func (c *chain) container() (bool, error) {
 			})
 		}
 	})
-	f.base = p.Retrieve
+	f.base = unnamed(p.Retrieve)
+	f.baseKey = keyOf("container", address, f.tokenFile, keyOf(c.env.ContainerAuthorizationToken))
 	return true, nil
 }
 
@@ -445,13 +448,13 @@ func (c *chain) instance(origin ...aws.CredentialSource) error {
 	f.description, f.origins, f.byRole = "EC2 instance role", origin, true
 	m := &metadata{client: imds.NewFromConfig(f.cfg, func(o *imds.Options) { o.HTTPClient = c.web.forMetadata() })}
 	p := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = m })
-	f.metadata = m
-	f.base = func(ctx context.Context) (aws.Credentials, error) {
+	f.metadata, f.baseKey = m, keyOf("instance")
+	f.base = unnamed(func(ctx context.Context) (aws.Credentials, error) {
 		creds, err := p.Retrieve(ctx)
 		if err == nil && !m.expires.IsZero() {
 			creds.Expires = m.expires
 		}
 		return creds, err
-	}
+	})
 	return nil
 }

@@ -35,23 +35,23 @@ const (
 // command runs argv for each retrieval. It gets our environment, but not our standard
 // input, which is the child's. name says in errors which setting it is from, where
 // that is not plain.
-func (s *Source) command(argv []string, name string) func(context.Context) (aws.Credentials, error) {
+func (s *Source) command(argv []string, name string) func(context.Context) (issue, error) {
 	limit := cmp.Or(s.spec.CommandTimeout, commandTimeout)
-	return func(ctx context.Context) (aws.Credentials, error) {
+	return func(ctx context.Context) (issue, error) {
 		const hint = "it must print credential_process JSON, an STS answer, or lines KEY=VALUE, and only that, on its standard output"
 		out, err := s.run(ctx, argv, name, limit)
 		if errors.Is(err, errFull) {
-			return aws.Credentials{}, refresh.Permanentf(hint, "%sprints more than %d bytes", name, outputLimit)
+			return issue{}, refresh.Permanentf(hint, "%sprints more than %d bytes", name, outputLimit)
 		}
 		if err != nil {
-			return aws.Credentials{}, err
+			return issue{}, err
 		}
-		creds, err := parseOutput(out, time.Now().Round(0))
+		creds, err := parseIssue(out, time.Now().Round(0))
 		if errors.Is(err, errTokenless) {
-			return aws.Credentials{}, refresh.Permanentf("it must print the session token as well: SessionToken, or AWS_SESSION_TOKEN", "%sprints %v", name, err)
+			return issue{}, refresh.Permanentf("it must print the session token as well: SessionToken, or AWS_SESSION_TOKEN", "%sprints %v", name, err)
 		}
 		if err != nil {
-			return aws.Credentials{}, refresh.Permanentf(hint, "%sprints %v", name, err)
+			return issue{}, refresh.Permanentf(hint, "%sprints %v", name, err)
 		}
 		return creds, nil
 	}

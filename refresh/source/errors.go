@@ -60,7 +60,7 @@ func (s *Source) explain(ctx context.Context, f *resolved, err error) error {
 	if end := ctx.Err(); end != nil && errors.Is(e, end) {
 		shown = ended(shown.Error(), end)
 	}
-	return &refresh.Error{Err: shown, Permanent: e.Permanent, Hint: redact(e.Hint, secrets)}
+	return &refresh.Error{Err: shown, Permanent: e.Permanent, Hint: redact(e.Hint, secrets), RequestID: e.RequestID}
 }
 
 // ended is an error that is the end of a context, and says so in its own words.
@@ -96,7 +96,7 @@ func (s *Source) classify(ctx context.Context, f *resolved, call *callError, err
 			text += s.fromServer()
 		}
 		hint, permanent := s.remedy(f, call, service, r)
-		return &refresh.Error{Err: errors.New(text), Permanent: permanent, Hint: hint}
+		return r.in(&refresh.Error{Err: errors.New(text), Permanent: permanent, Hint: hint})
 	}
 	if _, replied, broken := s.web.last(); broken != nil {
 		err = broken
@@ -149,7 +149,25 @@ func deepest(err error) error {
 type refusal struct {
 	code    string // "" if it gave none that means anything
 	message string
-	status  int // 0 if unknown
+	status  int    // 0 if unknown
+	request string // AWS's id of the call; "" if it gave none
+}
+
+// in gives an error that a refusal has led to the id of the call, which AWS's logs know it by.
+func (r refusal) in(e *refresh.Error) *refresh.Error {
+	e.RequestID = r.request
+	return e
+}
+
+// requestID is an id that a server gave a call: a UUID of AWS's, other servers have shorter
+// ones. What looks like anything else is nobody's.
+func requestID(said string) string {
+	if len(said) > 100 || strings.ContainsFunc(said, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_=+/:.", r))
+	}) {
+		return ""
+	}
+	return said
 }
 
 // refusalIn takes a server's refusal out of err. One that could be parsed has a code;
@@ -159,6 +177,10 @@ func refusalIn(err error) (refusal, bool) {
 	var withStatus interface{ HTTPStatusCode() int }
 	if errors.As(err, &withStatus) {
 		r.status = withStatus.HTTPStatusCode()
+	}
+	var call interface{ ServiceRequestID() string }
+	if errors.As(err, &call) {
+		r.request = requestID(call.ServiceRequestID())
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {

@@ -136,7 +136,7 @@ var errEndpoint = errors.New("is not a host, host:port or https:// URL")
 // parseRefusal is what a REST-JSON service of AWS says when it says no: the code in a
 // header or the body, a message in the body.
 func parseRefusal(resp *http.Response, body []byte) refusal {
-	a := refusal{status: resp.StatusCode}
+	a := refusal{status: resp.StatusCode, request: requestID(resp.Header.Get("X-Amzn-Requestid"))}
 	var said struct {
 		Type    string `json:"__type"`
 		Code    string `json:"code"`

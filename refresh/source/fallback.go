@@ -136,6 +136,7 @@ func joinErrors(failed []*refresh.Error) error {
 		if e.Hint == "" {
 			e.Hint = f.Hint
 		}
+		e.RequestID = cmp.Or(e.RequestID, f.RequestID)
 	}
 	e.Err = errors.New(strings.Join(texts, "; "))
 	if cause := failed[len(failed)-1].Err; errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {

@@ -32,7 +32,8 @@ func (s *Source) file(f *resolved) {
 	if profile != "" {
 		f.description += ", profile " + profile
 	}
-	f.base = func(ctx context.Context) (aws.Credentials, error) {
+	f.baseKey = keyOf("file", s.absolute(path), profile)
+	f.base = unnamed(func(ctx context.Context) (aws.Credentials, error) {
 		text, err := readSettled(ctx, path)
 		if err != nil {
 			return aws.Credentials{}, classifyFile(err)
@@ -45,7 +46,7 @@ func (s *Source) file(f *resolved) {
 			s.note("%s: %s", f.description, note)
 		}
 		return c, nil
-	}
+	})
 }
 
 func classifyFile(err error) error {

@@ -150,6 +150,7 @@ var roleExpires = time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 // refuse answers as STS's query protocol does.
 func refuse(w http.ResponseWriter, status int, code, message string) bool {
 	w.Header().Set("Content-Type", "text/xml")
+	w.Header().Set("X-Amzn-Requestid", "c6104cbe-af31-11e0-8154-cbc7ccf896c7")
 	w.WriteHeader(status)
 	var b strings.Builder
 	xml.EscapeText(&b, []byte(message))

@@ -92,7 +92,7 @@ func (i *IoT) classify(a refusal, byServer string) *refresh.Error {
 	if a.code != "" || a.message != "" {
 		byServer = ""
 	}
-	e := transientf("", "%s%s", a, byServer)
+	e := a.in(transientf("", "%s%s", a, byServer))
 	e.Permanent = !a.transient()
 	message := strings.ToLower(a.message)
 	says := func(part string) bool { return strings.Contains(message, part) }

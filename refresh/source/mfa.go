@@ -154,19 +154,33 @@ func (s *Source) startSession(ctx context.Context, f *resolved, said string) err
 		ctx, cancel = context.WithTimeout(ctx, beginLimit)
 		defer cancel()
 	}
-	base, err := s.retrieveBase(ctx, f)
+	got, err := s.retrieveBase(ctx, f)
 	if err != nil {
 		return err
 	}
+	base := got.Credentials
+	return s.obtainSession(ctx, f, base, func(ctx context.Context) error {
+		if !s.spec.MFA.automatic() {
+			if err := s.promptCode(ctx, f.mfa, said); err != nil {
+				return err
+			}
+		}
+		return s.newSession(ctx, f, base)
+	})
+}
+
+// obtainSession takes a session that another source has begun with the same device and keys,
+// or has one begun. One at a time does so, lest a person is asked twice. Each session goes through here.
+func (s *Source) obtainSession(ctx context.Context, f *resolved, base aws.Credentials, begin func(context.Context) error) error {
+	done, err := s.spec.attempts.turn(ctx, mfaSessionKey(f, base))
+	if err != nil {
+		return err
+	}
+	defer done()
 	if s.adoptSession(f, base) {
 		return nil
 	}
-	if !s.spec.MFA.automatic() {
-		if err := s.promptCode(ctx, f.mfa, said); err != nil {
-			return err
-		}
-	}
-	return s.newSession(ctx, f, base)
+	return begin(ctx)
 }
 
 // promptCode has a person type a code.
@@ -192,7 +206,6 @@ func (s *Source) promptCode(ctx context.Context, serial, said string) error {
 // code serves all roles that are assumed from it, until it expires.
 func (s *Source) authenticate(ctx context.Context, f *resolved, base aws.Credentials) (aws.Credentials, error) {
 	m := &s.mfa
-	s.adoptSession(f, base)
 	if m.sessionKey == mfaSessionKey(f, base) {
 		left := m.session.Expires.Sub(s.serverTime())
 		// Without roles it is itself what is kept fresh.
@@ -201,7 +214,8 @@ func (s *Source) authenticate(ctx context.Context, f *resolved, base aws.Credent
 			return m.session, nil
 		}
 	}
-	if err := s.newSession(ctx, f, base); err != nil {
+	err := s.obtainSession(ctx, f, base, func(ctx context.Context) error { return s.newSession(ctx, f, base) })
+	if err != nil {
 		return aws.Credentials{}, err
 	}
 	return m.session, nil
@@ -288,9 +302,9 @@ func (s *Source) getSessionToken(ctx context.Context, f *resolved, base aws.Cred
 	got, err := fromSTS(out.Credentials, nil, "GetSessionToken")
 	if err != nil {
 		call.err = err
-		return got, call
+		return aws.Credentials{}, call
 	}
-	return got, nil
+	return got.Credentials, nil
 }
 
 // errCode is in the error of a code that was refused: another one may do.
@@ -317,11 +331,11 @@ func (s *Source) refusedCode(err error) error {
 		if skew := skewHint(s.web.skew()); skew != "" && s.spec.MFA.TOTPFile == "" {
 			hint = skew + ", if the codes are made here"
 		}
-		return codeError(hint, r.String())
+		return r.in(codeError(hint, r.String()))
 	case strings.Contains(r.message, "MultiFactorAuthentication"):
-		return refresh.Permanentf("the device must be one of the user whose keys these are: `aws iam list-mfa-devices` shows them", "%s", r)
+		return r.in(refresh.Permanentf("the device must be one of the user whose keys these are: `aws iam list-mfa-devices` shows them", "%s", r))
 	case strings.Contains(r.message, "durationSeconds"), strings.Contains(r.message, "DurationSeconds"):
-		return refresh.Permanentf("--mfa-session takes 15m to 36h, at most 1h with the keys of the account's root user", "%s", r)
+		return r.in(refresh.Permanentf("--mfa-session takes 15m to 36h, at most 1h with the keys of the account's root user", "%s", r))
 	}
 	return err
 }

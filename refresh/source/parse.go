@@ -37,6 +37,11 @@ var (
 // parseOutput reads JSON or lines. now is when they were made, for output that has
 // a lifetime in place of an expiry.
 func parseOutput(out []byte, now time.Time) (aws.Credentials, error) {
+	got, err := parseIssue(out, now)
+	return got.Credentials, err
+}
+
+func parseIssue(out []byte, now time.Time) (issue, error) {
 	out = bytes.TrimSpace(bytes.TrimPrefix(out, []byte("\xef\xbb\xbf")))
 	r := reading{now: now}
 	parse := r.lines
@@ -52,10 +57,10 @@ func parseOutput(out []byte, now time.Time) (aws.Credentials, error) {
 		err = whole(r.creds)
 	}
 	if err != nil {
-		return aws.Credentials{}, err
+		return issue{}, err
 	}
 	r.creds.Source = "Command"
-	return r.creds, nil
+	return issuedTo(r.creds, r.arn), nil
 }
 
 // whole says what is missing from credentials, as it is also while someone writes it.
@@ -82,6 +87,7 @@ func unprintable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r)
 // reading is credentials that are read part by part.
 type reading struct {
 	creds aws.Credentials
+	arn   string // of the assumed role
 	now   time.Time
 }
 

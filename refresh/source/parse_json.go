@@ -79,6 +79,7 @@ func (r *reading) json(text []byte) error {
 	}
 	var user struct{ Arn string }
 	if json.Unmarshal(top["assumedroleuser"], &user) == nil {
+		r.arn = user.Arn
 		r.creds.AccountID = cmp.Or(r.creds.AccountID, account(user.Arn))
 	}
 	if r.creds.CanExpire {

@@ -53,24 +53,11 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 		}
 		s.noteOutcome(err)
 	}()
-	if creds, err = s.retrieveBase(ctx, f); err != nil {
+	got, err := s.obtain(ctx, s.key(f, len(f.roles)), func(ctx context.Context) (issue, error) { return s.steps(ctx, f) })
+	if err != nil {
 		return creds, err
 	}
-	if len(f.roles) > 0 || f.mfa != "" {
-		if err := cmp.Or(f.checkCredentials(creds), s.checkExpired(f, creds)); err != nil {
-			return creds, err
-		}
-	}
-	if f.mfa != "" {
-		if creds, err = s.authenticate(ctx, f, creds); err != nil {
-			return creds, err
-		}
-	}
-	for i := range f.roles {
-		if creds, err = s.assume(ctx, f, creds, i); err != nil {
-			return creds, err
-		}
-	}
+	creds = got.Credentials
 	if f.region == "" && f.metadata != nil {
 		s.setRegion(f.metadata.region(ctx))
 	}
@@ -85,7 +72,8 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 		return creds, err
 	}
 	s.succeeded = true
-	s.unusedBase = aws.Credentials{}
+	s.setIdentity(got)
+	s.unusedBase = issue{}
 	s.spec.attempts.markStarted()
 	if !creds.CanExpire && s.spec.AssumeLifetime > 0 {
 		// On the server's clock, as any other expiry.
@@ -93,6 +81,38 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 		creds.Expires = s.serverTime().Add(s.spec.AssumeLifetime)
 	}
 	return creds, nil
+}
+
+// obtain gives what retrieve gives: credentials, and key is all that determines them (see
+// key). Each retrieval of a source's own credentials goes through here.
+func (s *Source) obtain(ctx context.Context, key string, retrieve func(context.Context) (issue, error)) (issue, error) {
+	return retrieve(ctx)
+}
+
+// steps go from the base to the credentials of the last role.
+func (s *Source) steps(ctx context.Context, f *resolved) (issue, error) {
+	got, err := s.retrieveBase(ctx, f)
+	if err != nil {
+		return got, err
+	}
+	if len(f.roles) > 0 || f.mfa != "" {
+		if err := cmp.Or(f.checkCredentials(got.Credentials), s.checkExpired(f, got.Credentials)); err != nil {
+			return got, err
+		}
+	}
+	if f.mfa != "" {
+		session, err := s.authenticate(ctx, f, got.Credentials)
+		if err != nil {
+			return got, err
+		}
+		got = issue{Credentials: session}
+	}
+	for i := range f.roles {
+		if got, err = s.assume(ctx, f, got.Credentials, i); err != nil {
+			return got, err
+		}
+	}
+	return got, nil
 }
 
 // resolveAgain gives what the configuration says now. Long runs outlive the keys in the
@@ -116,7 +136,7 @@ func (s *Source) resolveAgain(ctx context.Context) *resolved {
 
 // retrieveBase retrieves what the roles are assumed with. What a person may have been asked for is
 // not asked for again until credentials have come of it.
-func (s *Source) retrieveBase(ctx context.Context, f *resolved) (aws.Credentials, error) {
+func (s *Source) retrieveBase(ctx context.Context, f *resolved) (issue, error) {
 	if k := s.unusedBase; s.unusedBaseOf == f && k.HasKeys() && (!k.CanExpire || k.Expires.After(s.serverTime())) {
 		return k, nil
 	}

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-
 	"brs-exec/refresh"
 	"brs-exec/refresh/source/keyfile"
 )
@@ -128,36 +126,36 @@ func (r *RolesAnywhere) chain(id *keyfile.Identity) ([]*x509.Certificate, error)
 }
 
 // rolesAnywhere retrieves credentials.
-func (s *Source) rolesAnywhere(ctx context.Context) (aws.Credentials, error) {
+func (s *Source) rolesAnywhere(ctx context.Context) (issue, error) {
 	r := s.spec.RolesAnywhere
 	id, err := s.identity()
 	if err != nil {
-		return aws.Credentials{}, err
+		return issue{}, err
 	}
 	chain, err := r.chain(id)
 	if err != nil {
-		return aws.Credentials{}, err
+		return issue{}, err
 	}
 	req, body, err := s.sessionRequest(ctx)
 	if err != nil {
-		return aws.Credentials{}, err
+		return issue{}, err
 	}
 	anchor, err := rolesAnywhereARN("trust anchor", "trust-anchor", r.TrustAnchorARN)
 	if err != nil {
-		return aws.Credentials{}, err
+		return issue{}, err
 	}
 	// A machine without a battery for its clock may be years off; the service
 	// takes five minutes, and has told what time it is with its first refusal.
 	now := time.Now().Add(-s.web.skew())
 	if err := signX509(req, body, id, chain, anchor.region, now); err != nil {
-		return aws.Credentials{}, err
+		return issue{}, err
 	}
 	resp, answer, err := s.exchange(req, nil, "")
 	if err != nil {
-		return aws.Credentials{}, err
+		return issue{}, err
 	}
 	if resp.StatusCode != http.StatusCreated && resp.StatusCode != http.StatusOK {
-		return aws.Credentials{}, r.classify(parseRefusal(resp, answer), s.fromServer(), s.web.skew())
+		return issue{}, r.classify(parseRefusal(resp, answer), s.fromServer(), s.web.skew())
 	}
 	return s.session(resp, answer)
 }
@@ -191,7 +189,7 @@ func (s *Source) sessionRequest(ctx context.Context) (*http.Request, []byte, err
 }
 
 // session reads the answer.
-func (s *Source) session(resp *http.Response, body []byte) (aws.Credentials, error) {
+func (s *Source) session(resp *http.Response, body []byte) (issue, error) {
 	var answer struct {
 		CredentialSet []struct {
 			Credentials     sessionKeys
@@ -199,15 +197,15 @@ func (s *Source) session(resp *http.Response, body []byte) (aws.Credentials, err
 		}
 	}
 	if json.Unmarshal(body, &answer) != nil || len(answer.CredentialSet) == 0 {
-		return aws.Credentials{}, s.unreadableAnswer(resp)
+		return issue{}, s.unreadableAnswer(resp)
 	}
 	set := answer.CredentialSet[0]
 	creds, err := set.Credentials.credentials("RolesAnywhere")
 	if err != nil {
-		return creds, s.unreadableAnswer(resp)
+		return issue{}, s.unreadableAnswer(resp)
 	}
 	creds.AccountID = account(set.AssumedRoleUser.Arn)
-	return creds, nil
+	return issuedTo(creds, set.AssumedRoleUser.Arn), nil
 }
 
 // classify knows the refusals of the service. AccessDeniedException is the code of
@@ -216,7 +214,7 @@ func (r *RolesAnywhere) classify(a refusal, byServer string, skew time.Duration)
 	if a.code != "" || a.message != "" {
 		byServer = ""
 	}
-	e := transientf("", "%s%s", a, byServer)
+	e := a.in(transientf("", "%s%s", a, byServer))
 	e.Permanent = !a.transient()
 	message := strings.ToLower(a.message)
 	says := func(part string) bool { return strings.Contains(message, part) }

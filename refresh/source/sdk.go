@@ -86,12 +86,15 @@ func (s *Source) configuration() (*chain, error) {
 func (s *Source) resolveGiven(f *resolved) bool {
 	switch {
 	case s.spec.IoT != nil:
-		f.description, f.base, f.byRole, f.expiry = s.spec.IoT.describe(), s.iot, true, s.certificateExpiry
+		f.description, f.base, f.byRole, f.expiry = s.spec.IoT.describe(), unnamed(s.iot), true, s.certificateExpiry
+		f.baseKey = keyOf("iot", s.spec.IoT)
 	case s.spec.RolesAnywhere != nil:
 		f.description, f.base, f.byRole, f.expiry = s.spec.RolesAnywhere.describe(), s.rolesAnywhere, true, s.certificateExpiry
+		endpoint, _ := s.spec.RolesAnywhere.endpoint(s.vars())
+		f.baseKey = keyOf("rolesanywhere", s.spec.RolesAnywhere, endpoint, s.sessionName(s.spec.RolesAnywhere.SessionName))
 	case len(s.spec.Command) > 0:
 		f.description = "command " + program(s.spec.Command)
-		f.base = s.command(s.spec.Command, "")
+		f.base, f.baseKey = s.command(s.spec.Command, ""), keyOf("command", s.spec.Command)
 	case s.spec.File != "":
 		s.file(f)
 	case s.spec.WebIdentity.given():
@@ -106,8 +109,8 @@ func (f *resolved) inProfile(name string, origin ...aws.CredentialSource) {
 	f.profile, f.description, f.origins = name, fmt.Sprintf("profile %q", name), origin
 }
 
-func fixed(c aws.Credentials) func(context.Context) (aws.Credentials, error) {
-	return func(context.Context) (aws.Credentials, error) { return c, nil }
+func fixed(c aws.Credentials) func(context.Context) (issue, error) {
+	return func(context.Context) (issue, error) { return issue{Credentials: c}, nil }
 }
 
 // envExpiry adds the expiry that some tools export beside the keys (the AWS CLI's
@@ -159,6 +162,7 @@ func (c *chain) network() error {
 	if url := cmp.Or(c.env.BaseEndpoint, shared.BaseEndpoint); url != "" && !aws.ToBool(ignored) {
 		cfg.BaseEndpoint = &url
 	}
+	c.f.clientsKey = c.clientsKey()
 	c.f.cfg, c.f.client = cfg, sts.NewFromConfig(cfg)
 	return nil
 }
@@ -217,7 +221,7 @@ func (c *chain) checkEndpoints(sh config.SharedConfig) error {
 		}
 		return refresh.Permanentf("write it with its scheme, as in https://sts.example.com", "%s: %q is not the address of a server", where, address)
 	}
-	for _, service := range []string{"", "_STS", "_SSO", "_SSO_OIDC", "_SIGNIN"} {
+	for _, service := range endpointServices {
 		name := "AWS_ENDPOINT_URL" + service
 		if err := check(name, c.vars().get(name)); err != nil {
 			return err

@@ -68,7 +68,9 @@ func (s *Source) newLoginProvider(f *resolved, profile, session string, regions 
 			p.regions = append(p.regions, region)
 		}
 	}
-	f.base, f.expiry = p.credentials, p.expiry
+	entry, _ := s.vars().loginPath(session)
+	f.baseKey = keyOf("login", entry, p.regions)
+	f.base, f.expiry = unnamed(p.credentials), p.expiry
 	f.byRole = strings.Contains(p.session, ":assumed-role/")
 }
 
@@ -141,7 +143,7 @@ func (p *loginProvider) refused(err error, r refusal) error {
 	case errors.As(err, &invalid):
 		hint += " --region " + p.regions[0] + ": AWS renews a login only in the region that it began in"
 	}
-	return refresh.Permanentf(hint, "the login session has expired: %s", r)
+	return r.in(refresh.Permanentf(hint, "the login session has expired: %s", r))
 }
 
 // create retrieves new credentials where the login may have begun: elsewhere its refresh token

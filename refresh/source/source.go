@@ -41,9 +41,9 @@ type Source struct {
 
 	retrieving      sync.Mutex // held for the whole of a Retrieve
 	mfa             authenticator
-	succeeded       bool            // an earlier one succeeded; guarded by retrieving
-	mayHavePrompted bool            // a program that may have asked a person was run; guarded by retrieving
-	unusedBase      aws.Credentials // of such a one, until they have served; guarded by retrieving
+	succeeded       bool  // an earlier one succeeded; guarded by retrieving
+	mayHavePrompted bool  // a program that may have asked a person was run; guarded by retrieving
+	unusedBase      issue // of such a one, until they have served; guarded by retrieving
 	unusedBaseOf    *resolved
 	pair            *keyPair // of IoT and RolesAnywhere, else nil; guarded by retrieving
 
@@ -57,12 +57,13 @@ type Source struct {
 	active    atomic.Int32  // which of all gave the last credentials
 	fellBack  chan struct{} // tells Watch that it is not the first; room for one
 
-	mu             sync.Mutex // guards what follows
-	resolved       *resolved  // what the configuration said when it was last read
-	notes          []string
-	probed         probed    // what a source before the one in use has given
-	promptedExpiry time.Time // expiry of the MFA session that a person typed the code for, on the server's clock
-	noted          map[string]bool
+	mu               sync.Mutex // guards what follows
+	resolved         *resolved  // what the configuration said when it was last read
+	arn, roleSession string     // see Identity
+	notes            []string
+	probed           probed    // what a source before the one in use has given
+	promptedExpiry   time.Time // expiry of the MFA session that a person typed the code for, on the server's clock
+	noted            map[string]bool
 }
 
 // New reads the configuration and checks what can be checked without asking
@@ -183,7 +184,8 @@ func (s *Source) note(format string, args ...any) {
 // resolved is what a reading of the configuration came to.
 type resolved struct {
 	// base retrieves the credentials that the roles are assumed from.
-	base        func(context.Context) (aws.Credentials, error)
+	base        func(context.Context) (issue, error)
+	baseKey     string                 // what determines those; see key
 	description string                 // what base is, for people: `environment variables`
 	origins     []aws.CredentialSource // how the SDK came to it; nil for a command
 	byRole      bool                   // base is itself a role, so that further ones are chained
@@ -201,6 +203,7 @@ type resolved struct {
 	overlooked  []string              // see Facts
 	expiry      func() (Expiry, bool) // see Source.Expiry; nil: there is none
 
+	clientsKey  string     // what determines the clients
 	cfg         aws.Config // for clients; only set if the network may be used
 	client      *sts.Client
 	fingerprint string // of the files that were read

@@ -116,7 +116,9 @@ func (s *Source) newSSOProvider(f *resolved, profile string, session ssoSession)
 		User: s.vars().user(), Kind: "sso", What: "the SSO session", Hint: loginHint(profile), Parse: logincache.ParseSSO,
 		Unwritten: s.noteUnwritten("SSO token"), ReadOnly: s.spec.limits.readOnly,
 	}
-	f.ssoProfile, f.base, f.expiry = profile, p.credentials, p.expiry
+	entry, _ := s.vars().tokenPath(session.cacheKey())
+	f.baseKey = keyOf("sso", entry, session.startURL, session.region, session.account, session.role)
+	f.ssoProfile, f.base, f.expiry = profile, unnamed(p.credentials), p.expiry
 }
 
 // config is cfg for the session's region.
@@ -200,7 +202,7 @@ func (p *ssoProvider) window() time.Duration {
 }
 
 // expiredSession is for a session that only a person can begin again.
-func (p *ssoProvider) expiredSession(t *logincache.SSOToken, why string) error {
+func (p *ssoProvider) expiredSession(t *logincache.SSOToken, why string) *refresh.Error {
 	if why == "" {
 		why = "its token was valid until " + formatTime(t.Expires)
 		if t.Refresh != "" && !t.Registered.IsZero() && !now().Before(t.Registered) {
@@ -213,7 +215,7 @@ func (p *ssoProvider) expiredSession(t *logincache.SSOToken, why string) error {
 // refused is for a token that AWS did not renew.
 func (p *ssoProvider) refused(t *logincache.SSOToken, r refusal) error {
 	p.setNotRenewed(t.Access)
-	return p.expiredSession(t, r.String())
+	return r.in(p.expiredSession(t, r.String()))
 }
 
 // create is the call of SSO OIDC.

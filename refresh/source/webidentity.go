@@ -77,20 +77,23 @@ func (s *Source) webIdentity(f *resolved) {
 		token = func(context.Context) (string, error) { return fileToken(w.TokenFile) }
 	}
 	f.base = s.byToken(f, r, token)
+	named := r
+	named.SessionName = s.sessionName(r.SessionName)
+	f.baseKey = keyOf("web identity", w, s.absolute(w.TokenFile), named, s.vars().get(githubURL))
 }
 
 // byToken assumes a role with a new token each time.
-func (s *Source) byToken(f *resolved, r Role, token func(context.Context) (string, error)) func(context.Context) (aws.Credentials, error) {
-	return func(ctx context.Context) (aws.Credentials, error) {
+func (s *Source) byToken(f *resolved, r Role, token func(context.Context) (string, error)) func(context.Context) (issue, error) {
+	return func(ctx context.Context) (issue, error) {
 		t, err := token(ctx)
 		if err != nil {
-			return aws.Credentials{}, err
+			return issue{}, err
 		}
 		return s.assumeByToken(ctx, f, r, t)
 	}
 }
 
-func (s *Source) assumeByToken(ctx context.Context, f *resolved, r Role, token string) (aws.Credentials, error) {
+func (s *Source) assumeByToken(ctx context.Context, f *resolved, r Role, token string) (issue, error) {
 	call := &callError{step: "assume role " + r.ARN, role: r.ARN, secrets: []string{token}}
 	in := &sts.AssumeRoleWithWebIdentityInput{
 		RoleArn:          aws.String(r.ARN),
@@ -107,9 +110,10 @@ func (s *Source) assumeByToken(ctx context.Context, f *resolved, r Role, token s
 	out, err := f.client.AssumeRoleWithWebIdentity(ctx, in, regionFor(r.ARN))
 	if err != nil {
 		call.err = err
-		return aws.Credentials{}, call
+		return issue{}, call
 	}
 	got, err := fromSTS(out.Credentials, out.AssumedRoleUser, "AssumeRoleWithWebIdentity")
+	got.session = cmp.Or(got.session, *in.RoleSessionName)
 	if err != nil {
 		call.err = err
 		return got, call
