@@ -55,7 +55,8 @@ type Profile struct {
 	// Source is to retrieve new credentials each time; it must not answer from a cache
 	// that would rather keep the old ones (as aws.CredentialsCache does), or they
 	// will be replaced later than the policy wants. Calls of Retrieve do not
-	// overlap. It may also be a [Skewer], an [Issuer] and a [Watcher].
+	// overlap. It may also be a [Skewer], an [Issuer], a [Lifetimer] and a
+	// [Watcher].
 	//
 	// Credentials with CanExpire false, or with the zero Expires, do not expire: they
 	// are retrieved again about once an hour, so that replaced keys are picked up.
@@ -85,6 +86,14 @@ type Issuer interface {
 	// Issued reports whether the last credentials were issued at the call of Retrieve. It
 	// is called after each Retrieve that succeeded.
 	Issued() bool
+}
+
+// Lifetimer is a Source that may give credentials that have had a part of their lifetime,
+// because another process has retrieved them, and that knows the whole of it.
+type Lifetimer interface {
+	// Lifetime returns the time from issue to expiry of the last credentials, 0 if it is
+	// what remains of it. It is called after each Retrieve that succeeded.
+	Lifetime() time.Duration
 }
 
 // Delivery is one way in which the command gets the credentials.

@@ -39,7 +39,8 @@ type retrieveResult struct {
 	profile *profile
 	creds   aws.Credentials
 	skew    time.Duration
-	issued  bool // the lifetime of the credentials begins now
+	issued  bool          // the lifetime of the credentials begins now
+	whole   time.Duration // that lifetime, if it began before; 0 if that is not known
 	err     error
 }
 
@@ -70,6 +71,9 @@ func (p *profile) retrieve(ctx context.Context, limit time.Duration) retrieveRes
 			}
 			if s, ok := p.Source.(Issuer); ok && err == nil {
 				r.issued = s.Issued()
+			}
+			if s, ok := p.Source.(Lifetimer); ok && err == nil {
+				r.whole = s.Lifetime()
 			}
 			return err
 		})
@@ -137,7 +141,7 @@ func (s *schedule) handleRetrieve(a retrieveResult) (err error) {
 		}
 	}
 	p.received = a.creds
-	s.accept(p, creds, left, now)
+	s.accept(p, creds, left, max(left, a.whole), now)
 	return nil
 }
 
@@ -146,10 +150,10 @@ func sameCredentials(a, b aws.Credentials) bool {
 		a.CanExpire == b.CanExpire && a.Expires.Equal(b.Expires)
 }
 
-func (s *schedule) accept(p *profile, creds aws.Credentials, left time.Duration, now time.Time) {
+func (s *schedule) accept(p *profile, creds aws.Credentials, left, whole time.Duration, now time.Time) {
 	s.seq++
 	p.current = &version{seq: s.seq, generation: s.seq, creds: creds, lifetime: left, attempt: p.failures}
-	p.lifetime = left
+	p.lifetime = whole
 	p.recovered()
 	s.dueAfterSuccess(p, now)
 	e := Event{Profile: p.Name, KeyID: p.current.keyID(), Expires: creds.Expires, Life: left, Next: p.due}
@@ -161,8 +165,8 @@ func (s *schedule) accept(p *profile, creds aws.Credentials, left time.Duration,
 		}
 	}
 	say(Static, !creds.CanExpire, &p.reportedStatic)
-	say(Short, creds.CanExpire && left < shortLifetime, &p.reportedShort)
-	say(Early, creds.CanExpire && s.opts.Policy.Before > left/2+issueTime, &p.reportedEarly)
+	say(Short, creds.CanExpire && whole < shortLifetime, &p.reportedShort)
+	say(Early, creds.CanExpire && s.opts.Policy.Before > whole/2+issueTime, &p.reportedEarly)
 	s.markBehind()
 	s.noteHeld(p)
 }
