@@ -20,7 +20,7 @@ import (
 func views(t *testing.T, mode Mode) (ps []*Private) {
 	t.Helper()
 	for _, u := range userFiles {
-		p, err := newPrivate(t, u.Config, u.Credentials, Options{Profile: "prod", Region: "eu-central-1", Mode: mode})
+		p, err := newPrivate(t, u.Config, u.Credentials, Options{Profiles: one("prod", "eu-central-1"), Mode: mode})
 		if err != nil {
 			t.Fatalf("%s: %v", u.Name, err)
 		}
@@ -132,7 +132,8 @@ func (v *botocoreView) expect(p *Private) {
 		if *profiles == nil {
 			*profiles = map[string]map[string]any{}
 		}
-		for _, name := range p.names {
+		for _, n := range p.list.names {
+			name := n.name
 			section := (*profiles)[name]
 			if section == nil {
 				section = map[string]any{}

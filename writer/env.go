@@ -59,7 +59,7 @@ var proxyVariables = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_
 // also entries that are no KEY=VALUE at all; of a variable that is set here and
 // was there several times, the first place is kept.
 func (p *Private) Env(base []string, more ...string) (env, scrubbed []string) {
-	e, scrubbed := p.opt.scrub(base)
+	e, scrubbed := p.scrub(base)
 	for _, kv := range p.variables() {
 		e.set(kv[0], kv[1])
 	}
@@ -92,21 +92,41 @@ func (p *Private) variables() [][2]string {
 		// Never fall through to the identity of the machine.
 		kv = append(kv, [2]string{"AWS_EC2_METADATA_DISABLED", "true"})
 	}
-	if p.opt.Region != "" {
+	if region, _ := p.region(); region != "" {
 		// With the metadata service off, clients have no other way to it.
-		kv = append(kv, [2]string{"AWS_REGION", p.opt.Region}, [2]string{"AWS_DEFAULT_REGION", p.opt.Region})
+		kv = append(kv, [2]string{"AWS_REGION", region}, [2]string{"AWS_DEFAULT_REGION", region})
 	}
 	return kv
 }
 
+// regionVariables win over the region of a profile.
+var regionVariables = []string{"AWS_REGION", "AWS_DEFAULT_REGION"}
+
+// region returns the region for the environment, and whether there must be none: where
+// profiles have their own regions, one there would win over all of them.
+func (p *plan) region() (region string, none bool) {
+	of := p.list.byDefault
+	if of == nil {
+		return "", false
+	}
+	differs := func(q *profile) bool { return q.Region != of.Region }
+	if p.opt.Mode != Endpoint && slices.ContainsFunc(p.list.profiles, differs) {
+		return "", true
+	}
+	return of.Region, false
+}
+
 // scrub returns base without what would shadow the credentials, and the names of that.
-func (o *Options) scrub(base []string) (e environ, scrubbed []string) {
+func (p *plan) scrub(base []string) (e environ, scrubbed []string) {
+	o := &p.opt
+	_, noRegion := p.region()
 	e = newEnviron(base)
 	e.remove(func(name string) bool { return strings.HasPrefix(name, ownPrefix) })
 	scrubbed = e.remove(func(name string) bool {
 		return slices.Contains(shadowing, name) || strings.HasPrefix(name, shadowingPrefix) ||
 			!o.KeepIMDS && slices.Contains(shadowingIMDS, name) ||
-			!o.Mode.byProcess() && slices.Contains(shadowingProfile, name)
+			!o.Mode.byProcess() && slices.Contains(shadowingProfile, name) ||
+			noRegion && slices.Contains(regionVariables, name)
 	})
 	return e, scrubbed
 }

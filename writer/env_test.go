@@ -12,7 +12,14 @@ import (
 
 // private is a Private as Env sees it.
 func private(opt Options) *Private {
-	return &Private{plan: &plan{opt: opt, profile: "prod"}, path: "/run/x"}
+	if opt.Profiles == nil {
+		opt.Profiles = one("", "")
+	}
+	l, err := newList(opt.Profiles, opt.Profiles[0].Name, len(opt.Profiles) > 1)
+	if err != nil {
+		panic(err)
+	}
+	return &Private{plan: &plan{opt: opt, list: l, profile: "prod"}, path: "/run/x"}
 }
 
 const (
@@ -36,9 +43,15 @@ func TestEnv(t *testing.T) {
 		scrubbed string
 	}{
 		{name: "empty", want: selects + " " + files + " " + noIMDS},
-		{name: "region", opt: Options{Region: "eu-west-1"}, base: []string{"AWS_DEFAULT_REGION=x"},
+		{name: "region", opt: Options{Profiles: one("", "eu-west-1")}, base: []string{"AWS_DEFAULT_REGION=x"},
 			want: "AWS_DEFAULT_REGION=eu-west-1 " + selects + " " + files + " " + noIMDS + " AWS_REGION=eu-west-1"},
 		{name: "the child's own region", base: []string{"AWS_REGION=x"}, want: "AWS_REGION=x " + selects + " " + files + " " + noIMDS},
+		{name: "several profiles of one region", opt: Options{Profiles: []Profile{{Name: "a", Region: "eu-west-1"}, {Name: "b", Region: "eu-west-1"}}}, base: []string{"AWS_DEFAULT_REGION=x"},
+			want: "AWS_DEFAULT_REGION=eu-west-1 " + selects + " " + files + " " + noIMDS + " AWS_REGION=eu-west-1"},
+		{name: "regions of their own, which one in the environment would win over", opt: Options{Profiles: []Profile{{Name: "a", Region: "eu-west-1"}, {Name: "b", Region: "us-east-1"}}}, base: []string{"AWS_DEFAULT_REGION=x"},
+			want: selects + " " + files + " " + noIMDS, scrubbed: "AWS_DEFAULT_REGION"},
+		{name: "for programs that know no profile", opt: Options{Mode: Endpoint, Profiles: []Profile{{Name: "a", Region: "eu-west-1"}, {Name: "b", Region: "us-east-1"}}},
+			want: files + " " + noIMDS + " AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1"},
 		{name: "metadata kept", opt: Options{KeepIMDS: true}, base: []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=http://x", "AWS_EC2_METADATA_DISABLED=false"},
 			want: "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://x AWS_EC2_METADATA_DISABLED=false " + selects + " " + files},
 		{name: "metadata not kept", base: []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT=http://x", "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv6", "AWS_EC2_METADATA_DISABLED=false"},

@@ -30,7 +30,11 @@ func FuzzPrivateConfig(f *testing.F) {
 		}
 		dir := t.TempDir()
 		before, after := filepath.Join(dir, "before"), filepath.Join(dir, "after")
-		p := &Private{plan: &plan{names: []string{"default", "prod"}, config: user}, process: "/bin/brs-exec credentials --run-dir /run/x"}
+		l, err := newList(one("prod", ""), "prod", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &Private{plan: &plan{list: l, config: user}, process: "/bin/brs-exec credentials --run-dir /run/x"}
 		put(t, before, data, 0o600)
 		put(t, after, string(p.configText()), 0o600)
 		load := func(file, profile string) (config.SharedConfig, error) {
@@ -48,7 +52,7 @@ func FuzzPrivateConfig(f *testing.F) {
 		if (wasErr == nil) != (gotErr == nil) || wasErr == nil && !cmp.Equal(was, got) {
 			t.Errorf("other: %v, was %v\n%s", gotErr, wasErr, cmp.Diff(was, got))
 		}
-		for _, profile := range p.names {
+		for _, profile := range []string{"default", "prod"} {
 			got, err := load(after, profile)
 			if err != nil {
 				// Of a value that the user has given a setting that is not ours.

@@ -11,7 +11,7 @@ import (
 )
 
 func deliver(p *Private, creds aws.Credentials) error {
-	return p.Deliver(context.Background(), map[string]aws.Credentials{"": creds})
+	return p.Deliver(context.Background(), map[string]aws.Credentials{p.starting: creds})
 }
 
 // helpPrivate makes a run directory in DIR, says which, and removes it when

@@ -30,7 +30,10 @@ func (p *Private) Keep(ctx context.Context) error {
 func (p *Private) look() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.noteReads()
+	p.noteShared()
+	if of := p.list.byDefault; of != nil {
+		p.noteState(of)
+	}
 	_ = p.recover() // which has passed an error to Notify
 }
 
@@ -58,7 +61,7 @@ func (p *Private) tell(note string, err error) {
 }
 
 // Reads are the last readings of the files in the run directory, whoever it was:
-// an SDK, a shell, a person.
+// an SDK, a shell, a person. Each has the key id that the profile had then.
 type Reads struct {
 	// State was read by a credential_process, for an SDK that asks.
 	State process.Read
@@ -69,19 +72,64 @@ type Reads struct {
 	Config process.Read
 }
 
-// LastReads tells what the access times of the files tell, as [rundir.Dir.Read] does.
-func (p *Private) LastReads() Reads {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.noteReads()
-	return Reads{State: p.reads[process.StateFile], Credentials: p.reads[credentialsFile], Config: p.reads[configFile]}
+// sharedReads are the last readings of the files that all profiles are in.
+type sharedReads struct{ config, credentials sharedRead }
+
+// sharedRead was noted after so many deliveries.
+type sharedRead struct {
+	at    time.Time
+	after int
 }
 
-// noteReads remembers who has read, before that is lost with a file.
-func (p *Private) noteReads() {
-	for _, name := range [...]string{configFile, process.StateFile, credentialsFile} {
-		if at, ok := p.dir.Read(name); ok {
-			p.reads[name] = process.Read{KeyID: p.last.AccessKeyID, At: at}
+// LastReads tells what the access times of the files tell of a profile, as
+// [rundir.Dir.Read] does. It looks at the files of that profile.
+func (p *Private) LastReads(name string) Reads {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	of := p.list.byName[name]
+	if of == nil {
+		return Reads{}
+	}
+	p.noteShared()
+	p.noteState(of)
+	return p.readsOf(of)
+}
+
+// readsOf adds to the readings of the profile those of the files that it shares, if
+// they were of the credentials that it has now.
+func (p *Private) readsOf(of *profile) Reads {
+	r := of.reads
+	add := func(read *process.Read, s sharedRead) {
+		if !s.at.IsZero() && s.after >= of.since {
+			*read = process.Read{KeyID: of.last.AccessKeyID, At: s.at}
 		}
+	}
+	add(&r.Credentials, p.shared.credentials)
+	add(&r.Config, p.shared.config)
+	return r
+}
+
+// noteShared remembers who has read the files of all profiles, before that is lost
+// with a file.
+func (p *Private) noteShared() {
+	note := func(s *sharedRead, name string) {
+		if at, ok := p.dir.Read(name); ok {
+			*s = sharedRead{at, p.deliveries}
+		}
+	}
+	note(&p.shared.config, configFile)
+	note(&p.shared.credentials, credentialsFile)
+}
+
+// noteState does that for the profile's state.
+func (p *Private) noteState(of *profile) {
+	var last time.Time
+	for _, name := range p.list.states(of) {
+		if at, ok := p.dir.Read(name); ok && at.After(last) {
+			last = at
+		}
+	}
+	if !last.IsZero() {
+		of.reads.State = process.Read{KeyID: of.last.AccessKeyID, At: last}
 	}
 }

@@ -36,7 +36,7 @@ func TestLastReads(t *testing.T) {
 		file := func(name string) string { return filepath.Join(p.Dir(), name) }
 		expect := func(when string, want Reads) {
 			t.Helper()
-			if diff := cmp.Diff(want, p.LastReads(), cmpopts.IgnoreFields(process.Read{}, "At")); diff != "" {
+			if diff := cmp.Diff(want, p.LastReads(""), cmpopts.IgnoreFields(process.Read{}, "At")); diff != "" {
 				t.Errorf("mode %d, %s (-want +got):\n%s", mode, when, diff)
 			}
 		}
@@ -60,7 +60,7 @@ func TestLastReads(t *testing.T) {
 		}
 		want := Reads{State: process.Read{KeyID: "AKID19"}}
 		expect("the state", want)
-		if at := p.LastReads().State.At; at.Before(since) || at.After(time.Now()) {
+		if at := p.LastReads("").State.At; at.Before(since) || at.After(time.Now()) {
 			t.Errorf("mode %d: read at %v, want after %v", mode, at, since)
 		}
 		set(20)
@@ -75,11 +75,11 @@ func TestLastReads(t *testing.T) {
 			want.Config = process.Read{KeyID: "AKID22"}
 			expect("the config file", want)
 		}
-		before := p.LastReads().State.At
+		before := p.LastReads("").State.At
 		if err := os.Chtimes(file(process.StateFile), time.Now().Add(time.Minute), time.Time{}); err != nil { // a reading later on
 			t.Fatal(err)
 		}
-		if got := p.LastReads().State; !got.At.After(before) || got.KeyID != "AKID22" {
+		if got := p.LastReads("").State; !got.At.After(before) || got.KeyID != "AKID22" {
 			t.Errorf("mode %d: state = %+v, want it read again", mode, got)
 		}
 	}
@@ -97,7 +97,7 @@ func TestReadsOutliveFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.look()
-	if got := p.LastReads().State; got.KeyID != "AKID1" || got.At.IsZero() {
+	if got := p.LastReads("").State; got.KeyID != "AKID1" || got.At.IsZero() {
 		t.Errorf("State = %+v, want AKID1 read", got)
 	}
 }

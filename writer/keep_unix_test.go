@@ -170,9 +170,9 @@ func TestCloseOfWhatIsNotOurs(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
-	before := p.LastReads()
+	before := p.LastReads("")
 	p.look()
-	if err := errors.Join(deliver(p, numbered(3)), p.WriteStatus(nil)); !errors.Is(err, os.ErrClosed) || p.LastReads() != before {
+	if err := errors.Join(deliver(p, numbered(3)), p.WriteStatus(nil)); !errors.Is(err, os.ErrClosed) || p.LastReads("") != before {
 		t.Errorf("after Close: %v", err)
 	}
 	if got := fmt.Sprint(names(t, filepath.Dir(p.Dir()))); got != fmt.Sprintf("[%s %[1]s-gone]", filepath.Base(p.Dir())) {

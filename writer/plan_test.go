@@ -21,7 +21,7 @@ func TestPreview(t *testing.T) {
 	}
 	env := []string{"HOME=/x", "AWS_PROFILE=p", "AWS_ACCESS_KEY_ID=a", "AWS_SSO_X=b", "AWS_ACCESS_KEY_ID=c", "AWS_EC2_METADATA_SERVICE_ENDPOINT=d"}
 	for _, mode := range []Mode{Auto, File, Endpoint} {
-		opt := Options{Profile: "prod", Mode: mode, Executable: filepath.Join(root, "brs-exec"), Dirs: []string{gone, good}}
+		opt := Options{Profiles: one("prod", ""), Mode: mode, Executable: filepath.Join(root, "brs-exec"), Dirs: []string{gone, good}}
 		v, err := NewPreview(opt, env)
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +56,7 @@ func TestPreviewErrors(t *testing.T) {
 	if _, err := NewPreview(Options{CredentialsFile: file}, nil); err == nil || !strings.HasPrefix(err.Error(), file+":1: ") {
 		t.Errorf("err = %v, want the file and the line", err)
 	}
-	if _, err := NewPreview(Options{As: []string{"a]b"}}, nil); err == nil {
+	if _, err := NewPreview(Options{Profiles: one("a]b", "")}, nil); err == nil {
 		t.Error("a profile name that cannot be written is no error")
 	}
 	v, err := NewPreview(Options{Dirs: []string{file}}, nil)

@@ -1,10 +1,13 @@
 package writer
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,11 +32,23 @@ type Private struct {
 	path    string // of the run directory
 	process string // the command line of the credential_process; "" where there is none
 
-	mu    sync.Mutex // guards the following
-	dir   *rundir.Dir
-	last  process.Credentials // delivered last
-	reads map[string]process.Read
-	lost  bool // the directory, and that was said
+	mu          sync.Mutex // guards the following, and the list
+	dir         *rundir.Dir
+	credentials *ini.File    // as it is delivered
+	static      *ini.Section // in it, while the default profile has credentials
+	unwritten   bool         // the credentials file is not what was written
+	deliveries  int          // so many changed a file
+	shared      sharedReads
+	lost        bool // the directory, and that was said
+}
+
+// profile is a profile with what was delivered of it.
+type profile struct {
+	Profile
+	sections []*ini.Section      // in the credentials file
+	last     process.Credentials // delivered last; zero: none, or they were taken away
+	since    int                 // the delivery that brought them
+	reads    Reads               // the last ones of those before, and of its state file
 }
 
 // NewPrivate makes the run directory and puts the config file into it. The
@@ -48,7 +63,7 @@ func NewPrivate(opt Options) (*Private, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Private{plan: plan, reads: map[string]process.Read{}}
+	p := &Private{plan: plan, unwritten: true}
 	p.dir, err = rundir.Make(opt.Dirs, func(d *rundir.Dir) error {
 		p.path = d.Path()
 		if err := p.setProcess(d); err != nil {
@@ -88,42 +103,187 @@ func (p *Private) setProcess(d *rundir.Dir) error {
 func (p *Private) Dir() string { return p.path }
 
 // Deliver writes the credentials to the files; when it returns nil a client that looks
-// now finds them. Each file changes in one step, the state before the credentials file,
-// and only if the credentials are other ones. If ours are not among those that are
-// delivered nothing changes. They must be usable until Expires on the local clock.
+// now finds them. Each file changes in one step, the states before the credentials file,
+// and only if the credentials are other ones: a state for each profile whose are, and
+// the credentials file once for all of them. Those of a name that is no profile of ours
+// are passed over. They must be usable until Expires on the local clock. The zero value
+// takes away what was delivered of a profile before. Credentials that cannot be
+// delivered are an error, and keep no others back.
 func (p *Private) Deliver(ctx context.Context, delivered map[string]aws.Credentials) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c, ok := delivered[p.opt.Credentials]
-	if !ok {
-		return nil
-	}
-	if err := ini.Check(c); err != nil {
-		return fmt.Errorf("deliver to %s: %w", p.Dir(), err)
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	creds := credentialsOf(c, p.last.Delivered)
+	var ours []*profile
+	var errs []error
+	for name, c := range delivered {
+		of := p.list.byName[name]
+		if of == nil {
+			continue
+		}
+		if err := ini.Check(c); err != nil && c != (aws.Credentials{}) {
+			errs = append(errs, fmt.Errorf("deliver to %s: %w", p.Dir(), err))
+			continue
+		}
+		ours = append(ours, of)
+	}
+	if len(ours) > 0 {
+		errs = append(errs, p.deliver(ours, delivered))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *Private) deliver(ours []*profile, delivered map[string]aws.Credentials) error {
 	if err := p.recover(); err != nil {
 		return err
 	}
-	if creds == p.last && p.dir.IsIntact(process.StateFile, credentialsFile) {
+	changed := slices.DeleteFunc(ours, func(of *profile) bool { return p.holds(of, delivered[of.Name]) })
+	if len(changed) == 0 && !p.unwritten && p.dir.IsIntact(credentialsFile) {
 		return nil
 	}
-	if creds != p.last {
-		creds.Delivered = time.Now().Round(0)
+	p.noteShared()
+	p.deliveries++
+	for _, of := range changed {
+		if err := p.deliverState(of, delivered[of.Name]); err != nil {
+			return err
+		}
 	}
-	p.noteReads()
-	if err := p.dir.Put(process.StateFile, creds.State()); err != nil {
-		return err
+	if p.unwritten || !p.dir.IsIntact(credentialsFile) {
+		if err := p.writeCredentials(); err != nil {
+			return err
+		}
 	}
-	if err := p.dir.Put(credentialsFile, p.credentialsText(creds)); err != nil {
-		return err
-	}
-	p.last = creds
 	p.dir.Touch(configFile)
 	return nil
+}
+
+// holds tells whether the files have the credentials already.
+func (p *Private) holds(of *profile, c aws.Credentials) bool {
+	if credentialsOf(c, of.last.Delivered) != of.last {
+		return false
+	}
+	return of.last.AccessKeyID == "" || p.dir.IsIntact(p.list.states(of)...)
+}
+
+// deliverState writes the credentials of one profile to its state, and puts them into
+// the text of the credentials file.
+func (p *Private) deliverState(of *profile, c aws.Credentials) error {
+	p.noteState(of)
+	creds := credentialsOf(c, of.last.Delivered)
+	same := creds == of.last
+	if !same {
+		creds.Delivered = time.Now().Round(0)
+	}
+	for _, name := range p.list.states(of) {
+		if err := p.putState(name, creds); err != nil {
+			return err
+		}
+	}
+	if same {
+		return nil
+	}
+	of.reads = p.readsOf(of)
+	of.last, of.since = creds, p.deliveries
+	if creds.AccessKeyID == "" {
+		of.last = process.Credentials{}
+	}
+	p.setKeys(of)
+	p.unwritten = p.unwritten || p.opt.Mode == File || of == p.list.byDefault
+	return nil
+}
+
+func (p *Private) putState(name string, creds process.Credentials) error {
+	if creds.AccessKeyID == "" {
+		return p.dir.Drop(name)
+	}
+	return p.dir.Put(name, creds.State())
+}
+
+func (p *Private) writeCredentials() error {
+	p.unwritten = true
+	err := p.dir.Put(credentialsFile, p.credentials.Bytes())
+	p.unwritten = err != nil
+	return err
+}
+
+// states are the names of the profile's state files: that of the command's default
+// is there without a name, too.
+func (l *list) states(of *profile) (names []string) {
+	if l.many {
+		names = append(names, process.StateOf(of.Name))
+	}
+	if of == l.byDefault {
+		names = append(names, process.StateFile)
+	}
+	return names
+}
+
+// SetProfiles has other profiles from now on. Those with a Name that was there before
+// keep what was delivered; of the others that is taken away, and of new ones there is
+// nothing yet. The config and the credentials file are written once, and only if they
+// change. If it fails because of the profiles nothing has changed. The environment of
+// the command names the same profile as ever.
+func (p *Private) SetProfiles(profiles []Profile) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next, err := newList(profiles, p.starting, true)
+	if err != nil {
+		return err
+	}
+	if err := p.recover(); err != nil {
+		return err
+	}
+	p.noteShared()
+	was := p.list
+	for _, of := range next.profiles {
+		if before := was.byName[of.Name]; before != nil {
+			p.noteState(before)
+			of.last, of.since, of.reads = before.last, before.since, before.reads
+		}
+	}
+	p.list = next
+	p.deliveries++
+	p.prepareCredentials()
+	for _, of := range next.profiles {
+		p.setKeys(of)
+	}
+	return p.writeList(was)
+}
+
+// writeList writes what another list of profiles changes: first what clients need to
+// find those of the new one, and then takes away what was of the old one alone.
+func (p *Private) writeList(was list) error {
+	kept := map[string]bool{}
+	for _, of := range p.list.profiles {
+		for _, name := range p.list.states(of) {
+			kept[name] = of.last.AccessKeyID != ""
+			if state := of.last.State(); kept[name] && !bytes.Equal(state, p.dir.Content(name)) {
+				if err := p.dir.Put(name, state); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if config := p.configText(); !bytes.Equal(config, p.dir.Content(configFile)) {
+		if err := p.dir.Put(configFile, config); err != nil {
+			return err
+		}
+	}
+	if p.unwritten || !bytes.Equal(p.credentials.Bytes(), p.dir.Content(credentialsFile)) {
+		if err := p.writeCredentials(); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, of := range was.profiles {
+		for _, name := range was.states(of) {
+			if !kept[name] {
+				errs = append(errs, p.dir.Drop(name))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Close removes the run directory with all that is in it.

@@ -43,6 +43,9 @@ func newPrivate(t testing.TB, config, credentials string, opt Options) (*Private
 	return p, err
 }
 
+// one is a list of one profile.
+func one(name, region string) []Profile { return []Profile{{Name: name, Region: region}} }
+
 // plainDir is a directory whose path every SDK can split, whatever the name of
 // the test.
 func plainDir(t testing.TB) string {
@@ -57,7 +60,7 @@ func plainDir(t testing.TB) string {
 
 func TestPrivateAuto(t *testing.T) {
 	t.Parallel()
-	p, err := newPrivate(t, userConfig, userCredentials, Options{Profile: "prod", As: []string{"extra", "prod"}, Region: "eu-central-1"})
+	p, err := newPrivate(t, userConfig, userCredentials, Options{Profiles: []Profile{{Name: "prod", As: []string{"extra", "prod"}, Region: "eu-central-1"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +132,7 @@ aws_session_token = TOKEN7
 // TestPrivateEndpoint: nothing that a client could take in place of an address.
 func TestPrivateEndpoint(t *testing.T) {
 	t.Parallel()
-	p, err := newPrivate(t, userConfig, userCredentials, Options{Profile: "prod", Mode: Endpoint})
+	p, err := newPrivate(t, userConfig, userCredentials, Options{Profiles: one("prod", ""), Mode: Endpoint})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +161,7 @@ func TestPrivateEndpoint(t *testing.T) {
 
 func TestPrivateFile(t *testing.T) {
 	t.Parallel()
-	p, err := newPrivate(t, userConfig, strings.ReplaceAll(userCredentials, "\n", "\r\n"), Options{Profile: "prod", Mode: File})
+	p, err := newPrivate(t, userConfig, strings.ReplaceAll(userCredentials, "\n", "\r\n"), Options{Profiles: one("prod", ""), Mode: File})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +219,7 @@ func TestPrivateProfileNames(t *testing.T) {
 			"[profile brs-static]\noutput = text\n[default]\nC\n[profile brs-exec]\nC\n", "[default]\nC\n[brs-exec]\nC\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := newPrivate(t, tt.config, tt.credentials, Options{Profile: tt.profile})
+			p, err := newPrivate(t, tt.config, tt.credentials, Options{Profiles: one(tt.profile, "")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -251,9 +254,9 @@ func TestNewPrivateErrors(t *testing.T) {
 	}{
 		{"config does not parse", "[default]\n\nsecret words\n", "", "config:3: neither", Options{}},
 		{"credentials do not parse", "", "[default\n", "credentials:1: section header", Options{}},
-		{"name of our section", "", "", `profile name "brs-static"`, Options{As: []string{"brs-static"}}},
-		{"name that is no name", "", "", `profile name "a]b"`, Options{Profile: "a]b"}},
-		{"empty name", "", "", `profile name ""`, Options{As: []string{""}}},
+		{"name of our section", "", "", `profile name "brs-static"`, Options{Profiles: []Profile{{As: []string{"brs-static"}}}}},
+		{"name that is no name", "", "", `profile name "a]b"`, Options{Profiles: one("a]b", "")}},
+		{"empty name", "", "", `profile name ""`, Options{Profiles: []Profile{{As: []string{""}}}}},
 		{"program without a directory", "", "", "not an absolute path", Options{Executable: "brs-exec"}},
 		{"no directory", "", "", "no writable run directory: tried /no/such (no such file or directory)", Options{Dirs: []string{"/no/such"}}},
 	} {
@@ -374,13 +377,13 @@ func TestDeliverOverChanges(t *testing.T) {
 	if err := deliver(p, creds); err != nil {
 		t.Fatal(err)
 	}
-	first := p.last
+	first := p.list.byDefault.last
 	for _, name := range []string{process.StateFile, credentialsFile} {
 		path := filepath.Join(p.Dir(), name)
 		was := read(t, path)
 		put(t, path, "other", 0o600)
-		if err := deliver(p, creds); err != nil || read(t, path) != was || p.last != first {
-			t.Errorf("%s: %v, %q, delivered at %v, want %v", name, err, read(t, path), p.last.Delivered, first.Delivered)
+		if err := deliver(p, creds); err != nil || read(t, path) != was || p.list.byDefault.last != first {
+			t.Errorf("%s: %v, %q, delivered at %v, want %v", name, err, read(t, path), p.list.byDefault.last.Delivered, first.Delivered)
 		}
 	}
 }
@@ -390,7 +393,7 @@ func TestDeliverOverChanges(t *testing.T) {
 func TestPrivateRegion(t *testing.T) {
 	t.Parallel()
 	for region, kept := range map[string]bool{"": true, "eu-central-1": false} {
-		p, err := newPrivate(t, "", "[prod]\nregion = xx\n", Options{Profile: "prod", Region: region})
+		p, err := newPrivate(t, "", "[prod]\nregion = xx\n", Options{Profiles: one("prod", region)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -442,7 +445,7 @@ func TestDeliverErrors(t *testing.T) {
 
 func TestDeliverPicksItsOwn(t *testing.T) {
 	t.Parallel()
-	p, err := newPrivate(t, "", "", Options{Credentials: "b"})
+	p, err := newPrivate(t, "", "", Options{Profiles: one("b", "")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,14 +19,6 @@ var credentialKeys = append(slices.Clone(ini.Keys),
 	"login_session",
 )
 
-// ours returns the sections that are our profiles to any parser.
-func (p *plan) ours(f *ini.File) (sections []*ini.Section) {
-	for _, name := range p.names {
-		sections = append(sections, f.Find(name)...)
-	}
-	return sections
-}
-
 // cleanInherited takes the credentials out of what ours must not get any from:
 // Python's configparser adds [DEFAULT] to every section, and StaticProfile is
 // ours alone, so a user's section of the name loses to it.
@@ -41,27 +33,25 @@ func cleanInherited(f *ini.File) {
 func (p *Private) configText() []byte {
 	f := p.config.Clone()
 	f.DropBOM()
-	pairs := p.processPair()
-	if p.opt.Region != "" {
-		pairs = append(pairs, [2]string{"region", p.opt.Region})
-	}
 	cleanInherited(f)
-	for _, s := range p.ours(f) {
-		s.Replace(credentialKeys, pairs...)
+	for _, n := range p.list.names {
+		for _, s := range f.Find(n.name) {
+			s.Replace(credentialKeys, p.configPairs(n)...)
+		}
 	}
-	for _, name := range p.names {
-		for _, header := range ini.ConfigHeaders(name) {
+	for _, n := range p.list.names {
+		for _, header := range ini.ConfigHeaders(n.name) {
 			if f.HasHeader(header) {
 				continue
 			}
-			like := lastSpelling(f, name)
-			if like == nil && name == defaultProfile {
+			like := lastSpelling(f, n.name)
+			if like == nil && n.name == defaultProfile {
 				// Without us the command would go by [default], and so by what
 				// else stands there: s3, services, endpoint_url, retries.
 				like = last(f.Find("default"))
 			}
 			if like == nil {
-				f.Add(header, pairs...)
+				f.Add(header, p.configPairs(n)...)
 			} else {
 				// Some parsers find the profile under another spelling: one that
 				// came later in the file with fewer settings would hide it from them.
@@ -70,6 +60,15 @@ func (p *Private) configText() []byte {
 		}
 	}
 	return f.Bytes()
+}
+
+// configPairs are our settings of a profile in the config file.
+func (p *Private) configPairs(n named) [][2]string {
+	pairs := p.processPair(n)
+	if n.of.Region != "" {
+		pairs = append(pairs, [2]string{"region", n.of.Region})
+	}
+	return pairs
 }
 
 // lastSpelling returns the last section that is a profile to config file parsers and
@@ -88,49 +87,84 @@ func last(sections []*ini.Section) *ini.Section {
 // prepareCredentials edits the user's credentials file as far as it is the same
 // for all credentials.
 func (p *Private) prepareCredentials() {
-	f := p.credentials
+	f := p.user.Clone()
 	f.DropBOM()
-	keys := credentialKeys
-	if p.opt.Region != "" {
-		// It is in the config file, which some parsers let this one override.
-		keys = append(slices.Clone(keys), "region")
-	}
 	f.RemoveSections(func(section string) bool { return ini.ProfileOf(section) == ini.StaticProfile })
 	cleanInherited(f)
-	for _, name := range p.names {
-		sections := f.Find(name)
+	for _, n := range p.list.names {
+		keys := credentialKeys
+		if n.of.Region != "" {
+			// It is in the config file, which some parsers let this one override.
+			keys = append(slices.Clone(keys), "region")
+		}
+		sections := f.Find(n.name)
 		for _, s := range sections {
 			s.Remove(keys...)
 		}
-		if !slices.ContainsFunc(sections, func(s *ini.Section) bool { return s.Name == name }) {
-			f.Add(name)
+		if !slices.ContainsFunc(sections, func(s *ini.Section) bool { return s.Name == n.name }) {
+			f.Add(n.name)
 		}
 	}
-	for _, s := range p.ours(f) {
-		s.Set(p.processPair()...)
+	for _, n := range p.list.names {
+		sections := f.Find(n.name)
+		for _, s := range sections {
+			s.Set(p.processPair(n)...)
+		}
+		n.of.sections = append(n.of.sections, sections...)
+	}
+	p.credentials, p.static = f, nil
+}
+
+// setKeys puts the credentials of a profile into the sections of the credentials
+// file, where they stand there.
+func (p *Private) setKeys(of *profile) {
+	if p.opt.Mode == File {
+		for _, s := range of.sections {
+			s.Replace(ini.Keys, of.keys()...)
+		}
+	}
+	if of == p.list.byDefault {
+		p.setStatic(of)
 	}
 }
 
-// credentialsText returns the credentials file with these credentials.
-func (p *Private) credentialsText(creds process.Credentials) []byte {
-	f := p.credentials.Clone()
-	keys := ini.Pairs(creds.AccessKeyID, creds.SecretAccessKey, creds.SessionToken)
-	if p.opt.Mode == File {
-		for _, s := range p.ours(f) {
-			s.Set(keys...)
+// setStatic has StaticProfile hold the credentials of the default profile.
+func (p *Private) setStatic(of *profile) {
+	if of.last.AccessKeyID == "" {
+		if p.static != nil {
+			p.static.Clear()
+			p.credentials.RemoveHeader(p.static, true, "\n")
+			p.static = nil
 		}
+		return
+	}
+	if p.static == nil {
+		p.static = p.credentials.Add(ini.StaticProfile)
 	}
 	note := "kept fresh by brs-exec; these credentials do not expire"
-	if !creds.Expires.IsZero() {
-		note = "kept fresh by brs-exec; these credentials expire at " + creds.Expires.UTC().Format(time.RFC3339)
+	if end := of.last.Expires; !end.IsZero() {
+		note = "kept fresh by brs-exec; these credentials expire at " + end.UTC().Format(time.RFC3339)
 	}
-	f.Add(ini.StaticProfile, keys...).Comment(note)
-	return f.Bytes()
+	p.static.Clear()
+	p.static.Set(of.keys()...)
+	p.static.Comment(note)
 }
 
-func (p *Private) processPair() [][2]string {
-	if p.process == "" {
+// keys are the settings with the credentials, none if there are none.
+func (of *profile) keys() [][2]string {
+	if of.last.AccessKeyID == "" {
 		return nil
 	}
-	return [][2]string{{"credential_process", p.process}}
+	return ini.Pairs(of.last.AccessKeyID, of.last.SecretAccessKey, of.last.SessionToken)
+}
+
+func (p *Private) processPair(n named) [][2]string {
+	command := p.process
+	if command == "" {
+		return nil
+	}
+	if n.byName {
+		command += " --profile " + process.Word(n.of.Name)
+	}
+	return [][2]string{{"credential_process", command}}
 }

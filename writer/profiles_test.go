@@ -22,7 +22,7 @@ func TestPrivateLeavesNoOtherSource(t *testing.T) {
 	config, credentials := filepath.Join(dir, "config"), filepath.Join(dir, "credentials")
 	put(t, config, "[profile prod]\n"+text+"[default]\n"+text, 0o600)
 	put(t, credentials, "[prod]\n"+text+"[default]\n"+text, 0o600)
-	p, err := NewPrivate(Options{Profile: "prod", Mode: Auto, Executable: filepath.Join(dir, "brs-exec"), ConfigFile: config, CredentialsFile: credentials, Dirs: []string{t.TempDir()}})
+	p, err := NewPrivate(Options{Profiles: one("prod", ""), Mode: Auto, Executable: filepath.Join(dir, "brs-exec"), ConfigFile: config, CredentialsFile: credentials, Dirs: []string{t.TempDir()}})
 	if err != nil {
 		t.Fatal(err)
 	}

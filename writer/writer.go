@@ -33,27 +33,34 @@ func (m Mode) byProcess() bool { return m == Auto || m == Process }
 // name of its own.
 const defaultProfile = "brs-exec"
 
+// A Profile is one set of credentials, with the names that the command finds it under.
+type Profile struct {
+	// Name is that of the credentials in what is delivered. The command gets them under
+	// the same name, so that code which names it keeps working. If it is "default", or
+	// the single profile has none, "", the environment names defaultProfile.
+	Name string
+	// Region is written to the profile, that of the default one to the environment;
+	// "" leaves both as the user has them.
+	Region string
+	// As are further names.
+	As []string
+}
+
 // Options says what a Private serves. Executable is required where Mode is
 // Auto or Process; the zero value of all else is usable.
 type Options struct {
-	// Profile is the name of the source's profile. The command gets the
-	// credentials under the same name, so that code which names it keeps
-	// working; "" and "default" make it defaultProfile.
-	Profile string
-	// As are further profile names under which the command finds them.
-	As []string
-	// Credentials is the name under which Deliver is given the credentials to serve.
-	Credentials string
+	// Profiles are those that the command finds credentials under. One is the
+	// command's default, which [default] and the environment name: the one with the
+	// Name "default", else the first. None are one with the zero value.
+	Profiles []Profile
 	// Mode is what the files are good for.
 	Mode Mode
-	// Region is written to the profiles and the environment; "" leaves both as
-	// the user has them.
-	Region string
 	// ConfigFile and CredentialsFile are the user's own, copied from. "" or
 	// a file that cannot be read counts as an empty one.
 	ConfigFile, CredentialsFile string
 	// Executable is the absolute path of the binary that the profiles run as
-	// `Executable credentials --run-dir DIR`.
+	// `Executable credentials --run-dir DIR`, where there are several with
+	// `--profile NAME` behind it.
 	Executable string
 	// Dirs are the directories to make the run directory in, as [rundir.Make] has
 	// it: the first that can be used is.

@@ -89,10 +89,11 @@ func (d *examination) examineDelivery() {
 
 // examineFiles says where the run directory would be.
 func (d *examination) examineFiles() {
-	o := writer.Options{Profile: d.Plan.Profiles[0].Source.Profile, As: d.Plan.As, Mode: d.files, KeepIMDS: d.Plan.KeepIMDS}
+	profile := writer.Profile{Name: d.Plan.Profiles[0].Source.Profile, As: d.Plan.As}
 	if d.source != nil {
-		o.Profile, o.Region = d.source.Profile(), d.source.Region()
+		profile.Name, profile.Region = d.source.Profile(), d.source.Region()
 	}
+	o := writer.Options{Profiles: []writer.Profile{profile}, Mode: d.files, KeepIMDS: d.Plan.KeepIMDS}
 	o.ConfigFile, o.CredentialsFile = source.SharedFiles()
 	v, err := writer.NewPreview(o, os.Environ())
 	if err != nil {

@@ -135,7 +135,7 @@ func (d *deliveries) openFiles(o Options) error {
 		o.Log.Info("the command finds the endpoint alone, and no profile", "why", err)
 	}
 	w := writer.Options{
-		Profile: d.profiles.first().Name, As: o.Plan.As, Credentials: d.profiles.first().Name, Mode: mode, Region: d.region,
+		Profiles: []writer.Profile{{Name: d.profiles.first().Name, Region: d.region, As: o.Plan.As}}, Mode: mode,
 		Executable: self, KeepIMDS: o.Plan.KeepIMDS, Notify: vanished(o.Log),
 	}
 	w.ConfigFile, w.CredentialsFile = source.SharedFiles()

@@ -41,10 +41,10 @@ func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch
 
 // staleOptions say by which of the deliveries a client may have read the credentials.
 func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Options {
-	files := d.files
+	files, name := d.files, d.profiles.first().Name
 	reads := map[stale.Delivery]func() process.Read{
-		stale.Process: func() process.Read { return files.LastReads().State },
-		stale.File:    func() process.Read { return files.LastReads().Credentials },
+		stale.Process: func() process.Read { return files.LastReads(name).State },
+		stale.File:    func() process.Read { return files.LastReads(name).Credentials },
 	}
 	for _, one := range d.list {
 		if one.read != nil {
@@ -52,8 +52,8 @@ func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Optio
 		}
 	}
 	return stale.Options{
-		Credentials: d.profiles.first().Name, Reads: reads,
-		Started:       func() time.Time { return files.LastReads().Config.At },
+		Credentials: name, Reads: reads,
+		Started:       func() time.Time { return files.LastReads(name).Config.At },
 		KeysInProfile: p.Deliver.Files == writer.File,
 		Notify:        react.alarm, Cleared: react.cleared,
 	}

@@ -25,7 +25,7 @@ func TestStaleOptions(t *testing.T) {
 		if err := os.Chmod(dir, 0o700); err != nil { // whatever the umask
 			t.Fatal(err)
 		}
-		files, err := writer.NewPrivate(writer.Options{Credentials: "prod", Mode: mode, Executable: "/bin/brs-exec", Dirs: []string{dir}})
+		files, err := writer.NewPrivate(writer.Options{Profiles: []writer.Profile{{Name: "prod"}}, Mode: mode, Executable: "/bin/brs-exec", Dirs: []string{dir}})
 		if err != nil {
 			t.Fatal(err)
 		}

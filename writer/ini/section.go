@@ -133,6 +133,9 @@ func (s *Section) indent() string {
 	return ""
 }
 
+// Clear takes out all lines below the header.
+func (s *Section) Clear() { s.lines = nil }
+
 // Comment puts a comment line (without its "# ") below the header.
 func (s *Section) Comment(text string) {
 	s.lines = slices.Insert(s.lines, 0, line{text: "# " + text + s.eol})

@@ -35,10 +35,10 @@ func openOwn(dir *os.Root, name string) (*os.File, error) {
 	return nil, err
 }
 
-// readState reads the state file in dir. Whoever remembers dir may outlive the
+// readState reads a state file in dir. Whoever remembers dir may outlive the
 // run, and somebody else have made a directory of that name: what is in it is
 // believed only if it is ours.
-func readState(dir string) ([]byte, error) {
+func readState(dir, name string) ([]byte, error) {
 	named, err := os.Lstat(dir)
 	if err != nil {
 		return nil, err
@@ -58,14 +58,14 @@ func readState(dir string) ([]byte, error) {
 	if err := trusted(dir, info); err != nil {
 		return nil, err
 	}
-	f, err := openOwn(root, StateFile)
+	f, err := openOwn(root, name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxState+1))
 	if err == nil && len(data) > maxState {
-		err = errors.New(StateFile + " is too large")
+		err = errors.New(name + " is too large")
 	}
 	return data, err
 }

@@ -23,7 +23,9 @@ import (
 	"time"
 )
 
-// StateFile is the name of the state file in the run directory.
+// StateFile is the name of the state file in the run directory: that of the
+// command's default profile. In a run with many profiles each has one of its own
+// beside it, see [StateOf].
 const StateFile = "state"
 
 const magic = "brs-exec-state 1 "
@@ -73,19 +75,39 @@ func (c Credentials) Line(now time.Time) ([]byte, error) {
 // It needs only the state file, so it goes on answering when brs-exec itself is
 // gone, until the credentials expire. It fails if there is no state, if they have
 // expired or if dir is somebody else's; no error holds anything secret.
-func Output(dir string, now time.Time) ([]byte, error) {
-	data, err := readState(dir)
+func Output(dir string, now time.Time) ([]byte, error) { return OutputOf(dir, "", now) }
+
+// OutputOf returns what `brs-exec credentials --run-dir dir --profile profile`
+// prints: Output of one of the profiles of a run. profile is its name, or the
+// [Word] that stands for it in a command line; "" is the command's default.
+func OutputOf(dir, profile string, now time.Time) ([]byte, error) {
+	name := StateOf(profile)
+	if isWord(profile) {
+		name = StateFile + "-" + profile
+	}
+	data, err := readState(dir, name)
+	if errors.Is(err, os.ErrNotExist) && isWord(profile) && name != StateOf(profile) { // a person typed the name
+		name = StateOf(profile)
+		data, err = readState(dir, name)
+	}
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, errors.New("no credentials in " + dir + ": the brs-exec that kept them has exited; start the command under brs-exec again")
+		return nil, noState(dir, profile)
 	}
 	if err != nil {
 		return nil, errors.New("read credentials: " + err.Error())
 	}
 	body, w, ok := parseState(data)
 	if !ok {
-		return nil, errors.New("read credentials " + dir + string(os.PathSeparator) + StateFile + ": not a state file of this version of brs-exec")
+		return nil, errors.New("read credentials " + dir + string(os.PathSeparator) + name + ": not a state file of this version of brs-exec")
 	}
 	return finish(body, w, now)
+}
+
+func noState(dir, profile string) error {
+	if _, err := os.Lstat(dir); err != nil || profile == "" {
+		return errors.New("no credentials in " + dir + ": the brs-exec that kept them has exited; start the command under brs-exec again")
+	}
+	return errors.New("no credentials of profile " + strconv.Quote(profile) + " in " + dir + ": brs-exec has none for it yet, or no such profile; see its messages")
 }
 
 func parseState(data []byte) (body []byte, w Window, ok bool) {

@@ -42,7 +42,7 @@ type Dir struct {
 	root   *os.Root    // nil: removed
 	info   fs.FileInfo // of root
 	lock   *os.File
-	names  []string // of files, in the order in which they were put
+	count  int      // of files that were ever put
 	files  map[string]file
 }
 
@@ -51,6 +51,7 @@ type file struct {
 	content []byte
 	link    string      // of a symbolic link: where it leads
 	info    fs.FileInfo // as it was written last
+	order   int         // in which they were put; 0: it was not there yet
 }
 
 // ConfigFile is the file whose path every process of the run has in its environment;
@@ -189,9 +190,9 @@ func (d *Dir) again() error {
 	if err := d.in.again(); err != nil {
 		return err
 	}
-	made := &Dir{in: d.in, path: d.path, names: d.names, files: maps.Clone(d.files)}
+	made := &Dir{in: d.in, path: d.path, files: maps.Clone(d.files)}
 	err := made.make(func(made *Dir) error {
-		for _, name := range made.names {
+		for _, name := range made.inOrder(func(string) bool { return true }) {
 			if err := made.write(name); err != nil {
 				return err
 			}
@@ -209,29 +210,64 @@ func (d *Dir) again() error {
 
 // missing are the files that belong into the directory and are not there.
 func (d *Dir) missing() (names []string) {
-	for _, name := range append(d.names[:len(d.names):len(d.names)], lockedFile) {
-		if _, err := d.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+	gone := func(name string) bool {
+		_, err := d.root.Lstat(name)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	names = d.inOrder(gone)
+	if gone(lockedFile) {
+		names = append(names, lockedFile)
+	}
+	return names
+}
+
+// inOrder are the files that match, in the order in which they were put.
+func (d *Dir) inOrder(match func(name string) bool) (names []string) {
+	for name, f := range d.files {
+		if f.order > 0 && match(name) {
 			names = append(names, name)
 		}
 	}
+	slices.SortFunc(names, func(a, b string) int { return d.files[a].order - d.files[b].order })
 	return names
 }
 
 // Put gives name to a new file with this content, in one step for clients.
 func (d *Dir) Put(name string, content []byte) error { return d.put(name, file{content: content}) }
 
+// Content returns what was put last under the name, nil if nothing was.
+func (d *Dir) Content(name string) []byte { return d.files[name].content }
+
 // Link makes a symbolic link. It must not be there yet.
 func (d *Dir) Link(name, target string) error { return d.put(name, file{link: target}) }
+
+// Drop removes a file, which no longer belongs into the directory.
+func (d *Dir) Drop(name string) error {
+	delete(d.files, name)
+	if d.root == nil {
+		return fs.ErrClosed
+	}
+	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
 
 // put has the file be missed from when it has been there: one that could not be written
 // is nothing that was removed.
 func (d *Dir) put(name string, f file) error {
+	f.order = d.files[name].order
 	d.files[name] = f
-	err := d.write(name)
-	if err == nil && !slices.Contains(d.names, name) {
-		d.names = append(d.names, name)
+	if err := d.write(name); err != nil {
+		return err
 	}
-	return err
+	if f.order == 0 {
+		d.count++
+		f = d.files[name]
+		f.order = d.count
+		d.files[name] = f
+	}
+	return nil
 }
 
 // write puts a file into the directory. It follows no link and writes to no file that is

@@ -1,5 +1,5 @@
-// Package early answers `brs-exec credentials --run-dir DIR` before the rest of
-// the program has even been initialised.
+// Package early answers `brs-exec credentials --run-dir DIR [--profile NAME]` before
+// the rest of the program has even been initialised.
 //
 // SDKs run that command for every request when the credentials are about to expire,
 // while the request waits, and initialising the AWS SDK's tables takes longer
@@ -20,13 +20,20 @@ import (
 const exitFailed = 125
 
 func init() {
-	if len(os.Args) == 4 && os.Args[1] == "credentials" && os.Args[2] == "--run-dir" {
-		os.Exit(answer(os.Args[3]))
+	args := os.Args
+	if len(args) < 4 || args[1] != "credentials" || args[2] != "--run-dir" {
+		return
+	}
+	switch {
+	case len(args) == 4:
+		os.Exit(answer(args[3], ""))
+	case len(args) == 6 && args[4] == "--profile" && args[5] != "":
+		os.Exit(answer(args[3], args[5]))
 	}
 }
 
-func answer(dir string) int {
-	line, err := process.Output(dir, time.Now())
+func answer(dir, profile string) int {
+	line, err := process.OutputOf(dir, profile, time.Now())
 	if err == nil {
 		_, err = os.Stdout.Write(line)
 	}
