@@ -39,7 +39,7 @@ func (p *program) credentials(c *cli.Context) error {
 		return err
 	}
 	if dir != "" {
-		return p.fromRunDir(dir)
+		return p.fromRunDir(dir, settings.Profile())
 	}
 	out, err := settings.Output()
 	if err != nil {
@@ -57,10 +57,10 @@ func (p *program) credentials(c *cli.Context) error {
 	return p.print(creds, format, cmp.Or(pl.Profiles[0].Source.Profile, "default"))
 }
 
-// fromRunDir prints what another brs-exec keeps in dir. In the spelling that SDKs are
+// fromRunDir prints what another brs-exec keeps of a profile in dir. In the spelling that SDKs are
 // given, package early has done that already.
-func (p *program) fromRunDir(dir string) error {
-	line, err := process.Output(dir, time.Now())
+func (p *program) fromRunDir(dir, profile string) error {
+	line, err := process.OutputOf(dir, profile, time.Now())
 	if err != nil {
 		return err
 	}

@@ -179,7 +179,7 @@ var (
 	loginFlags       = &group{}
 
 	flagFormat = credentialsFlags.text("format", "process", "`FORMAT`: process (what a credential_process prints), env (export lines), ini (a section for a credentials file)")
-	flagRunDir = credentialsFlags.text("run-dir", "", "take what the brs-exec that owns this `DIR` holds, instead of retrieving from a source")
+	flagRunDir = credentialsFlags.text("run-dir", "", "take what the brs-exec that owns this `DIR` holds, of its profile --profile if it has many, instead of retrieving from a source")
 
 	flagAsk  = doctorFlags.truth("ask", "retrieve credentials from the source, and ask STS whose they are")
 	flagJSON = doctorFlags.truth("json", "print a list of findings in JSON")

@@ -234,7 +234,7 @@ func (s *Settings) Output() (o Output, err error) {
 }
 
 // Credentials says in what format brs-exec credentials is to print them, and whose
-// run directory they are taken from; "" asks a source.
+// run directory they are taken from, there those of Profile; "" asks a source.
 func (s *Settings) Credentials() (format, runDir string, err error) {
 	format, runDir = flagFormat.of(s), flagRunDir.of(s)
 	switch {
@@ -244,7 +244,8 @@ func (s *Settings) Credentials() (format, runDir string, err error) {
 		return "", "", wrong(nil, "", "--run-dir has only --format process")
 	case runDir != "":
 		for _, f := range slices.Concat(sourceFlags.flags, roleFlags.flags) {
-			if s.values[f.Name].given {
+			v := s.values[f.Name]
+			if v.given && (f != flagProfile.Flag || v.from != "") { // one that is typed is a profile of the run
 				return "", "", wrong(flagRunDir, "", "takes what a running brs-exec holds; --%s would retrieve from a source", f.Name)
 			}
 		}

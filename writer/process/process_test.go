@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,66 @@ func TestOutputErrors(t *testing.T) {
 	if _, err := Output(t.TempDir(), t0); err == nil || !strings.Contains(err.Error(), "start the command under brs-exec again") {
 		t.Errorf("Output without a state = %v, want what to do", err)
 	}
+}
+
+// TestOutputOf: a profile is found by its name and by its word, and never another one.
+func TestOutputOf(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	names := []string{"", "prod", "123456789012-eu-west-1-ReadOnly", "team/app prod", "a_01", "a_0g", "a\x01", "-x", "50%", "é", "prod_", "../state", "a_2Fb", "a/b"}
+	for i, name := range names {
+		c := Credentials{AccessKeyID: "AKID" + strconv.Itoa(i), SecretAccessKey: "s"}
+		if err := os.WriteFile(filepath.Join(dir, StateOf(name)), c.State(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range names {
+		want := `{"Version":1,"AccessKeyId":"AKID` + strconv.Itoa(i) + `","SecretAccessKey":"s"}` + "\n"
+		spelled := []string{Word(name)}
+		if name != "a_01" && name != "a_2Fb" { // which are also the words of others
+			spelled = append(spelled, name)
+		}
+		for _, profile := range spelled {
+			if got, err := OutputOf(dir, profile, t0); err != nil || string(got) != want {
+				t.Errorf("OutputOf(%q) = %q, %v, want %q", profile, got, err, want)
+			}
+		}
+	}
+	for _, name := range []string{"none", "prod/", "/etc/passwd", strings.Repeat("x", 300)} {
+		if got, err := OutputOf(dir, name, t0); err == nil {
+			t.Errorf("OutputOf(%q) = %q", name, got)
+		}
+	}
+}
+
+func TestWord(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"123456789012-eu-west-1-ReadOnly": "123456789012-eu-west-1-ReadOnly",
+		"team/app prod":                   "team_2Fapp_20prod",
+		"my_prod.x":                       "my_prod.x",
+		"acct_01":                         "acct_5F01",
+		"-x":                              "_2Dx",
+		"%AB%":                            "_25AB_25",
+	} {
+		if got := Word(name); got != want {
+			t.Errorf("Word(%q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
+// FuzzWord: no two names have the same word, and each is one word to everybody.
+func FuzzWord(f *testing.F) {
+	f.Add("a_2F", "a/")
+	f.Add("_5F2F", "__2F")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		if a != b && Word(a) == Word(b) {
+			t.Errorf("%q and %q are both %q", a, b, Word(a))
+		}
+		if a != "" && (!isWord(Word(a)) || Word(a)[0] == '-') {
+			t.Errorf("Word(%q) = %q", a, Word(a))
+		}
+	})
 }
 
 func FuzzLine(f *testing.F) {

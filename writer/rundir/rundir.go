@@ -42,7 +42,7 @@ type Dir struct {
 	root   *os.Root    // nil: removed
 	info   fs.FileInfo // of root
 	lock   *os.File
-	count  int      // of files that were ever put
+	count  int // of files that were ever put
 	files  map[string]file
 }
 
