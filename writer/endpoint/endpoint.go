@@ -17,9 +17,14 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/hex"
+	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -33,9 +38,16 @@ type Options struct {
 	Region string
 	// AllowV1 has an IMDS answer requests without an IMDS session token as well.
 	AllowV1 bool
+	// Port is the port that a [Server] is to have, 0 for any.
+	Port int
+	// Again is where an earlier server was, whose clients go on asking it, for a [Server] to take its place; zero for none.
+	Again At
 	// Notify, if not nil, is called with an error when the socket does not work, and with nil when it does again. It must not wait.
 	Notify func(err error)
 }
+
+// At is where a [Server] is and what its clients send, for the next one to take its place. The token is a secret.
+type At struct{ Address, Prefix, Token string }
 
 // Server is a container credentials endpoint. Its methods may be called from several goroutines.
 type Server struct {
@@ -46,7 +58,8 @@ type Server struct {
 	token   string
 }
 
-// Listen binds a socket of the loopback interface and makes the secrets. Requests wait in the kernel until [Server.Run] is called, which is also
+// Listen binds a socket of the loopback interface and makes the secrets, or takes those of o.Again. If another program has the
+// address of that by now, it makes new ones: that program may have been sent the old. Requests wait in the kernel until [Server.Run] is called, which is also
 // what gives the socket up.
 func Listen(o Options) (*Server, error) {
 	s := &Server{
@@ -55,13 +68,36 @@ func Listen(o Options) (*Server, error) {
 		prefix:  "/" + random(16),
 		token:   random(32),
 	}
-	socket, err := listen(http.HandlerFunc(s.answer), o.Notify)
+	address, again := o.Again.Address, o.Again.valid()
+	if o.Port != 0 {
+		address = net.JoinHostPort("127.0.0.1", strconv.Itoa(o.Port))
+	}
+	if again {
+		s.prefix, s.token = o.Again.Prefix, o.Again.Token
+	} else if o.Port == 0 {
+		address = ""
+	}
+	var err error
+	s.socket, err = listen(address, http.HandlerFunc(s.answer), o.Notify)
+	if again && o.Port == 0 && errors.Is(err, syscall.EADDRINUSE) {
+		s.prefix, s.token = "/"+random(16), random(32)
+		s.socket, err = listen("", http.HandlerFunc(s.answer), o.Notify)
+	}
 	if err != nil {
 		return nil, err
 	}
-	s.socket = socket
 	return s, nil
 }
+
+// valid tells whether it is what [Server.At] returns.
+func (a At) valid() bool {
+	at, err := netip.ParseAddrPort(a.Address)
+	hexadecimal := func(s string, n int) bool { return len(s) == 2*n && strings.Trim(s, "0123456789abcdef") == "" }
+	return err == nil && at.Addr().IsLoopback() && at.Port() != 0 && hexadecimal(strings.TrimPrefix(a.Prefix, "/"), 16) && a.Prefix[0] == '/' && hexadecimal(a.Token, 32)
+}
+
+// At returns where the server is.
+func (s *Server) At() At { return At{s.socket.listener.Addr().String(), s.prefix, s.token} }
 
 // Run answers requests until ctx ends, then closes the socket, lets answers under way finish and returns nil. It leaves no
 // goroutine or connection. A socket that breaks is opened again.

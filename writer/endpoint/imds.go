@@ -38,7 +38,7 @@ func ListenIMDS(o Options) (*IMDS, error) {
 		return nil, ErrNobody
 	}
 	m := &IMDS{store: newStore(metadataBody), tokens: newSessions(), o: o, tree: metadataTree(o.Region), since: time.Now(), checkUser: peersKnown}
-	socket, err := listen(http.HandlerFunc(m.answer), o.Notify)
+	socket, err := listen("", http.HandlerFunc(m.answer), o.Notify)
 	if err != nil {
 		return nil, err
 	}

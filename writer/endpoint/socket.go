@@ -29,10 +29,10 @@ type socket struct {
 	conns    sync.WaitGroup // connections that have a goroutine
 }
 
-// listen binds a port of the loopback interface. notify, if not nil, is called when the socket breaks
+// listen binds an address of the loopback interface, any if it is "". notify, if not nil, is called when the socket breaks
 // and, with nil, when it has been opened again.
-func listen(h http.Handler, notify func(error)) (*socket, error) {
-	l, err := bind("")
+func listen(address string, h http.Handler, notify func(error)) (*socket, error) {
+	l, err := bind(address)
 	if err != nil {
 		return nil, err
 	}

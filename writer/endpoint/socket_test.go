@@ -149,7 +149,7 @@ func TestBurstIsServed(t *testing.T) {
 func TestRunWaitsForHandlers(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
-	s, err := listen(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+	s, err := listen("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		close(entered)
 		<-release
 	}), nil)
