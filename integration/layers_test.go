@@ -70,6 +70,7 @@ var rooms = []struct{ room, imports string }{
 	{"writer/replace", "writer/filelock writer/pathsafe"},
 	{"writer/rundir", "writer/filelock writer/pathsafe writer/process"},
 	{"writer/shared", "writer/filelock writer/ini writer/pathsafe writer/replace writer/rundir"}, // rundir: where nothing can be made beside the file
+	{"writer/volume", "writer/filelock writer/ini writer/pathsafe writer/process writer/replace"},
 	{"writer", "writer/ini writer/process writer/rundir"},
 	{"writer/writertest", ""}, // which no room but a test imports
 
@@ -89,7 +90,7 @@ var rooms = []struct{ room, imports string }{
 	{"refresh/simulator", ""}, // for the demonstration in cli alone
 	{"refresh/plan", "refresh refresh/source refresh/source/keyfile supervisor writer writer/replace writer/shared"},
 	{"refresh/run", "refresh refresh/plan refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
-		"writer writer/endpoint writer/process writer/shared writer/stale"},
+		"writer writer/endpoint writer/filelock writer/process writer/shared writer/stale writer/volume"},
 	{"refresh/doctor/clients", ""},
 	{"refresh/doctor", "refresh refresh/doctor/clients refresh/plan refresh/source supervisor/runlock writer writer/ini"},
 	{"refresh/cli", "refresh refresh/doctor refresh/plan refresh/run refresh/simulator refresh/source supervisor supervisor/logfile " +
