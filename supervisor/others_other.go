@@ -1,0 +1,18 @@
+//go:build !linux
+
+package supervisor
+
+import (
+	"errors"
+	"syscall"
+)
+
+type other struct{ pid int }
+
+func (o Others) find() ([]*other, error) { return nil, errors.ErrUnsupported }
+
+func (*other) signal(syscall.Signal, bool) error { return errors.ErrUnsupported }
+
+func (*other) close() {}
+
+var _ = []error{errNobody, errOurself, errInit}
