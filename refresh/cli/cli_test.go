@@ -63,6 +63,7 @@ func TestHelp(t *testing.T) {
 		{"help.golden", []string{"help"}},
 		{"help-credentials.golden", []string{"credentials", "--help"}},
 		{"help-credentials.golden", []string{"help", "credentials"}},
+		{"help-keep.golden", []string{"keep", "--help"}},
 		{"help-login.golden", []string{"login", "--help"}},
 		{"help-demo.golden", []string{"demo", "--help"}},
 		{"help-doctor.golden", []string{"doctor", "--help"}},

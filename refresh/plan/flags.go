@@ -203,6 +203,8 @@ func Flags(of string) []*Flag {
 		return slices.Concat(asking, credentialsFlags.flags, []*Flag{wait}, outputFlags.flags)
 	case "login":
 		return append(loginFlags.flags, flagProfile.Flag, flagConfig.Flag)
+	case "keep":
+		return flagsOfKeep()
 	case "demo":
 		level := another(flagLogLevel.Flag)
 		level.Default = "error"
@@ -216,5 +218,7 @@ func Flags(of string) []*Flag {
 
 // AllFlags are those that a variable or a file may set, whatever subcommand they are for.
 func AllFlags() []*Flag {
-	return slices.Concat(Flags(""), credentialsFlags.flags, loginFlags.flags, doctorFlags.flags)
+	ofKeep := slices.Concat(keepFlags.flags, neighbourFlags.flags)
+	ofKeep = slices.DeleteFunc(ofKeep, func(f *Flag) bool { return f.Name == flagRunDir.Name })
+	return slices.Concat(Flags(""), credentialsFlags.flags, loginFlags.flags, doctorFlags.flags, ofKeep)
 }

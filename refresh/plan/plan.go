@@ -64,6 +64,8 @@ type Plan struct {
 	Child     supervisor.Options // but Argv and what is known only when it runs
 	Subreaper bool
 
+	Keep *Keep // nil: there is a command
+
 	Lock        string // name of a lock against overlapping runs; empty for none
 	NotifyChild bool   // the command talks to systemd itself
 }
@@ -93,6 +95,9 @@ var deliveries = map[string]Delivery{
 // that --policy names, and the AWS configuration if a role or a duration is none
 // that AWS accepts: another server may be meant. It makes no request.
 func New(v *Settings, argv []string) (*Plan, error) {
+	if v.keep {
+		return newKeep(v)
+	}
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
 	steps := []func(*Settings) error{p.profiles, p.delivery, p.shared, p.times, p.lifetimes, p.child}
 	for _, step := range steps {

@@ -17,6 +17,7 @@ import (
 type Settings struct {
 	values  map[string]value // by the name of the flag
 	sources []*Settings      // of a list of sources, each with settings of its own
+	keep    bool             // they are of a run without a command
 }
 
 type value struct {
@@ -29,7 +30,7 @@ type value struct {
 // the file of --config, then by default. typed has what was typed, by the names of
 // flags. The settings are also there, as far as they were read, if there is an error.
 func Resolve(flags []*Flag, typed map[string][]string, env []string) (*Settings, error) {
-	s := &Settings{values: map[string]value{}}
+	s := &Settings{values: map[string]value{}, keep: slices.Contains(flags, flagOnce.Flag)}
 	for _, f := range flags {
 		if v, ok := typed[f.Name]; ok {
 			if !f.Boolean && slices.Contains(v, "") { // --profile "$UNSET" would run the command as somebody else
@@ -40,7 +41,7 @@ func Resolve(flags []*Flag, typed map[string][]string, env []string) (*Settings,
 			s.values[f.Name] = value{values: []string{f.Default}}
 		}
 	}
-	if flagRunDir.of(s) == "" { // it may be the command that set it
+	if s.keep || flagRunDir.of(s) == "" { // it may be the command that set it
 		if err := allKnown(env); err != nil {
 			return s, err
 		}

@@ -23,7 +23,11 @@ type Shared struct {
 func (p *Plan) shared(v *Settings) (err error) {
 	path := flagCredentialsFile.of(v)
 	if path == "" {
-		if flag := v.first(flagCredentialsFileProfile, flagCredentialsFileAtExit, flagFileMode, flagFileOwner); flag != nil {
+		needing := []setting{flagCredentialsFileProfile, flagCredentialsFileAtExit, flagFileMode, flagFileOwner}
+		if v.keep {
+			needing = needing[:2]
+		}
+		if flag := v.first(needing...); flag != nil {
 			return wrong(flag, "name the file: --credentials-file PATH", "needs --credentials-file")
 		}
 		return nil
@@ -37,7 +41,11 @@ func (p *Plan) shared(v *Settings) (err error) {
 		s.Section = "default"
 	}
 	switch e := flagCredentialsFileAtExit.of(v); e {
-	case "", "restore":
+	case "":
+		if s.AtExit = shared.Restore; v.keep { // who starts again must not take away what others live on
+			s.AtExit = shared.Leave
+		}
+	case "restore":
 		s.AtExit = shared.Restore
 	case "remove":
 		s.AtExit = shared.Remove
@@ -46,19 +54,23 @@ func (p *Plan) shared(v *Settings) (err error) {
 	default:
 		return wrong(flagCredentialsFileAtExit, "one of restore, remove, leave", "%q: no such choice", e)
 	}
+	s.Perm, s.Owner, err = permissions(v)
+	return err
+}
+
+// permissions reads those of new files; 0 and nil are the default.
+func permissions(v *Settings) (perm fs.FileMode, o *replace.Owner, err error) {
 	if m := flagFileMode.of(v); m != "" {
 		mode, err := strconv.ParseUint(m, 8, 32)
 		if err != nil || mode > 0o777 || mode&0o600 != 0o600 {
-			return wrong(flagFileMode, "an octal mode that lets the owner read and write: 0600, 0640", "%q: not the mode of such a file", m)
+			return 0, nil, wrong(flagFileMode, "an octal mode that lets the owner read and write: 0600, 0640", "%q: not the mode of such a file", m)
 		}
-		s.Perm = fs.FileMode(mode)
+		perm = fs.FileMode(mode)
 	}
-	if o := flagFileOwner.of(v); o != "" {
-		if s.Owner, err = owner(o); err != nil {
-			return err
-		}
+	if s := flagFileOwner.of(v); s != "" {
+		o, err = owner(s)
 	}
-	return nil
+	return perm, o, err
 }
 
 // owner reads UID[:GID] in numbers: what a name stands for differs between a

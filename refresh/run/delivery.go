@@ -22,6 +22,7 @@ import (
 	"brs-exec/writer/process"
 	"brs-exec/writer/shared"
 	"brs-exec/writer/stale"
+	"brs-exec/writer/volume"
 )
 
 // delivery is one way in which the command gets the credentials.
@@ -41,6 +42,7 @@ type delivery struct {
 // deliveries are those of a run.
 type deliveries struct {
 	files       *writer.Private
+	volume      *volume.Dir // for the neighbours of keep; nil if there is none
 	list        []delivery
 	region      string // that the files have
 	profiles    *profiles
@@ -60,7 +62,7 @@ func openDeliveries(ctx context.Context, o Options, p *parts, ps *profiles) (_ *
 			d.close()
 		}
 	}()
-	for _, open := range []func(context.Context, Options) error{d.openEndpoint, d.openIMDS, d.openShared, d.openVariables} {
+	for _, open := range []func(context.Context, Options) error{d.openVolume, d.openEndpoint, d.openIMDS, d.openShared, d.openVariables} {
 		if err := open(ctx, o); err != nil {
 			return nil, err
 		}
@@ -169,7 +171,7 @@ func (d *deliveries) openEndpoint(_ context.Context, o Options) error {
 	if !o.Plan.Deliver.Endpoint {
 		return nil
 	}
-	server, err := endpoint.Listen(endpoint.Options{Profile: d.profiles.first().Name, Notify: socketEvent(o.Log)})
+	server, err := d.listen(o, endpoint.Options{Profile: d.profiles.first().Name, Notify: socketEvent(o.Log)})
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ func logChild(log *slog.Logger) Part {
 			log.Warn("the command may not be sent signals, and goes on without them", "signal", supervisor.SignalName(e.Signal), "pid", e.PID, "err", e.Err)
 		case e.Kind == supervisor.Unkillable:
 			log.Error("the command did not stop in time and may not be killed: waiting for its end", "pid", e.PID, "err", e.Err)
+		case e.PID == 0: // there is no command: it is keep
 		case e.Kind == supervisor.Started:
 			stopping = false
 			log.Info("the command is started", "pid", e.PID)

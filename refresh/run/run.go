@@ -104,8 +104,11 @@ type child interface {
 
 // command returns what runs the command.
 func (o Options) command(c supervisor.Options) (child, error) {
-	if o.newChild != nil {
+	switch {
+	case o.newChild != nil:
 		return o.newChild(c, o.Signals)
+	case o.Plan.Keep != nil:
+		return &keeper{o.Plan.Keep, o.Signals, c.Notify}, nil
 	}
 	return supervisor.New(c, o.Signals)
 }

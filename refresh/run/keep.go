@@ -1,0 +1,132 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"syscall"
+
+	"brs-exec/refresh/plan"
+	"brs-exec/supervisor"
+	"brs-exec/writer/endpoint"
+	"brs-exec/writer/filelock"
+	"brs-exec/writer/volume"
+)
+
+// keeper stands where a command would: it is there as long as nobody asks for the end, and
+// its signals go to a neighbour.
+type keeper struct {
+	plan    *plan.Keep
+	signals *supervisor.Signals
+	notify  func(supervisor.Event)
+}
+
+// Run returns at once when it is asked to: there is nobody to wait for.
+func (k *keeper) Run(ctx context.Context, ready <-chan struct{}) (supervisor.Exit, error) {
+	begun := false
+	exit, err := k.signals.Idle(ctx, ready, k.plan.Once, func() {
+		begun = true
+		k.notify(supervisor.Event{Kind: supervisor.Started})
+	})
+	if begun {
+		k.notify(supervisor.Event{Kind: supervisor.Ended, Exit: exit})
+	}
+	return exit, err
+}
+
+func (k *keeper) Signal(sig syscall.Signal, evenIfUnhandled bool) error {
+	return k.plan.Neighbour.Signal(sig, evenIfUnhandled)
+}
+
+func (k *keeper) Restart() error { return errors.New("internal error: there is no command to restart") }
+
+var volumeModes = map[string]volume.Mode{"auto": volume.Auto, "file": volume.File, "process": volume.Process, "endpoint": volume.Endpoint}
+
+// openVolume opens the directory of --run-dir.
+func (d *deliveries) openVolume(_ context.Context, o Options) (err error) {
+	k := o.Plan.Keep
+	if k == nil || k.Dir == "" {
+		return nil
+	}
+	d.volume, err = volume.Open(volume.Options{
+		Path: k.Dir, As: k.As, Profiles: d.volumeProfiles(o.Plan), List: o.Plan.List != nil, Mode: volumeModes[o.Plan.Deliver.Name],
+		Perm: k.Perm, Owner: k.Owner, Remove: k.Remove, KeepIMDS: o.Plan.KeepIMDS, Notify: func(note string) { o.Log.Warn(note) },
+	})
+	if err != nil {
+		return volumeError(err)
+	}
+	d.add(delivery{name: "the directory of --run-dir", Delivery: d.volume, run: d.volume.Run, close: func() {
+		if err := d.volume.Close(); err != nil {
+			o.Log.Warn("the directory of --run-dir is not as it should be left", "err", err)
+		}
+	}})
+	return nil
+}
+
+func (d *deliveries) volumeProfiles(p *plan.Plan) (list []volume.Profile) {
+	first := d.profiles.first()
+	for _, one := range d.profiles.all() {
+		v := volume.Profile{Name: one.Name, Region: one.src.Region()}
+		if one == first {
+			v.As = p.As
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// volumeError says what to do about a directory that cannot be used.
+func volumeError(err error) error {
+	hint := ""
+	var owner *volume.OwnerError
+	switch {
+	case errors.Is(err, filelock.ErrLocked):
+		return fmt.Errorf("--run-dir %w", err)
+	case errors.Is(err, volume.ErrForeign):
+		hint = "name a directory without files of these names (config, credentials, token, env), or move that file away"
+	case errors.Is(err, volume.ErrShared):
+		hint = "make a directory of its own in it"
+	case errors.As(err, &owner):
+		hint = fmt.Sprintf("if the files are for that user say so: --file-owner %d", owner.UID)
+	case errors.Is(err, fs.ErrPermission):
+		hint = "this user has to be able to write there; of files only root may change the owner, and others the group to one of their own (fsGroup, SupplementaryGroups=)"
+	}
+	return &plan.Error{Flag: "run-dir", Text: err.Error(), Hint: hint}
+}
+
+// listen opens the endpoint. That of keep is where it was the last time: the neighbours
+// have read their environment once.
+func (d *deliveries) listen(o Options, e endpoint.Options) (*endpoint.Server, error) {
+	if d.volume == nil {
+		return endpoint.Listen(e)
+	}
+	before := d.volume.Endpoint()
+	if before != "" {
+		if err := json.Unmarshal([]byte(before), &e.Again); err != nil {
+			e.Again = endpoint.At{}
+		}
+	}
+	e.Port = o.Plan.Keep.Port
+	server, err := endpoint.Listen(e)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, &plan.Error{Flag: "endpoint-port", Text: strconv.Itoa(e.Port) + ": another program has that port", Hint: "another port"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	at := server.At()
+	if e.Again.Address != "" && at != e.Again {
+		o.Log.Warn("the endpoint is not where it was before: neighbours that have read its address have to be started again", "before", e.Again.Address, "now", at.Address)
+	}
+	text, err := json.Marshal(at)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.volume.SetEndpoint(server.Env(), server.Token(), string(text)); err != nil {
+		return nil, volumeError(err)
+	}
+	return server, nil
+}
