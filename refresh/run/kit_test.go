@@ -67,15 +67,15 @@ func (f *fakeSource) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	}, nil
 }
 
-func (f *fakeSource) Authenticate(context.Context) error  { return f.begin }
-func (f *fakeSource) LeaveDir(started <-chan struct{})    { f.left = started }
-func (f *fakeSource) StartTimeout() time.Duration         { return 30 * time.Second }
-func (f *fakeSource) Issued() bool                        { return false }
-func (f *fakeSource) Origin() source.Origin               { return source.Origin{} }
-func (f *fakeSource) Skew() time.Duration                 { return 0 }
-func (f *fakeSource) Watch(ctx context.Context, _ func()) { <-ctx.Done() }
-func (f *fakeSource) Describe() string                    { return "a fake" }
-func (f *fakeSource) Profile() string                     { return "" }
+func (f *fakeSource) Authenticate(context.Context) error { return f.begin }
+func (f *fakeSource) LeaveDir(started <-chan struct{})   { f.left = started }
+func (f *fakeSource) StartTimeout() time.Duration        { return 30 * time.Second }
+func (f *fakeSource) Issued() bool                       { return false }
+func (f *fakeSource) Origin() source.Origin              { return source.Origin{} }
+func (f *fakeSource) Skew() time.Duration                { return 0 }
+func (f *fakeSource) Watch(func()) (stop func())         { return func() {} }
+func (f *fakeSource) Describe() string                   { return "a fake" }
+func (f *fakeSource) Profile() string                    { return "" }
 
 func (f *fakeSource) Region() string {
 	f.mu.Lock()

@@ -117,7 +117,7 @@ func (k *recorder) engine(e refresh.Event, first bool) {
 			if e.Kind == refresh.Unchanged {
 				return
 			}
-			r.Key, r.Expires = e.KeyID, e.Expires
+			r.Key, r.Expires = refresh.ShortKeyID(e.KeyID), e.Expires
 			if !first {
 				r.Refreshed++
 			}

@@ -15,11 +15,11 @@ import (
 func TestRecorder(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	k := newRecorder("/usr/bin/python", "a profile", nil)
-	set := refresh.Event{Kind: refresh.Refreshed, KeyID: "ASIA…0001", Expires: now.Add(time.Hour), Next: now.Add(time.Minute)}
+	set := refresh.Event{Kind: refresh.Refreshed, KeyID: "ASIA0000000000000001", Expires: now.Add(time.Hour), Next: now.Add(time.Minute)}
 	failed := refresh.Event{Kind: refresh.Failed, Attempt: 3, Permanent: true, Err: ErrExpired, Next: now.Add(time.Second)}
 	base := Record{PID: k.r.PID, Command: "python", Source: "a profile"}
 	held := base
-	held.Key, held.Expires, held.Next = set.KeyID, set.Expires, set.Next
+	held.Key, held.Expires, held.Next = "ASIA…0001", set.Expires, set.Next
 	failing := held
 	failing.Failed, failing.Permanent, failing.Err, failing.Next = 3, true, ErrExpired.Error(), failed.Next
 	twice := held

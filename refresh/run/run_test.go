@@ -192,7 +192,7 @@ func TestOrderOfParts(t *testing.T) {
 			if reverse {
 				slices.Reverse(r.parts.list)
 			}
-			refreshed := refresh.Event{Kind: refresh.Refreshed, Profile: "brs-exec", KeyID: "ASIA…0001", Expires: time.Now().Add(time.Hour)}
+			refreshed := refresh.Event{Kind: refresh.Refreshed, Profile: "brs-exec", KeyID: "ASIA0000000000000001", Expires: time.Now().Add(time.Hour)}
 			r.parts.engine(refreshed)
 			r.parts.engine(refreshed)
 			r.parts.engine(refresh.Event{Kind: refresh.Failed, Profile: "brs-exec", Err: errors.New("x"), Attempt: 1})
