@@ -132,7 +132,7 @@ func TestSet(t *testing.T) {
 			t.Error("a change of the list changed what stays")
 		}
 		for _, s := range []*shelf{a, b} {
-			if c, ok := s.held["p2"]; !ok || c != (aws.Credentials{}) {
+			if c, ok := s.taken("p2"); !ok || c != (aws.Credentials{}) {
 				t.Errorf("removed: delivered %v, %v, want the name with no credentials", c, ok)
 			}
 			if !s.get("p3").HasKeys() {
@@ -226,7 +226,7 @@ func TestSetWhileBusy(t *testing.T) {
 		if c := s.get("p1"); !c.HasKeys() || c == before {
 			t.Errorf("p1 has %v, want new credentials", c)
 		}
-		if c, ok := s.held["p2"]; !ok || c.HasKeys() {
+		if c, ok := s.taken("p2"); !ok || c.HasKeys() {
 			t.Error("the one that went was not taken away")
 		}
 		r.count(Removed, 2)
