@@ -135,8 +135,10 @@ func (p *Private) Deliver(ctx context.Context, delivered map[string]aws.Credenti
 }
 
 func (p *Private) deliver(ours []*profile, delivered map[string]aws.Credentials) error {
-	if err := p.recover(); err != nil {
-		return err
+	if !p.dir.IsThere() { // what is missing in it waits for Keep
+		if err := p.recover(); err != nil {
+			return err
+		}
 	}
 	changed := slices.DeleteFunc(ours, func(of *profile) bool { return p.holds(of, delivered[of.Name]) })
 	if len(changed) == 0 && !p.unwritten && p.dir.IsIntact(credentialsFile) {

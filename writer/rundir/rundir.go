@@ -143,7 +143,9 @@ func (d *Dir) at() string {
 	return d.path
 }
 
-// isThere tells whether the path still leads to the directory.
+// IsThere tells whether the path still leads to the directory.
+func (d *Dir) IsThere() bool { return d.root != nil && d.isThere() }
+
 func (d *Dir) isThere() bool {
 	is, err := os.Lstat(d.at())
 	return err == nil && os.SameFile(is, d.info)
@@ -210,8 +212,19 @@ func (d *Dir) again() error {
 
 // missing are the files that belong into the directory and are not there.
 func (d *Dir) missing() (names []string) {
+	there, err := pathsafe.Names(d.root) // which costs less than to look for each
+	if err != nil {
+		return nil
+	}
+	is := make(map[string]bool, len(there))
+	for _, name := range there {
+		is[name] = true
+	}
 	gone := func(name string) bool {
-		_, err := d.root.Lstat(name)
+		if is[name] {
+			return false
+		}
+		_, err := d.root.Lstat(name) // a listing need not be of one moment
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	names = d.inOrder(gone)
