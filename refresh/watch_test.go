@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -14,16 +15,17 @@ import (
 type watched struct {
 	issuer
 	changed chan func()   // what Watch was given
-	left    chan struct{} // closed when the watch has ended
+	left    chan struct{} // closed when it has returned
 }
 
 func newWatched(w *world, life time.Duration) *watched {
 	return &watched{issuer: issuer{world: w, life: life}, changed: make(chan func(), 1), left: make(chan struct{})}
 }
 
-func (s *watched) Watch(changed func()) (stop func()) {
+func (s *watched) Watch(ctx context.Context, changed func()) {
 	s.changed <- changed
-	return func() { close(s.left) }
+	<-ctx.Done()
+	close(s.left)
 }
 
 func TestChangeIsAskedForAtOnce(t *testing.T) {
@@ -51,7 +53,7 @@ func TestChangeIsAskedForAtOnce(t *testing.T) {
 		select {
 		case <-src.left:
 		default:
-			t.Error("the watch has not ended with Run")
+			t.Error("Run returned before Watch")
 		}
 	})
 }
@@ -118,13 +120,12 @@ func TestChangeWhileAsked(t *testing.T) {
 	})
 }
 
-// A Watch that panics, or does not end, must not do harm.
+// A Watch that panics, returns or stays must not do harm.
 func TestBadWatch(t *testing.T) {
-	for i, watch := range []func(func()) func(){
-		func(func()) func() { panic("bug") },
-		func(func()) func() { return nil },
-		func(func()) func() { return func() { panic("bug") } },
-		func(func()) func() { return func() { time.Sleep(time.Hour) } },
+	for i, watch := range []func(context.Context, func()){
+		func(context.Context, func()) { panic("bug") },
+		func(context.Context, func()) {},
+		func(ctx context.Context, _ func()) { <-ctx.Done(); time.Sleep(time.Hour) },
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -145,7 +146,7 @@ func TestBadWatch(t *testing.T) {
 
 type badWatch struct {
 	aws.CredentialsProvider
-	watch func(func()) func()
+	watch func(context.Context, func())
 }
 
-func (b badWatch) Watch(changed func()) (stop func()) { return b.watch(changed) }
+func (b badWatch) Watch(ctx context.Context, changed func()) { b.watch(ctx, changed) }

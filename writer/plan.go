@@ -80,11 +80,7 @@ func newList(profiles []Profile, starting string, many bool) (list, error) {
 func (l *list) setNames() error {
 	seen, taken := map[string]bool{}, map[string]*profile{}
 	add := func(name string, of *profile, byName bool) error {
-		check := ini.CheckProfile
-		if l.many {
-			check = ini.CheckListed
-		}
-		if err := check(name); err != nil {
+		if err := ini.CheckProfile(name); err != nil {
 			return err
 		}
 		if by := taken[folded(name)]; by != nil && by != of {
