@@ -169,7 +169,7 @@ func (t *terminal) lendTo(c *exec.Cmd, stderr io.Writer) {
 
 // lendTerminal gives the terminal, if a program may have it now.
 func (s *Source) lendTerminal() *terminal {
-	if s.spec.Prompt == nil || s.spec.attempts.hasStarted() {
+	if s.spec.Prompt == nil || s.pool.attempts.hasStarted() {
 		return nil
 	}
 	return openTerminal()

@@ -42,6 +42,7 @@ func (s *Source) Facts() Facts {
 
 // CallerIdentity asks STS whose credentials these are: an ARN.
 func (s *Source) CallerIdentity(ctx context.Context, creds aws.Credentials) (string, error) {
+	ctx = s.web.in(ctx)
 	c, err := s.configuration()
 	if err == nil {
 		err = c.network()

@@ -18,8 +18,8 @@ import (
 // newFallbacks makes the sources of Spec.Else, with what they have in common.
 func (s *Source) newFallbacks(ctx context.Context) error {
 	for _, e := range s.spec.Else {
-		e.Names, e.Stderr, e.Prompt, e.limits, e.attempts, e.env = s.spec.Names, s.spec.Stderr, s.spec.Prompt, s.spec.limits, s.spec.attempts, s.spec.env
-		other, err := New(ctx, e)
+		e.Names, e.Stderr, e.Prompt, e.limits, e.env = s.spec.Names, s.spec.Stderr, s.spec.Prompt, s.spec.limits, s.spec.env
+		other, err := s.pool.New(ctx, e)
 		if err != nil {
 			return err
 		}

@@ -13,7 +13,7 @@ import (
 func (s *Source) key(f *resolved, n int) string {
 	parts := []any{f.baseKey, s.spec.AssumeLifetime}
 	if n > 0 || f.tokenRole != "" || f.metadata != nil {
-		parts = append(parts, f.clientsKey)
+		parts = append(parts, f.clients.name())
 	}
 	if n > 0 || n == len(f.roles) {
 		parts = append(parts, f.mfa, s.spec.MFA.Session)
@@ -45,6 +45,9 @@ func (c *chain) clientsKey() string {
 	}
 	for _, service := range endpointServices {
 		parts = append(parts, c.vars().get("AWS_ENDPOINT_URL"+service))
+	}
+	for _, path := range []string{c.env.CustomCABundle, p.get("ca_bundle")} {
+		parts = append(parts, c.fileFingerprint(path))
 	}
 	return keyOf(append(parts, c.files.services[p.get("services")].nested)...)
 }

@@ -48,7 +48,8 @@ var errNobody = errors.New("nobody has confirmed it in time")
 // Run asks the person through Show, and waits, for at most ten minutes. Errors are
 // *refresh.Error.
 func (l Login) Run(ctx context.Context) (LoggedIn, error) {
-	s := &Source{spec: Spec{Profile: l.Profile, env: l.env}, web: newWeb(l.limits), noted: map[string]bool{}}
+	s := newPool().make(Spec{Profile: l.Profile, env: l.env, limits: l.limits})
+	ctx = s.web.in(ctx)
 	f := &resolved{}
 	in, err := l.run(ctx, s, f)
 	if err == nil {
@@ -125,7 +126,7 @@ func (l Login) find(s *Source, f *resolved) (session ssoSession, err error) {
 			"has no SSO settings: sso_session, or sso_start_url and sso_region")
 	}
 	err = c.network()
-	f.cfg = c.f.cfg
+	f.clients = c.f.clients
 	return session, err
 }
 

@@ -69,7 +69,7 @@ func (s *Source) checkMFA(f *resolved) error {
 	case f.mfa == "":
 		return nil
 	case m.TOTPFile != "":
-		_, err := s.spec.attempts.totp(m.TOTPFile)
+		_, err := s.pool.attempts.totp(m.TOTPFile)
 		return err
 	case !m.automatic() && s.spec.Prompt == nil:
 		return refresh.Permanentf("pass --mfa-command COMMAND or --mfa-totp-file FILE, or start it in a terminal",
@@ -96,7 +96,7 @@ func (s *Source) Authenticate(ctx context.Context) error {
 }
 
 func (s *Source) authenticateOne(ctx context.Context) error {
-	f := s.current()
+	f, ctx := s.current(), s.web.in(ctx)
 	s.retrieving.Lock()
 	defer s.retrieving.Unlock()
 	if f.mfa == "" {
@@ -172,7 +172,7 @@ func (s *Source) startSession(ctx context.Context, f *resolved, said string) err
 // obtainSession takes a session that another source has begun with the same device and keys,
 // or has one begun. One at a time does so, lest a person is asked twice. Each session goes through here.
 func (s *Source) obtainSession(ctx context.Context, f *resolved, base aws.Credentials, begin func(context.Context) error) error {
-	done, err := s.spec.attempts.turn(ctx, mfaSessionKey(f, base))
+	done, err := s.pool.attempts.turn(ctx, mfaSessionKey(f, base))
 	if err != nil {
 		return err
 	}
@@ -258,7 +258,7 @@ func (s *Source) newSession(ctx context.Context, f *resolved, base aws.Credentia
 	}
 	s.storeSession(session, mfaSessionKey(f, base))
 	s.mfa.fresh, s.mfa.refused = false, 0
-	s.spec.attempts.keep(s.mfa.sessionKey, session)
+	s.pool.attempts.keep(s.mfa.sessionKey, session)
 	return nil
 }
 
@@ -270,7 +270,7 @@ func mfaSessionKey(f *resolved, base aws.Credentials) string { return f.mfa + " 
 // is what is kept fresh, so that each must have its own.
 func (s *Source) adoptSession(f *resolved, base aws.Credentials) bool {
 	of := mfaSessionKey(f, base)
-	session, ok := s.spec.attempts.session(of)
+	session, ok := s.pool.attempts.session(of)
 	if !ok || len(f.roles) == 0 || session.Expires.Sub(s.serverTime()) <= mfaLeft {
 		return false
 	}

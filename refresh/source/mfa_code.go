@@ -50,7 +50,7 @@ func (s *Source) noPrompt(f *resolved) error {
 }
 
 func (s *Source) totpCode(ctx context.Context, used *usedCodes) (string, error) {
-	t, err := s.spec.attempts.totp(s.spec.MFA.TOTPFile)
+	t, err := s.pool.attempts.totp(s.spec.MFA.TOTPFile)
 	if err != nil {
 		return "", err
 	}

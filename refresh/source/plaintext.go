@@ -20,7 +20,7 @@ func (f *resolved) plaintext(env environ) []string {
 			lines = append(lines, fmt.Sprintf("%s goes to %s://%s without encryption (%s): who can read the network can use it", what, u.Scheme, u.Host, cmp.Or(env.endpointVariable(service), "endpoint_url")))
 		}
 	}
-	if f != nil && f.client != nil {
+	if f != nil && f.clients != nil {
 		to := f.client.Options().BaseEndpoint
 		if f.byToken() {
 			exposes("the web identity token", "STS", to)

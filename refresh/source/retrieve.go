@@ -45,6 +45,7 @@ func (s *Source) LeaveDir(left <-chan struct{}) { s.left = left }
 func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err error) {
 	s.retrieving.Lock()
 	defer s.retrieving.Unlock()
+	ctx = s.web.in(ctx)
 	s.web.asked("")
 	f := s.resolveAgain(ctx)
 	defer func() {
@@ -74,7 +75,7 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 	s.succeeded = true
 	s.setIdentity(got)
 	s.unusedBase = issue{}
-	s.spec.attempts.markStarted()
+	s.pool.attempts.markStarted()
 	if !creds.CanExpire && s.spec.AssumeLifetime > 0 {
 		// On the server's clock, as any other expiry.
 		creds.CanExpire = true

@@ -62,7 +62,7 @@ func (s *Source) configuration() (*chain, error) {
 	if err != nil {
 		return nil, refresh.Permanentf("give that variable another value, or unset it", "AWS configuration: %s", redactForeign(err.Error()))
 	}
-	files, err := readShared(s.vars())
+	files, err := s.pool.sharedFiles(s)
 	if err != nil {
 		return nil, err
 	}
@@ -130,10 +130,23 @@ func (s *Source) envExpiry(c aws.Credentials) aws.Credentials {
 	return c
 }
 
-// network makes what clients are made of, once. It is the SDK's LoadDefaultConfig with our
-// limits, and without the files and the chain of credentials, which are read here.
-func (c *chain) network() error {
-	if c.f.client != nil {
+// clients are what AWS is asked with; all sources with the same settings share them.
+type clients struct {
+	key    string // what determines them
+	cfg    aws.Config
+	client *sts.Client
+}
+
+func (c *clients) name() string {
+	if c == nil {
+		return ""
+	}
+	return c.key
+}
+
+// network makes the clients, or takes those that are there.
+func (c *chain) network() (err error) {
+	if c.f.clients != nil {
 		return nil
 	}
 	shared := c.clientSettings()
@@ -146,9 +159,18 @@ func (c *chain) network() error {
 			return err
 		}
 	}
+	c.f.clients, err = c.pool.sharedClients(c.clientsKey(), func(key string) (*clients, error) {
+		return c.newClients(key, shared, aws.ToBool(ignored))
+	})
+	return err
+}
+
+// newClients is the SDK's LoadDefaultConfig with our limits, and without the files and the
+// chain of credentials, which are read here.
+func (c *chain) newClients(key string, shared config.SharedConfig, noEndpoints bool) (*clients, error) {
 	client, err := c.believing(shared.CustomCABundle)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cfg := aws.Config{
 		Region: c.f.region, HTTPClient: client, Retryer: retryer,
@@ -159,12 +181,10 @@ func (c *chain) network() error {
 		ConfigSources: []any{c.vars().clients(c.env), shared},
 		AppID:         cmp.Or(c.env.AppID, shared.AppID),
 	}
-	if url := cmp.Or(c.env.BaseEndpoint, shared.BaseEndpoint); url != "" && !aws.ToBool(ignored) {
+	if url := cmp.Or(c.env.BaseEndpoint, shared.BaseEndpoint); url != "" && !noEndpoints {
 		cfg.BaseEndpoint = &url
 	}
-	c.f.clientsKey = c.clientsKey()
-	c.f.cfg, c.f.client = cfg, sts.NewFromConfig(cfg)
-	return nil
+	return &clients{key: key, cfg: cfg, client: sts.NewFromConfig(cfg)}, nil
 }
 
 // agent is what servers know us by.

@@ -19,7 +19,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,7 +27,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"brs-exec/refresh"
 )
@@ -37,6 +35,7 @@ import (
 // be called from several goroutines; retrievals queue.
 type Source struct {
 	spec Spec
+	pool *Pool
 	web  *web
 
 	retrieving      sync.Mutex // held for the whole of a Retrieve
@@ -66,10 +65,13 @@ type Source struct {
 	noted            map[string]bool
 }
 
+// New makes a source that shares nothing with others: that of a pool of its own.
+func New(ctx context.Context, s Spec) (*Source, error) { return newPool().New(ctx, s) }
+
 // New reads the configuration and checks what can be checked without asking
 // anyone: it does not use the network and runs no command. Errors are
 // *refresh.Error with Permanent set.
-func New(ctx context.Context, s Spec) (*Source, error) {
+func (p *Pool) New(ctx context.Context, s Spec) (*Source, error) {
 	if err := s.validate(); err != nil {
 		var known *refresh.Error
 		if !errors.As(err, &known) {
@@ -77,11 +79,7 @@ func New(ctx context.Context, s Spec) (*Source, error) {
 		}
 		return nil, known
 	}
-	if s.attempts == nil {
-		s.attempts = newAttempts()
-	}
-	src := &Source{spec: s, web: newWeb(s.limits), noted: map[string]bool{}, failed: make(chan struct{}, 1), fellBack: make(chan struct{}, 1)}
-	src.dir, _ = os.Getwd() // one that is gone has no relative paths in it
+	src := p.make(s)
 	f, err := src.resolve()
 	if err != nil {
 		return nil, src.explain(ctx, nil, err)
@@ -203,9 +201,7 @@ type resolved struct {
 	overlooked  []string              // see Facts
 	expiry      func() (Expiry, bool) // see Source.Expiry; nil: there is none
 
-	clientsKey  string     // what determines the clients
-	cfg         aws.Config // for clients; only set if the network may be used
-	client      *sts.Client
+	*clients           // nil if the network is not used
 	fingerprint string // of the files that were read
 	secrets     []string
 }

@@ -57,9 +57,8 @@ type Spec struct {
 	// standard error. nil discards it.
 	Stderr io.Writer
 
-	limits   limits      // time limits of the network, for tests; the zero value is the default
-	attempts *attempts   // what the sources of Else share with this one; New makes it
-	env      environment // for tests; nil is the process's
+	limits limits      // time limits of the network, for tests; the zero value is the default
+	env    environment // for tests; nil is the process's
 }
 
 // Names are the values of the placeholders in [Role.SessionName].

@@ -37,12 +37,16 @@ type limits struct {
 	dial func(ctx context.Context, network, address string) (net.Conn, error) // in place of the network
 }
 
-// web is how the clients of one Source reach servers, and what it saw of them.
+// reach is how all sources of a pool reach servers.
+type reach struct {
+	client   *awshttp.BuildableClient
+	metadata func() *http.Client // for the instance metadata service
+	body     int64
+}
+
+// web is what one Source saw of the servers that it asked.
 type web struct {
-	client *awshttp.BuildableClient
-	body   int64
-	near   [2]time.Duration                                                     // dial and answer of the instance metadata service
-	dial   func(ctx context.Context, network, address string) (net.Conn, error) // nil: the network's
+	*reach
 
 	mu      sync.Mutex
 	ahead   time.Duration // local clock minus server's at the last response
@@ -53,7 +57,9 @@ type web struct {
 	broken  error         // what kept its answer from being read to the end
 }
 
-func newWeb(l limits) *web {
+func newWeb(l limits) *web { return &web{reach: newReach(l)} }
+
+func newReach(l limits) *reach {
 	if l.connect == 0 {
 		l.connect = 10 * time.Second
 	}
@@ -63,8 +69,8 @@ func newWeb(l limits) *web {
 	if l.body == 0 {
 		l.body = 1 << 20
 	}
-	w := &web{body: l.body, dial: l.dial, near: [2]time.Duration{cmp.Or(l.metadata, metadataConnect), cmp.Or(l.metadata, metadataAnswer)}}
-	w.client = awshttp.NewBuildableClient().WithTimeout(l.whole).
+	r := &reach{body: l.body}
+	r.client = awshttp.NewBuildableClient().WithTimeout(l.whole).
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = l.connect }).
 		WithTransportOptions(func(t *http.Transport) {
 			t.TLSHandshakeTimeout = l.connect
@@ -79,13 +85,14 @@ func newWeb(l limits) *web {
 			if t.TLSClientConfig != nil {
 				t.TLSClientConfig.NextProtos = nil
 			}
-			t.Proxy = w.notElsewhere(t.Proxy)
+			t.Proxy = notElsewhere(t.Proxy)
 			t.OnProxyConnectResponse = proxyAnswer
 			if l.dial != nil {
 				t.DialContext = l.dial
 			}
 		})
-	return w
+	r.metadata = sync.OnceValue(func() *http.Client { return r.forMetadata(l) })
+	return r
 }
 
 const (
@@ -97,13 +104,13 @@ const (
 
 // forMetadata is the client for the instance metadata service. The SDK's would be the
 // same, but for the dial of tests.
-func (w *web) forMetadata() *http.Client {
-	c := w.client.
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = w.near[0] }).
+func (r *reach) forMetadata(l limits) *http.Client {
+	c := r.client.
+		WithDialerOptions(func(d *net.Dialer) { d.Timeout = cmp.Or(l.metadata, metadataConnect) }).
 		WithTransportOptions(func(t *http.Transport) {
-			t.ResponseHeaderTimeout = w.near[1]
-			if w.dial != nil {
-				t.DialContext = w.dial
+			t.ResponseHeaderTimeout = cmp.Or(l.metadata, metadataAnswer)
+			if l.dial != nil {
+				t.DialContext = l.dial
 			}
 		})
 	return c.Freeze().(*http.Client)
@@ -115,10 +122,10 @@ var errElsewhere = errors.New("the server sends us elsewhere")
 // what a request holds (a container's token, that of a web identity) is for the
 // server that it was made for alone. The SDK's client follows the statuses 307 and
 // 308, and leaves no other place to keep it from that.
-func (w *web) notElsewhere(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
+func notElsewhere(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
 	return func(r *http.Request) (*url.URL, error) {
 		if r.Response != nil { // the one that led here
-			w.answered(time.Now(), r.Response.Header.Get("Date"))
+			webOf(r.Context()).answered(time.Now(), r.Response.Header.Get("Date"))
 			return nil, fmt.Errorf("%w: HTTP %d %s", errElsewhere, r.Response.StatusCode, http.StatusText(r.Response.StatusCode))
 		}
 		return proxy(r)
@@ -134,30 +141,43 @@ func retryer() aws.Retryer {
 	})
 }
 
-// options put w's watching into every operation of every client.
-func (w *web) options() []func(*middleware.Stack) error {
+// in makes w what the calls under a context are seen by: the clients are those of many sources.
+func (w *web) in(ctx context.Context) context.Context { return context.WithValue(ctx, webKey{}, w) }
+
+type webKey struct{}
+
+func webOf(ctx context.Context) *web {
+	if w, ok := ctx.Value(webKey{}).(*web); ok {
+		return w
+	}
+	return newWeb(limits{}) // nobody looks
+}
+
+// options put the watching into every operation of every client.
+func (r *reach) options() []func(*middleware.Stack) error {
 	return []func(*middleware.Stack) error{
 		// After all others is next to the wire: before anything was parsed.
-		func(st *middleware.Stack) error { return st.Deserialize.Add(watch{w}, middleware.After) },
+		func(st *middleware.Stack) error { return st.Deserialize.Add(watch{r}, middleware.After) },
 	}
 }
 
 // watch takes down the server's clock and name, and bounds its answer.
-type watch struct{ w *web }
+type watch struct{ *reach }
 
 func (watch) ID() string { return "WatchServer" }
 
 func (m watch) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+	w := webOf(ctx)
 	if req, ok := in.Request.(*smithyhttp.Request); ok {
-		m.w.asked(req.URL.Host)
-		m.w.by(awsmiddleware.GetServiceID(ctx))
+		w.asked(req.URL.Host)
+		w.by(awsmiddleware.GetServiceID(ctx))
 	}
 	out, md, err := next.HandleDeserialize(ctx, in)
 	// Where there was no answer the SDK makes one up, with no status.
 	if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil && resp.Response != nil && resp.StatusCode != 0 {
-		m.w.answered(time.Now(), resp.Header.Get("Date"))
+		w.answered(time.Now(), resp.Header.Get("Date"))
 		if resp.Body != nil {
-			resp.Body = &boundedBody{resp.Body, m.w, m.w.body}
+			resp.Body = &boundedBody{resp.Body, w, m.body}
 		}
 	}
 	return out, md, err
@@ -226,6 +246,16 @@ func (w *web) answered(now time.Time, date string) {
 		ahead = 0
 	}
 	w.ahead = ahead
+}
+
+// adopt takes over what another has seen, of a call that was made for both.
+func (w *web) adopt(other *web) {
+	other.mu.Lock()
+	ahead, host, id, replied, anyone, broken := other.ahead, other.host, other.id, other.replied, other.anyone, other.broken
+	other.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead, w.host, w.id, w.replied, w.anyone, w.broken = ahead, host, id, replied, anyone || w.anyone, broken
 }
 
 func (w *web) skew() time.Duration {
