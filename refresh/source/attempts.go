@@ -16,11 +16,12 @@ type attempts struct {
 	commandStarted bool       // the command may have been started
 	sessions       map[string]aws.Credentials
 	secrets        map[string]*totp
+	failures       map[string]error
 	turns          map[string]chan struct{} // room for one: who has put something in has its turn
 }
 
 func newAttempts() *attempts {
-	return &attempts{sessions: map[string]aws.Credentials{}, secrets: map[string]*totp{}, turns: map[string]chan struct{}{}}
+	return &attempts{sessions: map[string]aws.Credentials{}, secrets: map[string]*totp{}, turns: map[string]chan struct{}{}, failures: map[string]error{}}
 }
 
 // turn waits until no other source has its turn at what key names. done ends it.
@@ -59,6 +60,19 @@ func (c *attempts) hasStarted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.commandStarted
+}
+
+// fail keeps an error that others would get as well.
+func (c *attempts) fail(key string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failures[key] = err
+}
+
+func (c *attempts) failure(key string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failures[key]
 }
 
 func (c *attempts) keep(of string, session aws.Credentials) {

@@ -110,7 +110,7 @@ func (c *chain) wrong(p *profile, hint, format string, args ...any) error {
 func (c *chain) keys(what, whose string, keys aws.Credentials, origin ...aws.CredentialSource) {
 	f := c.f
 	f.description, f.origins, f.base = what, origin, fixed(keys)
-	f.baseKey = keyOf("keys", keys.AccessKeyID)
+	f.atHand, f.baseKey = true, keyOf("keys", keys.AccessKeyID)
 	f.keys = &Keys{Whose: whose, Session: keys.SessionToken != ""}
 	f.secrets = append(f.secrets, keys.SecretAccessKey, keys.SessionToken)
 }
@@ -454,6 +454,7 @@ func (c *chain) instance(origin ...aws.CredentialSource) error {
 		if err == nil && !m.expires.IsZero() {
 			creds.Expires = m.expires
 		}
+		creds.CanExpire = creds.CanExpire && !m.endless
 		return creds, err
 	})
 	return nil

@@ -242,6 +242,7 @@ func (s *Source) probePreferred(ctx context.Context, changed func()) {
 // probe keeps the credentials of the first source that works again, and reports whether there
 // is one.
 func (s *Source) probe(ctx context.Context) bool {
+	defer s.enterDir()()
 	for _, src := range s.sources()[:s.active.Load()] {
 		within, cancel := context.WithTimeout(ctx, probeLimit)
 		c, err := src.retrieveWithin(within, 1)

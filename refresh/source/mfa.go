@@ -102,6 +102,15 @@ func (s *Source) authenticateOne(ctx context.Context) error {
 	if f.mfa == "" {
 		return s.runProgramEarly(ctx, f)
 	}
+	device := "authenticate " + f.mfa + " " + f.baseKey
+	done, err := s.pool.attempts.turn(ctx, device)
+	if err != nil {
+		return s.explain(ctx, f, err)
+	}
+	defer done()
+	if err := s.pool.attempts.failure(device); err != nil {
+		return s.explain(ctx, f, err) // a person was asked on behalf of another source
+	}
 	said := ""
 	for try := 1; ; try++ {
 		s.web.asked("")
@@ -122,6 +131,7 @@ func (s *Source) authenticateOne(ctx context.Context) error {
 		}
 		e := s.explain(ctx, f, err)
 		if errors.As(e, &known) && known.Permanent {
+			s.pool.attempts.fail(device, err)
 			return e
 		}
 		return nil

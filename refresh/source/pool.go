@@ -15,6 +15,7 @@ type Pool struct {
 	mu      sync.Mutex // guards what follows
 	reach   *reach
 	clients map[string]*clients // by their keys
+	commons map[string]*common  // by their keys
 	files   *awsFiles           // as they were last read
 	stamp   string              // configFingerprint at that time
 }
@@ -27,7 +28,7 @@ func NewPool() *Pool {
 }
 
 func newPool() *Pool {
-	return &Pool{attempts: newAttempts(), one: true, clients: map[string]*clients{}}
+	return &Pool{attempts: newAttempts(), one: true, clients: map[string]*clients{}, commons: map[string]*common{}}
 }
 
 // make makes a source that has not read the configuration.

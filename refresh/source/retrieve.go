@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 
 	"brs-exec/refresh"
 )
@@ -20,13 +20,7 @@ import (
 // credentials or HashiCorp Vault's AWS secrets engine, or lines that set the AWS
 // environment variables in the language of some shell.
 func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	select {
-	case <-s.left:
-		if os.Chdir(s.dir) == nil {
-			defer os.Chdir("/")
-		}
-	default:
-	}
+	defer s.enterDir()()
 	if len(s.fallbacks) > 0 {
 		return s.retrieveFallback(ctx)
 	}
@@ -38,7 +32,40 @@ func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
 // are about where the source was made: Retrieve then goes back there for the time that it
 // takes. Call it before the first Retrieve. Nothing else in the process may use
 // relative paths from then on.
-func (s *Source) LeaveDir(left <-chan struct{}) { s.left = left }
+func (s *Source) LeaveDir(left <-chan struct{}) {
+	for _, src := range s.sources() {
+		src.left = left
+	}
+}
+
+// place is the working directory of the process, which all sources go back to together.
+var place struct {
+	sync.Mutex
+	inside int // sources that need it
+}
+
+// enterDir goes back to where the source was made, if the process has left it. out tells that the
+// source does not need that any more.
+func (s *Source) enterDir() (out func()) {
+	select {
+	case <-s.left:
+	default:
+		return func() {}
+	}
+	place.Lock()
+	defer place.Unlock()
+	if place.inside == 0 && os.Chdir(s.dir) != nil {
+		return func() {}
+	}
+	place.inside++
+	return func() {
+		place.Lock()
+		defer place.Unlock()
+		if place.inside--; place.inside == 0 {
+			os.Chdir("/")
+		}
+	}
+}
 
 // retrieveOne retrieves from this source alone: the credentials of the base, with them a
 // session with MFA, and then one role after the other.
@@ -62,9 +89,6 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 	if f.region == "" && f.metadata != nil {
 		s.setRegion(f.metadata.region(ctx))
 	}
-	if creds.Source == ec2rolecreds.ProviderName && f.metadata != nil && f.metadata.endless {
-		creds.CanExpire = false
-	}
 	if err := f.checkCredentials(creds); err != nil {
 		return creds, err
 	}
@@ -75,6 +99,7 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 	s.succeeded = true
 	s.setIdentity(got)
 	s.unusedBase = issue{}
+	f.markServed()
 	s.pool.attempts.markStarted()
 	if !creds.CanExpire && s.spec.AssumeLifetime > 0 {
 		// On the server's clock, as any other expiry.
@@ -92,6 +117,13 @@ func (s *Source) obtain(ctx context.Context, key string, retrieve func(context.C
 
 // steps go from the base to the credentials of the last role.
 func (s *Source) steps(ctx context.Context, f *resolved) (issue, error) {
+	if w := s.longestCommon(f, len(f.roles)); w != nil && w.n > 0 {
+		got, err := w.take(ctx, s)
+		if err != nil {
+			return got, err
+		}
+		return s.assumeAll(ctx, f, got, w.n)
+	}
 	got, err := s.retrieveBase(ctx, f)
 	if err != nil {
 		return got, err
@@ -108,7 +140,12 @@ func (s *Source) steps(ctx context.Context, f *resolved) (issue, error) {
 		}
 		got = issue{Credentials: session}
 	}
-	for i := range f.roles {
+	return s.assumeAll(ctx, f, got, 0)
+}
+
+// assumeAll assumes the roles from the i-th on, one from the other.
+func (s *Source) assumeAll(ctx context.Context, f *resolved, got issue, from int) (_ issue, err error) {
+	for i := from; i < len(f.roles); i++ {
 		if got, err = s.assume(ctx, f, got.Credentials, i); err != nil {
 			return got, err
 		}
@@ -129,6 +166,8 @@ func (s *Source) resolveAgain(ctx context.Context) *resolved {
 		s.note("the AWS configuration has changed and cannot be read (%v): keeping to what was read before", s.explain(ctx, old, err))
 		return old
 	}
+	f.ways = s.ways(f)
+	s.pool.leave(old.ways)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resolved = f
@@ -140,6 +179,9 @@ func (s *Source) resolveAgain(ctx context.Context) *resolved {
 func (s *Source) retrieveBase(ctx context.Context, f *resolved) (issue, error) {
 	if k := s.unusedBase; s.unusedBaseOf == f && k.HasKeys() && (!k.CanExpire || k.Expires.After(s.serverTime())) {
 		return k, nil
+	}
+	if w := s.longestCommon(f, 0); w != nil {
+		return w.take(ctx, s)
 	}
 	s.mayHavePrompted = false
 	creds, err := f.base(ctx)

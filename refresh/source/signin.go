@@ -111,7 +111,7 @@ func (p *loginProvider) token(ctx context.Context) (*logincache.LoginSession, er
 		return t, nil
 	}
 	newer, err := p.cache.Renew(ctx, path, t, p.create)
-	if err != nil && ctx.Err() == nil && t.UsableAt(now()) && (t.KeyID != p.lastKeyID || len(p.f.roles) > 0) {
+	if err != nil && ctx.Err() == nil && t.UsableAt(now()) && (t.KeyID != p.lastKeyID || len(p.f.roles) > 0 || p.f.partial) {
 		var known *refresh.Error
 		if errors.As(err, &known) && known.Permanent {
 			p.setNotRenewed(t.KeyID)

@@ -40,9 +40,10 @@ type Source struct {
 
 	retrieving      sync.Mutex // held for the whole of a Retrieve
 	mfa             authenticator
-	succeeded       bool  // an earlier one succeeded; guarded by retrieving
-	mayHavePrompted bool  // a program that may have asked a person was run; guarded by retrieving
-	unusedBase      issue // of such a one, until they have served; guarded by retrieving
+	succeeded       bool        // an earlier one succeeded; guarded by retrieving
+	mayHavePrompted bool        // a program that may have asked a person was run; guarded by retrieving
+	served          atomic.Bool // unusedBase has come to something, of a source for others
+	unusedBase      issue       // of such a one, until they have served; guarded by retrieving
 	unusedBaseOf    *resolved
 	pair            *keyPair // of IoT and RolesAnywhere, else nil; guarded by retrieving
 
@@ -84,7 +85,7 @@ func (p *Pool) New(ctx context.Context, s Spec) (*Source, error) {
 	if err != nil {
 		return nil, src.explain(ctx, nil, err)
 	}
-	src.resolved = f
+	src.resolved, f.ways = f, src.ways(f)
 	src.lastFingerprint = src.fingerprint()
 	if err := src.checkMFA(f); err != nil {
 		return nil, src.explain(ctx, nil, err)
@@ -183,6 +184,9 @@ func (s *Source) note(format string, args ...any) {
 type resolved struct {
 	// base retrieves the credentials that the roles are assumed from.
 	base        func(context.Context) (issue, error)
+	ways        []way                  // that others may go as well
+	partial     bool                   // it is what others have in common
+	atHand      bool                   // base asks nobody
 	baseKey     string                 // what determines those; see key
 	description string                 // what base is, for people: `environment variables`
 	origins     []aws.CredentialSource // how the SDK came to it; nil for a command
