@@ -35,7 +35,11 @@ type profiles struct {
 func openProfiles(ctx context.Context, o Options) (*profiles, error) {
 	ps := &profiles{open: o.openSource, log: o.Log, said: map[string]string{}}
 	if ps.open == nil {
-		ps.open = func(ctx context.Context, p plan.Profile) (credentialSource, error) { return source.New(ctx, p.Source) }
+		open := source.New
+		if len(o.Plan.Profiles) > 1 || o.Plan.List != nil {
+			open = source.NewPool().New
+		}
+		ps.open = func(ctx context.Context, p plan.Profile) (credentialSource, error) { return open(ctx, p.Source) }
 	}
 	list, err := ps.with(ctx, o.Plan.Profiles)
 	if err != nil {
