@@ -43,7 +43,7 @@ func BenchmarkEngine(b *testing.B) {
 					refreshed++
 				}
 			}}).opts
-			s, err := newSchedule(o, make(chan struct{}))
+			s, err := newSchedule(o, o.Profiles)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -94,7 +94,7 @@ func BenchmarkHeartbeat(b *testing.B) {
 			for i := range n {
 				profiles = append(profiles, Profile{strconv.Itoa(i), &counter{}})
 			}
-			s, err := newSchedule(New(Options{Profiles: profiles, Deliveries: []Delivery{&discard{}}}).opts, nil)
+			s, err := newSchedule(New(Options{Deliveries: []Delivery{&discard{}}}).opts, profiles)
 			if err != nil {
 				b.Fatal(err)
 			}

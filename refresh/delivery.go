@@ -1,11 +1,13 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,9 +25,10 @@ const (
 // sink is a Delivery and which credentials it has.
 type sink struct {
 	delivery Delivery
-	has      []*version // by profile.index: the last that it took
+	index    int               // its place in profile.has
+	lacks    map[*profile]bool // those that it may have an older version of
 
-	behind      bool      // it may lack a version
+	behind      bool      // there is a newer version than in the call under way
 	behindSince time.Time // when it became so, monotonic
 
 	busy     bool
@@ -47,9 +50,10 @@ type deliverResult struct {
 	err     error
 }
 
-// markBehind marks all sinks as lacking a version.
-func (s *schedule) markBehind() {
+// markBehind marks all sinks as lacking a version of p.
+func (s *schedule) markBehind(p *profile) {
 	for _, t := range s.sinks {
+		t.lacks[p] = true
 		if !t.behind {
 			t.behind, t.behindSince = true, s.mono
 		}
@@ -72,14 +76,15 @@ func (s *schedule) deliverDue(ctx context.Context) {
 		}
 		t.behind = false
 		var updates []update
-		for i, p := range s.profiles {
-			if p.current != t.has[i] {
-				updates = append(updates, update{p, p.current})
+		for p := range t.lacks {
+			if p.wanted != p.has[t.index] {
+				updates = append(updates, update{p, p.wanted})
 			}
 		}
 		if len(updates) == 0 {
 			continue
 		}
+		slices.SortFunc(updates, func(a, b update) int { return cmp.Compare(a.profile.place, b.profile.place) })
 		t.busy = true
 		s.calls.Go(func() { s.delivered <- t.deliver(ctx, updates) })
 	}
@@ -91,7 +96,7 @@ func (t *sink) deliver(ctx context.Context, updates []update) deliverResult {
 	result, returned := t.calls.do(ctx, deliverTimeout, deliverGrace, func(ctx context.Context) deliverResult {
 		creds := make(map[string]aws.Credentials, len(updates))
 		for _, p := range updates {
-			creds[p.profile.Name] = p.version.creds
+			creds[p.profile.name] = p.version.creds
 		}
 		err := Protect(func() error { return t.delivery.Deliver(ctx, creds) })
 		return deliverResult{sink: t, updates: updates, err: err}
@@ -124,24 +129,43 @@ func (s *schedule) handleDeliver(r deliverResult) error {
 		wait := backoff(t.failures, maxDeliveryBackoff, rand.Float64())
 		t.retry = s.mono.Add(wait)
 		s.notify(Event{Kind: DeliveryFailed, Attempt: t.failures, Next: s.wall.Add(wait), Err: r.err})
+		for _, p := range r.updates {
+			s.resolveDelivery(p, fmt.Errorf("deliver credentials: %w", r.err))
+		}
 		return nil
 	}
 	t.failures, t.lastErr, t.retry = 0, nil, time.Time{}
 	t.behind = t.behind || r.late
 	for _, p := range r.updates {
-		t.has[p.profile.index] = p.version
-		s.noteHeld(p.profile)
+		p.profile.has[t.index] = p.version
+		if p.version == p.profile.wanted {
+			delete(t.lacks, p.profile)
+		}
+		if p.profile.feed == nil {
+			s.noteGone(p.profile)
+		} else {
+			s.noteHeld(p.profile)
+		}
 	}
 	return nil
+}
+
+// resolveDelivery gives the result of a delivery to the requests that wait for it.
+func (s *schedule) resolveDelivery(u update, err error) {
+	if u.version == u.profile.current {
+		s.resolveCalled(u.profile, err)
+	}
 }
 
 // noteHeld finds the oldest version of p that any sink holds by now: the command can
 // count on that one.
 func (s *schedule) noteHeld(p *profile) {
 	oldest := p.current
-	for _, t := range s.sinks {
-		v := t.has[p.index]
-		if v == nil {
+	if oldest == nil {
+		return
+	}
+	for _, v := range p.has {
+		if v == nil || v.gone {
 			return
 		}
 		if v.seq < oldest.seq {
@@ -160,16 +184,14 @@ func (s *schedule) noteHeld(p *profile) {
 		return
 	}
 	p.expiredReport = notReported
-	s.notify(Event{
-		Kind: Refreshed, Profile: p.Name, KeyID: oldest.keyID(), Expires: p.heldExpiry,
-		Life: oldest.lifetime, Next: p.due, Attempt: oldest.attempt,
-	})
+	e := oldest.event(Refreshed, p)
+	e.Life, e.Next, e.Attempt, e.Took = oldest.lifetime, p.due, oldest.attempt, oldest.took
+	s.notify(e)
+	if oldest == p.current {
+		s.resolveCalled(p, nil)
+	}
 	if was == nil {
-		s.unready--
-		if s.unready == 0 {
-			close(s.ready)
-			s.ready = nil
-		}
+		s.checkReady()
 	}
 }
 
@@ -180,7 +202,7 @@ func (s *schedule) underWay(p *profile) bool {
 		return false
 	}
 	for _, t := range s.sinks {
-		if t.failures > 0 && t.has[p.index] != p.current {
+		if t.failures > 0 && p.has[t.index] != p.current {
 			return false
 		}
 	}

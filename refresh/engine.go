@@ -39,10 +39,16 @@ const (
 
 // Engine keeps the credentials of its profiles fresh. Make one with New.
 type Engine struct {
-	opts    Options
-	ready   chan struct{}
-	pings   chan chan<- struct{}
-	started atomic.Bool
+	opts     Options
+	ready    chan struct{}
+	pings    chan chan<- struct{}
+	requests chan *request
+	started  atomic.Bool
+	done     chan struct{} // closed when Run returns
+
+	mu       sync.Mutex
+	profiles []Profile     // the list, of Options or the last Set; under mu
+	list     chan struct{} // has room for one: Set was called
 }
 
 // New returns an engine that does nothing until Run.
@@ -59,17 +65,21 @@ func New(o Options) *Engine {
 	if o.Notify == nil {
 		o.Notify = func(Event) {}
 	}
-	return &Engine{opts: o, ready: make(chan struct{}), pings: make(chan chan<- struct{})}
+	return &Engine{
+		opts: o, ready: make(chan struct{}), pings: make(chan chan<- struct{}), requests: make(chan *request), done: make(chan struct{}),
+		profiles: o.Profiles, list: make(chan struct{}, 1),
+	}
 }
 
 // String names the profiles, and not the sources, which may hold secrets.
-func (e *Engine) String() string { return fmt.Sprintf("refresh.Engine%v", e.opts.Profiles) }
+func (e *Engine) String() string { return fmt.Sprintf("refresh.Engine%v", e.wantedProfiles()) }
 
 // GoString is String, for %#v.
 func (e *Engine) GoString() string { return e.String() }
 
 // Ready returns a channel that is closed once every delivery holds credentials of
-// every profile, of which at least MinTTL remained when they were retrieved.
+// as many profiles as Require says, of each of which at least MinTTL remained when they
+// were retrieved.
 func (e *Engine) Ready() <-chan struct{} { return e.ready }
 
 // Alive returns nil if the goroutine of Run responds before ctx ends, as it does
@@ -89,8 +99,8 @@ func (e *Engine) Alive(ctx context.Context) error {
 // Run keeps the profiles fresh until ctx ends, and then returns nil. It returns
 // an error only if it could not make the start:
 //
-//   - the source of a profile said that retries are no use (Error.Permanent), or
-//     gave no keys or expired credentials: at once;
+//   - the sources of so many profiles said that retries are no use (Error.Permanent), or
+//     gave no keys or expired credentials, that Require can't be met: at once;
 //   - a delivery was refused in a way that waiting does not cure (permission,
 //     read-only or full disk): at once;
 //   - anything else that had not recovered within StartTimeout.
@@ -105,13 +115,15 @@ func (e *Engine) Run(ctx context.Context) error {
 	if e.started.Swap(true) {
 		return errors.New("internal error: engine run twice")
 	}
-	s, err := newSchedule(e.opts, e.ready)
+	defer close(e.done)
+	s, err := newSchedule(e.opts, e.wantedProfiles())
 	if err != nil {
 		return err
 	}
-	s.pings = e.pings
+	s.ready, s.engine = e.ready, e
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.calls.Wait()
+	defer s.end()
 	defer cancel()
 	return s.loop(ctx)
 }
@@ -120,9 +132,11 @@ func (e *Engine) Run(ctx context.Context) error {
 // calls get what they need and send the result on a channel.
 type schedule struct {
 	opts     Options
-	profiles []*profile
+	engine   *Engine
+	profiles []*profile          // in the order of the list
+	byName   map[string]*profile // these, and those that were removed until every sink knows
 	sinks    []*sink
-	wakeups  wakeups    // all profiles
+	wakeups  wakeups    // all of profiles
 	queue    []*profile // due, but no worker is free
 	busy     int        // retrieve calls under way
 	seq      uint64     // of the newest version
@@ -131,48 +145,49 @@ type schedule struct {
 	calls     sync.WaitGroup
 	retrieved chan retrieveResult // room for all workers, so that none ever blocks
 	delivered chan deliverResult  // room for all sinks
-	pings     <-chan chan<- struct{}
-	changes   chan *profile // of which a Watcher told; room for all profiles
+	changes   *changes
 	ready     chan struct{} // nil once closed
-	unready   int           // profiles that were never delivered
 	startBy   time.Time     // monotonic
 
 	wall, mono time.Time // when the loop last woke
 	stepped    time.Time // when the wall clock last jumped forward, on that clock
 }
 
-func newSchedule(o Options, ready chan struct{}) (*schedule, error) {
-	if len(o.Profiles) == 0 {
+func newSchedule(o Options, list []Profile) (*schedule, error) {
+	if len(list) == 0 {
 		return nil, errors.New("internal error: no profiles")
 	}
 	s := &schedule{
-		opts: o, ready: ready, unready: len(o.Profiles),
+		opts:      o,
 		retrieved: make(chan retrieveResult, o.Workers),
 		delivered: make(chan deliverResult, len(o.Deliveries)),
-		changes:   make(chan *profile, len(o.Profiles)),
+		changes:   newChanges(), byName: make(map[string]*profile, len(list)),
 	}
 	s.mono = time.Now()
 	s.wall = s.now()
 	s.startBy = s.mono.Add(o.StartTimeout)
-	names := make(map[string]bool)
-	for i, p := range o.Profiles {
-		if p.Source == nil || names[p.Name] {
-			return nil, fmt.Errorf("internal error: profile %q: no source, or the name is not unique", p.Name)
-		}
-		names[p.Name] = true
-		s.profiles = append(s.profiles, &profile{Profile: p, index: i, due: s.wall})
+	for i, d := range o.Deliveries {
+		s.sinks = append(s.sinks, &sink{delivery: d, index: i, lacks: map[*profile]bool{}})
 	}
-	s.wakeups = newWakeups(s.profiles)
-	for _, d := range o.Deliveries {
-		s.sinks = append(s.sinks, &sink{delivery: d, has: make([]*version, len(o.Profiles))})
+	if err := checkList(list); err != nil {
+		return nil, err
 	}
+	s.set(list)
 	return s, nil
+}
+
+// end ends the watches of all sources.
+func (s *schedule) end() {
+	var fs []*feed
+	for _, p := range s.profiles {
+		fs = append(fs, p.feed)
+	}
+	s.endFeeds(fs)
 }
 
 func (s *schedule) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	s.watch(ctx)
 	for {
 		s.wake()
 		s.retrieveDue(ctx)
@@ -200,13 +215,18 @@ func (s *schedule) loop(ctx context.Context) error {
 			if err := s.handleDeliver(r); err != nil {
 				return err
 			}
-		case alive := <-s.pings:
+		case alive := <-s.engine.pings:
 			close(alive)
 			s.tick() // or frequent pings would put off every wake-up
-		case p := <-s.changes:
-			p.changePending.Store(false)
+		case <-s.engine.list:
 			s.tick()
-			s.handleChange(p)
+			s.set(s.engine.wantedProfiles())
+		case r := <-s.engine.requests:
+			s.tick()
+			s.handleRequest(r)
+		case <-s.changes.signal:
+			s.tick()
+			s.handleChanges()
 		case <-timer.C:
 			s.tick()
 		}
@@ -269,7 +289,8 @@ func (s *schedule) step(step time.Duration) {
 
 // wake handles every profile whose time has come.
 func (s *schedule) wake() {
-	for p := s.wakeups[0]; !p.at.After(s.wall); p = s.wakeups[0] {
+	for len(s.wakeups) > 0 && !s.wakeups[0].at.After(s.wall) {
+		p := s.wakeups[0]
 		if !p.retrieving && !p.due.After(s.wall) {
 			p.retrieving = true
 			s.queue = append(s.queue, p)
@@ -294,7 +315,8 @@ func (s *schedule) checkExpired(p *profile) {
 		return
 	}
 	p.expiredReport = reported
-	e := Event{Kind: Expired, Profile: p.Name, KeyID: p.held.keyID(), Expires: p.heldExpiry, Attempt: p.failures}
+	e := p.held.event(Expired, p)
+	e.Expires, e.Attempt = p.heldExpiry, p.failures
 	if !p.retrieving {
 		e.Next = p.due
 	}
@@ -303,13 +325,19 @@ func (s *schedule) checkExpired(p *profile) {
 
 // reschedule puts p where it belongs after a change.
 func (s *schedule) reschedule(p *profile) {
+	if p.feed == nil {
+		return // it was removed
+	}
 	p.at = p.wakeup()
 	heap.Fix(&s.wakeups, p.pos)
 }
 
 // sleep returns how long nothing is to be done, unless a call returns.
 func (s *schedule) sleep() time.Duration {
-	d := min(maxSleep, s.wakeups[0].at.Sub(s.wall))
+	d := maxSleep
+	if len(s.wakeups) > 0 {
+		d = min(d, s.wakeups[0].at.Sub(s.wall))
+	}
 	if s.ready != nil && s.startBy.After(s.mono) {
 		d = min(d, s.startBy.Sub(s.mono))
 	}

@@ -48,6 +48,9 @@ const (
 	// minute says that the clocks agree again.
 	Skewed
 
+	// Removed: a profile is no longer in the list, and no delivery holds its credentials.
+	Removed
+
 	// ClockStep: the wall clock jumped by Step against the monotonic clock.
 	// Forward: the machine was suspended, or the clock was set ahead (these can't
 	// be told apart). Back: it was set back.
@@ -56,7 +59,7 @@ const (
 
 var kindNames = [...]string{
 	Refreshed: "refreshed", Unchanged: "unchanged", Failed: "refresh failed", DeliveryFailed: "delivery failed",
-	Expired: "expired", Short: "short session", Early: "refresh time cut", Static: "no expiry", Skewed: "clock skew", ClockStep: "clock step",
+	Expired: "expired", Removed: "removed", Short: "short session", Early: "refresh time cut", Static: "no expiry", Skewed: "clock skew", ClockStep: "clock step",
 }
 
 // String returns a few words for logs, such as "refresh failed".
@@ -74,7 +77,7 @@ type Event struct {
 	Profile string
 	Time    time.Time
 
-	KeyID   string        // access key id, shortened to ASIA…last4
+	KeyID   string        // access key id, in full; see ShortKeyID
 	Expires time.Time     // of the credentials that the event is about; for Failed, of those that are kept
 	Life    time.Duration // what remained of their lifetime when they were retrieved
 	Next    time.Time     // of the next retrieve call (DeliveryFailed: deliver call)
@@ -82,6 +85,13 @@ type Event struct {
 	Skew    time.Duration // Skewed
 	Step    time.Duration // ClockStep: > 0 forward, < 0 back
 	Err     error         // Failed, DeliveryFailed; see Error for what it may hold
+
+	// Of the credentials that the event is about, if the source is an [Identifier]: the ARN
+	// of the assumed role, and the name of the session. "" is not known.
+	Identity, Session string
+
+	RequestID string        // Failed: AWS's id of the request, if Err has one
+	Took      time.Duration // Refreshed, Unchanged, Failed: of the retrieve call
 
 	// Permanent: Err is an Error with Permanent set. First: it is the first such
 	// since the last success, and so the one to tell a person of.
@@ -100,7 +110,7 @@ func (e Event) attrs() []slog.Attr {
 		}
 	}
 	add(e.Profile != "", slog.String("profile", e.Profile))
-	add(e.KeyID != "", slog.String("key", e.KeyID))
+	add(e.KeyID != "", slog.String("key", ShortKeyID(e.KeyID)))
 	add(!e.Expires.IsZero(), slog.Time("expires", e.Expires))
 	add(e.Life != 0, slog.Duration("life", e.Life))
 	add(!e.Next.IsZero(), slog.Time("next", e.Next))
@@ -114,9 +124,9 @@ func (e Event) attrs() []slog.Attr {
 	return as
 }
 
-// shortKeyID keeps the parts of an access key id that tell keys apart. Ids that
+// ShortKeyID keeps the parts of an access key id that tell keys apart: ASIA…last4. Ids that
 // are too short to be AWS's (20 characters) may be anything, so less is kept.
-func shortKeyID(id string) string {
+func ShortKeyID(id string) string {
 	switch {
 	case len(id) >= 16:
 		return id[:4] + "…" + id[len(id)-4:]

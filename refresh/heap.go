@@ -23,7 +23,7 @@ func (h wakeups) Swap(i, j int) {
 	h[i].pos, h[j].pos = i, j
 }
 
-// Push and Pop are there for heap.Interface: profiles neither come nor go.
+// Push and Pop are there for heap.Interface: with the list the whole heap is made anew.
 func (h *wakeups) Push(x any) { *h = append(*h, x.(*profile)) }
 
 // Pop is the counterpart of Push.

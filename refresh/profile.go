@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -9,23 +10,26 @@ import (
 
 // profile is what the schedule knows of a Profile.
 type profile struct {
-	Profile
-	index int
+	name  string
+	place int   // in the list
+	feed  *feed // nil: the profile was removed
 
 	at  time.Time // of its next wake-up, its key in the heap
 	pos int       // its place there
 
-	due        time.Time              // of the next retrieve call
-	retrieving bool                   // a retrieve call is under way, or in the queue
-	calls      caller[retrieveResult] // touched by the retrieving goroutine only
+	due        time.Time  // of the next retrieve call
+	retrieving bool       // a retrieve call is under way, or in the queue
+	waiting    []*request // for the next retrieve call, or for what it brings to be delivered
 
-	lastRetrieve     time.Time   // when the last retrieve call returned
-	changePending    atomic.Bool // a change that the loop has not seen yet; touched by any goroutine
-	changedMeanwhile bool        // there was a change during a retrieve call
+	lastRetrieve     time.Time // when the last retrieve call returned
+	changedMeanwhile bool      // there was a change during a retrieve call
 
 	received aws.Credentials // the last good credentials, as the source gave them
 	current  *version        // the same for deliveries; nil before the first
 	lifetime time.Duration   // what remained of it at first, 0 if they do not expire
+
+	wanted *version   // what every sink should have: current, or what takes it away; nil: nothing yet
+	has    []*version // by sink.index: the last that it took
 
 	failures          int  // in a row
 	classFailures     int  // of these, those of the same class at the end
@@ -44,6 +48,22 @@ type profile struct {
 	reportBy      time.Time   // when that is sent at the latest, if expiredReport is deferred
 }
 
+// feed is the source of a profile and the calls of it. A profile whose source was replaced
+// has another; what the old one still brings does not count.
+type feed struct {
+	profile *profile
+	source  aws.CredentialsProvider
+
+	calls    caller[retrieveResult] // touched by the retrieving goroutine only
+	watching bool                   // likewise
+
+	changePending atomic.Bool // a change that the loop has not seen yet
+
+	mu    sync.Mutex
+	stop  func() // ends the watch of the source; nil: there is none
+	ended bool   // it is of no use any more
+}
+
 // reportState is whether an Expired event was sent.
 type reportState int
 
@@ -58,11 +78,25 @@ type version struct {
 	seq        uint64 // rises with each version
 	generation uint64 // the seq of the first version of the same credentials
 	creds      aws.Credentials
-	lifetime   time.Duration
-	attempt    int // failures before it was retrieved
+	gone       bool          // not credentials: those before are to be taken away
+	lifetime   time.Duration // what remained of it when it was retrieved
+	attempt    int           // failures before it was retrieved
+	took       time.Duration // to retrieve it
+	identity   identity
 }
 
-func (v *version) keyID() string { return shortKeyID(v.creds.AccessKeyID) }
+// identity is whose credentials they are, see Identifier.
+type identity struct{ arn, session string }
+
+// event returns an event about v.
+func (v *version) event(k Kind, p *profile) Event {
+	e := Event{Kind: k, Profile: p.name}
+	if v != nil {
+		e.KeyID, e.Expires = v.creds.AccessKeyID, v.creds.Expires
+		e.Identity, e.Session = v.identity.arn, v.identity.session
+	}
+	return e
+}
 
 // never is later than any wake-up.
 var never = time.Unix(1<<40, 0)

@@ -9,9 +9,9 @@
 //
 // One goroutine, that of [Engine.Run], owns the schedule: a heap with one wake-up
 // time for each profile, and one timer. Only calls that can be slow leave it:
-// Retrieve, at most Options.Workers at once, Deliver, one at a time for each
-// delivery, and Watch, for the whole run of each source that has it, so that neither a
-// dead network nor a full disk holds up anyone else.
+// Retrieve, at most Options.Workers at once, and Deliver, one at a time for each
+// delivery, so that neither a dead network nor a full disk holds up anyone else. No
+// goroutine stands for a profile.
 // The package does no I/O of its own and knows nothing of flags, files or
 // processes.
 //
@@ -31,9 +31,9 @@
 //
 // # Failure
 //
-// Once the first credentials of every profile were delivered nothing stops the engine
-// but its context: the last good ones stay delivered, and the engine retries for ever,
-// with backoff. A source or a delivery that panics is treated as one
+// Once the first credentials of as many profiles as Options.Require were delivered nothing
+// stops the engine but its context: the last good ones stay delivered, and the engine
+// retries for ever, with backoff. A source or a delivery that panics is treated as one
 // that failed, since the command's work is worth more than a stack trace; one that
 // ignores its context is given up on (see [Engine.Run]).
 package refresh
@@ -55,8 +55,8 @@ type Profile struct {
 	// Source is to retrieve new credentials each time; it must not answer from a cache
 	// that would rather keep the old ones (as aws.CredentialsCache does), or they
 	// will be replaced later than the policy wants. Calls of Retrieve do not
-	// overlap. It may also be a [Skewer], an [Issuer], a [Lifetimer] and a
-	// [Watcher].
+	// overlap. It may also be a [Skewer], an [Issuer], a [Lifetimer], an [Identifier] and
+	// a [Watcher].
 	//
 	// Credentials with CanExpire false, or with the zero Expires, do not expire: they
 	// are retrieved again about once an hour, so that replaced keys are picked up.
@@ -96,6 +96,14 @@ type Lifetimer interface {
 	Lifetime() time.Duration
 }
 
+// Identifier is a Source that knows whose credentials it gives.
+type Identifier interface {
+	// Identity returns the ARN of the assumed role of the last credentials,
+	// "arn:aws:sts::123456789012:assumed-role/ROLE/SESSION", and the session's name, each ""
+	// if it is not known. It is called after each Retrieve, also a failed one.
+	Identity() (arn, session string)
+}
+
 // Delivery is one way in which the command gets the credentials.
 type Delivery interface {
 	// Deliver is called with the credentials that are new since the last call that
@@ -103,6 +111,9 @@ type Delivery interface {
 	// nil only when the command can read all of them. After an error the same
 	// credentials, or newer ones, come again. The map is the callee's to keep. Calls do not
 	// overlap. Expires is in terms of the local clock.
+	//
+	// A profile that [Engine.Set] has removed comes once, as its name with the zero
+	// aws.Credentials: what was delivered of it is to be taken away.
 	Deliver(ctx context.Context, creds map[string]aws.Credentials) error
 }
 
@@ -112,13 +123,15 @@ type Error struct {
 
 	// Permanent says that no retry helps until a person does something: access
 	// denied, an MFA or SSO session that has expired, a wrong configuration. It ends
-	// the start-up at once; later it makes retries slower.
+	// the start-up at once if Options.Require can't be met without this profile; else it
+	// makes retries slower.
 	Permanent bool
 
 	// Hint is one line that says what to type or to look at next, "" for none.
 	Hint string
 
-	RequestID string // of the refused call, "" if there was none
+	// RequestID is AWS's id of the request that failed, "" if there is none.
+	RequestID string
 }
 
 // Error returns the text of Err.
@@ -135,8 +148,12 @@ func Permanentf(hint, format string, args ...any) *Error {
 
 // Options say what an Engine does.
 type Options struct {
-	// Profiles are kept fresh from Run on; at least one.
+	// Profiles are kept fresh from Run on; at least one. See also [Engine.Set].
 	Profiles []Profile
+
+	// Require is how many of them must be delivered until Ready; 0 means all, as does more
+	// than there are.
+	Require int
 
 	// Deliveries each get all credentials.
 	Deliveries []Delivery
@@ -149,13 +166,14 @@ type Options struct {
 
 	// MinTTL is what must remain of the lifetime of the first credentials of each
 	// profile; with less they are retrieved again until StartTimeout. If the source is
-	// an [Issuer] and has just issued them, no others would last longer, and Run returns
-	// at once. 0 means none.
+	// an [Issuer] and has just issued them, no others would last longer, and that is a
+	// permanent error. After the start any are taken. 0 means none.
 	MinTTL time.Duration
 
 	// StartTimeout limits how long it may take until the first credentials are retrieved
 	// and delivered, and so each call of a source until then: give more where a
-	// person has to type something. 0 means 30 seconds.
+	// person has to type something. It counts anew when a worker is free for another
+	// profile, so that many have the time that they need. 0 means 30 seconds.
 	StartTimeout time.Duration
 
 	// RetrieveTimeout limits each call of a source, so that a network that

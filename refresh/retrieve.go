@@ -36,43 +36,68 @@ const (
 // retrieveResult is what a call of a source's Retrieve has come to. It does not know the
 // local clock: creds.Expires is the source's.
 type retrieveResult struct {
-	profile *profile
-	creds   aws.Credentials
-	skew    time.Duration
-	issued  bool          // the lifetime of the credentials begins now
-	whole   time.Duration // that lifetime, if it began before; 0 if that is not known
-	err     error
+	feed     *feed
+	creds    aws.Credentials
+	skew     time.Duration
+	issued   bool          // the lifetime of the credentials begins now
+	whole    time.Duration // that lifetime, if it began before; 0 if that is not known
+	identity identity
+	took     time.Duration
+	err      error
 }
 
 // retrieveDue retrieves for as many profiles as there are workers free.
 func (s *schedule) retrieveDue(ctx context.Context) {
-	limit := s.opts.RetrieveTimeout
-	if s.ready != nil {
-		// So that a source that hangs says where, before StartTimeout.
-		limit = min(limit, s.startBy.Sub(s.mono))
-	}
 	for s.busy < s.opts.Workers && len(s.queue) > 0 {
 		p := s.queue[0]
 		s.queue[0] = nil
 		s.queue = s.queue[1:]
 		s.busy++
-		s.calls.Go(func() { s.retrieved <- p.retrieve(ctx, limit) })
+		p.changedMeanwhile = false // this call sees what was changed until now
+		p.calling()
+		f, limit, skew := p.feed, s.callLimit(p), p.skew
+		s.calls.Go(func() {
+			begin := time.Now()
+			r := f.retrieve(ctx, limit, s.changes, skew)
+			r.took = time.Since(begin)
+			s.retrieved <- r
+		})
 	}
 }
 
+// callLimit is how long a retrieve call of p that begins now may take.
+func (s *schedule) callLimit(p *profile) time.Duration {
+	limit := s.opts.RetrieveTimeout
+	if s.ready == nil {
+		return limit
+	}
+	if p.current == nil && p.failures == 0 {
+		s.startBy = s.mono.Add(s.opts.StartTimeout) // its turn begins now
+	}
+	// So that a source that hangs says where, before StartTimeout.
+	return min(limit, s.startBy.Sub(s.mono))
+}
+
 // retrieve calls the source, and returns when that does, or a little after the limit.
-func (p *profile) retrieve(ctx context.Context, limit time.Duration) retrieveResult {
-	result, returned := p.calls.do(ctx, limit, retrieveGrace, func(ctx context.Context) retrieveResult {
-		r := retrieveResult{profile: p}
+func (f *feed) retrieve(ctx context.Context, limit time.Duration, c *changes, skew time.Duration) retrieveResult {
+	result, returned := f.calls.do(ctx, limit, retrieveGrace, func(ctx context.Context) retrieveResult {
+		if !f.watching {
+			f.watching = true
+			f.watch(c)
+		}
+		r := retrieveResult{feed: f}
 		r.err = Protect(func() (err error) {
-			r.creds, err = p.Source.Retrieve(ctx)
-			if s, ok := p.Source.(Skewer); ok {
+			r.creds, err = f.source.Retrieve(ctx)
+			if s, ok := f.source.(Skewer); ok {
 				r.skew = s.Skew()
 			}
-			if s, ok := p.Source.(Issuer); ok && err == nil {
+			if s, ok := f.source.(Identifier); ok {
+				r.identity.arn, r.identity.session = s.Identity()
+			}
+			if s, ok := f.source.(Issuer); ok && err == nil {
 				r.issued = s.Issued()
 			}
-			if s, ok := p.Source.(Lifetimer); ok && err == nil {
+			if s, ok := f.source.(Lifetimer); ok && err == nil {
 				r.whole = s.Lifetime()
 			}
 			return err
@@ -84,7 +109,7 @@ func (p *profile) retrieve(ctx context.Context, limit time.Duration) retrieveRes
 		return r
 	})
 	if !returned {
-		return retrieveResult{profile: p, skew: p.skew, err: fmt.Errorf("source does not return: %w", context.DeadlineExceeded)}
+		return retrieveResult{feed: f, skew: skew, err: fmt.Errorf("source does not return: %w", context.DeadlineExceeded)}
 	}
 	return result
 }
@@ -92,8 +117,11 @@ func (p *profile) retrieve(ctx context.Context, limit time.Duration) retrieveRes
 // handleRetrieve takes the result of a retrieve call. It returns an error that ends the
 // start-up.
 func (s *schedule) handleRetrieve(a retrieveResult) (err error) {
-	p, now := a.profile, s.wall
+	p, now := a.feed.profile, s.wall
 	s.busy--
+	if p.feed != a.feed {
+		return nil // it was removed, or has another source by now
+	}
 	p.retrieving = false
 	p.lastRetrieve = now
 	p.recheckExpiry()
@@ -106,42 +134,42 @@ func (s *schedule) handleRetrieve(a retrieveResult) (err error) {
 
 	s.noteSkew(p, a.skew)
 	if a.err != nil {
-		return s.failed(p, a.err, now)
+		return s.failed(a, a.err, now)
 	}
 	creds := a.creds
 	if creds.CanExpire {
 		creds.Expires = creds.Expires.Add(a.skew) // on the local clock
 	}
-	if p.current != nil && sameCredentials(a.creds, p.received) {
-		s.unchanged(p, creds, now)
+	if creds.HasKeys() && p.current != nil && sameCredentials(a.creds, p.received) {
+		s.unchanged(a, creds, now)
 		return nil
 	}
 	if !creds.HasKeys() {
-		return s.failed(p, &Error{Err: errors.New("source gave no keys"), Permanent: true}, now)
+		return s.failed(a, &Error{Err: errors.New("source gave no keys"), Permanent: true}, now)
 	}
 	left := time.Duration(0)
 	if creds.CanExpire {
 		left = creds.Expires.Sub(now)
 		switch {
 		case left <= 0:
-			return s.failed(p, &Error{
+			return s.failed(a, &Error{
 				Err: fmt.Errorf("source gave credentials that expired at %s, %v ago",
 					creds.Expires.Local().Format(time.RFC3339), (-left).Round(time.Second)),
 				Permanent: p.current == nil,
 				Hint:      "see whether the source caches what it gives, and whether this machine's clock is right",
 			}, now)
-		case p.current == nil && a.issued && left < s.opts.MinTTL-issueTime:
-			return s.failed(p, &Error{
+		case s.ready != nil && p.current == nil && a.issued && left < s.opts.MinTTL-issueTime:
+			return s.failed(a, &Error{
 				Err:       fmt.Errorf("new credentials last %v, less than the minimum of %v", roughly(left), s.opts.MinTTL),
 				Permanent: true, Hint: minTTLHint,
 			}, now)
-		case p.current == nil && !a.issued && left < s.opts.MinTTL:
-			s.belowMinTTL(p, left, now)
+		case s.ready != nil && p.current == nil && !a.issued && left < s.opts.MinTTL:
+			s.belowMinTTL(a, left, now)
 			return nil
 		}
 	}
 	p.received = a.creds
-	s.accept(p, creds, left, max(left, a.whole), now)
+	s.accept(a, creds, left, now)
 	return nil
 }
 
@@ -150,13 +178,17 @@ func sameCredentials(a, b aws.Credentials) bool {
 		a.CanExpire == b.CanExpire && a.Expires.Equal(b.Expires)
 }
 
-func (s *schedule) accept(p *profile, creds aws.Credentials, left, whole time.Duration, now time.Time) {
+func (s *schedule) accept(a retrieveResult, creds aws.Credentials, left time.Duration, now time.Time) {
+	p, whole := a.feed.profile, max(left, a.whole)
 	s.seq++
-	p.current = &version{seq: s.seq, generation: s.seq, creds: creds, lifetime: left, attempt: p.failures}
+	p.current = &version{
+		seq: s.seq, generation: s.seq, creds: creds, lifetime: left, attempt: p.failures, took: a.took, identity: a.identity,
+	}
 	p.lifetime = whole
 	p.recovered()
 	s.dueAfterSuccess(p, now)
-	e := Event{Profile: p.Name, KeyID: p.current.keyID(), Expires: creds.Expires, Life: left, Next: p.due}
+	e := p.current.event(0, p)
+	e.Life, e.Next = left, p.due
 	say := func(k Kind, is bool, said *bool) {
 		if is && !*said {
 			*said = true
@@ -167,13 +199,15 @@ func (s *schedule) accept(p *profile, creds aws.Credentials, left, whole time.Du
 	say(Static, !creds.CanExpire, &p.reportedStatic)
 	say(Short, creds.CanExpire && whole < shortLifetime, &p.reportedShort)
 	say(Early, creds.CanExpire && s.opts.Policy.Before > whole/2+issueTime, &p.reportedEarly)
-	s.markBehind()
+	p.wanted = p.current
+	s.markBehind(p)
 	s.noteHeld(p)
 }
 
 // unchanged handles credentials that were retrieved before. The source may have a new
 // measure of the clock.
-func (s *schedule) unchanged(p *profile, creds aws.Credentials, now time.Time) {
+func (s *schedule) unchanged(a retrieveResult, creds aws.Credentials, now time.Time) {
+	p := a.feed.profile
 	attempt := p.failures
 	p.recovered()
 	if was := p.current.creds; was.CanExpire {
@@ -184,10 +218,12 @@ func (s *schedule) unchanged(p *profile, creds aws.Credentials, now time.Time) {
 		}
 	}
 	s.dueAfterSuccess(p, now)
-	s.notify(Event{
-		Kind: Unchanged, Profile: p.Name, KeyID: p.current.keyID(),
-		Expires: p.current.creds.Expires, Next: p.due, Attempt: attempt,
-	})
+	e := p.current.event(Unchanged, p)
+	e.Next, e.Attempt, e.Took = p.due, attempt, a.took
+	s.notify(e)
+	if p.held != nil && p.held.generation == p.current.generation {
+		s.resolveCalled(p, nil)
+	}
 }
 
 // retranslate has the current credentials delivered again with another expiry.
@@ -196,8 +232,8 @@ func (s *schedule) retranslate(p *profile, expires time.Time) {
 	s.seq++
 	v.seq = s.seq
 	v.creds.Expires = expires
-	p.current = &v
-	s.markBehind()
+	p.current, p.wanted = &v, &v
+	s.markBehind(p)
 	s.noteHeld(p)
 }
 
@@ -220,50 +256,57 @@ func roughly(lifetime time.Duration) time.Duration {
 }
 
 // belowMinTTL handles first credentials of which less than MinTTL remains: others may come.
-func (s *schedule) belowMinTTL(p *profile, left time.Duration, now time.Time) {
+func (s *schedule) belowMinTTL(a retrieveResult, left time.Duration, now time.Time) {
 	err := &Error{
 		Err: fmt.Errorf("credentials have %v left, less than the minimum of %v",
 			left.Round(time.Second), s.opts.MinTTL),
 		Hint: minTTLHint,
 	}
-	s.fail(p, err, now, now.Add(s.opts.Policy.pollInterval(left, rand.Float64())))
+	s.fail(a, err, now, now.Add(s.opts.Policy.pollInterval(left, rand.Float64())))
 }
 
 // failed handles a result that is of no use.
-func (s *schedule) failed(p *profile, err error, now time.Time) error {
-	permanent := isPermanent(err)
-	if permanent && p.current == nil {
-		return s.withProfile(p, err)
-	}
+func (s *schedule) failed(a retrieveResult, err error, now time.Time) error {
+	p, permanent := a.feed.profile, isPermanent(err)
 	if permanent != p.permanent {
 		p.classFailures = 0
 	}
 	p.permanent = permanent
 	p.classFailures++
-	s.fail(p, err, now, s.opts.Policy.next(now, outcome{expires: p.currentExpiry(), lifetime: p.lifetime, failures: p.classFailures, permanent: permanent}, rand.Float64()))
+	if permanent && s.hopeless() {
+		return s.refused(p, err)
+	}
+	s.fail(a, err, now, s.opts.Policy.next(now, outcome{expires: p.currentExpiry(), lifetime: p.lifetime, failures: p.classFailures, permanent: permanent}, rand.Float64()))
 	return nil
 }
 
-func (s *schedule) fail(p *profile, err error, now, next time.Time) {
+func (s *schedule) fail(a retrieveResult, err error, now, next time.Time) {
+	p := a.feed.profile
 	p.failures++
 	if late := s.ready != nil && !s.mono.Before(s.startBy); !late || p.lastErr == nil || !errors.Is(err, context.DeadlineExceeded) {
 		p.lastErr = err // else StartTimeout has ended that call, and the error before says more
 	}
 	p.due = next
-	e := Event{
-		Kind: Failed, Profile: p.Name, Attempt: p.failures, Err: err,
-		Permanent: p.permanent, First: p.permanent && !p.permanentReported,
+	if limit := now.Add(startRetry); s.ready != nil && p.current == nil && !p.permanent && p.due.After(limit) {
+		p.due = limit
+	}
+	e := p.current.event(Failed, p)
+	e.Attempt, e.Err, e.Permanent, e.First = p.failures, err, p.permanent, p.permanent && !p.permanentReported
+	e.Next, e.RequestID, e.Took = p.due, requestID(err), a.took
+	if p.current == nil {
+		e.Identity, e.Session = a.identity.arn, a.identity.session
 	}
 	p.permanentReported = p.permanentReported || p.permanent
-	if p.current == nil {
-		if limit := now.Add(startRetry); p.due.After(limit) {
-			p.due = limit
-		}
-	} else {
-		e.KeyID, e.Expires = p.current.keyID(), p.current.creds.Expires
-	}
-	e.Next = p.due
 	s.notify(e)
+	s.resolveCalled(p, err)
+}
+
+func requestID(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.RequestID
+	}
+	return ""
 }
 
 // currentExpiry is that of the newest credentials, zero if there are none.
@@ -293,5 +336,5 @@ func (s *schedule) noteSkew(p *profile, skew time.Duration) {
 		return
 	}
 	s.skew = skew
-	s.notify(Event{Kind: Skewed, Profile: p.Name, Skew: skew})
+	s.notify(Event{Kind: Skewed, Profile: p.name, Skew: skew})
 }

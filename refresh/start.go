@@ -5,13 +5,59 @@ import (
 	"fmt"
 )
 
+// required is how many profiles must be delivered until the engine is ready.
+func (s *schedule) required() int {
+	if n := len(s.profiles); s.opts.Require <= 0 || s.opts.Require > n {
+		return n
+	}
+	return s.opts.Require
+}
+
+// count counts the profiles of which f is true.
+func (s *schedule) count(f func(*profile) bool) (n int) {
+	for _, p := range s.profiles {
+		if f(p) {
+			n++
+		}
+	}
+	return n
+}
+
+// checkReady closes ready once enough profiles were delivered.
+func (s *schedule) checkReady() {
+	if s.ready == nil || len(s.profiles) == 0 {
+		return
+	}
+	if s.count(func(p *profile) bool { return p.held != nil }) >= s.required() {
+		close(s.ready)
+		s.ready = nil
+	}
+}
+
+// hopeless reports whether so many profiles were refused for good that the engine can't
+// become ready.
+func (s *schedule) hopeless() bool {
+	return s.ready != nil && len(s.profiles)-s.count(isRefused) < s.required()
+}
+
+func isRefused(p *profile) bool { return p.current == nil && p.permanent }
+
+// refused returns the error that ends a start-up that is hopeless.
+func (s *schedule) refused(p *profile, err error) error {
+	err = s.withProfile(p, err)
+	if n := s.count(isRefused); n > 1 {
+		err = fmt.Errorf("%w (and %d profiles more)", err, n-1)
+	}
+	return err
+}
+
 // overdue returns the error that ends a start-up that took too long.
 func (s *schedule) overdue() error {
 	if s.ready == nil || s.mono.Before(s.startBy) {
 		return nil
 	}
 	missing, p := s.missing()
-	if missing == 0 {
+	if len(s.profiles)-missing >= s.required() {
 		return s.undelivered()
 	}
 	if p.lastErr == nil {
@@ -31,7 +77,7 @@ func (s *schedule) withProfile(p *profile, err error) error {
 	if len(s.profiles) == 1 {
 		return err
 	}
-	return fmt.Errorf("profile %q: %w", p.Name, err)
+	return fmt.Errorf("profile %q: %w", p.name, err)
 }
 
 // missing returns how many profiles have no credentials, and the one whose error says most.

@@ -2,42 +2,100 @@ package refresh
 
 import (
 	"context"
-	"time"
+	"sync"
 )
 
 // Watcher is a Source that learns by itself of other credentials, or that what made it
 // fail is over: a file was replaced, a person has logged in.
 type Watcher interface {
-	// Watch calls changed, from any goroutine, whenever it is worth calling Retrieve
+	// Watch has changed called, from any goroutine, whenever it is worth calling Retrieve
 	// before that is due: a second after the last call at the earliest,
-	// however often changed is called. It returns when ctx ends, and not before unless
-	// there is nothing to watch.
-	Watch(ctx context.Context, changed func())
+	// however often changed is called. Watch returns at once; it is called once, before
+	// the first Retrieve. stop ends it: changed may still be called by then, without harm.
+	Watch(changed func()) (stop func())
 }
 
-// watchLimit is the time limit of a Watch, which has none.
-const watchLimit = 100 * 365 * 24 * time.Hour
+// changes gathers the feeds whose sources told of a change until the loop looks.
+type changes struct {
+	mu     sync.Mutex
+	feeds  []*feed
+	signal chan struct{} // has room for one
+}
 
-// watch lets every source that can tell of changes do so.
-func (s *schedule) watch(ctx context.Context) {
-	for _, p := range s.profiles {
-		w, ok := p.Source.(Watcher)
-		if !ok {
-			continue
-		}
-		s.calls.Go(func() {
-			var watch caller[error]
-			watch.do(ctx, watchLimit, retrieveGrace, func(ctx context.Context) error {
-				return Protect(func() error {
-					w.Watch(ctx, func() {
-						if !p.changePending.Swap(true) {
-							s.changes <- p // which has room: once for each profile
-						}
-					})
-					return nil
-				})
-			})
+func newChanges() *changes { return &changes{signal: make(chan struct{}, 1)} }
+
+// add notes a change. It may be called from any goroutine.
+func (c *changes) add(f *feed) {
+	if f.changePending.Swap(true) {
+		return
+	}
+	c.mu.Lock()
+	c.feeds = append(c.feeds, f)
+	c.mu.Unlock()
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (c *changes) take() []*feed {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fs := c.feeds
+	c.feeds = nil
+	for _, f := range fs {
+		f.changePending.Store(false)
+	}
+	return fs
+}
+
+// watch lets the source tell of changes, if it can.
+func (f *feed) watch(c *changes) {
+	w, ok := f.source.(Watcher)
+	if !ok {
+		return
+	}
+	var stop func()
+	Protect(func() error { stop = w.Watch(func() { c.add(f) }); return nil })
+	f.mu.Lock()
+	ended := f.ended
+	f.stop = stop
+	f.mu.Unlock()
+	if ended {
+		f.end()
+	}
+}
+
+// end ends the watch of the source.
+func (f *feed) end() {
+	f.mu.Lock()
+	stop := f.stop
+	f.stop, f.ended = nil, true
+	f.mu.Unlock()
+	if stop != nil {
+		Protect(func() error { stop(); return nil })
+	}
+}
+
+// endFeeds ends the watches of sources, and does not wait long for one that hangs.
+func (s *schedule) endFeeds(fs []*feed) {
+	s.calls.Go(func() {
+		var c caller[struct{}]
+		c.do(context.Background(), 0, retrieveGrace, func(context.Context) struct{} {
+			for _, f := range fs {
+				f.end()
+			}
+			return struct{}{}
 		})
+	})
+}
+
+// handleChanges has those retrieved soon whose sources told of a change.
+func (s *schedule) handleChanges() {
+	for _, f := range s.changes.take() {
+		if p := f.profile; p.feed == f {
+			s.handleChange(p)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package refresh
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -15,17 +14,16 @@ import (
 type watched struct {
 	issuer
 	changed chan func()   // what Watch was given
-	left    chan struct{} // closed when it has returned
+	left    chan struct{} // closed when the watch has ended
 }
 
 func newWatched(w *world, life time.Duration) *watched {
 	return &watched{issuer: issuer{world: w, life: life}, changed: make(chan func(), 1), left: make(chan struct{})}
 }
 
-func (s *watched) Watch(ctx context.Context, changed func()) {
+func (s *watched) Watch(changed func()) (stop func()) {
 	s.changed <- changed
-	<-ctx.Done()
-	close(s.left)
+	return func() { close(s.left) }
 }
 
 func TestChangeIsAskedForAtOnce(t *testing.T) {
@@ -53,7 +51,7 @@ func TestChangeIsAskedForAtOnce(t *testing.T) {
 		select {
 		case <-src.left:
 		default:
-			t.Error("Run returned before Watch")
+			t.Error("the watch has not ended with Run")
 		}
 	})
 }
@@ -120,12 +118,13 @@ func TestChangeWhileAsked(t *testing.T) {
 	})
 }
 
-// A Watch that panics, returns or stays must not do harm.
+// A Watch that panics, or does not end, must not do harm.
 func TestBadWatch(t *testing.T) {
-	for i, watch := range []func(context.Context, func()){
-		func(context.Context, func()) { panic("bug") },
-		func(context.Context, func()) {},
-		func(ctx context.Context, _ func()) { <-ctx.Done(); time.Sleep(time.Hour) },
+	for i, watch := range []func(func()) func(){
+		func(func()) func() { panic("bug") },
+		func(func()) func() { return nil },
+		func(func()) func() { return func() { panic("bug") } },
+		func(func()) func() { return func() { time.Sleep(time.Hour) } },
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -146,7 +145,7 @@ func TestBadWatch(t *testing.T) {
 
 type badWatch struct {
 	aws.CredentialsProvider
-	watch func(context.Context, func())
+	watch func(func()) func()
 }
 
-func (b badWatch) Watch(ctx context.Context, changed func()) { b.watch(ctx, changed) }
+func (b badWatch) Watch(changed func()) (stop func()) { return b.watch(changed) }

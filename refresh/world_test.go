@@ -149,6 +149,14 @@ func (s *shelf) get(name string) aws.Credentials {
 	return s.held[name]
 }
 
+// taken returns what was delivered last of a profile, also if that was to take it away.
+func (s *shelf) taken(name string) (c aws.Credentials, delivered bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, delivered = s.held[name]
+	return c, delivered
+}
+
 func (s *shelf) calls() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,15 +4,21 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"testing"
 
 	"brs-exec/writer/ini"
+	"brs-exec/writer/process"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -153,10 +159,99 @@ func (v *botocoreView) expect(p *Private) {
 	v.Credentials[ini.StaticProfile] = keys
 }
 
-// The files as botocore (boto3, the AWS CLI) reads them: Python's configparser,
-// a parser of another kind.
-func TestBotocoreReads(t *testing.T) {
+// oddNames are names of profiles that some AWS parser has its own idea of.
+var oddNames = []string{
+	"team/app prod", "o'brien", `say "x"`, `DOM\user`, `ends\`, `a\\b`, "sso-session y", "services z", "Default", "%(x)s", "50%", "a=b", "a:b", "é ü",
+	"x y z", "plugins", "a$b", "-x", "!x", "{a}", "a,b", "a'b'c", "'lone", `"lone`, "profile", "profiles", "acct_01", "../state", "*", "~",
+}
+
+const botocoreManyScript = `
+import json, sys
+import botocore.session
+seen, config = {}, None
+for name in json.load(sys.stdin):
+    s = botocore.session.Session(profile=name)
+    s._config = config = config or s.full_config  # which it would parse again
+    c = s.get_credentials()
+    seen[name] = [c.access_key, c.method, s.get_config_variable("region")] if c else None
+json.dump(seen, sys.stdout)
+`
+
+// TestClientsReadMany: 200 profiles, by the Go SDK and botocore, with the credentials that
+// each gets for each. The credential_process answers with what it was asked for.
+func TestClientsReadMany(t *testing.T) {
 	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("the program is a shell script")
+	}
+	program := filepath.Join(plainDir(t), "brs-exec")
+	put(t, program, "#!/bin/sh\n"+`printf '{"Version":1,"AccessKeyId":"%s","SecretAccessKey":"s"}\n' "$*"`+"\n", 0o700)
+	names := slices.Clone(oddNames)
+	for i := len(names); i < 200; i++ {
+		names = append(names, fmt.Sprintf("%012d-eu-west-1-ReadOnly", i))
+	}
+	for _, mode := range []Mode{Auto, File} {
+		list, sets := listed(names...), map[string]aws.Credentials{}
+		for i, name := range names {
+			list[i].Region, sets[name] = fmt.Sprintf("eu-west-%d", i%3), numbered(i)
+		}
+		p, err := newPrivate(t, "", "", Options{Profiles: list, Mode: mode, Executable: program})
+		if err == nil {
+			err = p.Deliver(t.Context(), sets)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string][]string{}
+		for i, name := range names {
+			want[name] = []string{"credentials --run-dir " + p.Dir() + " --profile " + process.Word(name), "custom-process", list[i].Region}
+			if mode == File {
+				want[name] = []string{numbered(i).AccessKeyID, "shared-credentials-file", list[i].Region}
+			}
+		}
+		config, credentials := filepath.Join(p.Dir(), configFile), filepath.Join(p.Dir(), credentialsFile)
+		t.Run(fmt.Sprintf("Go %d", mode), func(t *testing.T) { goReadsMany(t, want, config, credentials) })
+		t.Run(fmt.Sprintf("botocore %d", mode), func(t *testing.T) {
+			cmd := exec.Command(withBotocore(t), "-c", botocoreManyScript)
+			env, _ := p.Env(os.Environ())
+			cmd.Env = env
+			var got map[string][]string
+			asked := names[:len(oddNames)+10] // each parses all 200
+			runJSON(t, cmd, asked, &got)
+			maps.DeleteFunc(want, func(name string, _ []string) bool { return !slices.Contains(asked, name) })
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func goReadsMany(t *testing.T, want map[string][]string, configFile, credentialsFile string) {
+	got := map[string][]string{}
+	for name := range want {
+		c, err := config.LoadSharedConfigProfile(t.Context(), name, func(o *config.LoadSharedConfigOptions) {
+			o.ConfigFiles, o.CredentialsFiles = []string{configFile}, []string{credentialsFile}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		got[name] = []string{c.Credentials.AccessKeyID, "shared-credentials-file", c.Region}
+		if c.CredentialProcess != "" {
+			creds, err := processcreds.NewProvider(c.CredentialProcess).Retrieve(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			got[name] = []string{creds.AccessKeyID, "custom-process", c.Region}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// withBotocore is a Python that has it.
+func withBotocore(t *testing.T) string {
+	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("no python3")
@@ -164,6 +259,33 @@ func TestBotocoreReads(t *testing.T) {
 	if err := exec.Command(python, "-c", "import botocore.configloader").Run(); err != nil {
 		t.Skip("no botocore for python3")
 	}
+	return python
+}
+
+// runJSON runs a program that reads and writes JSON.
+func runJSON(t *testing.T, cmd *exec.Cmd, in, out any) {
+	t.Helper()
+	input, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin = bytes.NewReader(input)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd.Path, err, &stderr)
+	}
+	if err := json.Unmarshal(output, out); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The files as botocore (boto3, the AWS CLI) reads them: Python's configparser,
+// a parser of another kind.
+func TestBotocoreReads(t *testing.T) {
+	t.Parallel()
+	python := withBotocore(t)
 	for _, mode := range []Mode{Auto, File} {
 		ps := views(t, mode)
 		var files [][2]string
@@ -171,22 +293,8 @@ func TestBotocoreReads(t *testing.T) {
 			files = append(files, [2]string{p.opt.ConfigFile, p.opt.CredentialsFile},
 				[2]string{filepath.Join(p.Dir(), "config"), filepath.Join(p.Dir(), "credentials")})
 		}
-		input, err := json.Marshal(files)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(python, "-c", botocoreScript)
-		cmd.Stdin = bytes.NewReader(input)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		output, err := cmd.Output()
-		if err != nil {
-			t.Fatalf("python: %v\n%s", err, &stderr)
-		}
 		var seen []*botocoreView
-		if err := json.Unmarshal(output, &seen); err != nil {
-			t.Fatal(err)
-		}
+		runJSON(t, exec.Command(python, "-c", botocoreScript), files, &seen)
 		for i, p := range ps {
 			want, got := seen[2*i], seen[2*i+1]
 			want.expect(p)

@@ -80,7 +80,11 @@ func newList(profiles []Profile, starting string, many bool) (list, error) {
 func (l *list) setNames() error {
 	seen, taken := map[string]bool{}, map[string]*profile{}
 	add := func(name string, of *profile, byName bool) error {
-		if err := ini.CheckProfile(name); err != nil {
+		check := ini.CheckProfile
+		if l.many {
+			check = ini.CheckListed
+		}
+		if err := check(name); err != nil {
 			return err
 		}
 		if by := taken[folded(name)]; by != nil && by != of {

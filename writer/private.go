@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -136,8 +135,10 @@ func (p *Private) Deliver(ctx context.Context, delivered map[string]aws.Credenti
 }
 
 func (p *Private) deliver(ours []*profile, delivered map[string]aws.Credentials) error {
-	if err := p.recover(); err != nil {
-		return err
+	if !p.dir.IsThere() { // what is missing in it waits for Keep
+		if err := p.recover(); err != nil {
+			return err
+		}
 	}
 	changed := slices.DeleteFunc(ours, func(of *profile) bool { return p.holds(of, delivered[of.Name]) })
 	if len(changed) == 0 && !p.unwritten && p.dir.IsIntact(credentialsFile) {
@@ -319,11 +320,11 @@ func (p *Private) Put(name string, content []byte) (path string, err error) {
 	return filepath.Join(p.path, name), nil
 }
 
-// Open opens the run directory as it is now; the caller must close it.
-func (p *Private) Open() (*os.Root, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.dir.Open()
+// WriteStatus puts text about this run, which must hold no secret, where [rundir.Runs]
+// finds it.
+func (p *Private) WriteStatus(text []byte) error {
+	_, err := p.Put(rundir.StatusFile, text)
+	return err
 }
 
 // Sweep removes what other runs that were killed have left; see [rundir.Sweep].

@@ -19,15 +19,17 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"time"
 )
 
 func main() {
 	pairs := flag.Int("pairs", 200, "how many times each command is started")
 	idle := flag.Duration("idle", idleFor, "how long to watch an idle process")
+	fleet := flag.Duration("fleet", 2*time.Minute, "how long to watch a process with many roles, after each of 1, 10, 100 and 1,000; 0 for not at all")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *pairs, *idle); err != nil {
+	if err := run(ctx, *pairs, *idle, *fleet); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -57,7 +59,7 @@ func build(ctx context.Context, dir string) (programs, error) {
 	return p, nil
 }
 
-func run(ctx context.Context, pairs int, idle duration) error {
+func run(ctx context.Context, pairs int, idle, fleet duration) error {
 	dir, err := os.MkdirTemp("", "brs-exec-bench-")
 	if err != nil {
 		return err
@@ -80,6 +82,11 @@ func run(ctx context.Context, pairs int, idle duration) error {
 	}
 	if err := b.latency(ctx, 1000); err != nil {
 		return fmt.Errorf("latency: %w", err)
+	}
+	if fleet > 0 {
+		if err := b.fleet(ctx, fleet); err != nil {
+			return fmt.Errorf("many roles: %w", err)
+		}
 	}
 	if err := b.size(); err != nil {
 		return fmt.Errorf("size: %w", err)

@@ -151,7 +151,7 @@ func (n *narrator) say(format string, args ...any) {
 
 func (n *narrator) event(e refresh.Event) {
 	if e.Kind == refresh.Refreshed {
-		n.say("the files hold %s, which expires at %s; next refresh at %s", e.KeyID, e.Expires.Local().Format(time.TimeOnly), e.Next.Local().Format(time.TimeOnly))
+		n.say("the files hold %s, which expires at %s; next refresh at %s", refresh.ShortKeyID(e.KeyID), e.Expires.Local().Format(time.TimeOnly), e.Next.Local().Format(time.TimeOnly))
 	}
 }
 

@@ -28,7 +28,7 @@ func TestOneZone(t *testing.T) {
 		return b.String()
 	}
 	var told bytes.Buffer
-	(&narrator{w: &told}).event(refresh.Event{Kind: refresh.Refreshed, KeyID: "ASIA…0001", Expires: at, Next: at})
+	(&narrator{w: &told}).event(refresh.Event{Kind: refresh.Refreshed, KeyID: "ASIA0000000000000001", Expires: at, Next: at})
 	for _, tt := range []struct {
 		name, got string
 		want      []string

@@ -66,7 +66,6 @@ type Plan struct {
 
 	Keep *Keep // nil: there is a command
 
-	Name        string // what the run is called where it is told of; empty: see the run
 	Lock        string // name of a lock against overlapping runs; empty for none
 	NotifyChild bool   // the command talks to systemd itself
 }
@@ -100,7 +99,7 @@ func New(v *Settings, argv []string) (*Plan, error) {
 		return newKeep(v)
 	}
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
-	steps := []func(*Settings) error{p.profiles, p.delivery, p.shared, p.times, p.lifetimes, p.child, p.name}
+	steps := []func(*Settings) error{p.profiles, p.delivery, p.shared, p.times, p.lifetimes, p.child}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, v.explain(err)

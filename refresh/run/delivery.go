@@ -44,7 +44,8 @@ type deliveries struct {
 	files       *writer.Private
 	volume      *volume.Dir // for the neighbours of keep; nil if there is none
 	list        []delivery
-	region      string // that the files have
+	as          []string // further names of the default profile
+	region      string   // that the files have
 	profiles    *profiles
 	run         *parts
 	notifyChild bool // the command talks to systemd itself
@@ -53,7 +54,7 @@ type deliveries struct {
 // openDeliveries makes the run directory and what the command is to find in it, and
 // opens what was asked for beside it.
 func openDeliveries(ctx context.Context, o Options, p *parts, ps *profiles) (_ *deliveries, err error) {
-	d := &deliveries{run: p, profiles: ps, region: ps.first().src.Region(), notifyChild: o.Plan.NotifyChild}
+	d := &deliveries{run: p, profiles: ps, as: o.Plan.As, region: ps.first().src.Region(), notifyChild: o.Plan.NotifyChild}
 	if err := d.openFiles(o); err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func (d *deliveries) openFiles(o Options) error {
 		o.Log.Info("the command finds the endpoint alone, and no profile", "why", err)
 	}
 	w := writer.Options{
-		Profiles: []writer.Profile{{Name: d.profiles.first().Name, Region: d.region, As: o.Plan.As}}, Mode: mode,
+		Profiles: d.private(d.profiles.all()), Mode: mode,
 		Executable: self, KeepIMDS: o.Plan.KeepIMDS, Notify: vanished(o.Log),
 	}
 	w.ConfigFile, w.CredentialsFile = source.SharedFiles()
@@ -153,6 +154,33 @@ func (d *deliveries) openFiles(o Options) error {
 			o.Log.Warn("the run directory stays behind", "err", err)
 		}
 	}})
+	return nil
+}
+
+// private are the profiles of the run directory. The default one comes first.
+func (d *deliveries) private(list []*profile) []writer.Profile {
+	to := make([]writer.Profile, 0, len(list))
+	for _, p := range list {
+		one := writer.Profile{Name: p.Name, Region: p.src.Region()}
+		if p.Name == d.profiles.first().Name {
+			one.As = d.as
+		}
+		to = append(to, one)
+	}
+	return to
+}
+
+// setProfiles has the command find these profiles. What was delivered of those that stay
+// stays; of those that go the engine takes it away.
+func (d *deliveries) setProfiles(list []*profile) error {
+	if err := d.files.SetProfiles(d.private(list)); err != nil {
+		return err
+	}
+	if d.volume != nil {
+		if err := d.volume.SetProfiles(d.volumeProfiles(list)); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -52,7 +52,7 @@ func (d *deliveries) openVolume(_ context.Context, o Options) (err error) {
 		return nil
 	}
 	d.volume, err = volume.Open(volume.Options{
-		Path: k.Dir, As: k.As, Profiles: d.volumeProfiles(o.Plan), List: o.Plan.List != nil, Mode: volumeModes[o.Plan.Deliver.Name],
+		Path: k.Dir, As: k.As, Profiles: d.volumeProfiles(d.profiles.all()), List: o.Plan.List != nil, Mode: volumeModes[o.Plan.Deliver.Name],
 		Perm: k.Perm, Owner: k.Owner, Remove: k.Remove, KeepIMDS: o.Plan.KeepIMDS, Notify: func(note string) { o.Log.Warn(note) },
 	})
 	if err != nil {
@@ -66,16 +66,11 @@ func (d *deliveries) openVolume(_ context.Context, o Options) (err error) {
 	return nil
 }
 
-func (d *deliveries) volumeProfiles(p *plan.Plan) (list []volume.Profile) {
-	first := d.profiles.first()
-	for _, one := range d.profiles.all() {
-		v := volume.Profile{Name: one.Name, Region: one.src.Region()}
-		if one == first {
-			v.As = p.As
-		}
-		list = append(list, v)
+func (d *deliveries) volumeProfiles(list []*profile) (to []volume.Profile) {
+	for _, one := range d.private(list) {
+		to = append(to, volume.Profile(one))
 	}
-	return list
+	return to
 }
 
 // volumeError says what to do about a directory that cannot be used.

@@ -57,17 +57,17 @@ func TestReport(t *testing.T) {
 		first bool
 	}
 	set := func(attempt int) refresh.Event {
-		return refresh.Event{Kind: refresh.Refreshed, Profile: "prod", KeyID: "ASIA…0001", Expires: hour, Life: time.Hour, Next: at, Attempt: attempt}
+		return refresh.Event{Kind: refresh.Refreshed, Profile: "prod", KeyID: "ASIA0000000000000001", Expires: hour, Life: time.Hour, Next: at, Attempt: attempt}
 	}
 	failed := func(attempt int) refresh.Event {
-		return refresh.Event{Kind: refresh.Failed, Profile: "prod", KeyID: "ASIA…0001", Expires: hour, Next: at, Attempt: attempt, Err: down}
+		return refresh.Event{Kind: refresh.Failed, Profile: "prod", KeyID: "ASIA0000000000000001", Expires: hour, Next: at, Attempt: attempt, Err: down}
 	}
 	refused := failed(1)
 	refused.Err, refused.Permanent, refused.First = denied, true, true
 	unchanged := set(0)
 	unchanged.Kind = refresh.Unchanged
 	unwritten := refresh.Event{Kind: refresh.DeliveryFailed, Attempt: 1, Err: errors.New("disk full"), Next: at}
-	ended := refresh.Event{Kind: refresh.Expired, Profile: "prod", KeyID: "ASIA…0001", Expires: hour}
+	ended := refresh.Event{Kind: refresh.Expired, Profile: "prod", KeyID: "ASIA0000000000000001", Expires: hour}
 	tests := []struct {
 		name  string
 		steps []step
@@ -101,12 +101,12 @@ func TestReport(t *testing.T) {
 		name, key string
 		from      source.Origin
 	}{
-		{"long-term keys", "AKIA…MPLE", source.Origin{Environment: true}},
-		{"long-term keys of another server", "mini…dmin", source.Origin{Environment: true, LongTerm: true}},
-		{"exported session credentials", "ASIA…MPLE", source.Origin{Environment: true}},
-		{"a command", "ASIA…MPLE", source.Origin{Command: true}},
-		{"a file", "ASIA…MPLE", source.Origin{}},
-		{"in place of another source", "AKIA…MPLE", source.Origin{Environment: true, Fallback: true}},
+		{"long-term keys", "AKIA000000000000MPLE", source.Origin{Environment: true}},
+		{"long-term keys of another server", "minio-service-dmin", source.Origin{Environment: true, LongTerm: true}},
+		{"exported session credentials", "ASIA000000000000MPLE", source.Origin{Environment: true}},
+		{"a command", "ASIA000000000000MPLE", source.Origin{Command: true}},
+		{"a file", "ASIA000000000000MPLE", source.Origin{}},
+		{"in place of another source", "AKIA000000000000MPLE", source.Origin{Environment: true, Fallback: true}},
 	} {
 		fmt.Fprintf(&out, "# no expiry, %s\n", s.name)
 		out.WriteString(logged(t, "info", s.from, func(r *reporter) {

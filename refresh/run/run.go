@@ -22,7 +22,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/refresh"
-	"brs-exec/refresh/control"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
@@ -40,8 +39,6 @@ type Options struct {
 	// For tests; nil are the real ones.
 	openSource func(context.Context, plan.Profile) (credentialSource, error)
 	newChild   func(supervisor.Options, *supervisor.Signals) (child, error)
-
-	serveControl func(control.Options) func(context.Context) error
 }
 
 // ErrExpired is why a command is stopped by --on-expiry=stop.
@@ -143,12 +140,12 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	if r.child, err = o.command(c); err != nil {
 		return nil, err
 	}
-	r.record = newRecorder(o.Plan, ps)
+	r.record = newRecorder(o.Plan.Argv[0], ps.describe(), d.files.WriteStatus)
 	hooks := &hooks{ctx: ctx, log: o.Log, parts: p, dir: dir, environ: d.environ}
 	r.reactions = &reactions{profiles: ps, log: o.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
 	expiries := newSourceExpiries(ps, o.Plan.EndingBefore, r.record.sourceExpiry, r.reactions.sourceExpires)
 	deliveries := d.engine()
-	watch, stale := watchStale(o.Plan, d, &staleReaction{ps.all()[0].OnStale, o.Log, r.child, r.record, ps.first().Name})
+	watch, stale := watchStale(o.Plan, d, &staleReaction{ps.all()[0].OnStale, o.Log, r.child, r.record})
 	if watch != nil {
 		deliveries = append(deliveries, watch)
 	}
@@ -161,11 +158,10 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		StartTimeout: cmp.Or(o.Plan.StartTimeout, ps.startTimeout(o.Plan.Concurrency)),
 		Notify:       p.engine,
 	})
-	r.record.alive = r.engine.alive
 	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, r.engine.alive)
 	p.list = slices.Concat(d.parts(started), []Part{
 		noteStart(started), logNotes(ps), logEngine(ps, o.Log), logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
-		stale, systemd, r.record.part(), r.serveControl(o, d, started), expiries.part(), r.reactions.part(), r.left.part(),
+		stale, systemd, r.record.part(ps.describe), expiries.part(), r.reactions.part(), r.left.part(),
 	}, o.Parts)
 	return r, err
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"brs-exec/refresh"
 )
 
 const (
@@ -24,12 +26,24 @@ const (
 	debounce = 100 * time.Millisecond
 )
 
-// Watch calls changed when it is worth retrieving before new credentials are due:
+// Watch has changed called when it is worth retrieving before new credentials are due:
 // a credentials file was changed; or, after a failure, something that the failure
 // may be about: the AWS configuration, the cache of `aws sso login` and `aws
-// login`, a token, a certificate. It returns when ctx ends, or at once if the source
-// has none of these.
-func (s *Source) Watch(ctx context.Context, changed func()) {
+// login`, a token, a certificate. stop ends that.
+func (s *Source) Watch(changed func()) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		refresh.Protect(func() error { s.watch(ctx, changed); return nil })
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+func (s *Source) watch(ctx context.Context, changed func()) {
 	if len(s.fallbacks) > 0 {
 		s.watchAll(ctx, changed)
 		return

@@ -1,7 +1,6 @@
 package source
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -22,18 +21,13 @@ var _ refresh.Watcher = (*Source)(nil)
 // watching runs Watch until the test ends, and gives what it tells.
 func watching(t *testing.T, s *Source) <-chan struct{} {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	told, done := make(chan struct{}, 1), make(chan struct{})
-	go func() {
-		defer close(done)
-		s.Watch(ctx, func() {
-			select {
-			case told <- struct{}{}:
-			default:
-			}
-		})
-	}()
-	t.Cleanup(func() { cancel(); <-done })
+	told := make(chan struct{}, 1)
+	t.Cleanup(s.Watch(func() {
+		select {
+		case told <- struct{}{}:
+		default:
+		}
+	}))
 	return told
 }
 
@@ -294,6 +288,6 @@ func TestWatchNothing(t *testing.T) {
 	t.Parallel()
 	isolate(t)
 	inTime(t, func() {
-		mustNew(t, Spec{Command: []string{"true"}}).Watch(t.Context(), func() {})
+		mustNew(t, Spec{Command: []string{"true"}}).Watch(func() {})()
 	})
 }

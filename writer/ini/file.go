@@ -60,13 +60,26 @@ func (f *File) lastLines() *[]line {
 // Bytes returns the text. A line that came to stand above others, and had no end
 // as it was the last, has one there.
 func (f *File) Bytes() []byte {
-	var w writer
-	w.eol = f.eol
+	w := writer{eol: f.eol, text: make([]byte, 0, f.size())}
 	w.lines(f.preamble)
 	for _, s := range f.Sections {
 		w.section(s)
 	}
 	return w.text
+}
+
+// size is about how long the text is: no less, but for the ends of lines that get one.
+func (f *File) size() (n int) {
+	for _, l := range f.preamble {
+		n += len(l.text)
+	}
+	for _, s := range f.Sections {
+		n += len(s.header)
+		for _, l := range s.lines {
+			n += len(l.text)
+		}
+	}
+	return n
 }
 
 // writer puts lines after each other.

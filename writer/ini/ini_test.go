@@ -1,8 +1,11 @@
 package ini
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestFormatLike(t *testing.T) {
@@ -19,6 +22,37 @@ func TestFormatLike(t *testing.T) {
 	} {
 		if got := FormatLike(tt.old, end); got != tt.want {
 			t.Errorf("FormatLike(%q) = %q, want %q", tt.old, got, tt.want)
+		}
+	}
+}
+
+func TestCheckListed(t *testing.T) {
+	for name, want := range map[string]string{
+		"123456789012-eu-west-1-ReadOnly": "", "team/app prod": "", "o'brien": "", `a\b`: "", "profile": "",
+		"": "cannot be written", " x": "cannot be written", "a[b": "cannot be written", "a\tb": "cannot be written", "a#b": "cannot be written", "brs-static": "section with the current keys",
+		"DEFAULT": "inherit", "profile x": `take "profile"`, "profilex y": `"profilex"`, "a  b": "one space from two", `"q"`: "quotes", "'q'": "quotes",
+	} {
+		err := CheckListed(name)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("CheckListed(%q) = %v, want %q", name, err, want)
+		}
+	}
+}
+
+// A profile is found again under each header that is written for it.
+func TestConfigHeaders(t *testing.T) {
+	for name, want := range map[string][]string{
+		"default": {"default"}, "prod": {"profile prod"}, "a b": {`profile "a b"`, "profile a b"},
+		`D\u`: {`profile "D\\u"`, `profile D\u`}, `say "x"`: {`profile "say \"x\""`, `profile say "x"`}, "o'b": {`profile "o'b"`, "profile o'b"},
+	} {
+		got := ConfigHeaders(name)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("ConfigHeaders(%q) (-want +got):\n%s", name, diff)
+		}
+		for _, header := range got {
+			if of := ProfileOf(header); of != name {
+				t.Errorf("ProfileOf(%s) = %q, want %q", header, of, name)
+			}
 		}
 	}
 }

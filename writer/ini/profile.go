@@ -26,6 +26,23 @@ func CheckProfile(name string) error {
 	return nil
 }
 
+// CheckListed is CheckProfile for a name of many: it also refuses those that not every
+// AWS parser finds in both files, or that others inherit from.
+func CheckListed(name string) error {
+	first, _, more := strings.Cut(name, " ")
+	switch {
+	case unquote(name) != name:
+		return fmt.Errorf("profile name %q: AWS parsers take the quotes off", name)
+	case more && strings.HasPrefix(first, "profile"):
+		return fmt.Errorf("profile name %q: AWS parsers take %q for no part of a name", name, first)
+	case strings.Contains(name, "  "):
+		return fmt.Errorf("profile name %q: not every AWS parser tells one space from two", name)
+	case name == "DEFAULT":
+		return fmt.Errorf("profile name %q: in Python all other profiles inherit from it", name)
+	}
+	return CheckProfile(name)
+}
+
 // ProfileOf returns the profile that a section is to any AWS parser: the name
 // after "profile" in a config file, in quotes or not; the name alone in a
 // credentials file, for [default], and for Go v1 in a config file too. (botocore
@@ -34,18 +51,28 @@ func ProfileOf(section string) string {
 	name := strings.TrimSpace(section)
 	if i := strings.IndexAny(name, " \t"); i > 0 && strings.HasPrefix(name, "profile") {
 		name = strings.TrimSpace(name[i:])
+		if n := len(name); n > 1 && name[0] == '"' && name[n-1] == '"' {
+			return unescape.Replace(name[1 : n-1])
+		}
 	}
 	return unquote(name)
 }
 
+// Within double quotes botocore takes a backslash off what it splits and quotes by.
+var (
+	escape   = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	unescape = strings.NewReplacer(`\\`, `\`, `\"`, `"`)
+)
+
 // ConfigHeaders returns the section names under which all parsers find a profile in
-// a config file: with a space in it, botocore wants quotes and Go none.
+// a config file: with a space or one of those characters in it, botocore wants quotes
+// and Go none.
 func ConfigHeaders(profile string) []string {
 	switch {
 	case profile == "default":
 		return []string{profile}
-	case strings.ContainsAny(profile, " \t"):
-		return []string{`profile "` + profile + `"`, "profile " + profile}
+	case strings.ContainsAny(profile, " \t'\"\\"):
+		return []string{`profile "` + escape.Replace(profile) + `"`, "profile " + profile}
 	}
 	return []string{"profile " + profile}
 }

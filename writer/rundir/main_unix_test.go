@@ -32,6 +32,3 @@ func helpRun(args []string) error {
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return errors.Join(err, d.Remove())
 }
-
-// extraFile is one that a run has besides.
-const extraFile = "extra"

@@ -135,14 +135,6 @@ func (d *Dir) takeLock() (err error) {
 // Path returns the path of the directory, while it is filled already.
 func (d *Dir) Path() string { return d.path }
 
-// Open opens the directory as it is now, whatever has its name.
-func (d *Dir) Open() (*os.Root, error) {
-	if d.root == nil {
-		return nil, fs.ErrClosed
-	}
-	return d.root.OpenRoot(".")
-}
-
 // at is the path that the directory has now.
 func (d *Dir) at() string {
 	if d.making != "" {
@@ -151,7 +143,9 @@ func (d *Dir) at() string {
 	return d.path
 }
 
-// isThere tells whether the path still leads to the directory.
+// IsThere tells whether the path still leads to the directory.
+func (d *Dir) IsThere() bool { return d.root != nil && d.isThere() }
+
 func (d *Dir) isThere() bool {
 	is, err := os.Lstat(d.at())
 	return err == nil && os.SameFile(is, d.info)
@@ -218,8 +212,19 @@ func (d *Dir) again() error {
 
 // missing are the files that belong into the directory and are not there.
 func (d *Dir) missing() (names []string) {
+	there, err := pathsafe.Names(d.root) // which costs less than to look for each
+	if err != nil {
+		return nil
+	}
+	is := make(map[string]bool, len(there))
+	for _, name := range there {
+		is[name] = true
+	}
 	gone := func(name string) bool {
-		_, err := d.root.Lstat(name)
+		if is[name] {
+			return false
+		}
+		_, err := d.root.Lstat(name) // a listing need not be of one moment
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	names = d.inOrder(gone)

@@ -1,0 +1,223 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"brs-exec/integration/fakeaws"
+)
+
+const (
+	fleetLatency = 50 * time.Millisecond // of STS, for the first delivery
+	fleetAtOnce  = 50                    // --concurrency of the first delivery
+	fleetLife    = time.Minute           // of the sessions, to see a day's refreshes in minutes
+
+	// Sessions of an hour are refreshed after 27 to 30 minutes.
+	refreshesAnHour = 2.1
+)
+
+// fleet measures one brs-exec that keeps 1 to 1,000 roles.
+func (b bench) fleet(ctx context.Context, watch duration) error {
+	fmt.Printf("many roles: first delivery with an STS of %v and --concurrency %d; then for %v sessions of %v,\n"+
+		"counted per hour of sessions of an hour (%.1f refreshes of each role)\n", fleetLatency, fleetAtOnce, watch, fleetLife, refreshesAnHour)
+	one := 0
+	for _, n := range []int{1, 10, 100, 1000} {
+		took, bound, err := b.firstDelivery(ctx, n)
+		if err != nil {
+			return err
+		}
+		h, err := b.keepFleet(ctx, n, watch)
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			one = h.rss
+		}
+		fmt.Printf("  %4d roles: first delivery %6.0f ms, %.2f x the bound of %4.0f ms; an hour: %6.1f calls, %6.2f s of processor, %8.1f kB written; resident %5.1f MB",
+			n, ms(took), ratio(took, bound), ms(bound), h.calls, h.cpu, h.written/1000, float64(h.rss)/1024)
+		if n > 1 {
+			fmt.Printf(", %.1f kB a role more", float64(h.rss-one)/float64(n-1))
+		}
+		fmt.Printf("; endpoint %5.0f requests a second, p99 %.2f ms\n", h.rate, ms(h.p99))
+	}
+	fmt.Print("  aims: first delivery 1.1 x the bound, growth linear or better, 20 kB a role, 30,000 requests a second with p99 below 2 ms\n\n")
+	return nil
+}
+
+// fleetConfig is a file of --config with n roles.
+func (b bench) fleetConfig(n int) (string, error) {
+	accounts := make([]string, n)
+	for i := range accounts {
+		accounts[i] = fmt.Sprintf("%012d", i+1)
+	}
+	path := filepath.Join(b.dir, fmt.Sprintf("fleet%d.yaml", n))
+	return path, os.WriteFile(path, []byte("profiles:\n  - for-each:\n      account: [\""+strings.Join(accounts, `", "`)+"\"]\n"+
+		"    name: app-{account}\n    role-arn: arn:aws:iam::{account}:role/App\n"), 0o600)
+}
+
+func (b bench) fleetEnv(server *fakeaws.Server) []string {
+	keys := server.Bootstrap()
+	return b.environ("AWS_ENDPOINT_URL_STS="+server.URL(), "AWS_ACCESS_KEY_ID="+keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+keys.SecretAccessKey)
+}
+
+// firstDelivery is how long a command waits for n roles, and how long the calls alone take.
+func (b bench) firstDelivery(ctx context.Context, n int) (took, bound duration, err error) {
+	server, err := fakeaws.Listen(fakeaws.Options{Life: time.Hour, Hold: map[string]time.Duration{"AssumeRole": fleetLatency}})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer server.Close()
+	config, err := b.fleetConfig(n)
+	if err != nil {
+		return 0, 0, err
+	}
+	var all []duration
+	for range 3 {
+		took, err := timed(ctx, []string{b.brsExec, "--config", config, "--concurrency", fmt.Sprint(fleetAtOnce), "--", "/bin/true"}, b.fleetEnv(server))
+		if err != nil {
+			return 0, 0, fmt.Errorf("%d roles: %w", n, err)
+		}
+		all = append(all, took)
+	}
+	slices.Sort(all)
+	return all[1], fleetLatency * duration((n+fleetAtOnce-1)/fleetAtOnce), nil
+}
+
+// hour is what many roles cost.
+type hour struct {
+	calls, cpu, written float64 // per hour: calls of STS, seconds, bytes
+	rss                 int     // KiB
+	rate                float64 // of the endpoint, requests a second
+	p99                 duration
+}
+
+func (b bench) keepFleet(ctx context.Context, n int, watch duration) (h hour, err error) {
+	server, err := fakeaws.Listen(fakeaws.Options{Life: fleetLife})
+	if err != nil {
+		return h, err
+	}
+	defer server.Close()
+	config, err := b.fleetConfig(n)
+	if err != nil {
+		return h, err
+	}
+	held, found, err := start(ctx, []string{b.brsExec, "--config", config, "--quiet", "--", "/bin/sh", "-c",
+		`echo "$AWS_CONTAINER_CREDENTIALS_FULL_URI $AWS_CONTAINER_AUTHORIZATION_TOKEN"; read -r _`}, b.fleetEnv(server))
+	if err != nil {
+		return h, err
+	}
+	defer held.end()
+	if err := wait(ctx, settle); err != nil {
+		return h, err
+	}
+	pid := held.cmd.Process.Pid
+	cpu, written, calls, err := spent(pid, server)
+	if err != nil {
+		return h, err
+	}
+	if err := wait(ctx, watch); err != nil {
+		return h, err
+	}
+	cpuAfter, writtenAfter, callsAfter, err := spent(pid, server)
+	if err != nil {
+		return h, err
+	}
+	made := callsAfter - calls
+	scale := refreshesAnHour * float64(n) / float64(max(made, 1))
+	h.calls, h.cpu, h.written = refreshesAnHour*float64(n), float64(cpuAfter-cpu)/100*scale, float64(writtenAfter-written)*scale
+	u, err := readUsage(pid)
+	if err != nil {
+		return h, err
+	}
+	h.rss = u.rss
+	url, token, _ := strings.Cut(found, " ")
+	h.rate, h.p99, err = askEndpoint(ctx, url, token, n)
+	return h, err
+}
+
+// spent is what a process has used: hundredths of a second, bytes written, and what the
+// server counts of its calls.
+func spent(pid int, server *fakeaws.Server) (cpu, written, calls int, err error) {
+	u, err := readUsage(pid)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	io, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	return u.ticks, field(io, "wchar:"), len(server.Calls()), nil
+}
+
+// askEndpoint has eight clients ask for the credentials of all roles in turns.
+func askEndpoint(ctx context.Context, url, token string, n int) (rate float64, p99 duration, err error) {
+	const clients, each = 8, 5000
+	var mu sync.Mutex
+	var took []duration
+	var failed error
+	began := time.Now()
+	var work sync.WaitGroup
+	for c := range clients {
+		work.Go(func() {
+			client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}}
+			mine := make([]duration, 0, each)
+			for i := range each {
+				asked := url
+				if n > 1 {
+					asked += fmt.Sprintf("/app-%012d", (c*each+i)%n+1)
+				}
+				at := time.Now()
+				if err := askOnce(ctx, client, asked, token); err != nil {
+					mu.Lock()
+					failed = err
+					mu.Unlock()
+					return
+				}
+				mine = append(mine, time.Since(at))
+			}
+			mu.Lock()
+			took = append(took, mine...)
+			mu.Unlock()
+		})
+	}
+	work.Wait()
+	if failed != nil {
+		return 0, 0, failed
+	}
+	rate = float64(len(took)) / time.Since(began).Seconds()
+	slices.Sort(took)
+	return rate, took[len(took)*99/100], nil
+}
+
+func askOnce(ctx context.Context, client *http.Client, url, token string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", token)
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	var keys struct{ AccessKeyID string }
+	if err := json.NewDecoder(resp.Body).Decode(&keys); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	if resp.StatusCode != http.StatusOK || keys.AccessKeyID == "" {
+		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return err
+}

@@ -1,6 +1,0 @@
-//go:build !linux
-
-package run
-
-// isStopped cannot be told here.
-func isStopped(int) bool { return false }
