@@ -154,18 +154,13 @@ func (ps *profiles) describe() string {
 	return fmt.Sprintf("the sources of %d profiles", len(list))
 }
 
-// startTimeout is how long the first credentials should be waited for: what one source
-// may take, and what the others have to wait until it is their turn.
-func (ps *profiles) startTimeout(atOnce int) (limit time.Duration) {
-	list := ps.all()
-	for _, p := range list {
+// startTimeout is how long the first credentials of each should be waited for.
+func (ps *profiles) startTimeout() (limit time.Duration) {
+	for _, p := range ps.all() {
 		limit = max(limit, p.src.StartTimeout())
 	}
-	return limit + time.Duration((len(list)-1)/max(atOnce, 1))*startTurn
+	return limit
 }
-
-// startTurn is what a call to a server takes at most, most of the time.
-const startTurn = 2 * time.Second
 
 // leaveDir tells all sources that this process is in / once left is closed.
 func (ps *profiles) leaveDir(left <-chan struct{}) {

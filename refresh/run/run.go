@@ -38,6 +38,7 @@ type Options struct {
 
 	// For tests; nil are the real ones.
 	openSource func(context.Context, plan.Profile) (credentialSource, error)
+	watchList  func(context.Context, func([]plan.Profile, error))
 	newChild   func(supervisor.Options, *supervisor.Signals) (child, error)
 }
 
@@ -153,15 +154,16 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		Profiles:     ps.engine(),
 		Deliveries:   deliveries,
 		Workers:      o.Plan.Concurrency,
+		Require:      o.Plan.Require,
 		Policy:       refresh.Policy{Before: o.Plan.RefreshBefore},
 		MinTTL:       o.Plan.MinTTL,
-		StartTimeout: cmp.Or(o.Plan.StartTimeout, ps.startTimeout(o.Plan.Concurrency)),
+		StartTimeout: cmp.Or(o.Plan.StartTimeout, ps.startTimeout()),
 		Notify:       p.engine,
 	})
 	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, r.engine.alive)
 	p.list = slices.Concat(d.parts(started), []Part{
 		noteStart(started), logNotes(ps), logEngine(ps, o.Log), logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
-		stale, systemd, r.record.part(ps.describe), expiries.part(), r.reactions.part(), r.left.part(),
+		stale, systemd, r.record.part(ps.describe), expiries.part(), r.reactions.part(), r.left.part(), followList(o, ps, d, r.engine),
 	}, o.Parts)
 	return r, err
 }
@@ -214,6 +216,17 @@ func newEngine(o refresh.Options) *engine {
 	e := &engine{opts: o, first: refresh.New(o)}
 	e.current.Store(e.first)
 	return e
+}
+
+// set has other profiles kept from now on.
+func (e *engine) set(list []refresh.Profile) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.current.Load().Set(list); err != nil {
+		return err
+	}
+	e.opts.Profiles = list
+	return nil
 }
 
 // replace makes another engine, for when this one has failed: each runs once.

@@ -1,0 +1,148 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
+	"brs-exec/refresh/source"
+)
+
+// listed makes profiles of these names.
+func listed(names ...string) (list []plan.Profile) {
+	for i, name := range names {
+		list = append(list, plan.Profile{Name: name, Source: source.Spec{Profile: name}, Where: fmt.Sprintf("fleet.yaml:%d", i+2)})
+	}
+	return list
+}
+
+// TestList: a change of the list adds and removes profiles, and asks none of the others
+// again; a list that cannot be used is said once and changes nothing.
+func TestList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeRun(t, plan.Plan{Profiles: listed("a", "b", "c")})
+		r.child.life = 10 * time.Minute
+		sources := map[string]*fakeSource{}
+		r.openSource = func(_ context.Context, p plan.Profile) (credentialSource, error) {
+			if p.Name == "broken" {
+				return nil, errors.New("no such profile")
+			}
+			sources[p.Name] = &fakeSource{}
+			return sources[p.Name], nil
+		}
+		var events []string
+		r.Parts = []Part{{Name: "the test", Engine: func(e refresh.Event, first bool) {
+			events = append(events, fmt.Sprintf("%s %s %v", e.Kind, e.Profile, first))
+		}}}
+		r.watchList = func(ctx context.Context, changed func([]plan.Profile, error)) {
+			for _, step := range []func(){
+				func() { changed(nil, errors.New("accounts.csv: not to be read")) },
+				func() { changed(listed("a", "broken"), nil) },
+				func() { changed(listed("b", "d", "a"), nil) },
+				func() { changed(listed("b", "d", "a"), nil) },
+			} {
+				time.Sleep(time.Minute)
+				step()
+			}
+			<-ctx.Done()
+		}
+		if exit, err := r.run(); err != nil || exit.Code != 0 {
+			t.Fatalf("code %d, %v", exit.Code, err)
+		}
+		slices.Sort(events[:3])
+		want := []string{"refreshed a true", "refreshed b true", "refreshed c true", "refreshed d true", "removed c false"}
+		slices.Sort(events[3:])
+		if diff := cmp.Diff(want, events); diff != "" {
+			t.Errorf("events (-want +got):\n%s", diff)
+		}
+		for name, src := range sources {
+			if src.calls != 1 {
+				t.Errorf("%s was asked %d times, want once", name, src.calls)
+			}
+		}
+		if got := r.lines("cannot be used"); len(got) != 1 || !strings.Contains(got[0], "accounts.csv") {
+			t.Errorf("the log has %q, want the first mistake", got)
+		}
+		if got := r.lines("can be used again"); len(got) != 1 {
+			t.Errorf("the log has %q", got)
+		}
+		if got := r.lines("has changed"); len(got) != 1 || !strings.Contains(got[0], "added=1 removed=1 profiles=3") {
+			t.Errorf("the log has %q", got)
+		}
+	})
+}
+
+// TestRequire: the command starts when as many profiles as required have credentials, and
+// what follows a profile's events is its own.
+func TestRequire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := listed("a", "b", "denied")
+		list[1].OnRefresh = plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}
+		r := newFakeRun(t, plan.Plan{Profiles: list, Require: 2})
+		r.child.life = 70 * time.Minute
+		r.openSource = func(_ context.Context, p plan.Profile) (credentialSource, error) {
+			src := &fakeSource{}
+			if p.Name == "denied" {
+				src.fail = func(int) error {
+					return &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "ask an admin"}
+				}
+			}
+			return src, nil
+		}
+		if exit, err := r.run(); err != nil || exit.Code != 0 {
+			t.Fatalf("code %d, %v", exit.Code, err)
+		}
+		if diff := cmp.Diff([]string{"start", "signal 1 false", "signal 1 false"}, r.child.seen()); diff != "" {
+			t.Errorf("the command (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestRequireAll: one that is denied ends the start where all are required.
+func TestRequireAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeRun(t, plan.Plan{Profiles: listed("a", "denied")})
+		r.openSource = func(_ context.Context, p plan.Profile) (credentialSource, error) {
+			src := &fakeSource{}
+			if p.Name == "denied" {
+				src.fail = func(int) error { return &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true} }
+			}
+			return src, nil
+		}
+		_, err := r.run()
+		if err == nil || !strings.Contains(err.Error(), `"denied"`) || !strings.Contains(err.Error(), "AccessDenied") {
+			t.Errorf("the run ended with %v, want the profile and why", err)
+		}
+		if len(r.child.seen()) > 0 {
+			t.Errorf("the command: %q", r.child.seen())
+		}
+	})
+}
+
+// TestListErrors: what is wrong with an entry says where that stands.
+func TestListErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeRun(t, plan.Plan{Profiles: listed("a", "b")})
+		r.openSource = func(_ context.Context, p plan.Profile) (credentialSource, error) {
+			if p.Name == "b" {
+				return nil, refresh.Permanentf("aws configure", "no profile b")
+			}
+			return &fakeSource{}, nil
+		}
+		_, err := r.run()
+		var known *refresh.Error
+		if err == nil || err.Error() != `fleet.yaml:3: profile "b": no profile b` || !errors.As(err, &known) || known.Hint == "" {
+			t.Errorf("the run ended with %v", err)
+		}
+	})
+}
