@@ -1,0 +1,389 @@
+// Package events writes what happens in a run as lines of JSON, for programs: to a
+// file, an open descriptor, or a socket. docs/events.md and docs/events.schema.json say
+// what is in a line.
+//
+// Nobody waits for a line to be written: what cannot be written now is kept, up to a
+// thousand lines, and what is more is dropped, and counted in a line of its own. There is
+// no secret in a line.
+package events
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"brs-exec/refresh"
+	"brs-exec/supervisor"
+)
+
+// Version is that of the lines: it changes when a program that reads them would have to.
+const Version = 1
+
+// A Line is one event. What does not apply to it is left out.
+type Line struct {
+	V     int    `json:"v"`
+	Time  string `json:"time"` // RFC 3339, UTC, milliseconds
+	Event string `json:"event"`
+	Run   string `json:"run"` // its name
+	PID   int    `json:"pid"` // of brs-exec
+
+	Profile  string `json:"profile,omitempty"`
+	Key      string `json:"key,omitempty"` // access key id
+	Identity string `json:"identity,omitempty"`
+	Session  string `json:"session,omitempty"`
+	Expires  string `json:"expires,omitempty"`
+	Next     string `json:"next,omitempty"`
+	TookMS   int64  `json:"took_ms,omitempty"`
+
+	Attempt   int    `json:"attempt,omitempty"`
+	Error     string `json:"error,omitempty"`
+	Hint      string `json:"hint,omitempty"`
+	Permanent bool   `json:"permanent,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+
+	Delivery string `json:"delivery,omitempty"` // stale: by which the credentials were read
+	Read     string `json:"read,omitempty"`     // stale: when
+	What     string `json:"what,omitempty"`     // source-ending: a login, a certificate
+
+	Child    int    `json:"child,omitempty"` // its pid
+	Code     *int   `json:"code,omitempty"`
+	Signal   string `json:"signal,omitempty"`
+	Again    bool   `json:"again,omitempty"`
+	AfterMS  int64  `json:"after_ms,omitempty"`
+	StepMS   int64  `json:"step_ms,omitempty"`
+	Duration int64  `json:"duration_ms,omitempty"`
+
+	Refreshes *int `json:"refreshes,omitempty"`
+	Failures  *int `json:"failures,omitempty"`
+	Dropped   int  `json:"dropped,omitempty"`
+}
+
+const (
+	maxKept   = 1000        // lines
+	endTime   = time.Second // for the last lines, to who does not read
+	firstWait = time.Second // after a failure; then twice that
+	lastWait  = 30 * time.Second
+)
+
+// Options say where the lines go.
+type Options struct {
+	To     Target
+	Run    string          // its name
+	Notify func(err error) // called with why lines cannot be written, once, and with nil when they can again
+}
+
+// Events writes the lines of a run. Its methods may be called from several goroutines,
+// and never wait, but for Run and Close.
+type Events struct {
+	run    string
+	pid    int
+	sink   sink
+	notify func(error)
+	more   chan struct{} // has one when there are lines
+
+	mu        sync.Mutex // guards the following
+	kept      [][]byte
+	dropped   int
+	obtained  map[string]bool // profiles that had credentials
+	started   bool
+	refreshes int
+	failures  int
+
+	begun   time.Time
+	writing sync.Mutex // one goroutine writes
+	failed  bool       // the last time; of who writes
+}
+
+// sink is where lines go. write returns how many of the bytes have gone, of whole
+// lines; what has not comes again. It may block.
+type sink interface {
+	write(lines []byte) (n int, err error)
+	close()
+}
+
+// Open opens the target, as far as that can be done: nobody may listen at a socket yet.
+func Open(o Options) (*Events, error) {
+	s, err := o.To.open()
+	if err != nil {
+		return nil, err
+	}
+	e := &Events{
+		run: o.Run, pid: os.Getpid(), sink: s, notify: o.Notify, more: make(chan struct{}, 1),
+		obtained: map[string]bool{}, begun: time.Now(),
+	}
+	if e.notify == nil {
+		e.notify = func(error) {}
+	}
+	return e, nil
+}
+
+// add takes a line. e.mu is not held.
+func (e *Events) add(l Line) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.kept) >= maxKept {
+		e.dropped++
+		return
+	}
+	if e.dropped > 0 {
+		e.kept = append(e.kept, e.encode(Line{Event: "dropped", Dropped: e.dropped}))
+		e.dropped = 0
+	}
+	e.kept = append(e.kept, e.encode(l))
+	select {
+	case e.more <- struct{}{}:
+	default:
+	}
+}
+
+func (e *Events) encode(l Line) []byte {
+	l.V, l.Run, l.PID = Version, e.run, e.pid
+	if l.Time == "" {
+		l.Time = stamp(time.Now())
+	}
+	text, _ := json.Marshal(l) // strings and numbers always encode
+	return append(text, '\n')
+}
+
+// stamp is a moment as in the lines, "" for none.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// Engine follows an event of the engine.
+func (e *Events) Engine(ev refresh.Event) {
+	l := Line{
+		Time: stamp(ev.Time), Profile: ev.Profile, Key: ev.KeyID, Expires: stamp(ev.Expires), Next: stamp(ev.Next), Attempt: ev.Attempt,
+	}
+	switch ev.Kind {
+	case refresh.Refreshed:
+		l.Event = "refreshed"
+		e.mu.Lock()
+		if !e.obtained[ev.Profile] {
+			e.obtained[ev.Profile], l.Event = true, "obtained"
+		} else {
+			e.refreshes++
+		}
+		e.mu.Unlock()
+	case refresh.Unchanged:
+		if ev.Attempt == 0 {
+			return // each minute, and nothing has happened
+		}
+		l.Event = "unchanged"
+	case refresh.Failed, refresh.DeliveryFailed:
+		l.Event = "failed"
+		if ev.Kind == refresh.DeliveryFailed {
+			l.Event = "delivery-failed"
+		}
+		l.why(ev)
+		e.mu.Lock()
+		e.failures++
+		e.mu.Unlock()
+	case refresh.Expired:
+		l.Event = "expired"
+	case refresh.ClockStep:
+		l.Event, l.StepMS = "clock-step", ev.Step.Milliseconds()
+	default:
+		return
+	}
+	e.add(l)
+}
+
+// why says why something has failed.
+func (l *Line) why(ev refresh.Event) {
+	l.Error, l.Permanent = oneLine(ev.Err.Error()), ev.Permanent
+	var known *refresh.Error
+	if errors.As(ev.Err, &known) {
+		l.Hint = oneLine(known.Hint)
+	}
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// Child follows an event of the command.
+func (e *Events) Child(ev supervisor.Event) {
+	l := Line{Child: ev.PID}
+	switch ev.Kind {
+	case supervisor.Started:
+		e.mu.Lock()
+		l.Event = "started"
+		if e.started {
+			l.Event = "restarted"
+		}
+		e.started = true
+		e.mu.Unlock()
+	case supervisor.Ended:
+		l.Event, l.Again, l.AfterMS = "exited", ev.Again, ev.After.Milliseconds()
+		l.exit(ev.Exit.Code, ev.Exit)
+	default:
+		return
+	}
+	e.add(l)
+}
+
+func (l *Line) exit(code int, exit supervisor.Exit) {
+	l.Code = &code
+	if exit.Signal != 0 {
+		l.Signal = supervisor.SignalName(exit.Signal)
+	}
+}
+
+// Stale says that a client seems to hold credentials that it does not replace.
+func (e *Events) Stale(profile, delivery, key string, read, expires time.Time) {
+	e.add(Line{Event: "stale", Profile: profile, Delivery: delivery, Key: key, Read: stamp(read), Expires: stamp(expires)})
+}
+
+// NotStale says that the last of these has read newer ones after all.
+func (e *Events) NotStale(profile string) { e.add(Line{Event: "not-stale", Profile: profile}) }
+
+// SourceEnding says that the source itself is about to expire.
+func (e *Events) SourceEnding(profile, what, hint string, at time.Time) {
+	e.add(Line{Event: "source-ending", Profile: profile, What: oneLine(what), Hint: oneLine(hint), Expires: stamp(at)})
+}
+
+// End says how the run has ended: what brs-exec exits with, and why if it is an error of
+// its own.
+func (e *Events) End(code int, exit supervisor.Exit, err error) {
+	l := Line{Event: "end", Duration: time.Since(e.begun).Milliseconds()}
+	l.exit(code, exit)
+	if err != nil {
+		l.Error = oneLine(err.Error())
+	}
+	e.mu.Lock()
+	refreshes, failures := e.refreshes, e.failures
+	e.mu.Unlock()
+	l.Refreshes, l.Failures = &refreshes, &failures
+	e.add(l)
+}
+
+// Run writes lines until ctx ends; the rest is for Close.
+func (e *Events) Run(ctx context.Context) error {
+	for wait := firstWait; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.more:
+		}
+		written := make(chan bool, 1) // a write may block longer than ctx lasts
+		go func() { written <- e.flush() }()
+		select {
+		case <-ctx.Done():
+			return nil
+		case ok := <-written:
+			if ok {
+				wait = firstWait
+				continue
+			}
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		wait = min(2*wait, lastWait)
+		e.wake()
+	}
+}
+
+func (e *Events) wake() {
+	select {
+	case e.more <- struct{}{}:
+	default:
+	}
+}
+
+// Close writes what is left, for a second at most.
+func (e *Events) Close() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		e.flush()
+		e.writing.Lock()
+		defer e.writing.Unlock()
+		e.sink.close()
+	}()
+	timer := time.NewTimer(endTime)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+// flush writes all lines that there are, and tells whether that was possible.
+func (e *Events) flush() bool {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	for {
+		e.mu.Lock()
+		lines := e.kept
+		if len(lines) == 0 && e.dropped > 0 {
+			lines, e.dropped = append(lines, e.encode(Line{Event: "dropped", Dropped: e.dropped})), 0
+		}
+		e.kept = nil
+		e.mu.Unlock()
+		if len(lines) == 0 {
+			return true
+		}
+		left, err := e.writeAll(lines)
+		if err == nil {
+			if e.failed {
+				e.failed = false
+				e.notify(nil)
+			}
+			continue
+		}
+		e.putBack(left)
+		if !e.failed {
+			e.failed = true
+			e.notify(err)
+		}
+		return false
+	}
+}
+
+// batch is how many bytes are written at once: what a pipe takes in one piece, so
+// that lines of others are not put in between.
+const batch = 4096
+
+// writeAll writes lines, and returns those that have not been.
+func (e *Events) writeAll(lines [][]byte) (left [][]byte, err error) {
+	for len(lines) > 0 {
+		var b []byte
+		n := 0
+		for n < len(lines) && (n == 0 || len(b)+len(lines[n]) <= batch) {
+			b = append(b, lines[n]...)
+			n++
+		}
+		gone, err := e.sink.write(b)
+		for len(lines) > 0 && gone >= len(lines[0]) {
+			gone -= len(lines[0])
+			lines = lines[1:]
+		}
+		if err != nil {
+			return lines, err
+		}
+	}
+	return nil, nil
+}
+
+// putBack puts lines back in front of those that have come since.
+func (e *Events) putBack(lines [][]byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := append(lines, e.kept...)
+	if over := len(all) - maxKept; over > 0 {
+		e.dropped += over
+		all = all[:maxKept]
+	}
+	e.kept = all
+}

@@ -1,0 +1,143 @@
+package metrics
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"brs-exec/writer/pathsafe"
+)
+
+// File is a file for node_exporter's textfile collector. It stays after the end, so
+// that a run is seen that was too short for a scrape.
+type File struct {
+	path    string
+	metrics *Metrics
+}
+
+// mark is the first line, by which a file is known as one of ours.
+const mark = "# Written by brs-exec for node_exporter's textfile collector.\n"
+
+const (
+	fileMode = 0o644 // who collects is another user
+
+	// A burst of events is one write. The next one comes so much later that a day of
+	// a thousand profiles is not gigabytes; a collector looks each 15 to 60 seconds.
+	gather       = time.Second
+	pause        = 10 * time.Second
+	pauseProfile = 50 * time.Millisecond // for each
+
+	endTime = 2 * time.Second // for the last write, to a file system that may have gone
+)
+
+// CreateFile writes the file for the first time. One that is there and not ours is an
+// error, and left alone. path is absolute.
+func CreateFile(path string, m *Metrics) (*File, error) {
+	f := &File{path: path, metrics: m}
+	return f, f.write()
+}
+
+// Run writes the file after events, until ctx ends.
+func (f *File) Run(ctx context.Context) error {
+	wait := gather
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-f.metrics.changed:
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+		if err := f.write(); err != nil {
+			f.metrics.change()() // to be written still
+			return fmt.Errorf("write %s: %w", f.path, err)
+		}
+		f.metrics.mu.Lock()
+		wait = pause + time.Duration(len(f.metrics.profiles))*pauseProfile
+		f.metrics.mu.Unlock()
+	}
+}
+
+// Close writes what there is to tell at the end, see [Metrics.End].
+func (f *File) Close() error {
+	done := make(chan error, 1)
+	go func() { done <- f.write() }()
+	timer := time.NewTimer(endTime)
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("write %s: %w", f.path, err)
+		}
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("write %s: not done within %v", f.path, endTime)
+	}
+}
+
+// write replaces the file in one step.
+func (f *File) write() error {
+	place, dir, err := pathsafe.Open(f.path)
+	if err != nil {
+		return reason(err)
+	}
+	defer dir.Close()
+	name := filepath.Base(place.Path)
+	if err := ours(dir, name); err != nil {
+		return reason(err)
+	}
+	temp := "." + name + "." + strconv.Itoa(os.Getpid()) // not .prom, which is what the collector reads
+	if err := dir.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return reason(err)
+	}
+	if err := create(dir, temp, append([]byte(mark), f.metrics.Text()...)); err != nil {
+		_ = dir.Remove(temp)
+		return reason(err)
+	}
+	if err := dir.Rename(temp, name); err != nil {
+		_ = dir.Remove(temp)
+		return reason(err)
+	}
+	return nil
+}
+
+func create(dir *os.Root, name string, text []byte) (err error) {
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	return f.Chmod(fileMode) // whatever the umask
+}
+
+// ours returns why a file may not be replaced, nil if it may or is not there.
+func ours(dir *os.Root, name string) error {
+	f, info, err := pathsafe.OpenRegular(dir, name, os.O_RDONLY)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, len(mark))
+	n, _ := f.Read(head)
+	if info.Size() > 0 && !bytes.Equal(head[:n], []byte(mark)) {
+		return errors.New("there is a file of that name that brs-exec has not written")
+	}
+	return nil
+}
