@@ -88,8 +88,10 @@ var rooms = []struct{ room, imports string }{
 	{"refresh/source/logincache", "refresh writer/filelock"},
 	{"refresh/source", "refresh refresh/source/keyfile refresh/source/logincache writer/filelock writer/ini"},
 	{"refresh/simulator", ""}, // for the demonstration in cli alone
-	{"refresh/plan", "refresh refresh/source refresh/source/keyfile supervisor writer writer/replace writer/shared"},
-	{"refresh/run", "refresh refresh/plan refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
+	{"refresh/metrics", "refresh supervisor writer/pathsafe"},
+	{"refresh/events", "refresh supervisor writer/pathsafe"},
+	{"refresh/plan", "refresh refresh/events refresh/metrics refresh/source refresh/source/keyfile supervisor writer writer/replace writer/shared"},
+	{"refresh/run", "refresh refresh/events refresh/metrics refresh/plan refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
 		"writer writer/endpoint writer/filelock writer/process writer/shared writer/stale writer/volume"},
 	{"refresh/doctor/clients", ""},
 	{"refresh/doctor", "refresh refresh/doctor/clients refresh/plan refresh/source supervisor/runlock writer writer/ini"},

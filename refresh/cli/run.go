@@ -81,7 +81,7 @@ func (p *program) options(c *cli.Context) (o run.Options, err error) {
 			return o, err
 		}
 	}
-	o = run.Options{Plan: pl, Log: logger(p.stderr, out), Signals: p.signals}
+	o = run.Options{Plan: pl, Log: logger(p.stderr, out), Signals: p.signals, Version: version()}
 	if isTerminal(os.Stderr) && !out.Quiet && !out.JSON {
 		o.Waiting = p.waiting
 	}

@@ -160,7 +160,8 @@ func stamp(t time.Time) string {
 // Engine follows an event of the engine.
 func (e *Events) Engine(ev refresh.Event) {
 	l := Line{
-		Time: stamp(ev.Time), Profile: ev.Profile, Key: ev.KeyID, Expires: stamp(ev.Expires), Next: stamp(ev.Next), Attempt: ev.Attempt,
+		Time: stamp(ev.Time), Profile: ev.Profile, Key: ev.KeyID, Identity: ev.Identity, Session: ev.Session,
+		Expires: stamp(ev.Expires), Next: stamp(ev.Next), TookMS: ev.Took.Milliseconds(), Attempt: ev.Attempt, RequestID: ev.RequestID,
 	}
 	switch ev.Kind {
 	case refresh.Refreshed:
@@ -188,6 +189,11 @@ func (e *Events) Engine(ev refresh.Event) {
 		e.mu.Unlock()
 	case refresh.Expired:
 		l.Event = "expired"
+	case refresh.Removed:
+		l.Event = "removed"
+		e.mu.Lock()
+		delete(e.obtained, ev.Profile)
+		e.mu.Unlock()
 	case refresh.ClockStep:
 		l.Event, l.StepMS = "clock-step", ev.Step.Milliseconds()
 	default:

@@ -31,9 +31,27 @@ func takeDescriptor(fd int) (*os.File, error) {
 		return nil, fmt.Errorf("descriptor %d: %w", fd, err)
 	}
 	if fd > 2 {
-		_ = unix.Close(fd)
+		if err := holdPlace(fd); err != nil {
+			unix.Close(own)
+			return nil, fmt.Errorf("descriptor %d: %w", fd, err)
+		}
 	}
 	return os.NewFile(uintptr(own), fmt.Sprintf("fd:%d", fd)), nil
+}
+
+// holdPlace puts nothing in the place of a descriptor, for us alone. Its number stays
+// taken: the supervisor gives up by their numbers what it was started with.
+func holdPlace(fd int) error {
+	null, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(null)
+	if err := unix.Dup2(null, fd); err != nil {
+		return err
+	}
+	unix.CloseOnExec(fd)
+	return nil
 }
 
 // mayAdd returns why lines may not be added to a file. It has to be ours, root's, or of

@@ -122,10 +122,13 @@ func (m *Metrics) profile(name string) *profile {
 // Engine follows an event of the engine.
 func (m *Metrics) Engine(e refresh.Event) {
 	switch e.Kind {
-	case refresh.Refreshed, refresh.Unchanged, refresh.Failed, refresh.ClockStep:
+	case refresh.Refreshed, refresh.Unchanged, refresh.Failed, refresh.Removed, refresh.ClockStep:
 		defer m.change()()
 	default:
 		return
+	}
+	if e.Took > 0 {
+		m.took.observe(e.Took.Seconds())
 	}
 	switch e.Kind {
 	case refresh.Refreshed:
@@ -139,6 +142,8 @@ func (m *Metrics) Engine(e refresh.Event) {
 		p := m.profile(e.Profile)
 		p.row = e.Attempt
 		p.failures[classOf(e)]++
+	case refresh.Removed:
+		delete(m.profiles, e.Profile)
 	case refresh.ClockStep:
 		if e.Step < 0 { // the engine has moved what is left of them along
 			for _, p := range m.profiles {

@@ -195,7 +195,7 @@ func init() {
 // Flags are those of a subcommand; "" is a run.
 func Flags(of string) []*Flag {
 	another := func(f *Flag) *Flag { c := *f; return &c }
-	supervising := slices.Concat(deliveryFlags.flags, refreshFlags.flags, childFlags.flags)
+	supervising := slices.Concat(deliveryFlags.flags, refreshFlags.flags, childFlags.flags, sightFlags.flags)
 	switch asking := slices.Concat(sourceFlags.flags, roleFlags.flags); of {
 	case "credentials":
 		wait := another(flagStartTimeout.Flag)

@@ -68,6 +68,8 @@ type Plan struct {
 
 	Lock        string // name of a lock against overlapping runs; empty for none
 	NotifyChild bool   // the command talks to systemd itself
+
+	Sight Sight
 }
 
 // Delivery is what --deliver asks for: a combination of ways to the command.
@@ -99,7 +101,7 @@ func New(v *Settings, argv []string) (*Plan, error) {
 		return newKeep(v)
 	}
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
-	steps := []func(*Settings) error{p.profiles, p.delivery, p.shared, p.times, p.lifetimes, p.child}
+	steps := []func(*Settings) error{p.profiles, p.delivery, p.shared, p.times, p.lifetimes, p.child, p.sight}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, v.explain(err)

@@ -77,10 +77,10 @@ func openDeliveries(ctx context.Context, o Options, p *parts, ps *profiles) (_ *
 
 func (d *deliveries) add(one delivery) { d.list = append(d.list, one) }
 
-// engine lists them for the engine.
-func (d *deliveries) engine() (list []refresh.Delivery) {
+// engine lists them for the engine. count has the calls of one counted.
+func (d *deliveries) engine(count func(name string, d refresh.Delivery) refresh.Delivery) (list []refresh.Delivery) {
 	for _, one := range d.list {
-		list = append(list, one.Delivery)
+		list = append(list, count(one.name, one.Delivery))
 	}
 	return list
 }

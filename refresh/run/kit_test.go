@@ -263,7 +263,7 @@ func (r *fakeRun) open(t *testing.T) *running {
 	t.Cleanup(d.close)
 	_, end := context.WithCancel(t.Context())
 	t.Cleanup(end)
-	running, err := newRunning(t.Context(), end, r.Options, p, ps, d)
+	running, err := newRunning(t.Context(), end, r.Options, p, ps, d, &sight{log: r.Log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,10 @@ type Part struct {
 	// Child is called in the supervisor's goroutine. first tells whether this is
 	// before the first start of the command, or about it.
 	Child func(e supervisor.Event, first bool)
+
+	// Notice is called in the goroutine of whoever has noticed something: several may at
+	// the same time.
+	Notice func(n Notice)
 }
 
 // parts are all those of a run.
@@ -68,6 +72,14 @@ func (p *parts) child(e supervisor.Event) {
 	for _, part := range p.list {
 		if part.Child != nil {
 			p.do(part.Name, func() { part.Child(e, first) })
+		}
+	}
+}
+
+func (p *parts) notice(n Notice) {
+	for _, part := range p.list {
+		if part.Notice != nil {
+			p.do(part.Name, func() { part.Notice(n) })
 		}
 	}
 }

@@ -67,6 +67,7 @@ func (r *reactions) react(on plan.Reaction, e refresh.Event) {
 
 // sourceExpires tells a person, in the log and by the hook of --on-source-ending.
 func (r *reactions) sourceExpires(p *profile, end source.Expiry) {
+	r.hooks.parts.notice(Notice{Kind: SourceEnding, Profile: p.Name, Source: end})
 	r.log.Error("the source expires, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
 	r.onSource(p, hookEvent{name: "source-ending", ofSource: true, source: end.What, hint: end.Hint, expires: end.At})
 }

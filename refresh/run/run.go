@@ -32,6 +32,7 @@ type Options struct {
 	Plan    *plan.Plan
 	Log     *slog.Logger
 	Signals *supervisor.Signals // held since the start
+	Version string              // of brs-exec
 
 	Waiting func(source string) // called, if not nil, when the first credentials take so long that a person wonders
 	Parts   []Part              // beside a run's own
@@ -56,6 +57,11 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 	if err != nil {
 		return exit, err
 	}
+	s, err := openSight(o, ps)
+	if err != nil {
+		return exit, err
+	}
+	defer func() { s.end(exit, err) }()
 	if err := ps.checkShared(o.Plan); err != nil { // before a person is asked for anything
 		return exit, err
 	}
@@ -69,7 +75,7 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 		return exit, err
 	}
 	defer d.close()
-	r, err := newRunning(ctx, end, o, p, ps, d)
+	r, err := newRunning(ctx, end, o, p, ps, d, s)
 	if err != nil {
 		return exit, err
 	}
@@ -128,7 +134,7 @@ type running struct {
 
 // newRunning puts together what works while the command runs, and what follows the
 // events.
-func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts, ps *profiles, d *deliveries) (_ *running, err error) {
+func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts, ps *profiles, d *deliveries, s *sight) (_ *running, err error) {
 	r := &running{end: end, left: &leftBehind{log: o.Log}, parts: p}
 	started := make(chan struct{}) // closed when the command is, for the first time
 	dir := workingDir()
@@ -145,7 +151,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	hooks := &hooks{ctx: ctx, log: o.Log, parts: p, dir: dir, environ: d.environ}
 	r.reactions = &reactions{profiles: ps, log: o.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
 	expiries := newSourceExpiries(ps, o.Plan.EndingBefore, r.record.sourceExpiry, r.reactions.sourceExpires)
-	deliveries := d.engine()
+	deliveries := d.engine(s.count)
 	watch, stale := watchStale(o.Plan, d, &staleReaction{ps.all()[0].OnStale, o.Log, r.child, r.record})
 	if watch != nil {
 		deliveries = append(deliveries, watch)
@@ -161,7 +167,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		Notify:       p.engine,
 	})
 	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, r.engine.alive)
-	p.list = slices.Concat(d.parts(started), []Part{
+	p.list = slices.Concat(d.parts(started), s.parts(r.engine.alive), []Part{
 		noteStart(started), logNotes(ps), logEngine(ps, o.Log), logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
 		stale, systemd, r.record.part(ps.describe), expiries.part(), r.reactions.part(), r.left.part(), followList(o, ps, d, r.engine),
 	}, o.Parts)

@@ -55,7 +55,14 @@ func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Optio
 		Credentials: name, Reads: reads,
 		Started:       func() time.Time { return files.LastReads(name).Config.At },
 		KeysInProfile: p.Deliver.Files == writer.File,
-		Notify:        react.alarm, Cleared: react.cleared,
+		Notify: func(a stale.Alarm) {
+			d.run.notice(Notice{Kind: Stale, Profile: name, Stale: a})
+			react.alarm(a)
+		},
+		Cleared: func() {
+			d.run.notice(Notice{Kind: NotStale, Profile: name})
+			react.cleared()
+		},
 	}
 }
 
