@@ -51,6 +51,7 @@ type Server struct {
 	at      Address
 	metrics *Metrics
 	alive   func(context.Context) error
+	addr    net.Addr
 
 	mu       sync.Mutex
 	listener net.Listener // of the next call of Run; guarded by mu
@@ -60,9 +61,12 @@ type Server struct {
 // given up by [Server.Run], or by Close where that has not been called.
 func Listen(at Address, m *Metrics, alive func(context.Context) error) (*Server, error) {
 	s := &Server{at: at, metrics: m, alive: alive}
-	var err error
-	s.listener, err = bind(at)
-	return s, err
+	l, err := bind(at)
+	if err != nil {
+		return nil, err
+	}
+	s.listener, s.addr = l, l.Addr()
+	return s, nil
 }
 
 // bind opens the socket.
@@ -81,14 +85,7 @@ func bind(at Address) (net.Listener, error) {
 }
 
 // Addr is where it listens.
-func (s *Server) Addr() net.Addr {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.listener == nil {
-		return nil
-	}
-	return s.listener.Addr()
-}
+func (s *Server) Addr() net.Addr { return s.addr }
 
 // take takes the listener, nil if there is none.
 func (s *Server) take() net.Listener {
