@@ -54,7 +54,7 @@ func (p *program) credentials(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.print(creds, format, cmp.Or(pl.Profiles[0].Source.Profile, "default"))
+	return p.print(creds, format, cmp.Or(pl.Profiles[0].Name, pl.Profiles[0].Source.Profile, "default"))
 }
 
 // fromRunDir prints what another brs-exec keeps of a profile in dir. In the spelling that SDKs are

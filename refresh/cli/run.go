@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -103,12 +104,24 @@ func (p *program) waiting(source string) {
 // plan is what the settings ask for, with what is known of this process. argv is the
 // command.
 func (p *program) plan(settings *plan.Settings, argv []string) (*plan.Plan, error) {
+	if err := p.readList(settings); err != nil {
+		return nil, err
+	}
 	pl, err := plan.New(settings, argv)
 	if err != nil {
 		return nil, err
 	}
 	pl.With(sessionNames(argv), p.raw, prompt())
 	return pl, nil
+}
+
+// readList reads what a list of profiles is made from. Its commands end with us.
+func (p *program) readList(settings *plan.Settings) error {
+	read := func(ctx context.Context) error { return settings.ReadList(ctx, p.raw) }
+	if p.signals == nil {
+		return read(context.Background())
+	}
+	return p.signals.BeforeRun(context.Background(), read)
 }
 
 // sessionNames are what a session name template can say about this run.

@@ -29,7 +29,7 @@ func (v typed) plan(t *testing.T, argv []string) *plan.Plan {
 	for name, value := range v {
 		words[name] = []string{value}
 	}
-	settings, err := plan.Resolve(plan.AllFlags(), words, nil)
+	settings, err := plan.Resolve(plan.Flags("doctor"), words, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

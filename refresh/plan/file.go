@@ -14,14 +14,17 @@ import (
 type fileEntry struct {
 	key    string
 	values []string      // more than one for a list
+	list   bool          // it is one
 	where  string        // file:line
 	maps   [][]fileEntry // of a list of mappings
+	places []string      // file:line of each of these
+	fields []fileEntry   // of a mapping
 }
 
 // readFile reads the YAML of --config: a mapping from flag names, without the
 // dashes, to a text, number, truth value or list of these; source may have a list of
-// mappings with the settings of one source each. A command line may
-// be given as a list of words under its flag's name only where the flag itself
+// mappings with the settings of one source each, and profiles has one with those of one
+// profile each. A command line may be given as a list of words under its flag's name only where the flag itself
 // is repeatable; elsewhere it is one text.
 //
 // Whether a key is a setting is for the caller to say, who knows the flags.
@@ -45,7 +48,7 @@ func readFile(path string) ([]fileEntry, error) {
 			return nil, wrong(nil, "write one setting a line, as in region: eu-west-1",
 				"%s: not a mapping of settings", place(path, doc.Body))
 		}
-		more, err := entriesOf(path, pairs, seen)
+		more, err := entriesOf(path, "", pairs, seen)
 		if err != nil {
 			return nil, err
 		}
@@ -79,10 +82,10 @@ func mapping(n ast.Node) ([]*ast.MappingValueNode, bool) {
 	return nil, false
 }
 
-// entriesOf are those of a mapping. seen is where each that came before is set.
-func entriesOf(path string, pairs []*ast.MappingValueNode, seen map[string]string) (entries []fileEntry, err error) {
+// entriesOf are those of a mapping below the key in. seen is where each that came before is set.
+func entriesOf(path, in string, pairs []*ast.MappingValueNode, seen map[string]string) (entries []fileEntry, err error) {
 	for _, pair := range pairs {
-		e, err := entry(path, pair)
+		e, err := entry(path, in, pair)
 		if err != nil {
 			return nil, err
 		}
@@ -95,11 +98,30 @@ func entriesOf(path string, pairs []*ast.MappingValueNode, seen map[string]strin
 	return entries, nil
 }
 
-func entry(path string, pair *ast.MappingValueNode) (fileEntry, error) {
+// keyProfiles and keyForEach are no flags: lists of mappings and a mapping have no place on a
+// command line.
+const (
+	keyProfiles = "profiles"
+	keyForEach  = "for-each"
+	keyName     = "name"
+)
+
+// nests tells which keys may have a list of mappings, and where.
+func nests(in, key string) bool {
+	return key == flagSource.Name && (in == "" || in == keyProfiles) || key == keyProfiles && in == ""
+}
+
+func entry(path, in string, pair *ast.MappingValueNode) (fileEntry, error) {
 	e := fileEntry{key: pair.Key.GetToken().Value, where: place(path, pair.Key)}
 	nodes := []ast.Node{pair.Value}
-	if list, ok := pair.Value.(*ast.SequenceNode); ok {
-		nodes = list.Values
+	sequence, list := pair.Value.(*ast.SequenceNode)
+	if e.list = list; list {
+		nodes = sequence.Values
+	}
+	if pairs, ok := mapping(pair.Value); ok && in == keyProfiles && e.key == keyForEach {
+		var err error
+		e.fields, err = entriesOf(path, keyForEach, pairs, map[string]string{})
+		return e, err
 	}
 	for _, n := range nodes {
 		switch n := n.(type) {
@@ -110,15 +132,15 @@ func entry(path string, pair *ast.MappingValueNode) (fileEntry, error) {
 		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 			e.values = append(e.values, n.GetToken().Value)
 		case *ast.MappingNode, *ast.MappingValueNode:
-			if _, list := pair.Value.(*ast.SequenceNode); !list || e.key != flagSource.Name {
+			if !list || !nests(in, e.key) {
 				return e, wrong(nil, "", notSimple, place(path, n), e.key)
 			}
 			pairs, _ := mapping(n)
-			one, err := entriesOf(path, pairs, map[string]string{})
+			one, err := entriesOf(path, e.key, pairs, map[string]string{})
 			if err != nil {
 				return e, err
 			}
-			e.maps = append(e.maps, one)
+			e.maps, e.places = append(e.maps, one), append(e.places, place(path, n))
 		default:
 			return e, wrong(nil, "", notSimple, place(path, n), e.key)
 		}

@@ -147,6 +147,13 @@ var (
 )
 
 var (
+	listFlags = &group{about: "Many profiles: the list profiles: in the file of --config, see docs/fleet.md"}
+
+	flagRequire     = listFlags.text("require", "all", "`HOW` many profiles must be delivered before the command starts: all, any, or a number")
+	flagConcurrency = listFlags.text("concurrency", "8", "`NUMBER` of sources that are asked at the same time, 1 to 1000")
+)
+
+var (
 	childFlags = &group{about: "Supervising the command"}
 
 	flagStopSignal         = childFlags.text("stop-signal", "TERM", "`SIGNAL` that asks the command to stop")
@@ -195,7 +202,7 @@ func init() {
 // Flags are those of a subcommand; "" is a run.
 func Flags(of string) []*Flag {
 	another := func(f *Flag) *Flag { c := *f; return &c }
-	supervising := slices.Concat(deliveryFlags.flags, refreshFlags.flags, childFlags.flags, sightFlags.flags)
+	supervising := slices.Concat(deliveryFlags.flags, refreshFlags.flags, listFlags.flags, childFlags.flags, sightFlags.flags)
 	switch asking := slices.Concat(sourceFlags.flags, roleFlags.flags); of {
 	case "credentials":
 		wait := another(flagStartTimeout.Flag)

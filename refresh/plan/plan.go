@@ -94,14 +94,15 @@ var deliveries = map[string]Delivery{
 }
 
 // New checks the settings v and the command argv. It reads no file but the one
-// that --policy names, and the AWS configuration if a role or a duration is none
+// that --policy names, those that a list of profiles is made from (see
+// [Settings.ReadList]), and the AWS configuration if a role or a duration is none
 // that AWS accepts: another server may be meant. It makes no request.
 func New(v *Settings, argv []string) (*Plan, error) {
 	if v.keep {
 		return newKeep(v)
 	}
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
-	steps := []func(*Settings) error{p.profiles, p.delivery, p.shared, p.times, p.lifetimes, p.child, p.sight}
+	steps := []func(*Settings) error{p.times, p.profiles, p.many, p.delivery, p.shared, p.child, p.sight}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, v.explain(err)
@@ -149,6 +150,9 @@ func (p *Plan) times(v *Settings) (err error) {
 
 // lifetimes refuses times that cannot remain of a session, as far as its lifetime is known.
 func (p *Plan) lifetimes(v *Settings) error {
+	if p.MinTTL == 0 && p.RefreshBefore == 0 {
+		return nil
+	}
 	sources, err := split(v)
 	for _, of := range sources {
 		err = cmp.Or(err, of.explain(p.lifetime(of)))

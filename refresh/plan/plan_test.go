@@ -360,12 +360,12 @@ func TestReadFile(t *testing.T) {
 		{
 			"kinds", "# a job\nprofile: prod\nquiet: true\nrole-arn:\n  - arn:a\n  - arn:b\nduration: 1h\ntag: [a=1, b=2]\n",
 			[]fileEntry{
-				{"profile", []string{"prod"}, "F:2", nil}, {"quiet", []string{"true"}, "F:3", nil},
-				{"role-arn", []string{"arn:a", "arn:b"}, "F:4", nil}, {"duration", []string{"1h"}, "F:7", nil},
-				{"tag", []string{"a=1", "b=2"}, "F:8", nil},
+				{key: "profile", values: []string{"prod"}, where: "F:2"}, {key: "quiet", values: []string{"true"}, where: "F:3"},
+				{key: "role-arn", values: []string{"arn:a", "arn:b"}, list: true, where: "F:4"}, {key: "duration", values: []string{"1h"}, where: "F:7"},
+				{key: "tag", values: []string{"a=1", "b=2"}, list: true, where: "F:8"},
 			}, "",
 		},
-		{"block text", "policy: |\n  {\"a\": 1}\n", []fileEntry{{"policy", []string{"{\"a\": 1}\n"}, "F:1", nil}}, ""},
+		{"block text", "policy: |\n  {\"a\": 1}\n", []fileEntry{{key: "policy", values: []string{"{\"a\": 1}\n"}, where: "F:1"}}, ""},
 		{"twice", "region: a\nregion: b\n", nil, `F:2: mapping key "region" already defined at [1:1]`},
 		{"a list at the top", "- region\n", nil, "F:1: not a mapping of settings"},
 		{"a nested mapping", "profile:\n  name: x\n", nil, "F:2: profile: not a text, a number, true or false, or a list of these"},

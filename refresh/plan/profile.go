@@ -1,15 +1,17 @@
 package plan
 
 import (
-	"context"
 	"io"
 	"reflect"
+	"strconv"
 
 	"brs-exec/refresh/source"
 )
 
 // Profile is one set of credentials of a run: where it comes from, the name that it has in
 // every delivery, and what follows its events.
+//
+// Its name is made of letters, digits and _-.@+:/ and begins with a letter, a digit or _.
 type Profile struct {
 	Name   string // "" in a run without a list
 	Source source.Spec
@@ -27,6 +29,12 @@ func (p Profile) SameSource(other Profile) bool {
 	return reflect.DeepEqual(a, b)
 }
 
+// same tells whether nothing but its place makes a difference between two profiles.
+func (p Profile) same(other Profile) bool {
+	reactions := func(p Profile) []Reaction { return []Reaction{p.OnRefresh, p.OnExpiry, p.OnStale, p.OnSourceEnding} }
+	return p.Name == other.Name && reflect.DeepEqual(reactions(p), reactions(other)) && p.SameSource(other)
+}
+
 // restarts tells whether a reaction starts the command again.
 func (p Profile) restarts() bool {
 	return p.OnRefresh.Act == Restart || p.OnExpiry.Act == Restart || p.OnStale.Act == Restart
@@ -34,14 +42,58 @@ func (p Profile) restarts() bool {
 
 // profiles reads what is to be kept fresh.
 func (p *Plan) profiles(v *Settings) error {
-	var one Profile
-	if err := one.source(v); err != nil {
+	if v.list != nil {
+		return p.listed(v)
+	}
+	p.Profiles = make([]Profile, 1)
+	return p.Profiles[0].read(v, p)
+}
+
+// read reads what is of one profile.
+func (p *Profile) read(v *Settings, of *Plan) error {
+	if err := p.source(v); err != nil {
 		return err
 	}
-	if err := one.reactions(v); err != nil {
+	if err := p.reactions(v); err != nil {
 		return err
 	}
-	p.Profiles = []Profile{one}
+	return of.lifetimes(v)
+}
+
+const (
+	maxConcurrency = 1000
+	noList         = "there is no list of profiles (profiles: in the file of --config)"
+)
+
+// many reads what is about many profiles, and refuses what is about a single one.
+func (p *Plan) many(v *Settings) (err error) {
+	switch how := flagRequire.of(v); how {
+	case "", "all":
+	case "any":
+		p.Require = 1
+	default:
+		p.Require, err = strconv.Atoi(how)
+		if err != nil || p.Require < 1 {
+			return wrong(flagRequire, "all, any, or a number of profiles, from 1 on", "%q: not how many profiles", how)
+		}
+		if known := len(p.Profiles); p.Require > known {
+			return wrong(flagRequire, "a number that can be reached, or all", "%s: more than the profiles that there are (%d)", how, known)
+		}
+	}
+	if s := flagConcurrency.of(v); s != "" {
+		if p.Concurrency, err = strconv.Atoi(s); err != nil || p.Concurrency < 1 || p.Concurrency > maxConcurrency {
+			return wrong(flagConcurrency, "STS takes some hundred requests a second from an account", "%q: not a number from 1 to %d", s, maxConcurrency)
+		}
+	}
+	if v.list == nil || v.list.one {
+		return nil
+	}
+	if flag := v.first(flagAsProfile, flagCredentialsFileProfile); flag != nil {
+		return wrong(flag, "they have the names that the list gives them", "is of one profile, and there is a list of them at %s", v.list.where)
+	}
+	if d := flagDeliver.of(v); d == "imds" || d == "env" {
+		return wrong(flagDeliver, "auto, process, file and endpoint have a name for each", "%s has room for one profile, and there is a list of them at %s", d, v.list.where)
+	}
 	return nil
 }
 
@@ -49,16 +101,17 @@ func (p *Plan) profiles(v *Settings) error {
 // the values of session name templates, where programs write what is no credentials, and
 // how a person is asked for a code.
 func (p *Plan) With(names source.Names, stderr io.Writer, prompt source.Prompt) {
-	for i := range p.Profiles {
-		s := &p.Profiles[i].Source
+	with := func(one *Profile) {
+		s := &one.Source
 		s.Names, s.Stderr, s.Prompt = names, stderr, prompt
+		if one.Name != "" {
+			s.Names.Profile = one.Name
+		}
+	}
+	for i := range p.Profiles {
+		with(&p.Profiles[i])
+	}
+	if p.List != nil {
+		p.List.maker.with, p.List.stderr = with, stderr
 	}
 }
-
-// List is where the profiles of a run come from.
-type List struct{}
-
-// Watch calls changed with the whole list each time that it has become another one, or
-// with what is wrong with it: then the list from before stays in force. It blocks until
-// ctx ends.
-func (l *List) Watch(ctx context.Context, changed func([]Profile, error)) { <-ctx.Done() }

@@ -85,7 +85,11 @@ func (s *Settings) FindHooks(p *Plan) error {
 				continue
 			}
 			if _, err := exec.LookPath(h.Argv[0]); err != nil && !errors.Is(err, exec.ErrDot) {
-				return s.explain(wrong(h.flag, "", "runs %q: %v", h.Argv[0], reason(err)))
+				err = s.explain(wrong(h.flag, "", "runs %q: %v", h.Argv[0], reason(err)))
+				if of.Where != "" {
+					err = placed(of.Where, err)
+				}
+				return err
 			}
 			found[h.Argv[0]] = true
 		}

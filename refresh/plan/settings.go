@@ -18,6 +18,7 @@ type Settings struct {
 	values  map[string]value // by the name of the flag
 	sources []*Settings      // of a list of sources, each with settings of its own
 	keep    bool             // they are of a run without a command
+	list    *list            // of profiles; nil: there is none
 }
 
 type value struct {
@@ -85,13 +86,22 @@ func (s *Settings) readFile(flags []*Flag, path string) error {
 	if err != nil {
 		return s.explain(err)
 	}
-	all := slices.DeleteFunc(names(AllFlags()), func(name string) bool { return name == flagConfig.Name })
+	all := append(slices.DeleteFunc(names(AllFlags()), func(name string) bool { return name == flagConfig.Name }), keyProfiles)
+	asks := slices.Contains(flags, flagSource.Flag) // the subcommand is about credentials
+	if i := slices.IndexFunc(entries, func(e fileEntry) bool { return e.key == keyProfiles }); i >= 0 && asks {
+		if err := s.readList(path, entries[i]); err != nil {
+			return err
+		}
+		if slices.Contains(flags, flagFormat.Flag) { // it prints one
+			s.pickOne()
+		}
+	}
 	for _, e := range entries {
 		if !slices.Contains(all, e.key) {
 			return wrong(nil, Nearest("", e.key, all), "%s: no setting is named %q", e.where, e.key)
 		}
 		i := slices.IndexFunc(flags, func(f *Flag) bool { return f.Name == e.key })
-		if i < 0 || s.values[e.key].given {
+		if e.key == keyProfiles || i < 0 || s.values[e.key].given {
 			continue // a setting of another subcommand, or overridden
 		}
 		if e.maps != nil {

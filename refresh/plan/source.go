@@ -215,15 +215,23 @@ func roleARN(s string) error {
 		return wrong(flagRoleARN, "the role itself: arn:"+part[1]+":iam::"+part[4]+":role/"+name+", with its path if it has one", "%q: a session of a role, not the role", s)
 	case kind == "user" || kind == "group" || kind == "policy" || kind == "instance-profile":
 		return wrong(flagRoleARN, hint, "%q: a %s, not a role", s, kind)
-	case !strings.HasPrefix(part[1], "aws") || part[4] == "" || otherSTS():
+	case !strings.HasPrefix(part[1], "aws") || part[4] == "":
 		return nil
-	case len(part[4]) != 12 || strings.Trim(part[4], "0123456789") != "":
+	case !isAccount(part[4]):
+		if otherSTS() { // which reads a file, and is asked last
+			return nil
+		}
 		return wrong(flagRoleARN, hint, "%q: an account of AWS is a number of 12 digits", s)
 	case part[2] != "iam" || kind != "role" || strings.ContainsFunc(name[strings.LastIndex(name, "/")+1:], notInName) || strings.HasSuffix(s, "/"):
+		if otherSTS() {
+			return nil
+		}
 		return wrong(flagRoleARN, hint, "%q: not the ARN of a role", s)
 	}
 	return nil
 }
+
+func isAccount(s string) bool { return len(s) == 12 && strings.Trim(s, "0123456789") == "" }
 
 // notInName goes by the characters that IAM accepts in a role's name.
 func notInName(r rune) bool {

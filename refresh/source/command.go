@@ -73,7 +73,7 @@ func (s *Source) run(ctx context.Context, argv []string, name string, limit time
 	late, cancel := context.WithTimeoutCause(ctx, limit, errLate)
 	defer cancel()
 	c := exec.CommandContext(late, argv[0], argv[1:]...)
-	out := cappedBuffer{stop: cancel}
+	out := cappedBuffer{stop: cancel, limit: cmp.Or(s.outputLimit, outputLimit)}
 	c.Stdout = &out
 	c.WaitDelay = drainTimeout
 	c.Env = s.vars().list()
@@ -192,15 +192,16 @@ func (s *Source) needsProgram(f *resolved) bool {
 // The buffer is not embedded: its ReadFrom would be copied to in place of Write,
 // and knows no limit.
 type cappedBuffer struct {
-	buf  bytes.Buffer
-	stop func()
-	over bool
+	buf   bytes.Buffer
+	limit int
+	stop  func()
+	over  bool
 }
 
 var errFull = errors.New("too much output")
 
 func (c *cappedBuffer) Write(p []byte) (int, error) {
-	if c.buf.Len()+len(p) > outputLimit {
+	if c.buf.Len()+len(p) > c.limit {
 		c.over = true
 		c.stop()
 		return 0, errFull

@@ -38,6 +38,8 @@ type Source struct {
 	pool *Pool
 	web  *web
 
+	outputLimit int // of the programs that are run; 0 is what is enough for credentials
+
 	retrieving      sync.Mutex // held for the whole of a Retrieve
 	mfa             authenticator
 	succeeded       bool        // an earlier one succeeded; guarded by retrieving
