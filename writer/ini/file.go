@@ -57,7 +57,7 @@ func (f *File) lastLines() *[]line {
 	return &f.preamble
 }
 
-// Bytes returns the text. A line that came to stand above others, and had no end
+// Bytes returns the text, nil if there is none. A line that came to stand above others, and had no end
 // as it was the last, has one there.
 func (f *File) Bytes() []byte {
 	w := writer{eol: f.eol, text: make([]byte, 0, f.size())}

@@ -3,6 +3,7 @@ package shared
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,7 +15,7 @@ import (
 // BenchmarkFile is what a file of many sections costs: to open and close it, to write
 // the credentials of one section, and to look whether all are there after an event.
 func BenchmarkFile(b *testing.B) {
-	for _, n := range []int{10, 100, 300, 1000} {
+	for _, n := range []int{1, 10, 100, 1000} {
 		dir := b.TempDir()
 		path := filepath.Join(dir, "credentials")
 		sections, all := map[string]string{}, map[string]aws.Credentials{}
@@ -66,8 +67,35 @@ func BenchmarkFile(b *testing.B) {
 				deliver(s, map[string]aws.Credentials{"p0": numbered(n + i)})
 			}
 		})
+		b.Run(fmt.Sprint("deliver all/", n), func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				for name := range all {
+					all[name] = numbered(n + i)
+				}
+				deliver(s, all)
+			}
+		})
+		b.Run(fmt.Sprint("one more, one less/", n), func(b *testing.B) {
+			for b.Loop() {
+				more := maps.Clone(sections)
+				more["more"] = "more"
+				for _, list := range []map[string]string{more, sections} {
+					if err := s.SetSections(context.Background(), list, nil); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
 		b.Run(fmt.Sprint("look/", n), func(b *testing.B) {
 			for b.Loop() {
+				if intact, err := s.intact(); !intact || err != nil {
+					b.Fatal(intact, err)
+				}
+			}
+		})
+		b.Run(fmt.Sprint("look after another's change/", n), func(b *testing.B) {
+			for b.Loop() {
+				s.known = false
 				if intact, err := s.intact(); !intact || err != nil {
 					b.Fatal(intact, err)
 				}

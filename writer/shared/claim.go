@@ -63,6 +63,15 @@ const (
 
 var noPrint = strings.Repeat("-", printLen)
 
+// copies returns records for another claim.
+func copies(records []*record) (list []*record) {
+	for _, r := range records {
+		one := *r
+		list = append(list, &one)
+	}
+	return list
+}
+
 // claimPatience is how long a lock is waited for whose holder is not to be
 // seen: one that looks for stale claims has it for a moment, one in another
 // process id namespace keeps it.

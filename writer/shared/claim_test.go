@@ -20,7 +20,8 @@ import (
 )
 
 // helpShared keeps the sections SECTION,... of PATH, at exit as MODE says. It
-// delivers new credentials until its input ends, COUNT of them at most.
+// delivers new credentials until its input ends, COUNT of them at most. With MORE it keeps
+// these sections as well, now and again.
 func helpShared(args []string) error {
 	exit, err := strconv.Atoi(args[2])
 	if err != nil {
@@ -46,7 +47,12 @@ func helpShared(args []string) error {
 	ended := make(chan struct{})
 	go func() { io.Copy(io.Discard, os.Stdin); close(ended) }()
 	for i := 1; i < count; i++ {
-		if err := patiently(func() error { return giveAll(s, i) }); err != nil {
+		err := patiently(func() error { return giveAll(s, i) })
+		if len(args) > 4 && err == nil {
+			names := []string{args[1], args[1] + "," + args[4]}[i%2]
+			err = patiently(func() error { return s.SetSections(context.Background(), sectionsOf(names), nil) })
+		}
+		if err != nil {
 			return errors.Join(err, s.Close(context.Background()))
 		}
 		select {

@@ -210,18 +210,25 @@ func current(t *testing.T, path string) (n int, err error) {
 // Killed at any moment of thousands of rewrites, it leaves the old credentials or the
 // new one; the next start takes the strays away and puts back what was there.
 func TestSharedKilled(t *testing.T) {
+	const section = "[app]\naws_access_key_id = AKID0\naws_secret_access_key = SECRET0\naws_session_token=TOKEN0"
+	t.Run("one section", func(t *testing.T) { killed(t, userSection+section) })
+	t.Run("sections that come and go", func(t *testing.T) {
+		killed(t, userSection+section+"\n[b]\n"+oldKeys+"# the end", "b,c")
+	})
+}
+
+func killed(t *testing.T, original string, more ...string) {
 	kills := 20
 	if longTests() {
 		kills = 300
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "credentials")
-	original := userSection + "[app]\naws_access_key_id = AKID0\naws_secret_access_key = SECRET0\naws_session_token=TOKEN0"
 	put(t, path, original, 0o600)
 	stop := readers(t, path, "app")
 	rewrites := 0
 	for i := range kills {
-		cmd, _, said := startHelper(t, "shared", path, "app", "2", "1000000")
+		cmd, _, said := startHelper(t, "shared", append([]string{path, "app", "2", "1000000"}, more...)...)
 		if said != "kept" {
 			t.Fatalf("start %d: %q", i, said)
 		}
@@ -239,8 +246,8 @@ func TestSharedKilled(t *testing.T) {
 		rewrites += n
 	}
 	reads := stop()
-	s := mustShared(t, path, "app", Options{AtExit: Restore})
-	if err := give(s, numbered(1)); err != nil {
+	s := mustShared(t, path, "", Options{Sections: sectionsOf(strings.Join(append(more, "app"), ",")), AtExit: Restore})
+	if err := giveAll(s, 1); err != nil {
 		t.Fatal(err)
 	}
 	names, err := filepath.Glob(filepath.Join(dir, ".*"))

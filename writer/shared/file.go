@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"os"
 	"slices"
@@ -72,6 +73,8 @@ type Options struct {
 // well. It changes the bytes of its keys and no others.
 type File struct {
 	opt      Options
+	path     string // that the file had when it was opened
+	inConfig bool   // it is a config file
 	target   replace.Target
 	profiles []*profile // by name
 	claims   *claims
@@ -83,19 +86,24 @@ type File struct {
 	moved chan struct{} // has one when the file is to be watched in another way
 
 	mu         sync.Mutex
-	wrote      bool  // the file has held credentials of ours
-	inPlace    bool  // the last write was
-	reconciled bool  // the keys were put back once already
-	failed     bool  // the last Deliver did, and will come again
-	looked     int   // how often Run had a look at the file
-	told       error // the last notice of what does not get better by itself
+	wrote      bool // the file has held credentials of ours
+	inPlace    bool // the last write was
+	reconciled bool // the keys were put back once already
+	failed     bool // the last Deliver did, and will come again
+	noFile     bool // there was no file before
+	looked     int  // how often Run had a look at the file
+	seed       maphash.Seed
+	known      bool   // what is known of the file: it is as we wrote it last
+	seen       uint64 // if this is its hash
+	told       error  // the last notice of what does not get better by itself
 }
 
 type profile struct {
 	section
 	from string // the credentials' name
 	*record
-	creds credentials // to be in the file; zero until there is one
+	creds credentials // to be in the file; zero until there are some, and when they were taken away
+	dirty bool        // they were not written yet
 }
 
 // Notes returns what the user may want to know about the file, a line each.
@@ -117,34 +125,58 @@ func (s *File) tell(format string, err error) {
 
 // Deliver writes credentials, by their names, to their sections, all in one step;
 // when it returns nil a client that reads the file finds them. They must be usable until
-// Expires on the local clock. On an error the file is as it was.
+// Expires on the local clock. The zero value does with the keys of that section what
+// AtExit says. On an error the file is as it was; credentials that cannot be written to
+// one are an error, and keep no others back.
 func (s *File) Deliver(ctx context.Context, delivered map[string]aws.Credentials) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var gone []*profile
+	var errs []error
 	ours := false
 	for _, p := range s.profiles {
 		creds, ok := delivered[p.from]
-		if !ok {
+		switch {
+		case !ok:
+			continue
+		case creds == aws.Credentials{}:
+			if p.creds != (credentials{}) {
+				gone = append(gone, p)
+			}
 			continue
 		}
 		if err := ini.Check(creds); err != nil {
-			return fmt.Errorf("deliver to %s: %w", s.opt.Path, err)
+			errs = append(errs, fmt.Errorf("deliver to %s: %w", s.opt.Path, err))
+			continue
 		}
 		if now := keysOf(creds); now != p.creds {
-			p.creds, s.reconciled, s.told = now, false, nil
+			p.creds, p.dirty, s.reconciled, s.told = now, true, false, nil
 		}
 		ours = true
 	}
-	if !ours {
-		return nil
+	if len(gone) > 0 {
+		errs = append(errs, s.takeAway(ctx, gone))
 	}
-	err := s.write(ctx)
-	s.failed = err != nil
-	return err
+	if ours {
+		err := s.write(ctx)
+		s.failed = err != nil
+		errs = append(errs, err)
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
 }
+
+// hash tells what is in the file from all else that may be.
+func (s *File) hash(data []byte) uint64 { return maphash.Bytes(s.seed, data) }
+
+// knows tells whether that is the file as we wrote it, with all credentials that were
+// delivered by then.
+func (s *File) knows(data []byte) bool { return s.known && s.hash(data) == s.seen }
 
 // errUnsettled: the file looks as if another program were just writing it.
 var errUnsettled = errors.New("is empty")
@@ -181,8 +213,9 @@ func (s *File) edit(old []byte, last bool) ([]byte, error) {
 		return nil, err
 	}
 	var fresh []*record
+	known := s.knows(old)
 	for _, p := range s.profiles {
-		if p.creds == (credentials{}) {
+		if p.creds == (credentials{}) || known && !p.dirty {
 			continue
 		}
 		if err := s.guard(p, f, p.creds); err != nil {
@@ -203,11 +236,13 @@ func (s *File) edit(old []byte, last bool) ([]byte, error) {
 		}
 		return nil, err
 	}
-	return f.Bytes(), nil
+	now := f.Bytes()
+	s.known, s.seen = false, s.hash(now) // until it is written
+	return now, nil
 }
 
 func (s *File) written(res replace.Result) error {
-	s.wrote = true
+	s.wrote, s.known = true, true
 	if res.Way == replace.InPlace && !s.inPlace {
 		s.notify("%s is written in place (%v): a client that reads it at that moment may see a mixture", s.opt.Path, res.Cause)
 	}
@@ -219,10 +254,11 @@ func (s *File) written(res replace.Result) error {
 		}
 	}
 	for _, p := range s.profiles {
-		if p.creds != (credentials{}) {
+		if p.dirty && p.creds != (credentials{}) {
 			if err := p.wrote(fingerprintOf(p.creds)); err != nil {
 				return err
 			}
+			p.dirty = false
 		}
 	}
 	return nil
@@ -237,7 +273,7 @@ func (s *File) Close(ctx context.Context) error {
 	defer s.mu.Unlock()
 	var err error
 	if s.opt.AtExit != Leave {
-		if err = s.takeOut(ctx); err != nil {
+		if err = s.takeOut(ctx, s.profiles); err != nil {
 			err = fmt.Errorf("take the keys out of %s: %w", s.opt.Path, err)
 		}
 	}

@@ -76,12 +76,12 @@ func twice(sections []*ini.Section) (more []string) {
 
 // checkSource refuses a section that the credentials are made from, directly or through
 // source_profile: our keys would win over what is there.
-func (s *File) checkSource(path string) error {
-	if !slices.ContainsFunc(s.opt.SourceFiles, func(file string) bool { return file != "" && sameFile(path, file) }) {
+func (s *File) checkSource(profiles []*profile) error {
+	if !slices.ContainsFunc(s.opt.SourceFiles, func(file string) bool { return file != "" && sameFile(s.path, file) }) {
 		return nil
 	}
 	chain := s.sourceProfiles()
-	for _, p := range s.profiles {
+	for _, p := range profiles {
 		if chain[p.name] {
 			return fmt.Errorf("section [%s] of %s is what the credentials are made from: name another section", p.name, s.opt.Path)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"maps"
 	"os"
@@ -80,7 +81,7 @@ func Preview(opt Options) (notes []string, err error) {
 
 // prepare is what needs no look into the file. path is where it leads to.
 func prepare(opt Options) (s *File, path string, err error) {
-	s = &File{opt: opt, moved: make(chan struct{}, 1)}
+	s = &File{opt: opt, moved: make(chan struct{}, 1), seed: maphash.MakeSeed()}
 	if s.opt.Perm == 0 {
 		s.opt.Perm = pathsafe.FileMode
 	}
@@ -99,10 +100,11 @@ func prepare(opt Options) (s *File, path string, err error) {
 		}
 		path = filepath.Join(w.Path, filepath.Base(opt.Path))
 	}
+	s.path = path
 	if err := s.addProfiles(path); err != nil {
 		return nil, "", err
 	}
-	return s, path, s.checkSource(path)
+	return s, path, s.checkSource(s.profiles)
 }
 
 // makeDir makes the directory of the file.
@@ -160,22 +162,29 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-func (s *File) addProfiles(path string) error {
-	inConfig := filepath.Base(path) == "config" || s.opt.ConfigFile != "" && sameFile(path, s.opt.ConfigFile)
-	for _, from := range slices.Sorted(maps.Keys(s.opt.Sections)) {
-		name := s.opt.Sections[from]
-		if err := ini.CheckProfile(name); err != nil {
-			return err
-		}
-		if slices.ContainsFunc(s.profiles, func(p *profile) bool { return p.name == name }) {
-			return fmt.Errorf("profile %q: two sets of credentials for one section", name)
-		}
-		s.profiles = append(s.profiles, &profile{section: newSection(name, inConfig), from: from, record: &record{section: name, prints: [2]string{noPrint, noPrint}}})
-	}
-	if len(s.profiles) == 0 {
+func (s *File) addProfiles(path string) (err error) {
+	s.inConfig = filepath.Base(path) == "config" || s.opt.ConfigFile != "" && sameFile(path, s.opt.ConfigFile)
+	if s.profiles, err = s.newProfiles(s.opt.Sections); err == nil && len(s.profiles) == 0 {
 		return errors.New("internal error: no section to keep")
 	}
-	return nil
+	return err
+}
+
+// newProfiles are those of the options' Sections, by name.
+func (s *File) newProfiles(sections map[string]string) (list []*profile, err error) {
+	seen := map[string]bool{}
+	for _, from := range slices.Sorted(maps.Keys(sections)) {
+		name := sections[from]
+		if err := ini.CheckProfile(name); err != nil {
+			return nil, err
+		}
+		if seen[name] {
+			return nil, fmt.Errorf("profile %q: two sets of credentials for one section", name)
+		}
+		seen[name] = true
+		list = append(list, &profile{section: newSection(name, s.inConfig), from: from, record: &record{section: name, prints: [2]string{noPrint, noPrint}}})
+	}
+	return list, nil
 }
 
 // sameFile tells whether two paths lead to one file.
@@ -191,8 +200,10 @@ func sameFile(a, b string) bool {
 }
 
 // names are those of the sections.
-func (s *File) names() (names []string) {
-	for _, p := range s.profiles {
+func (s *File) names() []string { return namesOf(s.profiles) }
+
+func namesOf(profiles []*profile) (names []string) {
+	for _, p := range profiles {
 		names = append(names, p.name)
 	}
 	return names
@@ -216,15 +227,20 @@ func (s *File) claimAll(ctx context.Context, p *replace.Location) error {
 		}
 		err = s.makeClaim(ctx)
 	}
-	section := strings.Join(s.names(), "], [")
+	return s.claimError(err, s.profiles)
+}
+
+// claimError says which section could not be claimed.
+func (s *File) claimError(err error, of []*profile) error {
+	if err == nil {
+		return nil
+	}
+	section := strings.Join(namesOf(of), "], [")
 	var held *heldError
 	if errors.As(err, &held) {
 		section = held.section
 	}
-	if err != nil {
-		return fmt.Errorf("section [%s] of %s: %w", section, s.opt.Path, err)
-	}
-	return nil
+	return fmt.Errorf("section [%s] of %s: %w", section, s.opt.Path, err)
 }
 
 func (s *File) makeClaim(ctx context.Context) (err error) {

@@ -41,6 +41,31 @@ func (b *snapshot) parse(f *ini.File) (sections []*ini.Section) {
 	return sections
 }
 
+// text is what stood in a section, nil if it was added.
+func (b *snapshot) text(s *ini.Section) []byte {
+	for _, text := range b.Sections {
+		for _, was := range ini.Read(text).Sections {
+			if was.SameHeader(s) {
+				return text
+			}
+		}
+	}
+	return nil
+}
+
+// end tells whether the last line that stood there had no end, or that above the
+// section if it was added, and what of one it had.
+func (b *snapshot) end(s *ini.Section) (none bool, half string) {
+	text := b.text(s)
+	if text == nil {
+		return b.NoEnd, b.HalfEnd
+	}
+	if last := len(text) - 1; text[last] == '\r' {
+		half = "\r"
+	}
+	return text[len(text)-1] != '\n', half
+}
+
 // has tells whether credentials were there.
 func (b *snapshot) has(f *ini.File, fp string) bool {
 	return slices.ContainsFunc(b.parse(f), func(s *ini.Section) bool {

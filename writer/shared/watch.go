@@ -71,6 +71,9 @@ func (s *File) reconcile(ctx context.Context) {
 
 // intact tells whether writing the credentials would change nothing.
 func (s *File) intact() (bool, error) {
+	if !slices.ContainsFunc(s.profiles, (*profile).holds) {
+		return true, nil
+	}
 	var now *replace.Content
 	err := s.target.At(func(p *replace.Location) (err error) { now, err = p.Read(); return err })
 	if errors.Is(err, fs.ErrNotExist) {
@@ -78,6 +81,9 @@ func (s *File) intact() (bool, error) {
 	}
 	if err != nil || now == nil {
 		return false, err
+	}
+	if s.knows(now.Data) {
+		return true, nil
 	}
 	f, err := ini.Parse(s.opt.Path, now.Data)
 	if err != nil {
