@@ -84,6 +84,7 @@ var rooms = []struct{ room, imports string }{
 	{"supervisor", "supervisor/job supervisor/siginfo supervisor/stage"},
 
 	{"refresh", ""},
+	{"refresh/control", "refresh writer/pathsafe"},
 	{"refresh/source/keyfile", "refresh"},
 	{"refresh/source/logincache", "refresh writer/filelock"},
 	{"refresh/source", "refresh refresh/source/keyfile refresh/source/logincache writer/filelock writer/ini"},
@@ -91,11 +92,11 @@ var rooms = []struct{ room, imports string }{
 	{"refresh/metrics", "refresh supervisor writer/pathsafe"},
 	{"refresh/events", "refresh supervisor writer/pathsafe"},
 	{"refresh/plan", "refresh refresh/events refresh/metrics refresh/source refresh/source/keyfile supervisor writer writer/replace writer/shared"},
-	{"refresh/run", "refresh refresh/events refresh/metrics refresh/plan refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
+	{"refresh/run", "refresh refresh/control refresh/events refresh/metrics refresh/plan refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
 		"writer writer/endpoint writer/filelock writer/process writer/shared writer/stale writer/volume"},
 	{"refresh/doctor/clients", ""},
 	{"refresh/doctor", "refresh refresh/doctor/clients refresh/plan refresh/source supervisor/runlock writer writer/ini"},
-	{"refresh/cli", "refresh refresh/doctor refresh/plan refresh/run refresh/simulator refresh/source supervisor supervisor/logfile " +
+	{"refresh/cli", "refresh refresh/control refresh/doctor refresh/plan refresh/run refresh/simulator refresh/source supervisor supervisor/logfile " +
 		"supervisor/runlock writer writer/filelock writer/process writer/rundir"},
 	{"", "refresh/cli supervisor/stage writer/process/early"}, // main
 }

@@ -146,9 +146,7 @@ func TestVanished(t *testing.T) {
 		return err == nil && strings.Contains(out, "Expiration") && strings.Contains(out, "credential_process")
 	})
 	for _, name := range strings.Fields(before) {
-		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
-			t.Errorf("not made again: %v", err)
-		}
+		eventually(t, patience, name, func() bool { _, err := os.Lstat(filepath.Join(dir, name)); return err == nil })
 	}
 	w.asksEndpoint(p.stdout.lines()[1], p.stdout.lines()[2])
 	// Another run takes it for one that lives.

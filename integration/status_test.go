@@ -29,7 +29,7 @@ func (w *world) status(p *process) (s status) {
 	cmd := exec.Command(brsExec(w.t), "status", "--json", strconv.Itoa(p.cmd.Process.Pid))
 	cmd.Env = w.environ()
 	out, err := cmd.Output()
-	if cmd.ProcessState.ExitCode() == 1 {
+	if cmd.ProcessState.ExitCode() == 3 {
 		return status{}
 	}
 	if err != nil {
@@ -72,7 +72,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%v, printed:\n%s", err, out)
 	}
 	out, err := table(strconv.Itoa(p.cmd.Process.Pid))
-	if lines := strings.Split(out, "\n"); err != nil || len(lines) != 4 || !strings.Contains(lines[1], s.Key) || !strings.Contains(lines[2], "ServiceUnavailable") {
+	if lines := strings.Split(out, "\n"); err != nil || len(lines) < 4 || !strings.HasPrefix(lines[0], "gov2 (") || !strings.Contains(lines[1], s.Key) || !strings.Contains(out, "ServiceUnavailable") {
 		t.Errorf("%v, printed:\n%s", err, out)
 	}
 	w.server.SetFaults()

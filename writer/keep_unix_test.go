@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/writer/process"
-	"brs-exec/writer/rundir"
 	"brs-exec/writer/writertest"
 )
 
@@ -35,7 +34,7 @@ func kept(t *testing.T) (p *Private, told *[]string) {
 	}})
 	if err == nil {
 		_, perr := p.Put("token", []byte("x"))
-		err = errors.Join(perr, deliver(p, numbered(1)), p.WriteStatus([]byte("{}\n")))
+		err = errors.Join(perr, deliver(p, numbered(1)), putExtra(p))
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +101,14 @@ func TestKeepLooks(t *testing.T) {
 	}
 }
 
+// extraFile is one that the run has besides.
+const extraFile = "extra"
+
+func putExtra(p *Private) error {
+	_, err := p.Put(extraFile, []byte("{}\n"))
+	return err
+}
+
 // TestKeepTaken: somebody else has taken the name. Nothing of ours goes there, and it
 // is said once until the name is free.
 func TestKeepTaken(t *testing.T) {
@@ -110,7 +117,7 @@ func TestKeepTaken(t *testing.T) {
 	victim := filepath.Join(openBase(t), "authorized_keys")
 	put(t, victim, "mine", 0o644)
 	err := errors.Join(os.RemoveAll(p.Dir()), os.Mkdir(p.Dir(), 0o777))
-	for _, name := range []string{configFile, process.StateFile, credentialsFile, rundir.StatusFile, "lock"} {
+	for _, name := range []string{configFile, process.StateFile, credentialsFile, extraFile, "lock"} {
 		err = errors.Join(err, os.Symlink(victim, filepath.Join(p.Dir(), name)))
 	}
 	if err != nil {
@@ -121,8 +128,8 @@ func TestKeepTaken(t *testing.T) {
 		if err := deliver(p, numbered(2+i)); err == nil {
 			t.Error("Deliver: no error")
 		}
-		if err := p.WriteStatus([]byte("{}\n")); err == nil {
-			t.Error("WriteStatus: no error")
+		if err := putExtra(p); err == nil {
+			t.Error("Put: no error")
 		}
 	}
 	holds(t, filepath.Dir(victim), map[string]string{filepath.Base(victim): "mine"})
@@ -172,7 +179,7 @@ func TestCloseOfWhatIsNotOurs(t *testing.T) {
 	}
 	before := p.LastReads("")
 	p.look()
-	if err := errors.Join(deliver(p, numbered(3)), p.WriteStatus(nil)); !errors.Is(err, os.ErrClosed) || p.LastReads("") != before {
+	if err := errors.Join(deliver(p, numbered(3)), putExtra(p)); !errors.Is(err, os.ErrClosed) || p.LastReads("") != before {
 		t.Errorf("after Close: %v", err)
 	}
 	if got := fmt.Sprint(names(t, filepath.Dir(p.Dir()))); got != fmt.Sprintf("[%s %[1]s-gone]", filepath.Base(p.Dir())) {

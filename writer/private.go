@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -320,11 +321,11 @@ func (p *Private) Put(name string, content []byte) (path string, err error) {
 	return filepath.Join(p.path, name), nil
 }
 
-// WriteStatus puts text about this run, which must hold no secret, where [rundir.Runs]
-// finds it.
-func (p *Private) WriteStatus(text []byte) error {
-	_, err := p.Put(rundir.StatusFile, text)
-	return err
+// Open opens the run directory as it is now; the caller must close it.
+func (p *Private) Open() (*os.Root, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dir.Open()
 }
 
 // Sweep removes what other runs that were killed have left; see [rundir.Sweep].

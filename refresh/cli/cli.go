@@ -76,6 +76,9 @@ func (p *program) run(args []string) int {
 	case "--version", "-version", "-V", "-v":
 		p.typed = []string{"version"}
 	}
+	if len(p.typed) > 0 && (p.typed[0] == "status" || p.typed[0] == "refresh") {
+		p.typed = flagsFirst(p.typed, "profile", "timeout")
+	}
 	p.asJSON = plan.WantsJSON(p.typed, os.Environ())
 	app := p.app()
 	if err := app.Run(append([]string{"brs-exec"}, p.typed...)); err != nil {
@@ -103,7 +106,7 @@ func (p *program) app() *cli.App {
 		ErrWriter:                 p.stderr,
 		Flags:                     append(flags(""), cli.HelpFlag),
 		Commands: []*cli.Command{
-			p.credentialsCommand(), p.keepCommand(), p.loginCommand(), p.statusCommand(), p.doctorCommand(), p.demoCommand(), p.completionCommand(),
+			p.credentialsCommand(), p.keepCommand(), p.loginCommand(), p.statusCommand(), p.refreshCommand(), p.doctorCommand(), p.demoCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", OnUsageError: usageError, HideHelpCommand: true, Action: func(*cli.Context) error {
 				_, err := fmt.Fprintln(p.stdout, "brs-exec", version())
 				return err

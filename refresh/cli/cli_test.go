@@ -21,9 +21,9 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
 
+	"brs-exec/refresh/control"
 	"brs-exec/refresh/doctor"
 	"brs-exec/refresh/plan"
-	"brs-exec/refresh/run"
 	"brs-exec/supervisor"
 )
 
@@ -120,7 +120,7 @@ func TestUsageErrors(t *testing.T) {
 		{name: "misspelt subcommand", args: []string{"stauts"}, want: "\"stauts\" is neither a flag nor a subcommand\ndid you mean brs-exec status?"},
 		{name: "a truth that is none", args: []string{"--quiet=no", "--", "true"}, want: "--quiet takes no value, or true or false, not \"no\""},
 		{name: "flag before status", args: []string{"--profile", "prod", "status"}, want: "flags stand before \"status\", where they would be lost\nleave them out: brs-exec help status"},
-		{name: "unknown flag of status", args: []string{"status", "--watch"}, want: "no flag is named --watch\nbrs-exec help status lists them"},
+		{name: "unknown flag of status", args: []string{"status", "--watsch"}, want: "no flag is named --watsch\ndid you mean --watch?"},
 		{name: "two profiles", args: []string{"--profile", "a", "--profile=b", "--", "true"}, want: "--profile is given twice: \"a\" and \"b\"\nkeep the one that is meant"},
 		{name: "misspelt variable", variable: "BRS_EXEC_ROLEARN", env: "x", args: []string{"--", "true"}, want: "no setting is named BRS_EXEC_ROLEARN\ndid you mean BRS_EXEC_ROLE_ARN?"},
 		{name: "another misspelt variable", variable: "BRS_EXEC_DELIVERY", env: "file", args: []string{"credentials"}, want: "no setting is named BRS_EXEC_DELIVERY\ndid you mean BRS_EXEC_DELIVER?"},
@@ -145,8 +145,11 @@ func TestUsageErrors(t *testing.T) {
 		{name: "flags before doctor", args: []string{"--quiet", "--profile=a b", "doctor", "--ask", "--", "aws", "s3"}, want: "flags stand before \"doctor\", where they would be lost\nbrs-exec doctor --quiet '--profile=a b' --ask -- aws s3"},
 		{name: "command for credentials", args: []string{"credentials", "--", "true"}, want: "credentials runs no command\nbrs-exec -- COMMAND runs one with fresh credentials"},
 		{name: "format of credentials", args: []string{"credentials", "--format", "toml"}, want: "--format \"toml\": no such format\none of process, env, ini"},
-		{name: "status of a name", args: []string{"status", "me"}, want: "\"me\" is no process id\nbrs-exec status lists them"},
-		{name: "status of two", args: []string{"status", "1", "2"}, want: "\"2\" is one process id too many\nbrs-exec status lists them"},
+		{name: "status --watch without a terminal", args: []string{"status", "1", "--watch"}, want: "--watch needs a terminal\nbrs-exec status --json, each time you want to know"},
+		{name: "status --watch for a probe", args: []string{"status", "--watch", "--check"}, want: "--watch is for people, and goes with neither --json nor --check\nleave one of them out"},
+		{name: "refresh of a command", args: []string{"refresh", "--", "true"}, want: "refresh runs no command\nbrs-exec -- COMMAND runs one with fresh credentials"},
+		{name: "refresh in no time", args: []string{"refresh", "--timeout", "0s"}, want: "--timeout must be longer than nothing\nas in --timeout 90s"},
+		{name: "status of two", args: []string{"status", "1", "2"}, want: "\"2\" is one process id or name too many\nbrs-exec status lists what is running"},
 		{name: "status of a command", args: []string{"status", "--", "true"}, want: "status runs no command\nbrs-exec -- COMMAND runs one with fresh credentials"},
 		{name: "no run directory", args: []string{"credentials", "--run-dir", dir}, want: "no credentials in " + dir + ": the brs-exec that kept them has exited; start the command under brs-exec again"},
 		{name: "a profile that the run does not have", args: []string{"credentials", "--profile=p", "--run-dir", dir}, want: "no credentials of profile \"p\" in " + dir + ": brs-exec has none for it yet, or no such profile; see its messages"},
@@ -278,7 +281,9 @@ func TestPrintable(t *testing.T) {
 				"the name of login": func() { p.printf("logged in: %s", bad) },
 				"a question":        func() { ask(context.Background(), strings.NewReader("1\n"), &b, "MFA code of "+bad+": ") },
 				"a record": func() {
-					tabulate(printable{&b}, []run.Record{{PID: 1, Command: bad, Key: bad, Source: bad, Failed: 1, Err: bad}, {PID: 2, Err: bad}}, time.Now())
+					p := control.Profile{Name: bad, Source: bad, KeyID: bad, Identity: bad, Failed: 1, Err: bad, Hint: bad, RequestID: bad, LivesOn: bad, SourceExpiry: time.Now()}
+					r := control.Record{Name: bad, Command: bad, State: bad, Exit: bad, Starts: 2, DeliveryFailed: 1, DeliveryErr: bad, Profiles: []control.Profile{p}}
+					b.WriteString(drawing{width: 80}.runs([]seenRun{{record: r}, {err: errors.New(bad)}}))
 				},
 				"a finding": func() {
 					p.printFindings([]doctor.Finding{{Level: "problem", About: "source", Text: "profile " + bad, Hint: bad}}, false)

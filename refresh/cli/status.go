@@ -2,176 +2,203 @@ package cli
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"slices"
-	"strconv"
-	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/urfave/cli/v2"
 
+	"brs-exec/refresh"
+	"brs-exec/refresh/control"
 	"brs-exec/refresh/plan"
-	"brs-exec/refresh/run"
-	"brs-exec/writer/rundir"
 )
 
-const exitNotRunning = 1
+const exitNotRunning = 3
+
+// statusFlags are those of status.
+type statusFlags struct{ json, check, wide, watch bool }
 
 func (p *program) statusCommand() *cli.Command {
 	const about = "What brs-exec says"
-	var asJSON, check bool
+	var f statusFlags
+	flag := func(into *bool, name, usage string) cli.Flag {
+		return &cli.BoolFlag{Name: name, Destination: into, Category: about, Usage: usage, DisableDefaultText: true}
+	}
 	return &cli.Command{
-		Name:        "status",
-		Usage:       "say what the running brs-exec processes hold, and what they wait for",
-		UsageText:   "brs-exec status [FLAGS] [PID]",
-		Description: "Finds the runs of this user whose run directory is in one of the places that a new run would try.\nExit code 1 if there is none, or not that one.",
+		Name:      "status",
+		Usage:     "say what the running brs-exec processes hold, and what they wait for",
+		UsageText: "brs-exec status [FLAGS] [PID|NAME]",
+		Description: "Asks the runs of this user whose run directory is in one of the places that a new run would try;\nroot (Linux) asks those of all users. " +
+			"Exit code 3 if there is none, or not that one. The bar is the\nlifetime of the credentials: = is over, | is now, ^ is the next refresh.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "json", Destination: &asJSON, Category: about, Usage: "print one JSON object per line, times in RFC 3339", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "check", Destination: &check, Category: about, Usage: "exit code 1 also if a run holds no credentials that have not expired, for a probe", DisableDefaultText: true},
+			flag(&f.wide, "wide", "whole key ids, and all profiles of a run with many"),
+			flag(&f.watch, "watch", "draw it anew each second, until Ctrl-C"),
+			flag(&f.json, "json", "print one JSON object per run and line, times in RFC 3339; see docs/status.md"),
+			flag(&f.check, "check", "for a probe: exit code 1 if a refresh or a delivery fails, or a client is stale; 2 if credentials have expired, there are none yet, or a run does not answer"),
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
-		Action:          func(c *cli.Context) error { return p.status(c, asJSON, check) },
+		Action:          func(c *cli.Context) error { return p.status(c, f) },
 	}
 }
 
-func (p *program) status(c *cli.Context, asJSON, check bool) error {
-	const hint = "brs-exec status lists them"
+func (p *program) status(c *cli.Context, f statusFlags) error {
 	if err := p.lostFlags(c); err != nil {
 		return err
 	}
-	args := slices.DeleteFunc(c.Args().Slice(), func(word string) bool { // behind the PID
-		asJSON, check = asJSON || word == "--json", check || word == "--check"
-		return word == "--json" || word == "--check"
-	})
-	only := 0
+	word, err := oneWord("status", c.Args().Slice(), p.dashes)
 	switch {
-	case p.dashes:
-		return &plan.Error{Text: "status runs no command", Hint: "brs-exec -- COMMAND runs one with fresh credentials"}
-	case len(args) > 1:
-		return &plan.Error{Text: fmt.Sprintf("%q is one process id too many", args[1]), Hint: hint}
-	case len(args) == 1:
-		var err error
-		if only, err = strconv.Atoi(args[0]); err != nil || only <= 0 {
-			return &plan.Error{Text: fmt.Sprintf("%q is no process id", args[0]), Hint: hint}
-		}
+	case err != nil:
+		return err
+	case f.watch && (f.json || f.check):
+		return &plan.Error{Text: "--watch is for people, and goes with neither --json nor --check", Hint: "leave one of them out"}
+	case f.watch:
+		return p.watch(word, f.wide)
 	}
-	records := recordsOf(rundir.Runs(nil), only)
-	if len(records) == 0 {
+	all := seenRuns()
+	runs := which(all, word)
+	if len(runs) == 0 {
 		p.code = exitNotRunning
-		which := ""
-		if only != 0 {
-			which = fmt.Sprintf(" of process id %d", only)
-		}
-		// Of other users not even root looks: what they say of themselves need not be true.
-		p.printf("no brs-exec%s is running as this user", which)
+		p.printf("%s", noneSuch(all, word))
 		return nil
 	}
-	now, out := time.Now(), printable{p.stdout}
-	if check && slices.ContainsFunc(records, func(r run.Record) bool { return !alive(r, now) }) {
-		p.code = exitNotRunning
+	now := time.Now()
+	if f.check {
+		for _, s := range runs {
+			p.code = max(p.code, int(s.health(now)))
+		}
 	}
-	if !asJSON {
-		return tabulate(out, records, now)
+	if f.json {
+		return printJSON(printable{p.stdout}, runs, now)
 	}
-	enc := json.NewEncoder(out)
+	width, _, terminal := terminalSize()
+	if !terminal {
+		width = defaultWidth
+	}
+	d := drawing{now: now, width: width, wide: f.wide, colour: terminal && mayColour()}
+	_, err = io.WriteString(p.stdout, d.runs(runs))
+	return err
+}
+
+// health is how credentials are, the worst last: the exit code of --check.
+type health int
+
+const (
+	fresh   health = iota
+	failing        // a refresh or a delivery fails, or a client is stale: there is still time
+	expired        // or there are none
+)
+
+func (h health) String() string { return [...]string{"fresh", "failing", "expired"}[h] }
+
+// overdue is how late a refresh is that must have been kept from being tried.
+const overdue = 2 * time.Minute
+
+// healthOf is how the credentials of a profile are.
+func healthOf(p control.Profile, now time.Time) health {
+	switch {
+	case p.KeyID == "", !p.Expires.IsZero() && !p.Expires.After(now):
+		return expired
+	case p.Failed > 0, p.StaleNow, !p.Next.IsZero() && now.Sub(p.Next) > overdue:
+		return failing
+	}
+	return fresh
+}
+
+// health is the worst of the run's profiles. Of one that does not answer nobody can say
+// that its credentials work.
+func (s seenRun) health(now time.Time) health {
+	if s.err != nil {
+		return expired
+	}
+	worst := fresh
+	if s.record.Hangs || s.record.DeliveryFailed > 0 {
+		worst = failing
+	}
+	for _, p := range s.record.Profiles {
+		worst = max(worst, healthOf(p, now))
+	}
+	return worst
+}
+
+// jsonRun is a line of --json.
+type jsonRun struct {
+	control.Record
+	Health   string        `json:"health"`
+	User     string        `json:"user,omitempty"`    // another one's run
+	Problem  string        `json:"problem,omitempty"` // why it does not answer
+	Profiles []jsonProfile `json:"profiles"`
+	*onlyProfile
+}
+
+type jsonProfile struct {
+	control.Profile
+	Health string `json:"health"`
+}
+
+// onlyProfile is what lines had before there were runs of many profiles, and have still
+// where there is one.
+type onlyProfile struct {
+	Source       string    `json:"source,omitempty"`
+	Key          string    `json:"key,omitempty"`
+	Expires      time.Time `json:"expires,omitzero"`
+	Next         time.Time `json:"next,omitzero"`
+	Refreshed    int       `json:"refreshed"`
+	Failed       int       `json:"failed"`
+	Err          string    `json:"error,omitempty"`
+	Permanent    bool      `json:"permanent,omitempty"`
+	Stale        int       `json:"stale"`
+	LivesOn      string    `json:"livesOn,omitempty"`
+	SourceExpiry time.Time `json:"ends,omitzero"`
+}
+
+func onlyOf(r control.Record) *onlyProfile {
+	if len(r.Profiles) != 1 {
+		return nil
+	}
+	p := r.Profiles[0]
+	only := &onlyProfile{
+		Source: p.Source, Key: shortKey(p.KeyID), Expires: p.Expires, Next: p.Next, Refreshed: p.Refreshed, Failed: p.Failed, Err: p.Err,
+		Permanent: p.Permanent, Stale: p.Stale, LivesOn: p.LivesOn, SourceExpiry: p.SourceExpiry,
+	}
+	if r.DeliveryFailed > 0 {
+		only.Failed, only.Err = r.DeliveryFailed, r.DeliveryErr
+	}
+	return only
+}
+
+// Of a run that says nothing.
+const (
+	silent = "silent"
+	begins = control.Starting
+)
+
+func printJSON(w io.Writer, runs []seenRun, now time.Time) error {
+	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	for _, r := range records {
-		if err := enc.Encode(r); err != nil {
+	for _, s := range runs {
+		line := jsonRun{Record: s.record, Health: s.health(now).String(), User: s.userName(), Profiles: []jsonProfile{}, onlyProfile: onlyOf(s.record)}
+		line.Version = control.Version
+		switch {
+		case s.begins():
+			line.State = begins
+		case s.err != nil:
+			line.State, line.Problem = silent, plan.OneLine(s.err.Error())
+		}
+		for _, p := range s.record.Profiles {
+			line.Profiles = append(line.Profiles, jsonProfile{p, healthOf(p, now).String()})
+		}
+		if err := enc.Encode(line); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// recordsOf reads what the runs say of themselves, all or one of them. One that
-// cannot be read is no reason to be silent about the others.
-func recordsOf(runs []rundir.Run, only int) (records []run.Record) {
-	for _, found := range runs {
-		if only != 0 && only != found.PID {
-			continue
-		}
-		r := run.Record{PID: found.PID}
-		if err := json.Unmarshal(found.Status, &r); err != nil && found.Status != nil {
-			r = run.Record{Err: "its record cannot be read: " + err.Error()}
-		}
-		r.PID = found.PID // whatever it says
-		records = append(records, r)
-	}
-	return records
-}
-
-// alive tells whether the command has credentials that it can use.
-func alive(r run.Record, now time.Time) bool {
-	return r.Key != "" && (r.Expires.IsZero() || r.Expires.After(now))
-}
-
-// tabulate prints a table, and beneath it what has gone wrong, or is going to.
-func tabulate(w io.Writer, records []run.Record, now time.Time) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "PID\tCOMMAND\tSINCE\tHOLDS\tEXPIRES IN\tNEXT IN\tREFRESHED\tSTALE\tSOURCE")
-	for _, r := range records {
-		if r.Command == "" && r.Err != "" {
-			fmt.Fprintf(table, "%d\t\t\t\t\t\t\t\t%s\n", r.PID, cell(r.Err))
-			continue
-		}
-		if r.Command == "" { // the run has hardly started
-			fmt.Fprintf(table, "%d\t\t\t\t\t\t\t\tstarting\n", r.PID)
-			continue
-		}
-		expires := span(r.Expires, now)
-		switch {
-		case r.Key == "":
-			expires = ""
-		case r.Expires.IsZero():
-			expires = "never"
-		case !r.Expires.After(now):
-			expires = "expired"
-		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\n",
-			r.PID, cell(r.Command), span(now, r.Since), cell(r.Key), expires, span(r.Next, now), r.Refreshed, r.Stale, cell(r.Source))
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	var more strings.Builder
-	for _, r := range records {
-		if r.Failed > 0 {
-			fmt.Fprintf(&more, "%d: failed %d times: %s\n", r.PID, r.Failed, cell(r.Err))
-		}
-		if !r.SourceExpiry.IsZero() {
-			fmt.Fprintf(&more, "%d: %s expires %s\n", r.PID, cell(r.LivesOn), localTime(r.SourceExpiry))
-		}
-	}
-	_, err := io.WriteString(w, more.String())
-	return err
-}
-
-// span is the time from b to a to the two units that matter, "" if one of them is
-// not known.
-func span(a, b time.Time) string {
-	d := a.Sub(b).Round(time.Second)
-	switch {
-	case a.IsZero() || b.IsZero():
+// shortKey keeps of an access key id what tells keys apart.
+func shortKey(id string) string {
+	if id == "" {
 		return ""
-	case d < 0:
-		return "now"
-	case d < time.Hour:
-		return d.String()
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
 	}
-	return fmt.Sprintf("%dd%dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
-}
-
-// cell is s as a cell of a table: what divides cells and lines is quoted.
-func cell(s string) string {
-	if strings.IndexFunc(s, unicode.IsControl) >= 0 {
-		return strconv.Quote(s)
-	}
-	return s
+	return refresh.ShortKeyID(id)
 }

@@ -179,6 +179,12 @@ var (
 	flagQuiet     = outputFlags.truth("quiet", "say nothing but errors, as for cron")
 )
 
+// What a run is known by to status and refresh.
+var (
+	runFlags = &group{about: outputFlags.about}
+	flagName = runFlags.text("name", "", "`NAME` of this run, for status and refresh (default: that of --lock, or the command with its first argument)")
+)
+
 // What single subcommands have besides.
 var (
 	credentialsFlags = &group{about: outputFlags.about}
@@ -217,9 +223,9 @@ func Flags(of string) []*Flag {
 		level.Default = "error"
 		return slices.Concat(supervising, []*Flag{flagConfig.Flag, level, flagLogFormat.Flag, flagQuiet.Flag})
 	case "doctor":
-		return slices.Concat(doctorFlags.flags, asking, supervising, outputFlags.flags)
+		return slices.Concat(doctorFlags.flags, asking, supervising, runFlags.flags, outputFlags.flags)
 	default:
-		return slices.Concat(asking, supervising, outputFlags.flags)
+		return slices.Concat(asking, supervising, runFlags.flags, outputFlags.flags)
 	}
 }
 

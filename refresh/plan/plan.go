@@ -66,6 +66,7 @@ type Plan struct {
 
 	Keep *Keep // nil: there is a command
 
+	Name        string // what the run is called where it is told of; empty: see the run
 	Lock        string // name of a lock against overlapping runs; empty for none
 	NotifyChild bool   // the command talks to systemd itself
 
@@ -102,7 +103,7 @@ func New(v *Settings, argv []string) (*Plan, error) {
 		return newKeep(v)
 	}
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
-	steps := []func(*Settings) error{p.times, p.profiles, p.many, p.delivery, p.shared, p.child, p.sight}
+	steps := []func(*Settings) error{p.times, p.profiles, p.many, p.delivery, p.shared, p.child, p.sight, p.name}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, v.explain(err)

@@ -3,7 +3,6 @@ package run
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -18,11 +17,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"brs-exec/refresh/control"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/writer"
-	"brs-exec/writer/rundir"
 )
 
 // fakeSource gives credentials that live for an hour.
@@ -200,6 +199,7 @@ func value(env []string, name string) string {
 // fakeRun is a run whose source, command and log are the test's. Its one delivery
 // are variables, unless the plan says otherwise: these work in virtual time.
 type fakeRun struct {
+	control control.Options // of its control socket
 	Options
 	source *fakeSource
 	child  *fakeChild
@@ -237,6 +237,10 @@ func newFakeRun(t *testing.T, pl plan.Plan) *fakeRun {
 	r.Options = Options{
 		Plan: &pl, Log: slog.New(slog.NewTextHandler(r.log, nil)), Signals: &supervisor.Signals{},
 		openSource: func(context.Context, plan.Profile) (credentialSource, error) { return r.source, nil },
+		serveControl: func(o control.Options) func(context.Context) error { // a socket would keep the virtual clock from going
+			r.control = o
+			return func(context.Context) error { return nil }
+		},
 		newChild: func(o supervisor.Options, _ *supervisor.Signals) (child, error) {
 			r.child.opts = o
 			return r.child, nil
@@ -280,19 +284,11 @@ func (r *fakeRun) lines(part string) (found []string) {
 	return found
 }
 
-// recorded is what `brs-exec status` would read of this run now.
-func recorded(t *testing.T) (got Record) {
-	t.Helper()
-	for _, found := range rundir.Runs(nil) {
-		if found.PID != os.Getpid() || found.Status == nil {
-			continue
-		}
-		if err := json.Unmarshal(found.Status, &got); err != nil {
-			t.Error(err)
-		}
-	}
-	return got
-}
+// recorded is what `brs-exec status` would be told of this run now.
+func (r *fakeRun) recorded() control.Record { return r.control.Status(context.Background()) }
+
+// profile is that of the run's one profile.
+func (r *fakeRun) profile() control.Profile { return r.recorded().Profiles[0] }
 
 // clean takes everything out of the environment that a run would go by.
 func clean(t *testing.T) {

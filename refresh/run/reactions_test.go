@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/control"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/writer"
@@ -186,9 +187,12 @@ func TestStaleAlarm(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFakeRun(t, plan.Plan{})
 			f.child.refuse = tt.refuse
-			record := newRecorder("job", "a fake", nil)
-			s := &staleReaction{tt.on, f.Log, f.child, record}
+			r := f.open(t)
+			s := &staleReaction{tt.on, f.Log, f.child, r.record, "brs-exec"}
 			s.alarm(stale.Alarm{Delivery: tt.by, Read: time.Now(), Expires: time.Now().Add(tt.ends)})
+			if p := f.profile(); p.Stale != 1 || !p.StaleNow {
+				t.Errorf("the record has %+v, want one stale client", p)
+			}
 			s.cleared()
 			if diff := cmp.Diff(tt.want, f.child.seen()); diff != "" {
 				t.Errorf("the command (-want +got):\n%s", diff)
@@ -198,8 +202,8 @@ func TestStaleAlarm(t *testing.T) {
 					t.Errorf("the log lacks %q:\n%s", part, f.log)
 				}
 			}
-			if record.r.Stale != 1 {
-				t.Errorf("the record counts %d, want 1", record.r.Stale)
+			if p := f.profile(); p.Stale != 1 || p.StaleNow {
+				t.Errorf("the record has %+v, want one client that was stale", p)
 			}
 		})
 	}
@@ -233,8 +237,8 @@ func TestSourceExpires(t *testing.T) {
 		end := source.Expiry{At: time.Now().Add(3 * time.Hour), What: "a login", Hint: "log in"}
 		r.source.expiry = func() (source.Expiry, bool) { return end, true }
 		r.child.life = 4 * time.Hour
-		var last Record
-		r.child.looks = func([]string) string { last = recorded(t); return "" }
+		var last control.Profile
+		r.child.looks = func([]string) string { last = r.profile(); return "" }
 		if _, err := r.run(); err != nil {
 			t.Fatal(err)
 		}

@@ -2,151 +2,224 @@ package run
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/control"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 )
 
-// Record is what `brs-exec status` tells of one run. It holds no secret.
-type Record struct {
-	PID     int       `json:"pid"`
-	Command string    `json:"command,omitempty"` // its name: arguments may be secrets
-	Child   int       `json:"child,omitempty"`   // its pid
-	Since   time.Time `json:"since,omitzero"`    // when it was started
-	Starts  int       `json:"starts,omitempty"`
-	Source  string    `json:"source,omitempty"`
-
-	Key       string    `json:"key,omitempty"`    // access key id of the credentials that are delivered, shortened
-	Expires   time.Time `json:"expires,omitzero"` // zero: never, as far as the source says
-	Next      time.Time `json:"next,omitzero"`    // when the source is tried again
-	Refreshed int       `json:"refreshed"`        // deliveries after the first
-	Failed    int       `json:"failed"`           // failures since the last success
-	Err       string    `json:"error,omitempty"`  // the last of these
-	Permanent bool      `json:"permanent,omitempty"`
-	Stale     int       `json:"stale"` // how often no client had read newer credentials in time
-
-	LivesOn      string    `json:"livesOn,omitempty"` // what expires: a login, a certificate
-	SourceExpiry time.Time `json:"ends,omitzero"`     // and when that expires
-}
-
-// recordAfter is how long a command has to run before a record is written: a short
-// command would only lose time by it.
-const recordAfter = time.Second
-
-// recorder keeps the record of this run where Runs finds it.
+// recorder keeps the record of this run in memory, for those who ask for it by the
+// control socket. An event costs the change of one profile.
 type recorder struct {
-	write func(text []byte) error
-	mu    sync.Mutex // guards r
-	r     Record
-	dirty chan struct{} // has one when r is not what was written
+	profiles *profiles
+	alive    func(context.Context) error // of the engine
+
+	mu sync.Mutex                  // guards the following
+	r  control.Record              // without its profiles
+	of map[string]*control.Profile // by name; without what their sources say of themselves
 }
 
-func newRecorder(command, source string, write func(text []byte) error) *recorder {
-	return &recorder{
-		write: write, dirty: make(chan struct{}, 1),
-		r: Record{PID: os.Getpid(), Command: filepath.Base(command), Source: source},
+func newRecorder(p *plan.Plan, ps *profiles) *recorder {
+	k := &recorder{profiles: ps, of: map[string]*control.Profile{}, r: control.Record{
+		Version: control.Version, PID: os.Getpid(), Name: nameOf(p), Began: time.Now().Round(0), State: control.Starting,
+	}}
+	if p.Keep == nil {
+		k.r.Command = filepath.Base(p.Argv[0])
 	}
+	return k
 }
 
-// change changes the record in memory alone: its callers must not wait for a disk.
-func (k *recorder) change(f func(r *Record)) {
+// nameOf is what a run is called: --name, else --lock, else the command with its first
+// argument.
+func nameOf(p *plan.Plan) string {
+	switch {
+	case p.Name != "":
+		return p.Name
+	case p.Lock != "":
+		return p.Lock
+	case p.Keep != nil:
+		return "keep"
+	}
+	name := filepath.Base(p.Argv[0])
+	if len(p.Argv) > 1 {
+		if word := publicWord(p.Argv[1]); word != "" {
+			return name + " " + word
+		}
+	}
+	return name
+}
+
+// publicWord is an argument as it may be shown where the command line is not, "" for one
+// that may be a secret: the name of a file that is there, as of a script, and a word such
+// as a subcommand have nothing to hide.
+func publicWord(arg string) string {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	switch {
+	case len(arg) > 100 || strings.HasPrefix(arg, "-") || strings.ContainsAny(arg, "=@:\r\n"):
+		return ""
+	case len(arg) <= 16 && strings.Trim(arg, letters+"-") == "", len(arg) <= 3 && strings.Trim(arg, letters+"0123456789") == "":
+		return arg
+	}
+	if info, err := os.Stat(arg); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	return filepath.Base(arg)
+}
+
+// status is the record now, with the profiles in their order.
+func (k *recorder) status(ctx context.Context) control.Record {
+	list := k.profiles.all()
+	sources := make([]string, len(list))
+	for i, p := range list {
+		sources[i] = p.src.Describe() // which has locks of its own
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	hangs := k.alive(ctx) != nil
+	cancel()
+
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	before := k.r
-	if f(&k.r); k.r == before {
+	r := k.r
+	r.Hangs = hangs && r.State != control.Ended
+	if r.State == control.Running && isStopped(r.Child) {
+		r.State = control.Stopped
+	}
+	r.Profiles = make([]control.Profile, len(list))
+	for i, p := range list {
+		if known := k.of[p.Name]; known != nil {
+			r.Profiles[i] = *known
+		}
+		r.Profiles[i].Name, r.Profiles[i].Source = p.Name, plan.OneLine(sources[i])
+	}
+	k.forget(list)
+	return r
+}
+
+// forget drops what is known of profiles that are kept no longer.
+func (k *recorder) forget(list []*profile) {
+	if len(k.of) <= len(list) {
 		return
 	}
-	select {
-	case k.dirty <- struct{}{}:
-	default:
+	kept := make(map[string]bool, len(list))
+	for _, p := range list {
+		kept[p.Name] = true
 	}
+	maps.DeleteFunc(k.of, func(name string, _ *control.Profile) bool { return !kept[name] })
 }
 
-// run writes the record when it has changed. A failure is not logged: the credentials
-// are written to the same directory, and a failure of that is logged.
-func (k *recorder) run(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-time.After(recordAfter):
+// change changes what is known of a profile.
+func (k *recorder) change(profile string, f func(p *control.Profile)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p := k.of[profile]
+	if p == nil {
+		p = &control.Profile{}
+		k.of[profile] = p
 	}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-k.dirty:
-		}
-		k.mu.Lock()
-		text, err := json.Marshal(k.r)
-		k.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		_ = k.write(append(text, '\n'))
-	}
+	f(p)
 }
 
-func (k *recorder) part(describe func() string) Part {
-	return Part{
-		Name: "the status record",
-		Run:  k.run,
-		Engine: func(e refresh.Event, first bool) {
-			if e.Kind == refresh.Refreshed { // by one of several sources
-				k.change(func(r *Record) { r.Source = describe() })
-			}
-			k.engine(e, first)
-		},
-		Child: k.child,
-	}
+// changeRun changes what is known of the run itself.
+func (k *recorder) changeRun(f func(r *control.Record)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f(&k.r)
+}
+
+func (k *recorder) part() Part {
+	return Part{Name: "the status record", Engine: k.engine, Child: k.child}
 }
 
 // engine follows an event of the engine.
-func (k *recorder) engine(e refresh.Event, first bool) {
-	k.change(func(r *Record) {
-		switch e.Kind {
-		case refresh.Refreshed, refresh.Unchanged:
-			r.Failed, r.Err, r.Permanent = 0, "", false
-			r.Next = e.Next
-			if e.Kind == refresh.Unchanged {
-				return
+func (k *recorder) engine(e refresh.Event, _ bool) {
+	switch e.Kind {
+	case refresh.Refreshed, refresh.Unchanged:
+		k.change(e.Profile, func(p *control.Profile) { k.succeeded(p, e) })
+	case refresh.Failed:
+		k.change(e.Profile, func(p *control.Profile) {
+			p.Failed, p.Failures, p.Permanent, p.Next = e.Attempt, p.Failures+1, e.Permanent, e.Next
+			p.Err, p.FailedAt = plan.OneLine(e.Err.Error()), e.Time
+			p.Hint, p.RequestID = "", e.RequestID
+			var known *refresh.Error
+			if errors.As(e.Err, &known) {
+				p.Hint = plan.OneLine(known.Hint)
 			}
-			r.Key, r.Expires = refresh.ShortKeyID(e.KeyID), e.Expires
-			if !first {
-				r.Refreshed++
-			}
-		case refresh.Failed:
-			r.Failed, r.Err, r.Permanent, r.Next = e.Attempt, plan.OneLine(e.Err.Error()), e.Permanent, e.Next
-		case refresh.DeliveryFailed:
-			r.Failed, r.Err = e.Attempt, plan.OneLine(e.Err.Error())
-		}
-	})
+		})
+	case refresh.Removed:
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		delete(k.of, e.Profile)
+	case refresh.DeliveryFailed:
+		k.changeRun(func(r *control.Record) {
+			r.DeliveryFailed, r.DeliveryErr = e.Attempt, plan.OneLine(e.Err.Error())
+		})
+	}
+}
+
+// succeeded follows a refresh, or one that gave the same again.
+func (k *recorder) succeeded(p *control.Profile, e refresh.Event) {
+	p.Failed, p.Err, p.Hint, p.RequestID, p.FailedAt, p.Permanent = 0, "", "", "", time.Time{}, false
+	p.Next = e.Next
+	if e.Kind == refresh.Unchanged {
+		return
+	}
+	if p.KeyID != "" {
+		p.Refreshed++
+	}
+	p.KeyID, p.Expires, p.Issued, p.Identity = e.KeyID, e.Expires, e.Time, e.Identity
+	if !e.Expires.IsZero() {
+		p.Issued = e.Expires.Add(-e.Life)
+	}
+	k.r.DeliveryFailed, k.r.DeliveryErr = 0, ""
 }
 
 // child follows an event of the command.
 func (k *recorder) child(e supervisor.Event, _ bool) {
-	k.change(func(r *Record) {
+	k.changeRun(func(r *control.Record) {
 		switch e.Kind {
 		case supervisor.Started:
-			r.Child, r.Since, r.Starts = e.PID, time.Now().Round(0), r.Starts+1
+			if r.Command == "" {
+				r.State = control.Keeping
+				return
+			}
+			r.State, r.Child, r.Since, r.Starts, r.Again = control.Running, e.PID, time.Now().Round(0), r.Starts+1, time.Time{}
+			for _, p := range k.of {
+				p.StaleNow = false
+			}
+		case supervisor.Stopping:
+			r.State = control.Stopping
 		case supervisor.Ended:
-			r.Child = 0
+			r.State, r.Child, r.Exit = control.Ended, 0, e.Exit.String()
+			if e.Again {
+				r.State, r.Again = control.Restarting, time.Now().Add(e.After).Round(0)
+			}
 		}
 	})
 }
 
-// sourceExpiry follows what is known of the expiry of the source.
-func (k *recorder) sourceExpiry(_ string, end source.Expiry, known bool) {
+// sourceExpiry follows what is known of the expiry of a source.
+func (k *recorder) sourceExpiry(profile string, end source.Expiry, known bool) {
 	if !known {
 		end = source.Expiry{}
 	}
-	k.change(func(r *Record) { r.LivesOn, r.SourceExpiry = plan.OneLine(end.What), end.At })
+	k.change(profile, func(p *control.Profile) { p.LivesOn, p.SourceExpiry = plan.OneLine(end.What), end.At })
 }
 
-func (k *recorder) stale() { k.change(func(r *Record) { r.Stale++ }) }
+// stale counts a client that seems to hold old credentials, and fresh says that it has
+// read newer ones after all.
+func (k *recorder) stale(profile string) {
+	k.change(profile, func(p *control.Profile) { p.Stale, p.StaleNow = p.Stale+1, true })
+}
+
+func (k *recorder) fresh(profile string) {
+	k.change(profile, func(p *control.Profile) { p.StaleNow = false })
+}

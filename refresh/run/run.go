@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/control"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
@@ -41,6 +42,8 @@ type Options struct {
 	openSource func(context.Context, plan.Profile) (credentialSource, error)
 	watchList  func(context.Context, func([]plan.Profile, error))
 	newChild   func(supervisor.Options, *supervisor.Signals) (child, error)
+
+	serveControl func(control.Options) func(context.Context) error
 }
 
 // ErrExpired is why a command is stopped by --on-expiry=stop.
@@ -147,12 +150,12 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	if r.child, err = o.command(c); err != nil {
 		return nil, err
 	}
-	r.record = newRecorder(o.Plan.Argv[0], ps.describe(), d.files.WriteStatus)
+	r.record = newRecorder(o.Plan, ps)
 	hooks := &hooks{ctx: ctx, log: o.Log, parts: p, dir: dir, environ: d.environ}
 	r.reactions = &reactions{profiles: ps, log: o.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
 	expiries := newSourceExpiries(ps, o.Plan.EndingBefore, r.record.sourceExpiry, r.reactions.sourceExpires)
 	deliveries := d.engine(s.count)
-	watch, stale := watchStale(o.Plan, d, &staleReaction{ps.all()[0].OnStale, o.Log, r.child, r.record})
+	watch, stale := watchStale(o.Plan, d, &staleReaction{ps.all()[0].OnStale, o.Log, r.child, r.record, ps.first().Name})
 	if watch != nil {
 		deliveries = append(deliveries, watch)
 	}
@@ -166,10 +169,11 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		StartTimeout: cmp.Or(o.Plan.StartTimeout, ps.startTimeout()),
 		Notify:       p.engine,
 	})
+	r.record.alive = r.engine.alive
 	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, r.engine.alive)
 	p.list = slices.Concat(d.parts(started), s.parts(r.engine.alive), []Part{
 		noteStart(started), logNotes(ps), logEngine(ps, o.Log), logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
-		stale, systemd, r.record.part(ps.describe), expiries.part(), r.reactions.part(), r.left.part(), followList(o, ps, d, r.engine),
+		stale, systemd, r.record.part(), r.serveControl(o, d, started), expiries.part(), r.reactions.part(), r.left.part(), followList(o, ps, d, r.engine),
 	}, o.Parts)
 	return r, err
 }

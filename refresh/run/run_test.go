@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/control"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
@@ -76,8 +77,8 @@ func TestPartPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnRefresh: plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}}}})
 		r.child.life = 70 * time.Minute
-		var last Record
-		r.child.looks = func([]string) string { last = recorded(t); return "" }
+		var last control.Profile
+		r.child.looks = func([]string) string { last = r.profile(); return "" }
 		r.Parts = []Part{{Name: "the broken one", Engine: func(refresh.Event, bool) { panic("verysecret") }}}
 		exit, err := r.run()
 		if err != nil || exit.Code != 0 {
@@ -196,7 +197,7 @@ func TestOrderOfParts(t *testing.T) {
 			r.parts.engine(refreshed)
 			r.parts.engine(refreshed)
 			r.parts.engine(refresh.Event{Kind: refresh.Failed, Profile: "brs-exec", Err: errors.New("x"), Attempt: 1})
-			if got := r.record.r; got.Refreshed != 1 || got.Failed != 1 {
+			if got := f.profile(); got.Refreshed != 1 || got.Failed != 1 {
 				t.Errorf("the record has %d refreshes and %d failures, want 1 and 1", got.Refreshed, got.Failed)
 			}
 			if diff := cmp.Diff([]string{"signal 1 false"}, f.child.seen()); diff != "" {
@@ -582,8 +583,8 @@ func TestChildEvents(t *testing.T) {
 	if diff := cmp.Diff([]string{"READY", "READY", "READY", "STOPPING"}, told.names(t, 4)); diff != "" {
 		t.Errorf("systemd (-want +got):\n%s", diff)
 	}
-	if got := r.record.r; got.Starts != 3 || got.Child != 0 {
-		t.Errorf("the record has %d starts and pid %d, want 3 and none", got.Starts, got.Child)
+	if got := f.recorded(); got.Starts != 3 || got.Child != 0 || got.State != control.Ended || got.Exit != "exit status 0" {
+		t.Errorf("the record has %+v, want 3 starts and the end", got)
 	}
 	if r.left.first != 1 {
 		t.Errorf("the first start is of pid %d, want 1", r.left.first)

@@ -32,7 +32,7 @@ func TestSourceExpiryOfMany(t *testing.T) {
 		}
 		ps.set(list)
 		told := map[string]int{}
-		e := newSourceExpiries(ps, time.Hour, newRecorder("job", "a fake", nil).sourceExpiry, func(_ *profile, end source.Expiry) {
+		e := newSourceExpiries(ps, time.Hour, newRecorder(&plan.Plan{Keep: &plan.Keep{}}, ps).sourceExpiry, func(_ *profile, end source.Expiry) {
 			told[fmt.Sprintf("%v:%s", time.Since(start), end.What)]++
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -90,7 +90,7 @@ func TestSourceExpiry(t *testing.T) {
 				var told []string
 				ps := &profiles{}
 				ps.set([]*profile{{Profile: plan.Profile{Name: "prod"}, src: src}})
-				e := newSourceExpiries(ps, tt.before, newRecorder("job", "a fake", nil).sourceExpiry, func(_ *profile, end source.Expiry) {
+				e := newSourceExpiries(ps, tt.before, newRecorder(&plan.Plan{Keep: &plan.Keep{}}, ps).sourceExpiry, func(_ *profile, end source.Expiry) {
 					told = append(told, fmt.Sprintf("%v:%s", time.Since(start), end.What))
 				})
 				ctx, cancel := context.WithCancel(t.Context())

@@ -72,15 +72,17 @@ type staleReaction struct {
 	log    *slog.Logger
 	child  child
 	record *recorder
+	of     string // the profile that is watched
 }
 
 func (s *staleReaction) cleared() {
+	s.record.fresh(s.of)
 	s.log.Warn("a client has read newer credentials after all: it holds no copy")
 }
 
 // alarm says that the command seems to hold credentials that are about to expire.
 func (s *staleReaction) alarm(a stale.Alarm) {
-	s.record.stale()
+	s.record.stale(s.of)
 	expires, hint := "expire", "a command that has no need of AWS at the moment retrieves newer ones when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
 	if !a.Expires.After(time.Now()) {
 		expires = "expired"

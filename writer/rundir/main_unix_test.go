@@ -32,3 +32,6 @@ func helpRun(args []string) error {
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return errors.Join(err, d.Remove())
 }
+
+// extraFile is one that a run has besides.
+const extraFile = "extra"

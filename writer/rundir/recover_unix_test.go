@@ -32,7 +32,7 @@ func filled(t *testing.T) (d *Dir, dirs []string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { d.Remove() })
-	if err := errors.Join(d.Put("state", []byte(secret)), d.Put(StatusFile, []byte("{}\n"))); err != nil {
+	if err := errors.Join(d.Put("state", []byte(secret)), d.Put(extraFile, []byte("{}\n"))); err != nil {
 		t.Fatal(err)
 	}
 	return d, []string{b.path}
@@ -83,7 +83,7 @@ func TestRecover(t *testing.T) {
 			}
 			// Nobody takes it for one that was left behind.
 			Sweep(dirs)
-			if diff := cmp.Diff([]Run{{PID: os.Getpid(), Dir: d.Path(), Status: []byte("{}\n")}}, Runs(dirs)); diff != "" {
+			if diff := cmp.Diff([]Run{{PID: os.Getpid(), UID: os.Geteuid(), Dir: d.Path()}}, Runs(dirs)); diff != "" {
 				t.Errorf("runs (-want +got):\n%s", diff)
 			}
 			if err := d.Put("state", []byte("next")); err != nil || read(t, filepath.Join(d.Path(), "state")) != "next" {
@@ -103,7 +103,7 @@ func TestRecoverTaken(t *testing.T) {
 	}{
 		{"by a directory with links", func(dir, victim string) error {
 			err := os.Mkdir(dir, 0o777)
-			for _, name := range []string{ConfigFile, "state", StatusFile, lockedFile} {
+			for _, name := range []string{ConfigFile, "state", extraFile, lockedFile} {
 				err = errors.Join(err, os.Symlink(victim, filepath.Join(dir, name)))
 			}
 			return err
@@ -129,7 +129,7 @@ func TestRecoverTaken(t *testing.T) {
 				if missing, err := d.Recover(); !missing || err == nil {
 					t.Errorf("Recover = %v, %v, want an error", missing, err)
 				}
-				if err := d.Put(StatusFile, []byte("{}\n")); err == nil {
+				if err := d.Put(extraFile, []byte("{}\n")); err == nil {
 					t.Error("Put: no error")
 				}
 			}
@@ -292,7 +292,7 @@ func TestRemoveOfWhatIsNotOurs(t *testing.T) {
 	if missing, err := d.Recover(); missing || !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Recover after Remove = %v, %v", missing, err)
 	}
-	if err := d.Put(StatusFile, nil); !errors.Is(err, os.ErrClosed) {
+	if err := d.Put(extraFile, nil); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("Put after Remove = %v", err)
 	}
 	if _, ok := d.Read("state"); ok {

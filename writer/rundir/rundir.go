@@ -135,6 +135,14 @@ func (d *Dir) takeLock() (err error) {
 // Path returns the path of the directory, while it is filled already.
 func (d *Dir) Path() string { return d.path }
 
+// Open opens the directory as it is now, whatever has its name.
+func (d *Dir) Open() (*os.Root, error) {
+	if d.root == nil {
+		return nil, fs.ErrClosed
+	}
+	return d.root.OpenRoot(".")
+}
+
 // at is the path that the directory has now.
 func (d *Dir) at() string {
 	if d.making != "" {

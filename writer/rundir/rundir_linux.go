@@ -60,3 +60,18 @@ func inMemory(dir string) bool {
 	var st syscall.Statfs_t
 	return syscall.Statfs(dir, &st) == nil && (int64(st.Type) == tmpfs || int64(st.Type) == ramfs)
 }
+
+// userOf returns as whom a process acts, false if there is no such process here.
+func userOf(pid int) (uid int, ok bool) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "Uid:" {
+			uid, err := strconv.Atoi(fields[2])
+			return uid, err == nil
+		}
+	}
+	return 0, false
+}

@@ -116,4 +116,9 @@ func trusted(info fs.FileInfo) error {
 func mine(info fs.FileInfo) bool { return pathsafe.UID(info) == os.Geteuid() }
 
 // ours tells a directory of this user, that nobody else could change.
-func ours(info fs.FileInfo) bool { return mine(info) && info.Mode().Perm()&0o077 == 0 }
+func ours(info fs.FileInfo) bool { return alone(info, os.Geteuid()) }
+
+// alone tells a directory that nobody but this user could change.
+func alone(info fs.FileInfo, uid int) bool {
+	return pathsafe.UID(info) == uid && info.Mode().Perm()&0o077 == 0
+}

@@ -53,3 +53,5 @@ func Alone(fs.FileInfo) error { return nil }
 
 func mine(fs.FileInfo) bool { return true }
 func ours(fs.FileInfo) bool { return true }
+
+func alone(fs.FileInfo, int) bool { return true }

@@ -1,25 +1,21 @@
 package rundir
 
 import (
-	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 
 	"brs-exec/writer/pathsafe"
 )
 
-// StatusFile is for people: no client reads it. It must hold no secret.
-const StatusFile = "status"
-
-// maxStatus is more than any status has.
-const maxStatus = 64 << 10
-
 // Run is a brs-exec that runs, seen from outside.
 type Run struct {
-	PID    int    // in the process id namespace of that brs-exec
-	Dir    string // its run directory
-	Status []byte // its StatusFile; nil if it has none yet, or nothing that can be read
+	PID int    // in the process id namespace of that brs-exec
+	UID int    // whose it is; -1 where users have no numbers
+	Dir string // its run directory
 }
 
 // Runs returns this user's running brs-exec processes by PID: those whose run
@@ -30,43 +26,108 @@ func Runs(dirs []string) []Run { return runsIn(basesFor(dirs)) }
 
 func runsIn(bases []base) (runs []Run) {
 	for _, in := range allPlaces(bases) {
-		root, err := os.OpenRoot(in.path)
-		if err != nil {
-			continue
-		}
-		names, _ := pathsafe.Names(root)
-		for _, name := range names {
-			if run, ok := lookAt(root, name); ok {
-				run.Dir = filepath.Join(in.path, name)
-				runs = append(runs, run)
-			}
-		}
-		root.Close()
+		runs = append(runs, runsOf(in.path, self())...)
 	}
-	slices.SortFunc(runs, func(a, b Run) int { return a.PID - b.PID })
+	slices.SortFunc(runs, byPID)
 	return runs
 }
 
-// lookAt takes what is of this user alone, and else nothing.
-func lookAt(in *os.Root, name string) (run Run, ok bool) {
+func byPID(a, b Run) int { return a.PID - b.PID }
+
+// self is this user, as [Run] has it.
+func self() int {
+	if runtime.GOOS == "windows" {
+		return -1
+	}
+	return os.Geteuid()
+}
+
+// runsOf are the runs of a user in a place of that user's.
+func runsOf(place string, uid int) (runs []Run) {
+	root, err := os.OpenRoot(place)
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	if info, err := root.Stat("."); err != nil || !believed(info, uid) {
+		return nil // it was exchanged
+	}
+	names, _ := pathsafe.Names(root)
+	for _, name := range names {
+		if pid, ok := lookAt(root, name, uid); ok {
+			runs = append(runs, Run{PID: pid, UID: uid, Dir: filepath.Join(place, name)})
+		}
+	}
+	return runs
+}
+
+// believed tells a place whose names only its user, or root, can have made.
+func believed(info os.FileInfo, uid int) bool {
+	return alone(info, uid) || uid == self() && !pathsafe.OthersWrite(info)
+}
+
+// lookAt takes what is of that user alone, and else nothing.
+func lookAt(in *os.Root, name string, uid int) (pid int, ok bool) {
 	info, err := in.Lstat(name)
-	if !isRunName(name) || err != nil || !info.IsDir() || !ours(info) {
-		return run, false
+	if !isRunName(name) || err != nil || !info.IsDir() || !alone(info, uid) {
+		return 0, false
 	}
 	dir, err := in.OpenRoot(name)
 	if err != nil {
-		return run, false
+		return 0, false
 	}
 	defer dir.Close()
-	if run.PID, ok, err = owner(dir); err != nil || !ok || run.PID == 0 {
-		return run, false
+	if is, err := dir.Stat("."); err != nil || !os.SameFile(info, is) {
+		return 0, false
 	}
-	if f, err := pathsafe.OpenOwn(dir, StatusFile, os.O_RDONLY, os.Geteuid()); err == nil {
-		defer f.Close()
-		text, err := io.ReadAll(io.LimitReader(f, maxStatus+1))
-		if err == nil && len(text) <= maxStatus {
-			run.Status = text
+	pid, ok, err = owner(dir, uid)
+	return pid, ok && err == nil && pid != 0
+}
+
+// OthersRuns returns the running brs-exec processes of other users, to root on Linux and to
+// nobody else: of those whose run directories are where they are by default
+// (/run/user/UID, and below /dev/shm, /tmp and these directories). What is in such a
+// directory only its user can have made, so that nobody makes a run of another user.
+func OthersRuns(dirs []string) (runs []Run) {
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		return nil
+	}
+	for _, name := range namesIn("/run/user") {
+		runs = append(runs, othersRuns(filepath.Join("/run/user", name), name)...)
+	}
+	for _, in := range append(dirs, "/dev/shm", "/tmp") {
+		for _, name := range namesIn(in) {
+			if rest, ok := strings.CutPrefix(name, runPrefix); ok {
+				uid, random, more := strings.Cut(rest, "-")
+				if !more || isRandom(random) {
+					runs = append(runs, othersRuns(filepath.Join(in, name), uid)...)
+				}
+			}
 		}
 	}
-	return run, true
+	slices.SortFunc(runs, byPID)
+	return slices.CompactFunc(runs, func(a, b Run) bool { return a.Dir == b.Dir })
+}
+
+func namesIn(dir string) []string {
+	names, _ := readNames(dir)
+	slices.Sort(names)
+	return names
+}
+
+// othersRuns are those in a place that should be of the user with this number.
+func othersRuns(place, number string) []Run {
+	uid, err := strconv.Atoi(number)
+	if err != nil || uid == 0 || strconv.Itoa(uid) != number {
+		return nil
+	}
+	info, err := os.Lstat(place)
+	if err != nil || !info.IsDir() || !alone(info, uid) {
+		return nil
+	}
+	return slices.DeleteFunc(runsOf(place, uid), func(r Run) bool {
+		// A process id of another namespace is nobody's here, or somebody else's.
+		is, ok := userOf(r.PID)
+		return ok && is != uid
+	})
 }

@@ -54,7 +54,7 @@ func sweepOne(root *os.Root, name string, in place) {
 	}
 	defer dir.Close()
 	path := filepath.Join(in.path, name)
-	_, lives, err := owner(dir)
+	_, lives, err := owner(dir, os.Geteuid())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// Only its name is still needed, or its removal was cut short at the very
@@ -72,10 +72,10 @@ func sweepOne(root *os.Root, name string, in place) {
 	}
 }
 
-// owner returns the process that a run directory belongs to, and whether it
+// owner returns the process that a run directory of that user belongs to, and whether it
 // lives. One that has not said who it is does not.
-func owner(dir *os.Root) (pid int, lives bool, err error) {
-	lock, err := pathsafe.OpenOwn(dir, lockedFile, os.O_RDWR, os.Geteuid())
+func owner(dir *os.Root, uid int) (pid int, lives bool, err error) {
+	lock, err := pathsafe.OpenOwn(dir, lockedFile, os.O_RDWR, uid)
 	if err != nil {
 		return 0, false, err
 	}

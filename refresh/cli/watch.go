@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"brs-exec/refresh/plan"
+)
+
+const watchEvery = time.Second
+
+// What a terminal does: ECMA-48, and DEC's private modes.
+const (
+	home, clearLine, clearBelow = "\x1b[H", "\x1b[K", "\x1b[J"
+	hideCursor, showCursor      = "\x1b[?25l", "\x1b[?25h"
+)
+
+// watch draws the runs each second, in place, until a signal ends it.
+func (p *program) watch(word string, wide bool) error {
+	if _, _, terminal := terminalSize(); !terminal {
+		return &plan.Error{Text: "--watch needs a terminal", Hint: "brs-exec status --json, each time you want to know"}
+	}
+	p.signals.AtEnd(func() { fmt.Fprint(p.stdout, showCursor+"\n") })
+	if _, err := fmt.Fprint(p.stdout, hideCursor+home+clearBelow); err != nil {
+		return err
+	}
+	tick := time.NewTicker(watchEvery)
+	for ; ; <-tick.C {
+		all := seenRuns()
+		width, rows, terminal := terminalSize() // it may be another one by now
+		if !terminal {
+			return nil
+		}
+		d := drawing{now: time.Now(), width: width, wide: wide, colour: mayColour()}
+		if _, err := fmt.Fprint(p.stdout, frame(d, all, word, rows)); err != nil {
+			return err
+		}
+	}
+}
+
+// frame is what one write puts in the place of the frame before it. It has no more rows
+// than the terminal, and no line end below the last one, which would move all.
+func frame(d drawing, all []seenRun, word string, rows int) string {
+	lines := []string{"brs-exec status " + d.now.Local().Format(time.TimeOnly) + ", each second until Ctrl-C"}
+	runs := which(all, word)
+	if len(runs) == 0 {
+		lines = append(lines, d.wrap(d.one(noneSuch(all, word)), "  ")...)
+	}
+	lines = append(lines, strings.Split(strings.TrimSuffix(d.runs(runs), "\n"), "\n")...)
+	if rows > 1 && len(lines) > rows {
+		more := len(lines) - rows + 1
+		lines = append(lines[:rows-1], fmt.Sprintf("and %d lines more, for which there is no room", more))
+	}
+	return home + strings.Join(lines, clearLine+"\r\n") + clearLine + clearBelow
+}

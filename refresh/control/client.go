@@ -1,0 +1,80 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"time"
+)
+
+// ErrSilent: a run has not answered in time. Its process may be stopped, or the machine
+// too busy.
+var ErrSilent = errors.New("does not answer")
+
+// ErrNone: the run has no socket. It has just begun, or its system has none.
+var ErrNone = errors.New("has no control socket")
+
+// Ask sends a request to the run with this directory, which must be user uid's, as the
+// socket and the process that answers must be. It waits for the answer until ctx ends; the
+// error is [ErrSilent] then.
+func Ask(ctx context.Context, dir string, uid int, q Request) (a Answer, err error) {
+	conn, err := dial(ctx, dir, uid)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return a, ErrNone
+	case ctx.Err() != nil, isBusy(err):
+		return a, ErrSilent
+	case err != nil:
+		return a, err
+	}
+	defer conn.Close()
+	whose, pid, err := peer(conn)
+	if err != nil {
+		return a, err
+	}
+	if whose != unknownUID && whose != uid {
+		return a, fmt.Errorf("user %d has the control socket of a run of user %d", whose, uid)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	a, err = exchange(conn, q)
+	if err != nil && ctx.Err() != nil {
+		return a, ErrSilent
+	}
+	a.PID = pid
+	return a, err
+}
+
+// exchange sends a request and reads the answer.
+func exchange(conn net.Conn, q Request) (a Answer, err error) {
+	q.Version = Version
+	text, err := json.Marshal(q)
+	if err != nil {
+		return a, err
+	}
+	if _, err := conn.Write(append(text, '\n')); err != nil {
+		return a, err
+	}
+	in := &io.LimitedReader{R: conn, N: maxAnswer}
+	line, err := bufio.NewReader(in).ReadBytes('\n')
+	switch {
+	case in.N == 0:
+		return a, fmt.Errorf("its answer is longer than %d MiB", maxAnswer>>20)
+	case errors.Is(err, io.EOF):
+		return a, errors.New("has hung up: it is ending, or serves another user")
+	case err != nil:
+		return a, err
+	}
+	if err := json.Unmarshal(line, &a); err != nil {
+		return Answer{}, fmt.Errorf("its answer is not understood: %w", err)
+	}
+	if a.Version != Version && a.Error == "" {
+		return Answer{}, fmt.Errorf("it speaks version %d of the protocol, not %d", a.Version, Version)
+	}
+	return a, nil
+}
