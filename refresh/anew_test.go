@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,6 +14,33 @@ func TestAnew(t *testing.T) {
 	if ctx := context.Background(); IsAnew(ctx) || !IsAnew(Anew(ctx)) {
 		t.Error("a context is taken for another")
 	}
+}
+
+// asked notes which of its calls somebody has asked for.
+type asked struct {
+	issuer
+	anew []bool
+}
+
+func (a *asked) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	a.anew = append(a.anew, IsAnew(ctx))
+	return a.issuer.Retrieve(ctx)
+}
+
+// TestRefreshAnew: what is asked for is new, what is due may be another process's.
+func TestRefreshAnew(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		s := &asked{issuer: issuer{world: w, life: time.Hour}}
+		e := launch(t, w, Options{Profiles: one(s), Deliveries: []Delivery{&shelf{}}})
+		pass(time.Minute)
+		if err := e.Refresh(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Hour)
+		if want := []bool{false, true, false}; !slices.Equal(s.anew[:3], want) {
+			t.Errorf("%v were asked for, want %v", s.anew, want)
+		}
+	})
 }
 
 // aged is a source whose first credentials have had a part of their lifetime.

@@ -78,6 +78,15 @@ func (p *profile) calling() {
 	}
 }
 
+// callContext is the context of a call that begins: if requests wait for it, what others
+// have retrieved before does not do.
+func (p *profile) callContext(ctx context.Context) context.Context {
+	if len(p.waiting) > 0 {
+		return Anew(ctx)
+	}
+	return ctx
+}
+
 // resolve gives p's result to the requests that wait for it.
 func (s *schedule) resolve(p *profile, err error) {
 	s.resolveIf(p, err, func(*request) bool { return true })

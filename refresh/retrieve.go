@@ -56,6 +56,7 @@ func (s *schedule) retrieveDue(ctx context.Context) {
 		p.changedMeanwhile = false // this call sees what was changed until now
 		p.calling()
 		f, limit, skew := p.feed, s.callLimit(p), p.skew
+		ctx := p.callContext(ctx)
 		s.calls.Go(func() {
 			begin := time.Now()
 			r := f.retrieve(ctx, limit, s.changes, skew)

@@ -19,7 +19,9 @@ import (
 
 // examineSource says from where and as whom, and what stands in the way of that.
 func (d *examination) examineSource() {
-	src, err := source.New(context.Background(), d.Plan.Profiles[0].Source)
+	spec := d.Plan.Profiles[0].Source
+	spec.Share = source.Share{} // a look makes no directory
+	src, err := source.New(context.Background(), spec)
 	if err != nil {
 		d.problem("source", hintOf(err), "%v", err)
 		return

@@ -209,7 +209,7 @@ func init() {
 func Flags(of string) []*Flag {
 	another := func(f *Flag) *Flag { c := *f; return &c }
 	supervising := slices.Concat(deliveryFlags.flags, refreshFlags.flags, listFlags.flags, childFlags.flags, sightFlags.flags)
-	switch asking := slices.Concat(sourceFlags.flags, roleFlags.flags); of {
+	switch asking := slices.Concat(sourceFlags.flags, roleFlags.flags, shareFlags.flags); of {
 	case "credentials":
 		wait := another(flagStartTimeout.Flag)
 		wait.Usage = strings.Replace(wait.Usage, "first credentials", "credentials", 1)

@@ -51,6 +51,9 @@ func (p *Profile) oneSource(v *Settings) (err error) {
 	if err := oneKind(v); err != nil {
 		return err
 	}
+	if err := p.share(v); err != nil {
+		return err
+	}
 	if err := p.webIdentity(v); err != nil {
 		return err
 	}

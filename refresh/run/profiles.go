@@ -39,7 +39,10 @@ func openProfiles(ctx context.Context, o Options) (*profiles, error) {
 		if len(o.Plan.Profiles) > 1 || o.Plan.List != nil {
 			open = source.NewPool().New
 		}
-		ps.open = func(ctx context.Context, p plan.Profile) (credentialSource, error) { return open(ctx, p.Source) }
+		ps.open = func(ctx context.Context, p plan.Profile) (credentialSource, error) {
+			p.Source.Say = func(line string) { o.Log.Warn(line) }
+			return open(ctx, p.Source)
+		}
 	}
 	list, err := ps.with(ctx, o.Plan.Profiles)
 	if err != nil {

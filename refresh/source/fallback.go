@@ -18,7 +18,7 @@ import (
 // newFallbacks makes the sources of Spec.Else, with what they have in common.
 func (s *Source) newFallbacks(ctx context.Context) error {
 	for _, e := range s.spec.Else {
-		e.Names, e.Stderr, e.Prompt, e.limits, e.env = s.spec.Names, s.spec.Stderr, s.spec.Prompt, s.spec.limits, s.spec.env
+		e.Names, e.Stderr, e.Prompt, e.Share, e.Say, e.limits, e.env = s.spec.Names, s.spec.Stderr, s.spec.Prompt, s.spec.Share, s.spec.Say, s.spec.limits, s.spec.env
 		other, err := s.pool.New(ctx, e)
 		if err != nil {
 			return err
@@ -108,7 +108,7 @@ func (s *Source) Issued() bool {
 	u := s.activeSource()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return len(u.resolved.roles) > 0 || u.resolved.tokenRole != "" || u.pair != nil
+	return (len(u.resolved.roles) > 0 || u.resolved.tokenRole != "" || u.pair != nil) && !u.sharing.tookOthers()
 }
 
 // retrieveWithin retrieves with a fair share of the time that there is: one that hangs must

@@ -71,11 +71,15 @@ func (s *Source) checkMFA(f *resolved) error {
 	case m.TOTPFile != "":
 		_, err := s.pool.attempts.totp(m.TOTPFile)
 		return err
-	case !m.automatic() && s.spec.Prompt == nil:
-		return refresh.Permanentf("pass --mfa-command COMMAND or --mfa-totp-file FILE, or start it in a terminal",
-			"an MFA code of %s is needed, and there is no terminal to ask for it", f.mfa)
+	case !m.automatic() && s.spec.Prompt == nil && s.sharing == nil:
+		return noCode(f)
 	}
 	return nil
+}
+
+func noCode(f *resolved) error {
+	return refresh.Permanentf("pass --mfa-command COMMAND or --mfa-totp-file FILE, or start it in a terminal",
+		"an MFA code of %s is needed, and there is no terminal to ask for it", f.mfa)
 }
 
 // Authenticate begins the MFA session that the source needs, if it needs one, and runs a
@@ -99,6 +103,9 @@ func (s *Source) authenticateOne(ctx context.Context) error {
 	f, ctx := s.current(), s.web.in(ctx)
 	s.retrieving.Lock()
 	defer s.retrieving.Unlock()
+	if s.sharing != nil && (f.mfa == "" || s.spec.MFA.automatic() || s.spec.Prompt == nil) && s.cached(ctx, f) {
+		return nil // nobody needs to be asked now
+	}
 	if f.mfa == "" {
 		return s.runProgramEarly(ctx, f)
 	}
@@ -146,7 +153,12 @@ func (s *Source) runProgramEarly(ctx context.Context, f *resolved) error {
 		return nil
 	}
 	s.web.asked("")
-	_, err := s.retrieveBase(ctx, f)
+	_, err := s.shared(ctx, f, func(ctx context.Context) (issue, error) {
+		if s.sharing != nil {
+			return s.steps(ctx, f) // all of it, for the others that wait
+		}
+		return s.retrieveBase(ctx, f)
+	})
 	if err == nil {
 		return nil
 	}
@@ -190,7 +202,7 @@ func (s *Source) obtainSession(ctx context.Context, f *resolved, base aws.Creden
 	if s.adoptSession(f, base) {
 		return nil
 	}
-	return begin(ctx)
+	return s.sharedSession(ctx, f, base, begin)
 }
 
 // promptCode has a person type a code.

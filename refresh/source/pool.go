@@ -41,6 +41,7 @@ func (p *Pool) make(s Spec) *Source {
 	p.mu.Unlock()
 	src := &Source{spec: s, pool: p, web: web, noted: map[string]bool{}, failed: make(chan struct{}, 1), fellBack: make(chan struct{}, 1)}
 	src.dir, _ = os.Getwd() // one that is gone has no relative paths in it
+	src.newSharing()
 	return src
 }
 

@@ -81,7 +81,9 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 		}
 		s.noteOutcome(err)
 	}()
-	got, err := s.obtain(ctx, s.key(f, len(f.roles)), func(ctx context.Context) (issue, error) { return s.steps(ctx, f) })
+	got, err := s.shared(ctx, f, func(ctx context.Context) (issue, error) {
+		return s.obtain(ctx, s.key(f, len(f.roles)), func(ctx context.Context) (issue, error) { return s.steps(ctx, f) })
+	})
 	if err != nil {
 		return creds, err
 	}

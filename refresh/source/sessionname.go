@@ -10,6 +10,9 @@ import (
 // defaultSessionName names the run, so that CloudTrail tells it from others.
 const defaultSessionName = "brs-exec-{command}-{pid}"
 
+// sharedSessionName is the same in all processes that are to share a session.
+const sharedSessionName = "brs-exec-{user}-{host}"
+
 // sessionName is what a template comes to in a form that AWS takes: 2 to 64 of
 // letters, digits and _+=,.@- (AssumeRole, RoleSessionName).
 func (s *Source) sessionName(template string) string {
@@ -17,7 +20,11 @@ func (s *Source) sessionName(template string) string {
 	if n.Profile == "" {
 		n.Profile, _ = s.profileName()
 	}
-	template = cmp.Or(s.spec.SessionName, template, defaultSessionName)
+	usual := defaultSessionName
+	if s.spec.Share.On {
+		usual = sharedSessionName
+	}
+	template = cmp.Or(s.spec.SessionName, template, usual)
 	name, err := expand(template, n)
 	if err != nil {
 		name = template // a profile's role_session_name: braces have no meaning there

@@ -56,6 +56,7 @@ type Source struct {
 	failed          chan struct{}   // tells Watch that it begins to fail; room for one
 
 	fallbacks []*Source     // of Spec.Else
+	sharing   *sharing      // nil: nothing is shared with other processes
 	active    atomic.Int32  // which of all gave the last credentials
 	fellBack  chan struct{} // tells Watch that it is not the first; room for one
 

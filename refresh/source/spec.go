@@ -2,6 +2,7 @@ package source
 
 import (
 	"io"
+	"strings"
 	"time"
 
 	"brs-exec/refresh"
@@ -57,6 +58,12 @@ type Spec struct {
 	// standard error. nil discards it.
 	Stderr io.Writer
 
+	// Share has processes of one user ask once for all.
+	Share Share
+
+	// Say, if not nil, tells a person at once what is waited for.
+	Say func(line string)
+
 	limits limits      // time limits of the network, for tests; the zero value is the default
 	env    environment // for tests; nil is the process's
 }
@@ -88,6 +95,10 @@ func (s *Spec) validate() error {
 		templates = append(templates, r.SessionName)
 	}
 	for _, template := range templates {
+		if s.Share.On && strings.Contains(template, "{pid}") {
+			return refresh.Permanentf("leave {pid} out, or --share; without a name it is "+sharedSessionName,
+				"session name %q: is another one in each process, so that none could be shared", template)
+		}
 		if _, err := expand(template, s.Names); err != nil {
 			return refresh.Permanentf("the placeholders are {user} {host} {command} {pid} {profile}", "session name %q: %v", template, err)
 		}

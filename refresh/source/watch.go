@@ -29,15 +29,18 @@ const (
 // Watch has changed called when it is worth retrieving before new credentials are due:
 // a credentials file was changed; or, after a failure, something that the failure
 // may be about: the AWS configuration, the cache of `aws sso login` and `aws
-// login`, a token, a certificate. stop ends that.
+// login`, a token, a certificate; or another process has refreshed what is shared. stop ends
+// that.
 func (s *Source) Watch(changed func()) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
+	stopShared := s.watchShared(changed)
 	go func() {
 		defer close(done)
 		refresh.Protect(func() error { s.watch(ctx, changed); return nil })
 	}()
 	return func() {
+		stopShared()
 		cancel()
 		<-done
 	}

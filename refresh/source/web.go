@@ -258,6 +258,13 @@ func (w *web) adopt(other *web) {
 	w.ahead, w.host, w.id, w.replied, w.anyone, w.broken = ahead, host, id, replied, anyone || w.anyone, broken
 }
 
+// adoptSkew takes over what another process has measured.
+func (w *web) adoptSkew(skew time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ahead = skew
+}
+
 func (w *web) skew() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

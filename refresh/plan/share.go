@@ -1,0 +1,36 @@
+package plan
+
+import (
+	"path/filepath"
+
+	"brs-exec/refresh"
+	"brs-exec/refresh/source"
+)
+
+var (
+	shareFlags = &group{about: "What processes share"}
+
+	flagShare    = shareFlags.truth("share", "have processes of this user with the same source retrieve its credentials, and ask for an MFA code, once for all")
+	flagShareDir = shareFlags.text("share-dir", "", "`DIR` of mode 0700 where they find what they share (default: in memory, see docs/share.md)")
+)
+
+// share reads what a source shares with those of other processes.
+func (p *Profile) share(v *Settings) (err error) {
+	s := source.Share{On: flagShare.of(v), Dir: flagShareDir.of(v)}
+	switch {
+	case s.Dir != "" && !s.On:
+		return wrong(flagShareDir, "add --share", "needs --share")
+	case s.Dir != "" && !filepath.IsAbs(s.Dir):
+		return wrong(flagShareDir, "all processes must find it, wherever they start", "%q: not an absolute path", s.Dir)
+	}
+	before, err := duration(v, flagRefreshBefore)
+	if err != nil {
+		return err
+	}
+	s.MinTTL, err = duration(v, flagMinTTL)
+	s.Policy = refresh.Policy{Before: before}
+	if s.On {
+		p.Source.Share = s
+	}
+	return err
+}
