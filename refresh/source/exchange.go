@@ -40,6 +40,10 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	heard, err := s.web.paces.turn(req.Context(), req.URL.Host)
+	if err != nil {
+		return nil, nil, err
+	}
 	ctx, cancel := context.WithTimeout(req.Context(), s.web.client.GetTimeout())
 	defer cancel()
 	s.web.asked(req.URL.Host)
@@ -51,6 +55,7 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 	defer resp.Body.Close()
 	s.web.answered(time.Now(), resp.Header.Get("Date"))
 	body, err := io.ReadAll(&boundedBody{resp.Body, s.web, s.web.body})
+	heard(true, resp.StatusCode >= http.StatusBadRequest && parseRefusal(resp, body).throttled())
 	if late := ctx.Err(); late != nil {
 		// Hanging up makes a server end its answer, which may still be seen, and
 		// looks whole then.

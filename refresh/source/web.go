@@ -12,9 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -42,6 +40,7 @@ type reach struct {
 	client   *awshttp.BuildableClient
 	metadata func() *http.Client // for the instance metadata service
 	body     int64
+	paces    paces
 }
 
 // web is what one Source saw of the servers that it asked.
@@ -132,15 +131,6 @@ func notElsewhere(proxy func(*http.Request) (*url.URL, error)) func(*http.Reques
 	}
 }
 
-// retryer gives the SDK two attempts, so that one lost packet does not count as
-// a failure. Waiting longer is the caller's, who knows how much time there is.
-func retryer() aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
-		o.MaxAttempts = 2
-		o.MaxBackoff = time.Second
-	})
-}
-
 // in makes w what the calls under a context are seen by: the clients are those of many sources.
 func (w *web) in(ctx context.Context) context.Context { return context.WithValue(ctx, webKey{}, w) }
 
@@ -158,6 +148,7 @@ func (r *reach) options() []func(*middleware.Stack) error {
 	return []func(*middleware.Stack) error{
 		// After all others is next to the wire: before anything was parsed.
 		func(st *middleware.Stack) error { return st.Deserialize.Add(watch{r}, middleware.After) },
+		inTurn{&r.paces}.addTo,
 	}
 }
 
