@@ -149,10 +149,7 @@ func joinErrors(failed []*refresh.Error) error {
 func (s *Source) noteSwitch(to int, failed []*refresh.Error) {
 	from := int(s.active.Swap(int32(to)))
 	if to > 0 {
-		select {
-		case s.fellBack <- struct{}{}:
-		default:
-		}
+		s.startProbes()
 	}
 	if from == to {
 		return
@@ -213,29 +210,76 @@ type probed struct {
 	at    time.Time
 }
 
-// probePreferred tries the sources before the one that is in use until one of them works
-// again, and then has the engine retrieve from it. What is delivered stays until
-// then: the one in use is left alone.
-func (s *Source) probePreferred(ctx context.Context, changed func()) {
-	timer := time.NewTimer(probePause)
-	defer timer.Stop()
-	for {
-		if s.active.Load() == 0 {
-			select {
-			case <-ctx.Done():
+// probes are for the return of a source before the one that is in use.
+type probes struct {
+	mu      sync.Mutex // guards what follows
+	ctx     context.Context
+	changed func() // nil: nobody watches
+	running bool
+	ended   sync.WaitGroup
+}
+
+// probeWhileFallenBack has changed called once an earlier source than the one in use works again.
+func (s *Source) probeWhileFallenBack(changed func()) (stop func()) {
+	if len(s.fallbacks) == 0 {
+		return func() {}
+	}
+	p := &s.probes
+	ctx, cancel := context.WithCancel(context.Background())
+	p.mu.Lock()
+	p.ctx, p.changed = ctx, changed
+	p.mu.Unlock()
+	s.startProbes()
+	return func() {
+		cancel()
+		p.mu.Lock()
+		p.changed = nil
+		p.mu.Unlock()
+		p.ended.Wait()
+	}
+}
+
+// startProbes begins to probe, unless that is under way, or there is nothing to probe.
+func (s *Source) startProbes() {
+	p := &s.probes
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running || p.changed == nil || s.active.Load() == 0 {
+		return
+	}
+	p.running = true
+	ctx, changed := p.ctx, p.changed
+	p.ended.Go(func() {
+		for s.fallenBack() {
+			refresh.Protect(func() error { s.probeLater(ctx, changed); return nil })
+			if ctx.Err() != nil {
 				return
-			case <-s.fellBack:
 			}
 		}
-		timer.Reset(probePause)
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		if s.probe(ctx) {
-			changed()
-		}
+	})
+}
+
+// fallenBack says whether there is something to probe, and if not, that it is over.
+func (s *Source) fallenBack() bool {
+	s.probes.mu.Lock()
+	defer s.probes.mu.Unlock()
+	s.probes.running = s.active.Load() > 0
+	return s.probes.running
+}
+
+// probeLater tries the sources before the one that is in use, and if one of them works
+// again, has the engine retrieve from it. What is delivered stays until then: the
+// one in use is left alone.
+func (s *Source) probeLater(ctx context.Context, changed func()) {
+	timer := time.NewTimer(probePause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-timer.C:
+	}
+	if s.probe(ctx) {
+		changed()
 	}
 }
 
@@ -268,16 +312,6 @@ func (s *Source) takeProbed(i int) (aws.Credentials, bool) {
 	}
 	s.probed = probed{}
 	return e.creds, time.Since(e.at) < probedFor
-}
-
-// watchAll watches the files of all sources, and for the return of the first.
-func (s *Source) watchAll(ctx context.Context, changed func()) {
-	var watching sync.WaitGroup
-	watching.Go(func() { s.probePreferred(ctx, changed) })
-	for _, src := range s.sources() {
-		watching.Go(func() { src.watchOne(ctx, changed) })
-	}
-	watching.Wait()
 }
 
 // describeAll says what is in use, and what else there is.

@@ -10,6 +10,7 @@ import (
 // of one pool may be used at the same time.
 type Pool struct {
 	attempts *attempts
+	watcher  watcher
 	one      bool // of New, for one source: what it has read is not kept for others
 
 	mu      sync.Mutex // guards what follows
@@ -35,11 +36,11 @@ func newPool() *Pool {
 func (p *Pool) make(s Spec) *Source {
 	p.mu.Lock()
 	if p.reach == nil {
-		p.reach = newReach(s.limits)
+		p.reach, p.watcher.limits = newReach(s.limits), s.limits
 	}
 	web := &web{reach: p.reach}
 	p.mu.Unlock()
-	src := &Source{spec: s, pool: p, web: web, noted: map[string]bool{}, failed: make(chan struct{}, 1), fellBack: make(chan struct{}, 1)}
+	src := &Source{spec: s, pool: p, web: web, noted: map[string]bool{}}
 	src.dir, _ = os.Getwd() // one that is gone has no relative paths in it
 	src.newSharing()
 	return src

@@ -51,14 +51,13 @@ type Source struct {
 
 	dir             string          // working directory when it was made
 	left            <-chan struct{} // closed when this process has left it; nil: it stays
-	lastFingerprint string          // fingerprint at that time
+	lastFingerprint uint64          // fingerprint at that time
 	failing         atomic.Bool     // the last Retrieve
-	failed          chan struct{}   // tells Watch that it begins to fail; room for one
 
-	fallbacks []*Source     // of Spec.Else
-	sharing   *sharing      // nil: nothing is shared with other processes
-	active    atomic.Int32  // which of all gave the last credentials
-	fellBack  chan struct{} // tells Watch that it is not the first; room for one
+	probes    probes
+	fallbacks []*Source    // of Spec.Else
+	sharing   *sharing     // nil: nothing is shared with other processes
+	active    atomic.Int32 // which of all gave the last credentials
 
 	mu               sync.Mutex // guards what follows
 	resolved         *resolved  // what the configuration said when it was last read
@@ -89,7 +88,7 @@ func (p *Pool) New(ctx context.Context, s Spec) (*Source, error) {
 		return nil, src.explain(ctx, nil, err)
 	}
 	src.resolved, f.ways = f, src.ways(f)
-	src.lastFingerprint = src.fingerprint()
+	src.lastFingerprint = src.fingerprint(&glance{})
 	if err := src.checkMFA(f); err != nil {
 		return nil, src.explain(ctx, nil, err)
 	}

@@ -1,11 +1,12 @@
 package source
 
 import (
-	"context"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -32,81 +33,190 @@ const (
 // login`, a token, a certificate; or another process has refreshed what is shared. stop ends
 // that.
 func (s *Source) Watch(changed func()) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	stopShared := s.watchShared(changed)
-	go func() {
-		defer close(done)
-		refresh.Protect(func() error { s.watch(ctx, changed); return nil })
-	}()
+	var all []*watched
+	for _, src := range s.sources() {
+		if len(src.spec.Command) == 0 || len(src.spec.Roles) > 0 { // else it reads no file that anyone knows of
+			all = append(all, &watched{src: src, changed: changed, before: src.lastFingerprint})
+		}
+	}
+	s.pool.watcher.add(all)
+	endProbes, stopShared := s.probeWhileFallenBack(changed), s.watchShared(changed)
 	return func() {
+		endProbes()
 		stopShared()
-		cancel()
+		s.pool.watcher.remove(all)
+	}
+}
+
+// watched is one source that a watcher looks after.
+type watched struct {
+	src     *Source
+	changed func()
+	before  uint64 // fingerprint at the last look; the watcher's goroutine has it
+}
+
+// watcher looks after all sources of a pool, with one goroutine while there are any: each
+// file is looked at once, however many of them it has a part in.
+type watcher struct {
+	limits limits
+
+	mu   sync.Mutex // guards what follows
+	all  map[*watched]bool
+	wake chan struct{} // has room for one
+	quit chan struct{} // ends the goroutine
+	done chan struct{} // it has ended
+}
+
+func (w *watcher) add(more []*watched) {
+	if len(more) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.all) == 0 {
+		w.all = map[*watched]bool{}
+		w.wake, w.quit, w.done = make(chan struct{}, 1), make(chan struct{}), make(chan struct{})
+		go w.run(w.wake, w.quit, w.done)
+	}
+	for _, m := range more {
+		w.all[m] = true
+	}
+	w.wakeUp()
+}
+
+// remove returns when the goroutine has ended, if nothing is left for it.
+func (w *watcher) remove(some []*watched) {
+	w.mu.Lock()
+	left := len(w.all)
+	for _, m := range some {
+		delete(w.all, m)
+	}
+	quit, done := w.quit, w.done
+	ends := left > 0 && len(w.all) == 0
+	w.mu.Unlock()
+	if ends {
+		close(quit)
 		<-done
 	}
 }
 
-func (s *Source) watch(ctx context.Context, changed func()) {
-	if len(s.fallbacks) > 0 {
-		s.watchAll(ctx, changed)
-		return
+// wakeUp tells that a source has come, or begins to fail. mu is held.
+func (w *watcher) wakeUp() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
 	}
-	s.watchOne(ctx, changed)
 }
 
-func (s *Source) watchOne(ctx context.Context, changed func()) {
-	if len(s.spec.Command) > 0 && len(s.spec.Roles) == 0 {
-		return // it reads no file that anyone knows of
+func (w *watcher) beginsToFail() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wakeUp()
+}
+
+// list are those that are watched now, and the files that events are wanted of.
+func (w *watcher) list() (all []*watched, files []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for m := range w.all {
+		all = append(all, m)
+		if path := m.src.absolute(m.src.spec.File); path != "" {
+			files = append(files, path)
+		}
 	}
-	notify := s.notifier()
-	defer notify.close()
-	before, soon := s.lastFingerprint, false
+	return all, files
+}
+
+func (w *watcher) run(wake, quit <-chan struct{}, done chan<- struct{}) {
+	defer close(done)
+	notify := &notifier{}
+	defer func() { notify.close() }()
 	timer := time.NewTimer(debounce) // for what was changed in the meantime
 	defer timer.Stop()
+	at := time.Now().Add(debounce) // when the timer is due
+	within := func(d time.Duration) {
+		if next := time.Now().Add(d); next.Before(at) {
+			at = next
+			timer.Reset(d)
+		}
+	}
+	known, idle, event := 0, time.Time{}, false // sources at the last look; when all are to be looked at
 	for {
 		select {
-		case <-ctx.Done():
+		case <-quit:
 			return
-		case <-s.failed:
-			if !soon {
-				timer.Reset(retryPoll)
+		case <-wake:
+			all, files := w.list()
+			if len(all) != known {
+				known = len(all)
+				if notify.w == nil && len(files) > 0 && !w.limits.pollOnly {
+					notify = newNotifier()
+				}
+				notify.rewatch(files)
+				idle = time.Time{}
+				within(debounce)
+			} else {
+				within(retryPoll)
 			}
 			continue
 		case <-notify.events():
-			if !soon {
-				timer.Reset(debounce)
-			}
-			soon = true
+			event = true
+			within(debounce)
 			continue
 		case <-timer.C:
 		}
-		soon = false
-		failing := s.failing.Load()
-		if s.spec.limits.noPoll {
-			timer.Stop()
-		} else if failing {
-			timer.Reset(retryPoll)
-		} else {
-			timer.Reset(idlePoll)
+		all, files := w.list()
+		known = len(all)
+		notify.rewatch(files)
+		everything := event || !time.Now().Before(idle)
+		failing := look(all, everything)
+		event = false
+		if everything {
+			idle = time.Now().Add(idlePoll)
 		}
-		notify.rewatch()
-		if after := s.fingerprint(); after != before {
-			before = after
-			if failing || s.hasStaticKeys() {
-				changed()
-			}
+		next := time.Until(idle)
+		if failing {
+			next = min(next, retryPoll)
 		}
+		at = time.Now().Add(next)
+		if w.limits.noPoll {
+			at = never
+			continue
+		}
+		timer.Reset(next)
 	}
 }
 
-// noteOutcome tells Watch how a retrieval went.
-func (s *Source) noteOutcome(err error) {
-	if s.failing.Swap(err != nil) || err == nil {
-		return
+// never is later than any look.
+var never = time.Unix(1<<40, 0)
+
+// look looks for what has changed for those that fail, or for all, and says whether any fails.
+func look(all []*watched, everything bool) (fails bool) {
+	g := &glance{}
+	for _, w := range all {
+		failing := w.src.failing.Load()
+		fails = fails || failing
+		if !failing && !everything {
+			continue
+		}
+		refresh.Protect(func() error {
+			after := w.src.fingerprint(g)
+			if after != w.before {
+				w.before = after
+				if failing || w.src.hasStaticKeys() {
+					w.changed()
+				}
+			}
+			return nil
+		})
 	}
-	select {
-	case s.failed <- struct{}{}:
-	default:
+	return fails
+}
+
+// noteOutcome tells the watcher how a retrieval went.
+func (s *Source) noteOutcome(err error) {
+	if !s.failing.Swap(err != nil) && err != nil {
+		s.pool.watcher.beginsToFail()
 	}
 }
 
@@ -117,30 +227,61 @@ func (s *Source) hasStaticKeys() bool {
 	return s.spec.File != "" || len(f.roles) == 0 && len(f.origins) > 0 && f.origins[len(f.origins)-1] == aws.CredentialSourceProfile
 }
 
-// fingerprint changes when a file does that has a part in the source.
-func (s *Source) fingerprint() string {
-	f := s.current()
-	if s.spec.File != "" {
-		return s.fileFingerprint(s.spec.File)
+// glance is what was seen of files at one look, for all sources that they have a part in.
+type glance struct{ seen map[string]string }
+
+func (g *glance) at(what string, look func() string) string {
+	text, ok := g.seen[what]
+	if !ok {
+		text = look()
+		if g.seen == nil {
+			g.seen = map[string]string{}
+		}
+		g.seen[what] = text
 	}
+	return text
+}
+
+var printSeed = maphash.MakeSeed()
+
+// fingerprint changes when a file does that has a part in the source.
+func (s *Source) fingerprint(g *glance) uint64 {
+	f := s.current()
 	var b strings.Builder
-	b.WriteString(s.configFingerprint())
-	b.WriteString(s.fileFingerprint(f.tokenFile))
+	file := func(path string) {
+		if path != "" {
+			path = s.absolute(path)
+			b.WriteString(g.at(path, func() string { return s.fileFingerprint(path) }))
+		}
+	}
+	if s.spec.File != "" {
+		file(s.spec.File)
+		return maphash.String(printSeed, b.String())
+	}
+	b.WriteString(g.at("configuration of "+s.dir, s.configFingerprint))
+	file(f.tokenFile)
 	for i := range f.roles { // not a copy: a retrieval may be cutting a duration
 		for _, c := range f.roles[i].ProvidedContexts {
-			b.WriteString(s.fileFingerprint(c.File))
+			file(c.File)
 		}
 	}
 	if p := s.spec.pair(); p != nil {
 		for _, path := range p.files.Files() {
-			b.WriteString(s.fileFingerprint(path))
+			file(path)
 		}
 	}
 	for _, dir := range s.loginCaches(f) {
-		entries, _ := os.ReadDir(dir) // none: not logged in
-		for _, e := range entries {
-			b.WriteString(s.fileFingerprint(filepath.Join(dir, e.Name())))
-		}
+		b.WriteString(g.at("entries of "+dir, func() string { return s.dirFingerprint(dir) }))
+	}
+	return maphash.String(printSeed, b.String())
+}
+
+// dirFingerprint changes when a file in a directory does.
+func (s *Source) dirFingerprint(dir string) string {
+	var b strings.Builder
+	entries, _ := os.ReadDir(dir) // none: not logged in
+	for _, e := range entries {
+		b.WriteString(s.fileFingerprint(filepath.Join(dir, e.Name())))
 	}
 	return b.String()
 }

@@ -3,39 +3,33 @@ package source
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
 )
 
-// notifier tells of events in the directories on the way to a file. A watch of the
+// notifier tells of events in the directories on the way to files. A watch of the
 // file itself would stay with the one that a rename has replaced, and miss that
 // Kubernetes switches the symbolic link ..data, which is not even the file's own.
 // Where there are no watches to be had, and for sources that keep no file, it is
-// silent, and polling is all there is.
+// silent, and polling is all there is. The zero value is silent, too.
 type notifier struct {
-	path string
 	w    *fsnotify.Watcher // nil: none
 	out  chan struct{}     // room for one
 	done chan struct{}     // its goroutine has ended
 
 	mu    sync.Mutex
-	names map[string]bool // whose events count: what is on the way to the file, and the directories of that
+	names map[string]bool // whose events count: what is on the way to a file, and the directories of that
 }
 
-func (s *Source) notifier() *notifier {
-	n := &notifier{path: s.absolute(s.spec.File), out: make(chan struct{}, 1), done: make(chan struct{})}
-	if n.path == "" || s.spec.limits.pollOnly {
-		return n
-	}
+func newNotifier() *notifier {
+	n := &notifier{out: make(chan struct{}, 1), done: make(chan struct{})}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return n
 	}
 	n.w = w
-	n.rewatch()
 	go n.forward()
 	return n
 }
@@ -74,26 +68,27 @@ func (n *notifier) concerns(name string) bool {
 	return n.names[filepath.Clean(name)]
 }
 
-// rewatch watches what is on the way to the file now.
-func (n *notifier) rewatch() {
+// rewatch watches what is on the way to the files now.
+func (n *notifier) rewatch(files []string) {
 	if n.w == nil {
 		return
 	}
-	var dirs []string
-	names := map[string]bool{}
-	for _, e := range pathEntries(n.path) {
-		dirs = append(dirs, filepath.Dir(e))
-		names[e], names[filepath.Dir(e)] = true, true
+	dirs, names := map[string]bool{}, map[string]bool{}
+	for _, path := range files {
+		for _, e := range pathEntries(path) {
+			dirs[filepath.Dir(e)] = true
+			names[e], names[filepath.Dir(e)] = true, true
+		}
 	}
 	n.mu.Lock()
 	n.names = names
 	n.mu.Unlock()
 	for _, old := range n.w.WatchList() {
-		if !slices.Contains(dirs, old) {
+		if !dirs[old] {
 			n.w.Remove(old)
 		}
 	}
-	for _, d := range dirs {
+	for d := range dirs {
 		n.w.Add(d) // if it cannot be, there is the poll
 	}
 }

@@ -249,10 +249,11 @@ func TestWatchNames(t *testing.T) {
 		"creds":        {"creds": true, "..data": true, "..2026/creds": true, "": true, "other": false, "..2026/other": false, "creds.tmp": false},
 		"none/of/this": {"none": true, "": true, "none2": false, "creds": false},
 	} {
-		n := (&Source{spec: Spec{File: in(path)}}).notifier()
+		n := newNotifier()
 		if n.w == nil {
 			t.Skip("no watches to be had")
 		}
+		n.rewatch([]string{in(path)})
 		for name, want := range counts {
 			if got := n.concerns(in(name)); got != want {
 				t.Errorf("%s: an event of %q counts: %v, want %v", path, name, got, want)
@@ -277,7 +278,7 @@ func TestWatchWhileDurationIsCut(t *testing.T) {
 	go func() {
 		defer close(done)
 		for range 1000 {
-			src.fingerprint()
+			src.fingerprint(&glance{})
 		}
 	}()
 	mustRetrieve(t, src)
@@ -289,5 +290,42 @@ func TestWatchNothing(t *testing.T) {
 	isolate(t)
 	inTime(t, func() {
 		mustNew(t, Spec{Command: []string{"true"}}).Watch(func() {})()
+	})
+}
+
+// Many sources are looked after by one goroutine, and a file that they share is looked at once.
+func TestWatchMany(t *testing.T) {
+	t.Parallel()
+	_, creds := isolate(t)
+	write(t, creds, keysINI("default", "ASIA1", ""))
+	synctest.Test(t, func(t *testing.T) {
+		all := poolNew(t, NewPool(), make([]Spec, 100)...)
+		before := runtime.NumGoroutine()
+		told := make(chan int, 1000)
+		var stops []func()
+		for i, s := range all {
+			stops = append(stops, s.Watch(func() { told <- i }))
+		}
+		synctest.Wait()
+		t.Logf("%d goroutines more", runtime.NumGoroutine()-before) // of the whole process, other tests among them
+		time.Sleep(time.Minute)
+		write(t, creds, keysINI("default", "ASIA22", ""))
+		time.Sleep(idlePoll)
+		synctest.Wait()
+		if len(told) != len(all) {
+			t.Errorf("%d of %d were told", len(told), len(all))
+		}
+		for _, stop := range stops[1:] {
+			stop()
+		}
+		write(t, creds, keysINI("default", "ASIA333", ""))
+		time.Sleep(idlePoll)
+		synctest.Wait()
+		if len(told) != len(all)+1 {
+			t.Errorf("%d were told after all but one had ended", len(told)-len(all))
+		}
+		stops[0]()
+		stops = append(stops, all[0].Watch(func() { told <- 0 })) // begins anew
+		stops[len(stops)-1]()
 	})
 }

@@ -14,9 +14,10 @@ func WatchFile(ctx context.Context, path string, changed func()) {
 	if absolute, err := filepath.Abs(path); err == nil {
 		path = absolute
 	}
-	s := &Source{spec: Spec{File: path}}
-	notify := s.notifier()
+	files := []string{path}
+	notify := newNotifier()
 	defer notify.close()
+	notify.rewatch(files)
 	last, _ := os.Stat(path)
 	changed()
 	poll := time.NewTicker(idlePoll)
@@ -26,13 +27,13 @@ func WatchFile(ctx context.Context, path string, changed func()) {
 		case <-ctx.Done():
 			return
 		case <-notify.events():
-			notify.rewatch()
+			notify.rewatch(files)
 			last, _ = os.Stat(path)
 			changed()
 			continue
 		case <-poll.C:
 		}
-		notify.rewatch()
+		notify.rewatch(files)
 		now, _ := os.Stat(path)
 		if same(last, now) {
 			continue
