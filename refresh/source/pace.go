@@ -128,9 +128,13 @@ func throttled(err error) bool {
 	return ok && r.throttled()
 }
 
-func (r refusal) throttled() bool {
+// throttled is also said of a server that is overloaded, or not there: it gets no more calls than it takes, either.
+func (r refusal) throttled() bool { return r.tooMany() || r.status == http.StatusServiceUnavailable }
+
+// tooMany says whether a refusal is about the number of calls.
+func (r refusal) tooMany() bool {
 	_, known := retry.DefaultThrottleErrorCodes[r.code]
-	return known || r.code == "SlowDownException" || r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable
+	return known || r.code == "SlowDownException" || r.status == http.StatusTooManyRequests
 }
 
 // answered says whether a server has answered, whatever it was.
@@ -147,7 +151,7 @@ func retryer() aws.Retryer {
 		o.MaxAttempts = 2
 		o.MaxBackoff = time.Second
 		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(err error) aws.Ternary {
-			if throttled(err) {
+			if r, ok := refusalIn(err); ok && r.tooMany() {
 				return aws.FalseTernary
 			}
 			return aws.UnknownTernary

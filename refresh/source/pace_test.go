@@ -155,7 +155,7 @@ func TestThrottledOnce(t *testing.T) {
 		status int
 		code   string
 		calls  int
-	}{{400, "Throttling", 1}, {429, "TooManyRequestsException", 1}, {503, "SlowDown", 1}, {503, "", 1}, {500, "InternalFailure", 2}} {
+	}{{400, "Throttling", 1}, {429, "TooManyRequestsException", 1}, {503, "SlowDown", 1}, {503, "", 2}, {500, "InternalFailure", 2}} {
 		before := len(sts.got())
 		sts.answer = func(w http.ResponseWriter, c call) bool { return refuse(w, tt.status, tt.code, "Rate exceeded") }
 		var e *refresh.Error
