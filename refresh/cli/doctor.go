@@ -40,7 +40,7 @@ func (p *program) doctor(c *cli.Context) error {
 	}
 	ask, asJSON := settings.Doctor()
 	findings := doctor.Examine(doctor.Options{
-		Plan: pl, Deliver: pl.Deliver.Name, Ask: ask,
+		Plan: pl, Deliver: pl.Deliver.Name, Ask: ask, All: asJSON,
 		With: func(flags string) string { return p.with(c.Command.Flags, flags) },
 	})
 	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Level == "problem" }) {

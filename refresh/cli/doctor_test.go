@@ -90,6 +90,18 @@ func TestDoctor(t *testing.T) {
 	const apartCommands = "sudo -u nobody -E s5cmd a\nchroot /srv s5cmd b\nsetpriv --reuid 7 s5cmd c\nunshare -n s5cmd d\nnsenter -t 1 -a s5cmd e\ntmux new -d s5cmd f\nsetsid s5cmd g\n" +
 		"s3fs bucket /mnt\ncurl --aws-sigv4 aws:amz --user x:x y\nnohup s5cmd h\nenv AWS_PROFILE=mine AWS_CONFIG_FILE=x s5cmd i"
 	ownKeys := map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s3kr1t", "AWS_REGION": "eu-west-1"}
+	list := map[string]string{
+		"fleet.yaml": "region: eu-west-1\nprofile: base\nprofiles:\n- name: app-{account}\n  role-arn: arn:aws:iam::{account}:role/App\n  for-each: {file: accounts.csv}\n" +
+			"- name: default\n- name: gone\n  profile: gone\n- name: nowhere\n  region: eu-wset-1\n  from-file: home/.aws/credentials\n",
+		"accounts.csv": "account,owner\n",
+		"ask.yaml": "profiles:\n- name: '{x}'\n  credential-command: '/bin/sh -c \"{x} >/dev/null || exit 1; echo AWS_ACCESS_KEY_ID=AKIAEXAMPLE; echo AWS_SECRET_ACCESS_KEY=s; echo AWS_SESSION_TOKEN=t\"'\n  for-each: {x: [true, pwd, false]}\n",
+	}
+	for name, text := range python {
+		list[name] = text
+	}
+	for i := range 15 {
+		list["accounts.csv"] += fmt.Sprintf("%012d,team\n", i)
+	}
 	for _, test := range []struct {
 		golden string
 		env    map[string]string
@@ -115,6 +127,8 @@ func TestDoctor(t *testing.T) {
 		{"doctor-itself.golden", ownKeys, apart, []string{"--tag", "a=it's", "--role-arn", "arn:aws:iam::123456789012:role/App", "--", "python3.11", "own.py"}, 1},
 		{"doctor-no-script.golden", ownKeys, apart, []string{"--", "python3.11", "gone.py"}, 1},
 		{"doctor-plaintext.golden", map[string]string{"AWS_ENDPOINT_URL_STS": "http://192.0.2.10:9000", "AWS_REGION": "eu-west-1"}, apart, []string{"--web-identity-token-file", "token", "--role-arn", "arn:aws:iam::123456789012:role/App", "--pdeathsig", "TERM", "--deliver", "endpoint", "--", "s5cmd"}, 1},
+		{"doctor-list.golden", nil, list, []string{"--config", "fleet.yaml", "--", "python3.11", "job.py"}, 1},
+		{"doctor-list-ask.golden", nil, list, []string{"--config", "ask.yaml", "--ask"}, 1},
 		{"doctor-missing.golden", nil, python, []string{"--profile", "prdo"}, 1},
 	} {
 		t.Run(test.golden, func(t *testing.T) {
@@ -237,6 +251,33 @@ func TestDoctorJSON(t *testing.T) {
 	want := doctor.Finding{Level: "problem", About: "command", Text: "run \"gone\": not found in PATH: file does not exist", Hint: "check PATH, or give the path of the file"}
 	if !slices.Contains(findings, want) {
 		t.Errorf("findings = %+v, want %+v among them", findings, want)
+	}
+}
+
+// TestDoctorListJSON: programs get each profile of a long list.
+func TestDoctorListJSON(t *testing.T) {
+	text := "region: eu-west-1\nprofiles:\n- name: app-{account}\n  role-arn: arn:aws:iam::{account}:role/App\n  for-each:\n    account:\n"
+	for i := range 30 {
+		text += fmt.Sprintf("    - %012d\n", i)
+	}
+	doctorWorld(t, map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x"}, map[string]string{"fleet.yaml": text})
+	stdout, _, _ := runQuietly("doctor", "--config", "fleet.yaml", "--json")
+	var findings []doctor.Finding
+	if err := json.Unmarshal([]byte(stdout), &findings); err != nil {
+		t.Fatal(err)
+	}
+	var got []doctor.Profile
+	for _, f := range findings {
+		if f.Profile != nil {
+			got = append(got, *f.Profile)
+		}
+	}
+	want := doctor.Profile{
+		Name: "app-000000000029", Source: "environment variables → arn:aws:iam::000000000029:role/App",
+		Role: "arn:aws:iam::000000000029:role/App", Region: "eu-west-1", Where: "fleet.yaml:3",
+	}
+	if len(got) != 30 || got[29] != want {
+		t.Errorf("%d profiles, the last of them %+v, want %+v", len(got), got[len(got)-1], want)
 	}
 }
 

@@ -136,11 +136,11 @@ func (d *examination) trial() string {
 
 // remedy is the flag that helps a client.
 func (d *examination) remedy(c clients.Client) string {
-	helps := slices.DeleteFunc(c.Helps(), func(name string) bool { return name == d.Deliver })
+	helps := slices.DeleteFunc(c.Helps(), func(name string) bool { return name == d.Deliver || d.listed() && name == "imds" })
 	switch v, _ := c.Under("env"); {
 	case len(helps) > 0:
 		return d.With("--deliver " + helps[0])
-	case v.Takes == clients.Environ:
+	case v.Takes == clients.Environ && !d.listed():
 		return d.With("--deliver env --on-refresh restart")
 	case c.ID == "curl":
 		return "have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew"
@@ -261,7 +261,8 @@ func (d *examination) readsItself(t clients.Trap, level string) {
 
 // selects is about a profile that the command names itself.
 func (d *examination) selects(t clients.Trap) {
-	if t.What == d.profile || t.What == "default" || slices.Contains(d.Plan.As, t.What) {
+	ofList := func(p listed) bool { return p.Name == t.What }
+	if t.What == d.profile || t.What == "default" || slices.Contains(d.Plan.As, t.What) || slices.ContainsFunc(d.sources, ofList) {
 		d.ok("command", "%s: profile %q is one that it finds the credentials under", t.Where, t.What)
 		return
 	}

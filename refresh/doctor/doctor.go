@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -21,6 +22,8 @@ type Finding struct {
 	About string `json:"about"`
 	Text  string `json:"text"`
 	Hint  string `json:"hint,omitempty"` // what to type or to change
+
+	Profile *Profile `json:"profile,omitempty"` // of a list, if the finding is about one
 }
 
 // Options is what is to be examined.
@@ -28,6 +31,7 @@ type Options struct {
 	Plan    *plan.Plan
 	Deliver string // --deliver
 	Ask     bool   // retrieve credentials from the source, and ask STS whose they are
+	All     bool   // say of each profile of a long list what there is to say, and not only of the first
 
 	// With returns a command line for a person to type: that of the run, with these
 	// flags as well.
@@ -40,7 +44,9 @@ type examination struct {
 	files    writer.Mode // that a run would take
 	bare     bool        // auto, but no profile can be used
 	findings []Finding
+	of       plan.Profile // that is looked at; of a list in the end the command's default
 	source   *source.Source
+	sources  []listed        // of a list
 	look     *clients.Report // nil without a command
 	profile  string          // that the command would find
 	size     int             // of what a credential_process would print; 0 if no credentials were asked for
@@ -50,6 +56,9 @@ type examination struct {
 // it does not run.
 func Examine(o Options) []Finding {
 	d := &examination{Options: o}
+	if d.listed() {
+		d.With = inList(o.With)
+	}
 	if argv := o.Plan.Argv; len(argv) > 0 {
 		d.look = clients.Look(argv, os.Environ(), "")
 	}
@@ -72,7 +81,7 @@ func (d *examination) problem(about, hint, format string, args ...any) {
 }
 
 func (d *examination) add(level, about, hint, format string, args ...any) {
-	f := Finding{level, about, plan.OneLine(fmt.Sprintf(format, args...)), plan.OneLine(hint)}
+	f := Finding{Level: level, About: about, Text: plan.OneLine(fmt.Sprintf(format, args...)), Hint: plan.OneLine(hint)}
 	if !slices.Contains(d.findings, f) {
 		d.findings = append(d.findings, f)
 	}
@@ -89,11 +98,11 @@ func (d *examination) examineDelivery() {
 
 // examineFiles says where the run directory would be.
 func (d *examination) examineFiles() {
-	profile := writer.Profile{Name: d.Plan.Profiles[0].Source.Profile, As: d.Plan.As}
+	profile := writer.Profile{Name: cmp.Or(d.of.Name, d.of.Source.Profile), As: d.Plan.As}
 	if d.source != nil {
-		profile.Name, profile.Region = d.source.Profile(), d.source.Region()
+		profile.Name, profile.Region = cmp.Or(d.of.Name, d.source.Profile()), d.source.Region()
 	}
-	o := writer.Options{Profiles: []writer.Profile{profile}, Mode: d.files, KeepIMDS: d.Plan.KeepIMDS}
+	o := writer.Options{Profiles: append([]writer.Profile{profile}, d.others()...), Mode: d.files, KeepIMDS: d.Plan.KeepIMDS}
 	o.ConfigFile, o.CredentialsFile = source.SharedFiles()
 	v, err := writer.NewPreview(o, os.Environ())
 	if err != nil {
@@ -119,8 +128,10 @@ func (d *examination) examineFiles() {
 // examineShared says what a run would of the file of --credentials-file.
 func (d *examination) examineShared() {
 	var from []string
-	if d.source != nil && d.source.Profile() != "" {
-		from = []string{d.source.Profile()}
+	for _, src := range append(sourcesOf(d.sources), d.source) {
+		if src != nil && src.Profile() != "" && !slices.Contains(from, src.Profile()) {
+			from = append(from, src.Profile())
+		}
 	}
 	sections := map[string]string{}
 	for _, p := range d.Plan.Profiles {

@@ -19,15 +19,18 @@ import (
 
 // examineSource says from where and as whom, and what stands in the way of that.
 func (d *examination) examineSource() {
-	spec := d.Plan.Profiles[0].Source
-	spec.Share = source.Share{} // a look makes no directory
-	src, err := source.New(context.Background(), spec)
+	d.of = d.Plan.Profiles[0]
+	if d.listed() {
+		d.examineList()
+		return
+	}
+	src, err := source.New(context.Background(), unshared(d.of.Source))
 	if err != nil {
 		d.problem("source", hintOf(err), "%v", err)
 		return
 	}
 	d.source = src
-	ctx, cancel := context.WithTimeout(context.Background(), max(cmp.Or(d.Plan.StartTimeout, src.StartTimeout()), time.Second))
+	ctx, cancel := context.WithTimeout(context.Background(), d.patience(src))
 	defer cancel()
 	for _, note := range src.Notes() {
 		d.note("source", "", "%s", note)
@@ -35,19 +38,14 @@ func (d *examination) examineSource() {
 	switch {
 	case d.Ask:
 		d.ask(ctx)
-	case d.unconfigured() && strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true"):
+	case d.unconfigured() && metadataDisabled():
 		d.problem("source", "pass --profile NAME or --credential-command COMMAND, or set AWS_PROFILE", "nothing is configured, and AWS_EC2_METADATA_DISABLED rules the instance's role out")
 	case d.unconfigured():
 		d.note("source", "--ask tries it; or pass --profile NAME", "%s: nothing is configured, so that the metadata service will be tried, which answers only on EC2", src.Describe())
 	default:
 		d.ok("source", "%s (not tried: --ask retrieves credentials and says whose they are)", src.Describe())
 	}
-	d.examineEnd()
-	d.examineKeys()
-	d.examineMFA()
-	if argv := d.Plan.Profiles[0].Source.Command; len(argv) > 0 {
-		d.examineProgram("--credential-command", argv[0])
-	}
+	d.examineBase()
 	if src.Region() == "" {
 		d.note("region", d.With("--region eu-west-1"), "none is configured: the command gets none, and many clients need one")
 	} else if strange := strangeRegion(src.Region()); strange {
@@ -55,7 +53,32 @@ func (d *examination) examineSource() {
 	} else {
 		d.ok("region", "%s", src.Region())
 	}
-	for _, line := range src.Facts().Plaintext {
+	d.examinePlaintext()
+}
+
+// unshared is a source as it is looked at: a look makes no directory.
+func unshared(s source.Spec) source.Spec {
+	s.Share = source.Share{}
+	return s
+}
+
+// patience is how long a source may take.
+func (d *examination) patience(src *source.Source) time.Duration {
+	return max(cmp.Or(d.Plan.StartTimeout, src.StartTimeout()), time.Second)
+}
+
+// examineBase is about what the source itself is made of, whatever asks it.
+func (d *examination) examineBase() {
+	d.examineEnd()
+	d.examineKeys()
+	d.examineMFA()
+	if argv := d.of.Source.Command; len(argv) > 0 {
+		d.examineProgram("--credential-command", argv[0])
+	}
+}
+
+func (d *examination) examinePlaintext() {
+	for _, line := range d.source.Facts().Plaintext {
 		d.problem("source", "an https address (AWS_ENDPOINT_URL, endpoint_url)", "%s", line)
 	}
 }
@@ -72,9 +95,13 @@ func strangeRegion(name string) bool {
 	}, parts[len(parts)-2])
 }
 
+func metadataDisabled() bool {
+	return strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true")
+}
+
 // chained tells whether the default chain is the base.
 func (d *examination) chained() bool {
-	s := d.Plan.Profiles[0].Source
+	s := d.of.Source
 	w := s.WebIdentity
 	return len(s.Command) == 0 && s.IoT == nil && s.RolesAnywhere == nil && s.File == "" &&
 		w.TokenFile == "" && len(w.Command) == 0 && !w.GitHub
@@ -82,7 +109,7 @@ func (d *examination) chained() bool {
 
 // unconfigured reports whether nothing in the default chain is configured.
 func (d *examination) unconfigured() bool {
-	if !d.chained() || d.Plan.Profiles[0].Source.Profile != "" || d.source.Profile() != "" {
+	if !d.chained() || d.of.Source.Profile != "" || d.source.Profile() != "" {
 		return false
 	}
 	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"} {
@@ -130,7 +157,7 @@ func (d *examination) examineEnd() {
 // examineMFA says who is going to be asked for a code. That there is no one,
 // the source has found out itself.
 func (d *examination) examineMFA() {
-	m := d.Plan.Profiles[0].Source.MFA
+	m := d.of.Source.MFA
 	m.Serial = d.source.Facts().MFADevice
 	switch {
 	case m.Serial == "":
@@ -162,7 +189,7 @@ func (d *examination) examineKeys() {
 // keys says of keys that nothing renews what follows from that.
 func (d *examination) keys(whose string, session bool) {
 	const hint = "a source that makes new ones, as in: "
-	roles := len(d.Plan.Profiles[0].Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
+	roles := len(d.of.Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
 	switch {
 	case session && roles:
 		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when it expires, the role cannot be assumed again", whose)
@@ -201,6 +228,11 @@ func (d *examination) ask(ctx context.Context) {
 		d.note("session", "", "does not expire, and is not refreshed")
 		return
 	}
+	d.examineSession(creds)
+}
+
+// examineSession says how long credentials last.
+func (d *examination) examineSession(creds aws.Credentials) {
 	const enough = 40 * time.Minute // see refresh.Short
 	remaining := time.Until(creds.Expires.Add(d.source.Skew())).Round(time.Second)
 	switch {
