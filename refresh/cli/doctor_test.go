@@ -94,7 +94,7 @@ func TestDoctor(t *testing.T) {
 		"fleet.yaml": "region: eu-west-1\nprofile: base\nprofiles:\n- name: app-{account}\n  role-arn: arn:aws:iam::{account}:role/App\n  for-each: {file: accounts.csv}\n" +
 			"- name: default\n- name: gone\n  profile: gone\n- name: nowhere\n  region: eu-wset-1\n  from-file: home/.aws/credentials\n",
 		"accounts.csv": "account,owner\n",
-		"ask.yaml": "profiles:\n- name: '{x}'\n  credential-command: '/bin/sh -c \"{x} >/dev/null || exit 1; echo AWS_ACCESS_KEY_ID=AKIAEXAMPLE; echo AWS_SECRET_ACCESS_KEY=s; echo AWS_SESSION_TOKEN=t\"'\n  for-each: {x: [true, pwd, false]}\n",
+		"ask.yaml":     "profiles:\n- name: '{x}'\n  credential-command: '/bin/sh -c \"{x} >/dev/null || exit 1; echo AWS_ACCESS_KEY_ID=AKIAEXAMPLE; echo AWS_SECRET_ACCESS_KEY=s; echo AWS_SESSION_TOKEN=t\"'\n  for-each: {x: [true, pwd, false]}\n",
 	}
 	for name, text := range python {
 		list[name] = text
