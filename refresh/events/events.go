@@ -55,7 +55,7 @@ type Line struct {
 	Again    bool   `json:"again,omitempty"`
 	AfterMS  int64  `json:"after_ms,omitempty"`
 	StepMS   int64  `json:"step_ms,omitempty"`
-	Duration int64  `json:"duration_ms,omitempty"`
+	Duration *int64 `json:"duration_ms,omitempty"`
 
 	Refreshes *int `json:"refreshes,omitempty"`
 	Failures  *int `json:"failures,omitempty"`
@@ -111,6 +111,10 @@ func Open(o Options) (*Events, error) {
 	if err != nil {
 		return nil, err
 	}
+	return open(s, o), nil
+}
+
+func open(s sink, o Options) *Events {
 	e := &Events{
 		run: o.Run, pid: os.Getpid(), sink: s, notify: o.Notify, more: make(chan struct{}, 1),
 		obtained: map[string]bool{}, begun: time.Now(),
@@ -118,7 +122,7 @@ func Open(o Options) (*Events, error) {
 	if e.notify == nil {
 		e.notify = func(error) {}
 	}
-	return e, nil
+	return e
 }
 
 // add takes a line. e.mu is not held.
@@ -257,7 +261,8 @@ func (e *Events) SourceEnding(profile, what, hint string, at time.Time) {
 // End says how the run has ended: what brs-exec exits with, and why if it is an error of
 // its own.
 func (e *Events) End(code int, exit supervisor.Exit, err error) {
-	l := Line{Event: "end", Duration: time.Since(e.begun).Milliseconds()}
+	took := time.Since(e.begun).Milliseconds()
+	l := Line{Event: "end", Duration: &took}
 	l.exit(code, exit)
 	if err != nil {
 		l.Error = oneLine(err.Error())

@@ -91,7 +91,7 @@ func flagsOfKeep() (list []*Flag) {
 // newKeep is [New] for a run without a command.
 func newKeep(v *Settings) (*Plan, error) {
 	p := &Plan{Argv: []string{"keep"}, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v), Keep: &Keep{}}
-	for _, step := range []func(*Settings) error{p.times, p.profiles, p.many, p.keepDelivery, p.shared, p.keepDir, p.neighbour, p.name} {
+	for _, step := range []func(*Settings) error{p.times, p.profiles, p.many, p.keepDelivery, p.shared, p.keepDir, p.neighbour, p.name, p.sight} {
 		if err := step(v); err != nil {
 			return nil, v.explain(err)
 		}
