@@ -3,6 +3,7 @@ package refresh
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -110,7 +111,9 @@ func (e Event) attrs() []slog.Attr {
 		}
 	}
 	add(e.Profile != "", slog.String("profile", e.Profile))
-	add(e.KeyID != "", slog.String("key", ShortKeyID(e.KeyID)))
+	add(e.KeyID != "", slog.String("key", PublicKeyID(e.KeyID)))
+	add(e.Identity != "", slog.String("identity", e.Identity))
+	add(e.Session != "", slog.String("session", e.Session))
 	add(!e.Expires.IsZero(), slog.Time("expires", e.Expires))
 	add(e.Life != 0, slog.Duration("life", e.Life))
 	add(!e.Next.IsZero(), slog.Time("next", e.Next))
@@ -118,10 +121,22 @@ func (e Event) attrs() []slog.Attr {
 	add(e.Skew != 0, slog.Duration("skew", e.Skew))
 	add(e.Step != 0, slog.Duration("step", e.Step))
 	add(e.Permanent, slog.Bool("permanent", e.Permanent))
+	add(e.RequestID != "", slog.String("request-id", e.RequestID))
 	if e.Err != nil {
 		as = append(as, slog.String("err", e.Err.Error()))
 	}
 	return as
+}
+
+// PublicKeyID is an access key id as it may be told: in full if it looks like one of AWS's,
+// by which CloudTrail finds it, else as [ShortKeyID]. It may be a secret key that somebody
+// has put in the wrong place.
+func PublicKeyID(id string) string {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	if len(id) < 16 || len(id) > 128 || strings.Trim(id, letters) != "" {
+		return ShortKeyID(id)
+	}
+	return id
 }
 
 // ShortKeyID keeps the parts of an access key id that tell keys apart: ASIA…last4. Ids that

@@ -24,7 +24,7 @@ func TestEventLogValue(t *testing.T) {
 	}{
 		{
 			Event{Kind: Refreshed, Profile: "prod", Time: at, KeyID: "ASIAIOSFODNN7EXAMPLE", Expires: at.Add(time.Hour), Life: time.Hour, Next: at.Add(30 * time.Minute)},
-			"refreshed [profile=prod key=ASIA…MPLE expires=2026-01-02 04:04:05 +0000 UTC life=1h0m0s next=2026-01-02 03:34:05 +0000 UTC]",
+			"refreshed [profile=prod key=ASIAIOSFODNN7EXAMPLE expires=2026-01-02 04:04:05 +0000 UTC life=1h0m0s next=2026-01-02 03:34:05 +0000 UTC]",
 		},
 		{
 			Event{Kind: Failed, Profile: "prod", Next: at, Attempt: 3, Err: errors.New("denied"), Permanent: true},
@@ -111,4 +111,19 @@ func TestNoSecrets(t *testing.T) {
 			t.Error("the key id is nowhere: nothing was looked at")
 		}
 	})
+}
+
+// TestPublicKeyID: an id of AWS's is told in full, and what may be a secret is not.
+func TestPublicKeyID(t *testing.T) {
+	for id, want := range map[string]string{
+		"ASIAIOSFODNN7EXAMPLE":                     "ASIAIOSFODNN7EXAMPLE",
+		"AKIAIOSFODNN7EXAMPLE":                     "AKIAIOSFODNN7EXAMPLE",
+		"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY": "wJal…EKEY",
+		"minioadmin":                               "…in",
+		"":                                         "…",
+	} {
+		if got := PublicKeyID(id); got != want {
+			t.Errorf("%q is told as %q, want %q", id, got, want)
+		}
+	}
 }

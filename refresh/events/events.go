@@ -164,8 +164,11 @@ func stamp(t time.Time) string {
 // Engine follows an event of the engine.
 func (e *Events) Engine(ev refresh.Event) {
 	l := Line{
-		Time: stamp(ev.Time), Profile: ev.Profile, Key: ev.KeyID, Identity: ev.Identity, Session: ev.Session,
+		Time: stamp(ev.Time), Profile: ev.Profile, Identity: ev.Identity, Session: ev.Session,
 		Expires: stamp(ev.Expires), Next: stamp(ev.Next), TookMS: ev.Took.Milliseconds(), Attempt: ev.Attempt, RequestID: ev.RequestID,
+	}
+	if ev.KeyID != "" {
+		l.Key = refresh.PublicKeyID(ev.KeyID)
 	}
 	switch ev.Kind {
 	case refresh.Refreshed:
@@ -247,7 +250,7 @@ func (l *Line) exit(code int, exit supervisor.Exit) {
 
 // Stale says that a client seems to hold credentials that it does not replace.
 func (e *Events) Stale(profile, delivery, key string, read, expires time.Time) {
-	e.add(Line{Event: "stale", Profile: profile, Delivery: delivery, Key: key, Read: stamp(read), Expires: stamp(expires)})
+	e.add(Line{Event: "stale", Profile: profile, Delivery: delivery, Key: refresh.PublicKeyID(key), Read: stamp(read), Expires: stamp(expires)})
 }
 
 // NotStale says that the last of these has read newer ones after all.

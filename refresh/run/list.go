@@ -9,7 +9,7 @@ import (
 
 // followList keeps the profiles of a run as their list has them, for as long as the
 // command runs. A list that cannot be used changes nothing.
-func followList(o Options, ps *profiles, d *deliveries, e *engine) Part {
+func followList(o Options, ps *profiles, d *deliveries, s *sight, e *engine) Part {
 	watch := o.watchList
 	switch {
 	case watch != nil:
@@ -22,7 +22,7 @@ func followList(o Options, ps *profiles, d *deliveries, e *engine) Part {
 		failed := false
 		watch(ctx, func(wanted []plan.Profile, err error) {
 			if err == nil {
-				err = changeList(ctx, o, ps, d, e, wanted)
+				err = changeList(ctx, o, ps, d, s, e, wanted)
 			}
 			switch {
 			case err != nil && !failed:
@@ -37,7 +37,7 @@ func followList(o Options, ps *profiles, d *deliveries, e *engine) Part {
 }
 
 // changeList has other profiles kept. Those that are in both lists are not disturbed.
-func changeList(ctx context.Context, o Options, ps *profiles, d *deliveries, e *engine, wanted []plan.Profile) error {
+func changeList(ctx context.Context, o Options, ps *profiles, d *deliveries, s *sight, e *engine, wanted []plan.Profile) error {
 	before := ps.all()
 	list, err := ps.with(ctx, wanted)
 	if err != nil {
@@ -47,6 +47,7 @@ func changeList(ctx context.Context, o Options, ps *profiles, d *deliveries, e *
 		return err
 	}
 	ps.set(list)
+	s.profiles(ps.names())
 	if err := e.set(ps.engine()); err != nil {
 		return err
 	}

@@ -23,7 +23,12 @@ func logNotes(ps *profiles) Part {
 
 // logEngine logs what the engine does.
 func logEngine(ps *profiles, log *slog.Logger) Part {
-	return Part{Name: "the log", Engine: (&reporter{log: log, origin: ps.origin}).event}
+	r := &reporter{log: log, origin: ps.origin, many: func() int { return len(ps.all()) }, bursts: bursts{log: log}}
+	return Part{Name: "the log", Engine: r.event, Run: func(ctx context.Context) error {
+		<-ctx.Done()
+		r.bursts.endAll()
+		return nil
+	}}
 }
 
 // logChild logs what happens to the command besides its one start and end.
@@ -53,19 +58,29 @@ func logChild(log *slog.Logger) Part {
 type reporter struct {
 	log    *slog.Logger
 	origin func(profile string) source.Origin
+	many   func() int // how many profiles there are by now
+	bursts bursts
 
-	failed, expired bool // logged last, so that it is logged when this no longer holds
+	of        map[string]*reported // by profile
+	unwritten bool                 // a delivery failed, and nothing was delivered since
 }
+
+// reported is what was logged last of a profile, so that it is logged when this no longer
+// holds.
+type reported struct{ failed, expired bool }
 
 // event logs an event. What only a person can change is logged as an error; what a person
 // may want to change, and that a failure is over, as a warning; what is expected, as
 // information. A start that does not succeed at once is information as well: if it
 // fails in the end, brs-exec ends with an error of its own.
+//
+// Of many profiles each line names its own, and a burst of lines is cut short.
 func (r *reporter) event(e refresh.Event, first bool) {
 	level, message := r.message(e, first)
 	attrs := e.LogValue().Group()
-	if e.Profile != "" {
-		attrs = attrs[1:] // a run has one source, and its name is ours
+	n := r.many()
+	if e.Profile != "" && n < 2 {
+		attrs = attrs[1:] // the one that there is
 	}
 	var known *refresh.Error
 	if errors.As(e.Err, &known) && known.Hint != "" && (level == slog.LevelError || level == slog.LevelWarn && e.Attempt == 1) {
@@ -74,43 +89,57 @@ func (r *reporter) event(e refresh.Event, first bool) {
 	if e.Kind == refresh.Static {
 		attrs = slices.DeleteFunc(attrs, func(a slog.Attr) bool { return a.Key == "next" })
 	}
+	if e.Profile != "" && n > burstShown && r.log.Enabled(context.Background(), level) {
+		shown := burstShown
+		if e.Kind == refresh.Refreshed && level == slog.LevelInfo && first {
+			shown = 0 // one line is enough to say that all is well
+		}
+		if !r.bursts.admit(level, message, shown) {
+			level = slog.LevelDebug
+		}
+	}
 	r.log.LogAttrs(context.Background(), level, message, attrs...)
 }
 
 func (r *reporter) message(e refresh.Event, first bool) (level slog.Level, message string) {
 	level, message = slog.LevelInfo, e.Kind.String()
+	was := r.of[e.Profile]
+	if was == nil {
+		if r.of == nil {
+			r.of = map[string]*reported{}
+		}
+		was = &reported{}
+		r.of[e.Profile] = was
+	}
 	switch e.Kind {
 	case refresh.Unchanged:
-		if r.failed && !r.expired {
-			r.failed = false
+		if was.failed && !was.expired && !r.unwritten {
+			was.failed = false
 			return slog.LevelWarn, "the source works again; it has no newer credentials yet"
 		}
 		level = slog.LevelDebug
 	case refresh.Refreshed:
 		message = "credentials refreshed"
 		switch {
-		case first:
+		case first && !was.failed:
 			message = "credentials obtained"
-		case r.failed || r.expired:
+		case first:
+			level, message = slog.LevelWarn, "credentials obtained at last"
+		case was.failed || was.expired || r.unwritten:
 			level, message = slog.LevelWarn, "credentials are refreshed again"
 		}
-		r.failed, r.expired = false, false
+		*was, r.unwritten = reported{}, false
 	case refresh.Failed:
-		if first {
-			message = "no credentials yet"
-			break
-		}
-		r.failed = true
-		level, message = slog.LevelWarn, "refresh failed; the credentials at hand stay"
-		if e.Permanent && e.First {
-			level, message = slog.LevelError, "refresh refused; the credentials at hand stay, but only a person can change this"
-		}
+		return r.failed(e, first, was)
 	case refresh.DeliveryFailed:
-		r.expired = !first
+		r.unwritten = !first
 		level, message = slog.LevelError, "credentials could not be written; what is there stays"
 	case refresh.Expired:
-		r.expired = true
+		was.expired = true
 		level, message = slog.LevelError, "credentials have expired, and there are no newer ones"
+	case refresh.Removed:
+		delete(r.of, e.Profile)
+		message = "the profile is no longer kept"
 	case refresh.Short:
 		level, message = slog.LevelWarn, "the lifetime is shorter than the 40 minutes that all clients can work with; --duration asks for a longer one"
 	case refresh.Early:
@@ -123,6 +152,26 @@ func (r *reporter) message(e refresh.Event, first bool) (level slog.Level, messa
 		message = "the clock has jumped"
 	}
 	return level, message
+}
+
+// failed is about a failure of a source. Of many profiles the first one in a row is told.
+func (r *reporter) failed(e refresh.Event, first bool, was *reported) (level slog.Level, message string) {
+	many, refused := r.many() > 1, e.Permanent && e.First
+	switch {
+	case first && many && refused:
+		was.failed = true
+		return slog.LevelError, "no credentials yet, and only a person can change this"
+	case first:
+		return slog.LevelInfo, "no credentials yet"
+	}
+	was.failed = true
+	switch {
+	case refused:
+		return slog.LevelError, "refresh refused; the credentials at hand stay, but only a person can change this"
+	case many && e.Attempt > 1:
+		return slog.LevelInfo, "refresh failed; the credentials at hand stay"
+	}
+	return slog.LevelWarn, "refresh failed; the credentials at hand stay"
 }
 
 // static is about credentials without an expiry.

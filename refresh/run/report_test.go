@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,7 +132,7 @@ func logged(t *testing.T, level string, from source.Origin, do func(*reporter)) 
 	}
 	var b bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: least, ReplaceAttr: inSeconds}))
-	do(&reporter{log: log, origin: func(string) source.Origin { return from }})
+	do(&reporter{log: log, origin: func(string) source.Origin { return from }, many: func() int { return 1 }})
 	var out strings.Builder
 	for line := range strings.Lines(b.String()) {
 		_, rest, _ := strings.Cut(line, " level=")
@@ -172,4 +173,70 @@ func TestSystemdStatus(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestReportOfMany is what the log says of a thousand profiles: each line has its profile,
+// a burst of lines is cut short, and each refusal is told once.
+func TestReportOfMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1000
+		var b bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelInfo, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Value.Kind() == slog.KindTime {
+				return slog.Attr{}
+			}
+			return a
+		}}))
+		r := &reporter{log: log, origin: func(string) source.Origin { return source.Origin{} }, many: func() int { return n }, bursts: bursts{log: log}}
+		var out strings.Builder
+		show := func(what string) {
+			r.bursts.endAll()
+			fmt.Fprintf(&out, "# %s\n%s", what, b.String())
+			b.Reset()
+		}
+		name := func(i int) string { return fmt.Sprintf("p%03d", i) }
+		set := func(i int) refresh.Event {
+			return refresh.Event{Kind: refresh.Refreshed, Profile: name(i), KeyID: "ASIAEXAMPLEEXAMPLE01", Identity: "arn:aws:sts::123456789012:assumed-role/App/nightly"}
+		}
+		failed := func(i, attempt int) refresh.Event {
+			return refresh.Event{Kind: refresh.Failed, Profile: name(i), Attempt: attempt, Err: errors.New("connection refused"), RequestID: "c6104cbe"}
+		}
+		refused := func(i, attempt int) refresh.Event {
+			return refresh.Event{Kind: refresh.Failed, Profile: name(i), Attempt: attempt, Permanent: true, First: attempt == 1, Err: &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "ask an admin"}}
+		}
+		for i := range n {
+			if i < 3 {
+				r.event(refused(i, 1), true)
+				continue
+			}
+			r.event(set(i), true)
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(burstQuiet)
+		synctest.Wait()
+		show("the start, three of them refused")
+		r.event(refused(0, 2), true)
+		r.event(set(1), true)
+		show("one is refused again, one works at last")
+		r.event(set(5), false)
+		show("a refresh")
+		for attempt := 1; attempt < 4; attempt++ {
+			for i := range n {
+				r.event(failed(i, attempt), i < 1)
+			}
+			time.Sleep(time.Minute)
+		}
+		for i := range n {
+			r.event(set(i), i < 1)
+		}
+		show("an outage, and its end")
+		for i := range 60 {
+			r.event(failed(i, 1), false)
+			time.Sleep(burstQuiet * 7 / 10)
+		}
+		show("failures that do not end")
+		r.event(refresh.Event{Kind: refresh.Removed, Profile: name(7)}, false)
+		show("one that is taken off the list")
+		golden(t, "many.golden", out.String())
+	})
 }

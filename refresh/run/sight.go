@@ -1,12 +1,10 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +15,6 @@ import (
 	"brs-exec/refresh"
 	"brs-exec/refresh/events"
 	"brs-exec/refresh/metrics"
-	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 	"brs-exec/writer/stale"
@@ -63,7 +60,7 @@ func openSight(o Options, ps *profiles) (_ *sight, err error) {
 		}
 	}()
 	if want.Events != nil {
-		s.events, err = events.Open(events.Options{To: *want.Events, Run: runName(o.Plan), Notify: eventsNotice(o.Log, want.Events.String())})
+		s.events, err = events.Open(events.Options{To: *want.Events, Run: nameOf(o.Plan), Notify: eventsNotice(o.Log, want.Events.String())})
 		if err != nil {
 			return nil, want.EventsError(err)
 		}
@@ -71,7 +68,7 @@ func openSight(o Options, ps *profiles) (_ *sight, err error) {
 	if want.Listen.Network == "" && want.MetricsFile == "" {
 		return s, nil
 	}
-	s.metrics = metrics.New(metrics.Options{Name: runName(o.Plan), Version: o.Version, Profiles: ps.names(), Require: o.Plan.Require})
+	s.metrics = metrics.New(metrics.Options{Name: nameOf(o.Plan), Version: o.Version, Profiles: ps.names(), Require: o.Plan.Require})
 	if want.Listen.Network != "" {
 		if s.server, err = metrics.Listen(want.Listen, s.metrics, s.engineAlive); err != nil {
 			return nil, want.ListenError(err)
@@ -85,14 +82,6 @@ func openSight(o Options, ps *profiles) (_ *sight, err error) {
 		}
 	}
 	return s, nil
-}
-
-// runName is what a run is called where it is told of. Arguments may be secrets.
-func runName(p *plan.Plan) string {
-	if p.Lock == "" && len(p.Argv) > 0 {
-		return filepath.Base(p.Argv[0])
-	}
-	return cmp.Or(p.Lock, "keep")
 }
 
 func (ps *profiles) names() (names []string) {
