@@ -1,11 +1,19 @@
+//go:build unix
+
 package endpoint
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,22 +24,83 @@ import (
 func BenchmarkServer(b *testing.B) {
 	s := startServer(b, Options{Profile: "p"}, map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)})
 	address := s.socket.listener.Addr().String()
-	request := "GET " + s.prefix + " HTTP/1.1\r\nHost: " + address + "\r\nAuthorization: " + s.token + "\r\n\r\n"
+	request := "GET " + s.prefix + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\nAuthorization: " + s.token + "\r\n\r\n"
 	measure(b, s.Deliver, func() error { return fetch(address, request) })
+}
+
+// BenchmarkProfiles measures a program that asks for one profile after the other on connections that it keeps.
+func BenchmarkProfiles(b *testing.B) {
+	for _, n := range []int{1, 10, 100, 1000} {
+		sets := map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)}
+		var names []string
+		for i := range n {
+			names = append(names, fmt.Sprintf("%012d-eu-west-1-ReadOnly", i))
+			sets[names[i]] = aws.Credentials{AccessKeyID: "ASIABENCH", SecretAccessKey: "s", SessionToken: strings.Repeat("t", 800), CanExpire: true, Expires: time.Now().Add(time.Hour)}
+		}
+		s := startServer(b, Options{Profile: "p"}, sets)
+		address := s.socket.listener.Addr().String()
+		requests := make([]string, n)
+		for i, name := range names {
+			requests[i] = "GET " + s.prefix + "/" + name + " HTTP/1.1\r\nHost: " + address + "\r\nUser-Agent: Boto3/1.40 md/Botocore#1.40\r\nAccept: application/json\r\nAuthorization: " + s.token + "\r\n\r\n"
+		}
+		for _, clients := range []int{1, 16} {
+			b.Run(fmt.Sprintf("%d/%d", n, clients), func(b *testing.B) {
+				conns := make(chan *kept, clients)
+				for range clients {
+					conns <- &kept{address: address}
+				}
+				var next atomic.Int64
+				measureWith(b, clients, s.Deliver, func() error {
+					c := <-conns
+					defer func() { conns <- c }()
+					return c.fetch(requests[int(next.Add(1))%n])
+				})
+			})
+		}
+	}
+}
+
+// kept is a connection that is used again until the server ends it.
+type kept struct {
+	address string
+	conn    net.Conn
+	buffer  [4 << 10]byte
+}
+
+// fetch reads one answer, which comes in one piece.
+func (k *kept) fetch(request string) (err error) {
+	if k.conn == nil {
+		if k.conn, err = net.Dial("tcp", k.address); err != nil {
+			return err
+		}
+	}
+	if _, err := io.WriteString(k.conn, request); err != nil {
+		return err
+	}
+	n, err := k.conn.Read(k.buffer[:])
+	answer := k.buffer[:n]
+	if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 OK")) || !bytes.HasSuffix(answer, []byte("\"}")) {
+		return fmt.Errorf("%w: %q", cmp.Or(err, io.ErrUnexpectedEOF), answer)
+	}
+	if bytes.Contains(answer, []byte("\r\nConnection: close\r\n")) {
+		k.conn.Close()
+		k.conn = nil
+	}
+	return nil
 }
 
 // BenchmarkIMDS measures one metadata GET with a session token.
 func BenchmarkIMDS(b *testing.B) {
 	m := startIMDS(b, Options{Profile: "p"}, map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)})
 	address := m.socket.listener.Addr().String()
-	request := "GET " + credentialsPath + "/brs-exec HTTP/1.1\r\nHost: " + address + "\r\n" +
+	request := "GET " + credentialsPath + "/brs-exec HTTP/1.1\r\nConnection: close\r\nHost: " + address + "\r\n" +
 		sessionHeader + ": " + session(b, m) + "\r\n\r\n"
 	measure(b, m.Deliver, func() error { return fetch(address, request) })
 }
 
 // BenchmarkAnswer is the handler alone.
 func BenchmarkAnswer(b *testing.B) {
-	store := newStore(containerBody)
+	store := newStore(containerBody, "")
 	if err := store.Deliver(b.Context(), map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)}); err != nil {
 		b.Fatal(err)
 	}
@@ -61,6 +130,8 @@ func measureWith(b *testing.B, clients int, deliver func(context.Context, map[st
 			<-tick.C
 		}
 	})
+	var before syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &before)
 	var mu sync.Mutex
 	var took []time.Duration
 	b.ReportAllocs()
@@ -86,9 +157,13 @@ func measureWith(b *testing.B, clients int, deliver func(context.Context, map[st
 	b.StopTimer()
 	cancel()
 	writer.Wait()
+	var after syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &after)
+	used := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
 	slices.Sort(took)
 	if n := len(took); n > 0 {
 		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "req/s")
+		b.ReportMetric(float64(used)/float64(n)/1000, "cpu-µs/op") // of the clients, too
 		b.ReportMetric(float64(took[n/2].Microseconds()), "p50-µs")
 		b.ReportMetric(float64(took[n*99/100].Microseconds()), "p99-µs")
 		b.ReportMetric(float64(took[n-1].Microseconds()), "max-µs")

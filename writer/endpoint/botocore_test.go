@@ -114,6 +114,15 @@ func TestBotocoreContainer(t *testing.T) {
 		s := startServer(t, Options{Profile: "p"}, nil)
 		survive(t, append(s.Env(), "AWS_EC2_METADATA_DISABLED=true"), "container-role", s.Deliver)
 	})
+	t.Run("named", func(t *testing.T) {
+		t.Parallel()
+		const odd = "team/a b%2F+é?#"
+		s := startServer(t, Options{Profile: "p"}, map[string]aws.Credentials{odd: testSet("ASIAODD", time.Hour)})
+		next, _ := botocore(t, []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.URL(odd), s.Env()[1], "AWS_EC2_METADATA_DISABLED=true"})
+		if got := next(); got["id"] != "ASIAODD" {
+			t.Errorf("%s: %v", odd, got)
+		}
+	})
 	t.Run("token file", func(t *testing.T) {
 		t.Parallel()
 		s := startServer(t, Options{Profile: "p"}, nil)

@@ -32,7 +32,7 @@ import (
 
 // Options says what a [Server] or an [IMDS] answers. The zero value is usable.
 type Options struct {
-	// Profile is the one that Env points at. Every other delivered profile has its own URL.
+	// Profile is the one that Env points at, until SetProfile names another. Every delivered profile has its own URL.
 	Profile string
 	// Region answers the region and zone look-ups of an IMDS; "" leaves them 404, as clients expect where there is none.
 	Region string
@@ -52,10 +52,9 @@ type At struct{ Address, Prefix, Token string }
 // Server is a container credentials endpoint. Its methods may be called from several goroutines.
 type Server struct {
 	*store
-	socket  *socket
-	profile string
-	prefix  string // path of the default profile; the others are below it
-	token   string
+	socket *socket
+	prefix string // path of the default profile; the others are below it
+	token  string
 }
 
 // Listen binds a socket of the loopback interface and makes the secrets, or takes those of o.Again. If another program has the
@@ -63,10 +62,9 @@ type Server struct {
 // what gives the socket up.
 func Listen(o Options) (*Server, error) {
 	s := &Server{
-		store:   newStore(containerBody),
-		profile: o.Profile,
-		prefix:  "/" + random(16),
-		token:   random(32),
+		store:  newStore(containerBody, o.Profile),
+		prefix: "/" + random(16),
+		token:  random(32),
 	}
 	address, again := o.Again.Address, o.Again.valid()
 	if o.Port != 0 {
@@ -103,17 +101,15 @@ func (s *Server) At() At { return At{s.socket.listener.Addr().String(), s.prefix
 // goroutine or connection. A socket that breaks is opened again.
 func (s *Server) Run(ctx context.Context) error { return s.socket.run(ctx) }
 
-// url is where profile is served, for AWS_CONTAINER_CREDENTIALS_FULL_URI.
-func (s *Server) url(profile string) string {
-	if profile == s.profile {
-		return s.socket.url() + s.prefix
-	}
+// URL is where a profile is served, for AWS_CONTAINER_CREDENTIALS_FULL_URI: its name, escaped for a path, below the URL of Env.
+// The token is the same. The default profile is there as well as at that URL.
+func (s *Server) URL(profile string) string {
 	return s.socket.url() + s.prefix + "/" + url.PathEscape(profile)
 }
 
 // Env is what the command needs to find the default profile here. The token is in it.
 func (s *Server) Env() []string {
-	return []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.url(s.profile), "AWS_CONTAINER_AUTHORIZATION_TOKEN=" + s.token}
+	return []string{"AWS_CONTAINER_CREDENTIALS_FULL_URI=" + s.socket.url() + s.prefix, "AWS_CONTAINER_AUTHORIZATION_TOKEN=" + s.token}
 }
 
 // Token is what a client has to send. In a file it must stand without a newline, which every SDK would send and then be
@@ -146,7 +142,7 @@ func (s *Server) route(path string) (profile string, ok bool) {
 	case !ok:
 		return "", false
 	case rest == "":
-		return s.profile, true
+		return s.defaultProfile(), true
 	case rest[0] != '/' || rest == "/":
 		return "", false
 	}

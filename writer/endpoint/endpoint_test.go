@@ -47,6 +47,12 @@ func start(t testing.TB, f func(context.Context) error) {
 	})
 }
 
+// rootURL is that of the default profile.
+func rootURL(s *Server) string {
+	_, url, _ := strings.Cut(s.Env()[0], "=")
+	return url
+}
+
 func startServer(t testing.TB, o Options, sets map[string]aws.Credentials) *Server {
 	t.Helper()
 	s, err := Listen(o)
@@ -145,7 +151,7 @@ func TestServerAnswers(t *testing.T) {
 		{"static", map[string]string{"AccessKeyId": "AKIASTATIC", "SecretAccessKey": "s", "Token": ""}},
 	} {
 		t.Run(tt.profile, func(t *testing.T) {
-			got := get(t, s.url(tt.profile), s.token)
+			got := get(t, s.URL(tt.profile), s.token)
 			if got.status != 200 {
 				t.Fatalf("status %d, body %s", got.status, got.body)
 			}
@@ -278,7 +284,7 @@ func port(s *socket) string {
 func TestDeliver(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, Options{Profile: "p"}, nil)
-	if got := get(t, s.url("p"), s.token); got.status != 404 {
+	if got := get(t, rootURL(s), s.token); got.status != 404 {
 		t.Errorf("before the first delivery: status %d, want 404", got.status)
 	}
 	if r := s.LastRead("p"); r != (process.Read{}) {
@@ -290,7 +296,7 @@ func TestDeliver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	id := func(profile string) string { return get(t, s.url(profile), s.token).object(t)["AccessKeyId"] }
+	id := func(profile string) string { return get(t, s.URL(profile), s.token).object(t)["AccessKeyId"] }
 	deliver(map[string]aws.Credentials{"p": testSet("ASIA1", time.Hour), "q": testSet("ASIAQ", time.Hour)})
 	if got := id("p"); got != "ASIA1" {
 		t.Errorf("first credentials: %s, want ASIA1", got)
@@ -313,8 +319,22 @@ func TestDeliver(t *testing.T) {
 	if got := id("p"); got != "ASIA2" {
 		t.Errorf("after a bad delivery: %s, want ASIA2", got)
 	}
+	err = s.Deliver(t.Context(), map[string]aws.Credentials{"p": {}, "r": {SecretAccessKey: "hidden"}, "q": testSet("ASIAQ2", time.Hour)})
+	if err == nil || strings.Contains(err.Error(), "hidden") || id("q") != "ASIAQ2" {
+		t.Errorf("one without keys among others: %v, q = %s", err, id("q"))
+	}
+	if got := get(t, rootURL(s), s.token); got.status != 404 || got.object(t)["Code"] != "ProfileNotFound" || s.LastRead("p") != (process.Read{}) {
+		t.Errorf("taken away: status %d, %s, last read %+v", got.status, got.body, s.LastRead("p"))
+	}
+	s.SetProfile("q")
+	if got := get(t, rootURL(s), s.token).object(t)["AccessKeyId"]; got != "ASIAQ2" {
+		t.Errorf("another default profile: %s, want ASIAQ2", got)
+	}
+	s.SetProfile("p")
+	deliver(map[string]aws.Credentials{"p": testSet("ASIA2", time.Hour)})
+	get(t, rootURL(s), s.token)
 	last := s.LastRead("p")
-	get(t, s.url("p"), "wrong")
+	get(t, rootURL(s), "wrong")
 	if r := s.LastRead("p"); r != last {
 		t.Errorf("LastRead = %+v, want %+v: a refused request is no read", r, last)
 	}
@@ -337,7 +357,7 @@ func TestDeliverWhileRead(t *testing.T) {
 	for range 4 {
 		readers.Go(func() {
 			for range 100 {
-				address, lines := lines(s.url("p"), s.token)
+				address, lines := lines(rootURL(s), s.token)
 				r, err := exchange(address, lines...)
 				var got map[string]string
 				if err == nil {
@@ -365,7 +385,7 @@ func TestLongTermKeys(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, Options{}, map[string]aws.Credentials{"": {AccessKeyID: "AKIA", SecretAccessKey: "s"}})
 	before := time.Now().Truncate(time.Second)
-	expiry, err := time.Parse(time.RFC3339, get(t, s.url(""), s.token).object(t)["Expiration"])
+	expiry, err := time.Parse(time.RFC3339, get(t, rootURL(s), s.token).object(t)["Expiration"])
 	if err != nil || expiry.Before(before.Add(time.Hour)) || expiry.After(time.Now().Add(time.Hour)) {
 		t.Errorf("Expiration = %s, %v, want an hour after %s", expiry, err, before)
 	}
@@ -374,7 +394,7 @@ func TestLongTermKeys(t *testing.T) {
 func TestHandlerWritesOnce(t *testing.T) {
 	t.Parallel()
 	// A client that is gone must not count as a reader.
-	s := newStore(containerBody)
+	s := newStore(containerBody, "")
 	if err := s.Deliver(t.Context(), map[string]aws.Credentials{"p": testSet("ASIA1", time.Hour)}); err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,9 @@ import (
 // request that lacks one of the conditions, or an answer outside the protocol.
 func FuzzAnswers(f *testing.F) {
 	sets := map[string]aws.Credentials{"p": testSet("ASIAFUZZ", 24*time.Hour), "q/r": testSet("ASIAFUZZ", 24*time.Hour)}
-	s := &Server{store: newStore(containerBody), profile: "p", prefix: "/base", token: strings.Repeat("5a", 32)}
+	s := &Server{store: newStore(containerBody, "p"), prefix: "/base", token: strings.Repeat("5a", 32)}
 	o := Options{Profile: "p", Region: "us-east-1"}
-	m := &IMDS{store: newStore(metadataBody), tokens: newSessions(), o: o, tree: metadataTree(o.Region)}
+	m := &IMDS{store: newStore(metadataBody, "p"), tokens: newSessions(), o: o, tree: metadataTree(o.Region)}
 	for _, s := range []*store{s.store, m.store} {
 		if err := s.Deliver(f.Context(), sets); err != nil {
 			f.Fatal(err)

@@ -72,8 +72,9 @@ func loopbackHost(host string) bool {
 	return err == nil && addr.Unmap().IsLoopback()
 }
 
-// refuse answers in the shape that SDKs put into their own errors.
+// refuse answers in the shape that SDKs put into their own errors, and ends the connection.
 func refuse(w http.ResponseWriter, status int, code, message string) {
+	w.Header()["Connection"] = ends
 	body, _ := json.Marshal(struct{ Code, Message string }{code, message}) // two strings always encode
 	writeJSON(w, status, body)
 }

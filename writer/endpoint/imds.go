@@ -37,7 +37,7 @@ func ListenIMDS(o Options) (*IMDS, error) {
 	if pathsafe.Unmapped(os.Geteuid()) {
 		return nil, ErrNobody
 	}
-	m := &IMDS{store: newStore(metadataBody), tokens: newSessions(), o: o, tree: metadataTree(o.Region), since: time.Now(), checkUser: peersKnown}
+	m := &IMDS{store: newStore(metadataBody, o.Profile), tokens: newSessions(), o: o, tree: metadataTree(o.Region), since: time.Now(), checkUser: peersKnown}
 	socket, err := listen("", http.HandlerFunc(m.answer), o.Notify)
 	if err != nil {
 		return nil, err
@@ -106,11 +106,11 @@ func (m *IMDS) metadata(w http.ResponseWriter, p string) {
 	switch {
 	case dir == credentialsPath+"/", dir == credentialsPath+"-extended/":
 		if name == role {
-			name = m.o.Profile
+			name = m.defaultProfile()
 		}
 		m.serve(w, name)
 	case p == identityPath+"/ec2-instance":
-		m.serve(w, m.o.Profile)
+		m.serve(w, m.defaultProfile())
 	case p == "/latest/meta-data/iam/info":
 		m.info(w)
 	case p == "/latest/dynamic/instance-identity/document" && m.o.Region != "":

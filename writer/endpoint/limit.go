@@ -33,7 +33,7 @@ type limitListener struct {
 	told   string          // of Accept's goroutine: the last error that notify was given
 	max    int
 	dawdle time.Duration
-	freed  chan struct{} // 1: a note that a connection was closed since Accept looked last
+	freed  chan struct{} // 1: a note that a connection was closed, or is idle, since Accept looked last
 	closed chan struct{}
 	// taken is set once another program has had the address: it may know by now what clients send there.
 	taken atomic.Bool
@@ -41,6 +41,7 @@ type limitListener struct {
 	mu      sync.Mutex
 	socket  *net.TCPListener
 	open    *list.List // of *limitConn, oldest first
+	idle    *list.List // of those that wait for another request, the one that waits longest first
 	evicted int        // of dawdling connections in a row
 }
 
@@ -51,12 +52,14 @@ type limitConn struct {
 	since time.Time
 	once  sync.Once
 	drop  func()
+	open  *list.Element // its place
+	idle  *list.Element // nil: it is at a request, or has not made one
 }
 
 func newLimitListener(l *net.TCPListener, limit int, dawdle time.Duration) *limitListener {
 	return &limitListener{
 		addr: l.Addr(), bind: bind, notify: func(error) {}, max: limit, dawdle: dawdle,
-		freed: make(chan struct{}, 1), closed: make(chan struct{}), socket: l, open: list.New(),
+		freed: make(chan struct{}, 1), closed: make(chan struct{}), socket: l, open: list.New(), idle: list.New(),
 	}
 }
 
@@ -86,17 +89,52 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	c := &limitConn{TCPConn: tcp, since: time.Now()}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	place := l.open.PushBack(c)
+	c.open = l.open.PushBack(c)
 	c.drop = func() {
 		l.mu.Lock()
-		l.open.Remove(place)
+		l.open.Remove(c.open)
+		l.setIdle(c, false)
 		l.mu.Unlock()
-		select {
-		case l.freed <- struct{}{}:
-		default:
-		}
+		l.free()
 	}
 	return c, nil
+}
+
+// free tells who waits for room that there is some, or can be made.
+func (l *limitListener) free() {
+	select {
+	case l.freed <- struct{}{}:
+	default:
+	}
+}
+
+// rests is told that a connection waits for another request, or no longer does.
+func (l *limitListener) rests(conn net.Conn, idle bool) {
+	c, ok := conn.(*limitConn)
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.idle != nil && !idle { // the time for this request begins
+		c.since = time.Now()
+		l.open.MoveToBack(c.open)
+	}
+	l.setIdle(c, idle)
+	if idle {
+		l.free()
+	}
+}
+
+// setIdle is called with the lock.
+func (l *limitListener) setIdle(c *limitConn, idle bool) {
+	switch {
+	case idle && c.idle == nil:
+		c.idle = l.idle.PushBack(c)
+	case !idle && c.idle != nil:
+		l.idle.Remove(c.idle)
+		c.idle = nil
+	}
 }
 
 // accept waits for a connection, and opens the socket again as often as it takes.
@@ -174,7 +212,8 @@ func (l *limitListener) reopen(err error) error {
 // this machine who opens thousands would keep the command waiting for minutes.
 func (l *limitListener) patience() time.Duration { return l.dawdle >> min(l.evicted/l.max, 6) }
 
-// makeRoom returns when one more connection fits; it takes dawdle at most, since then the oldest one is closed.
+// makeRoom returns when one more connection fits; it takes dawdle at most, since then the oldest one is closed. One that
+// waits for another request is closed at once.
 func (l *limitListener) makeRoom() {
 	for {
 		l.mu.Lock()
@@ -184,6 +223,11 @@ func (l *limitListener) makeRoom() {
 		if l.open.Len() < l.max {
 			l.mu.Unlock()
 			return
+		}
+		if idle := l.idle.Front(); idle != nil {
+			l.mu.Unlock()
+			idle.Value.(*limitConn).Close()
+			continue
 		}
 		oldest := l.open.Front().Value.(*limitConn)
 		left := l.patience() - time.Since(oldest.since)

@@ -59,7 +59,7 @@ func metadataTree(region string) map[string]string {
 // info names the role's account, which Terraform takes from here. An account that isn't known is therefore a 404, not a
 // made-up number.
 func (m *IMDS) info(w http.ResponseWriter) {
-	d := m.current(m.o.Profile)
+	d := m.current(m.defaultProfile())
 	if d == nil || d.accountID == "" {
 		refuse(w, http.StatusNotFound, "NotFound", "the account of these credentials is not known")
 		return
@@ -90,7 +90,7 @@ func (m *IMDS) document(w http.ResponseWriter) {
 		Region           string `json:"region"`
 		Version          string `json:"version"`
 	}{"", arch, m.o.Region + "a", instanceID, m.since.UTC().Format(timestamp), m.o.Region, "2017-09-30"}
-	if d := m.current(m.o.Profile); d != nil {
+	if d := m.current(m.defaultProfile()); d != nil {
 		doc.AccountID = d.accountID
 	}
 	body, _ := json.Marshal(doc) // strings always encode

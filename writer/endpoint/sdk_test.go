@@ -35,7 +35,7 @@ func TestGoEndpointProvider(t *testing.T) {
 	set.AccountID = "123456789012"
 	s := startServer(t, Options{Profile: "p"}, map[string]aws.Credentials{"p": set, "dead": testSet("ASIADEAD", -time.Second)})
 	retrieve := func(profile, token string) (aws.Credentials, error) {
-		return endpointcreds.New(s.url(profile), func(o *endpointcreds.Options) {
+		return endpointcreds.New(s.URL(profile), func(o *endpointcreds.Options) {
 			o.AuthorizationToken = token
 			o.Retryer = aws.NopRetryer{}
 		}).Retrieve(t.Context())
@@ -46,6 +46,13 @@ func TestGoEndpointProvider(t *testing.T) {
 	}
 	if diff := cmp.Diff(asSeen(set), got, ignoreSource); diff != "" {
 		t.Errorf("credentials (-want +got):\n%s", diff)
+	}
+	odd := "team/a b%2F+é?#"
+	if err := s.Deliver(t.Context(), map[string]aws.Credentials{odd: testSet("ASIAODD", time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := retrieve(odd, s.token); err != nil || got.AccessKeyID != "ASIAODD" {
+		t.Errorf("%s: %s, %v", odd, got.AccessKeyID, err)
 	}
 	for _, tt := range []struct{ profile, token, code string }{
 		{"p", "wrong", "Unauthorized"},

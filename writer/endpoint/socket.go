@@ -18,6 +18,8 @@ const (
 	headerTime = 3 * time.Second
 	// headerBytes is far over what SDKs send (under 2 KiB with the longest user agents); net/http adds 4 KiB of its own.
 	headerBytes = 8 << 10
+	// busyRate is how many requests in a second are those of a program that asks for one profile after the other.
+	busyRate = 50
 	// drainTime bounds the end of Run: an answer takes microseconds, so this is for a client that was stopped meanwhile.
 	drainTime = 500 * time.Millisecond
 )
@@ -27,6 +29,29 @@ type socket struct {
 	listener *limitListener
 	http     *http.Server
 	conns    sync.WaitGroup // connections that have a goroutine
+	rate     rate
+}
+
+// rate counts requests.
+type rate struct {
+	mu            sync.Mutex
+	second        int64 // that is counted
+	count, before int   // in it and in the one before
+}
+
+// busy counts a request, and tells whether there were many in the last second or two.
+func (r *rate) busy(now time.Time) bool {
+	second := now.Unix()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if second != r.second {
+		if r.before = r.count; second != r.second+1 {
+			r.before = 0
+		}
+		r.second, r.count = second, 0
+	}
+	r.count++
+	return r.count+r.before > busyRate
 }
 
 // listen binds an address of the loopback interface, any if it is "". notify, if not nil, is called when the socket breaks
@@ -52,25 +77,29 @@ func listen(address string, h http.Handler, notify func(error)) (*socket, error)
 		IdleTimeout:                  headerTime,
 		MaxHeaderBytes:               headerBytes,
 		ErrorLog:                     log.New(io.Discard, "", 0), // what strangers send is not worth a line
-		ConnState: func(_ net.Conn, state http.ConnState) {
+		ConnState: func(c net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
 				s.conns.Add(1)
+			case http.StateActive, http.StateIdle:
+				s.listener.rests(c, state == http.StateIdle)
 			case http.StateClosed, http.StateHijacked:
 				s.conns.Done()
 			}
 		},
 	}
-	// A client comes once in many minutes, so a kept connection would only hold memory here, and be closed under a client that
-	// has just decided to use it again.
-	s.http.SetKeepAlivesEnabled(false)
 	return s, nil
 }
 
-// guard refuses what no SDK of this machine sends. Once another program has had the address, it may have been sent the
+// guard refuses what no SDK of this machine sends, and ends the connection after the answer unless the server is busy: a client
+// comes once in many minutes, so a kept connection would only hold memory here, and be closed under a client that has just
+// decided to use it again. Once another program has had the address, it may have been sent the
 // secrets of all clients, so from then on they do not suffice.
 func (s *socket) guard(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.rate.busy(time.Now()) {
+			w.Header()["Connection"] = ends
+		}
 		if !admit(w, r) {
 			return
 		}
@@ -81,6 +110,9 @@ func (s *socket) guard(h http.Handler) http.Handler {
 		h.ServeHTTP(w, r)
 	})
 }
+
+// ends is the Connection header of the last answer on one. It is only read.
+var ends = []string{"close"}
 
 // bind opens address again or, if that is "", a free port. That is one of 127.0.0.1, whose URL every SDK accepts, and of ::1
 // only where there is no IPv4.

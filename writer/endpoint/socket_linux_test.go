@@ -23,7 +23,7 @@ func TestAnswersStayOnThisHost(t *testing.T) {
 	if failed != nil || ttl != 1 {
 		t.Errorf("TTL = %d, %v, want 1", ttl, failed)
 	}
-	if got := get(t, s.url(""), s.token); got.status != 200 {
+	if got := get(t, rootURL(s), s.token); got.status != 200 {
 		t.Errorf("status %d with that TTL, want 200", got.status)
 	}
 }
@@ -46,7 +46,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: uint64(last) + 1, Max: was.Max}); err != nil {
 		t.Fatal(err)
 	}
-	address, request := lines(s.url(""), s.token)
+	address, request := lines(rootURL(s), s.token)
 	answered := make(chan error, 1)
 	go func() {
 		r, err := exchange(address, request...)

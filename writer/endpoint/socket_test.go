@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -97,7 +98,7 @@ func TestIdleConnectionsDoNotLockOut(t *testing.T) {
 		idle[i] = dial(t, s.socket)
 	}
 	begin := time.Now()
-	if got := get(t, s.url(""), s.token); got.status != 200 {
+	if got := get(t, rootURL(s), s.token); got.status != 200 {
 		t.Errorf("status %d, want 200", got.status)
 	}
 	if took := time.Since(begin); took > headerTime*2/3 {
@@ -114,6 +115,90 @@ func TestIdleConnectionsDoNotLockOut(t *testing.T) {
 	}
 }
 
+// TestKeptConnections: a connection serves more than one request only when there are many, and never after a refusal.
+func TestKeptConnections(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, Options{}, map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)})
+	for i := range busyRate {
+		if got := get(t, rootURL(s), s.token); got.status != 200 || !got.close {
+			t.Fatalf("request %d: status %d, closed: %v", i, got.status, got.close)
+		}
+	}
+	c := dial(t, s.socket)
+	r := bufio.NewReader(c)
+	ask := func(token string) (status int, close bool) {
+		t.Helper()
+		_, request := lines(rootURL(s), token)
+		io.WriteString(c, strings.Join(request, "\r\n")+"\r\n\r\n")
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode, resp.Close
+	}
+	for i := range 3 {
+		s.socket.rate.mu.Lock()
+		s.socket.rate.second, s.socket.rate.count = time.Now().Unix(), busyRate // however long this took
+		s.socket.rate.mu.Unlock()
+		if status, close := ask(s.token); status != 200 || close {
+			t.Fatalf("request %d: status %d, closed: %v", i, status, close)
+		}
+	}
+	if status, close := ask("wrong"); status != 401 || !close {
+		t.Errorf("refused: status %d, closed: %v", status, close)
+	}
+}
+
+// TestKeptConnectionsMakeRoom: those that wait for another request are closed at once when the places are needed.
+func TestKeptConnectionsMakeRoom(t *testing.T) {
+	t.Parallel()
+	s, err := Listen(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Deliver(t.Context(), map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	l := s.socket.listener
+	l.max, l.dawdle = 4, time.Hour
+	s.socket.http.IdleTimeout = time.Hour
+	start(t, s.Run)
+	_, request := lines(rootURL(s), s.token)
+	for i := range 20 {
+		s.socket.rate.mu.Lock()
+		s.socket.rate.second, s.socket.rate.count = time.Now().Unix(), busyRate
+		s.socket.rate.mu.Unlock()
+		c := dial(t, s.socket)
+		c.SetDeadline(time.Now().Add(testTimeout))
+		io.WriteString(c, strings.Join(request, "\r\n")+"\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatalf("client %d: %v", i, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+	}
+}
+
+func TestRate(t *testing.T) {
+	t.Parallel()
+	var r rate
+	at := time.Unix(1000, 0)
+	for i := range busyRate {
+		if r.busy(at) {
+			t.Fatalf("busy with %d requests", i+1)
+		}
+	}
+	for _, tt := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, true}, {time.Second, true}, {2 * time.Second, false}, {time.Hour, false}} {
+		if got := r.busy(at.Add(tt.after)); got != tt.want {
+			t.Errorf("after %v: busy: %v, want %v", tt.after, got, tt.want)
+		}
+	}
+}
+
 // TestBurstIsServed sends many more requests at once than there are places; every one must be answered.
 func TestBurstIsServed(t *testing.T) {
 	t.Parallel()
@@ -127,7 +212,7 @@ func TestBurstIsServed(t *testing.T) {
 	s.socket.listener.dawdle = testTimeout // on a machine that is busy with other tests nothing here is late
 	start(t, s.Run)
 	const clients = 4 * maxConns
-	address, lines := lines(s.url(""), s.token)
+	address, lines := lines(rootURL(s), s.token)
 	got := make(chan error, clients)
 	for range clients {
 		go func() {
@@ -188,7 +273,7 @@ func TestRunLeavesNothing(t *testing.T) {
 	done := make(chan error, 2)
 	go func() { done <- s.Run(ctx) }()
 	go func() { done <- m.Run(ctx) }()
-	if got := get(t, s.url(""), s.token); got.status != 404 {
+	if got := get(t, rootURL(s), s.token); got.status != 404 {
 		t.Errorf("status %d, want 404", got.status)
 	}
 	idle := dial(t, s.socket)
@@ -255,7 +340,7 @@ func TestListensAgain(t *testing.T) {
 		if err := said.next(t); err != nil {
 			t.Errorf("then %v is said, want that it works", err)
 		}
-		if got := get(t, s.url(""), s.token); got.status != 200 {
+		if got := get(t, rootURL(s), s.token); got.status != 200 {
 			t.Errorf("status %d, want 200", got.status)
 		}
 	}
@@ -294,10 +379,10 @@ func TestPortTaken(t *testing.T) {
 	if !peersKnown {
 		want = 403
 	}
-	if got := get(t, s.url(""), s.token); got.status != want {
+	if got := get(t, rootURL(s), s.token); got.status != want {
 		t.Errorf("status %d for our own user, want %d", got.status, want)
 	}
-	address, request := lines(s.url(""), s.token)
+	address, request := lines(rootURL(s), s.token)
 	asNobody(t, address, request, 403)
 }
 

@@ -3,6 +3,7 @@ package endpoint
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -26,6 +27,7 @@ type store struct {
 	encode func(c aws.Credentials, now time.Time) (prefix []byte, err error)
 
 	mu        sync.Mutex
+	profile   string               // the default one
 	documents map[string]*document // a *document never changes once it is in
 	reads     map[string]process.Read
 }
@@ -38,22 +40,28 @@ type document struct {
 	expiry    process.Window
 }
 
-func newStore(encode func(aws.Credentials, time.Time) ([]byte, error)) *store {
-	return &store{encode: encode, documents: map[string]*document{}, reads: map[string]process.Read{}}
+func newStore(encode func(aws.Credentials, time.Time) ([]byte, error), profile string) *store {
+	return &store{encode: encode, profile: profile, documents: map[string]*document{}, reads: map[string]process.Read{}}
 }
 
-// Deliver puts new credentials in place, by profile; those of profiles that are not named stay. It touches memory only.
-// Credentials without keys are an error, and then nothing of this delivery is used.
+// Deliver puts new credentials in place, by profile; those of profiles that are not named stay, and the zero value takes a
+// profile away. It touches memory only. Credentials with half of their keys are an error, and keep no others back.
 func (s *store) Deliver(_ context.Context, creds map[string]aws.Credentials) error {
 	now := time.Now()
 	fresh := make(map[string]*document, len(creds))
+	var errs []error
 	for profile, c := range creds {
-		if !c.HasKeys() {
-			return fmt.Errorf("deliver profile %q: credentials without keys", profile)
+		if c == (aws.Credentials{}) {
+			fresh[profile] = nil
+			continue
 		}
 		prefix, err := s.encode(c, now)
+		if !c.HasKeys() {
+			err = errors.New("credentials without keys")
+		}
 		if err != nil {
-			return fmt.Errorf("deliver profile %q: %w", profile, err)
+			errs = append(errs, fmt.Errorf("deliver profile %q: %w", profile, err))
+			continue
 		}
 		d := &document{keyID: c.AccessKeyID, accountID: c.AccountID, prefix: prefix}
 		if c.CanExpire {
@@ -64,12 +72,30 @@ func (s *store) Deliver(_ context.Context, creds map[string]aws.Credentials) err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for profile, d := range fresh {
-		s.documents[profile] = d
+		if d != nil {
+			s.documents[profile] = d
+			continue
+		}
+		delete(s.documents, profile)
+		delete(s.reads, profile)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// current returns nil for a profile that was never delivered.
+// SetProfile has another profile be the one that clients get which name none.
+func (s *store) SetProfile(profile string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.profile = profile
+}
+
+func (s *store) defaultProfile() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.profile
+}
+
+// current returns nil for a profile of which nothing was delivered, or that was taken away.
 func (s *store) current(profile string) *document {
 	s.mu.Lock()
 	defer s.mu.Unlock()
