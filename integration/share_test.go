@@ -4,6 +4,7 @@ package integration
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"net/http"
 	"net/http/httptest"
@@ -168,5 +169,191 @@ func TestShare(t *testing.T) {
 				t.Errorf("%d calls, want %d at most", got, tt.most)
 			}
 		})
+	}
+}
+
+// alone has no terminal.
+type alone struct{}
+
+func (alone) attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
+const mfaDevice = "arn:aws:iam::123456789012:mfa/ann"
+
+// TestShareMFA: forty processes use one code, whoever knows it.
+func TestShareMFA(t *testing.T) {
+	t.Parallel()
+	t.Run("command", func(t *testing.T) {
+		t.Parallel()
+		w, _ := sharing(t, time.Hour)
+		g := newGate(t, mfaServer(t).URL)
+		w.env["AWS_ENDPOINT_URL"] = g.URL
+		code := w.script("code", `echo asked >> asked; echo 123456`)
+		all := crowd(w, 40, "--mfa-serial", mfaDevice, "--mfa-command", code, "--role-arn", roleARN)
+		g.await(t)
+		g.open()
+		sameKey(t, all)
+		other := w.brsExec("credentials", "--mfa-serial", mfaDevice, "--mfa-command", code, "--role-arn", roleARN+"2") // of the same session
+		other.keyID()
+		if got := w.read("asked"); got != "asked\n" || g.asked() != 3 {
+			t.Errorf("%d calls, want 3; asked for codes: %q", g.asked(), got)
+		}
+	})
+	t.Run("terminal", func(t *testing.T) {
+		t.Parallel()
+		w, _ := sharing(t, time.Hour)
+		w.user = alone{}
+		g := newGate(t, mfaServer(t).URL)
+		w.env["AWS_ENDPOINT_URL"] = g.URL
+		args := []string{"--mfa-serial", mfaDevice, "--role-arn", roleARN}
+		ended := make(chan string)
+		go func() {
+			screen, _, state := atTerminal(t, w, []string{"123456\n"}, append(args, "--", "true")...)
+			ended <- fmt.Sprint(strings.Count(screen, "MFA code for"), state.ExitCode())
+		}()
+		g.await(t) // with the code
+		all := crowd(w, 10, args...)
+		for _, p := range all {
+			eventually(t, patience, "it waits for the code", func() bool {
+				return strings.Contains(p.stderr.String(), "waiting for the MFA code of "+mfaDevice)
+			})
+		}
+		g.open()
+		sameKey(t, all)
+		if got := <-ended; got != "1 0" {
+			t.Errorf("prompts and exit code: %s", got)
+		}
+		// It is cached now: nobody is asked, and no server.
+		before := g.asked()
+		screen, _, state := atTerminal(t, w, nil, append(args, "--", "true")...)
+		if state.ExitCode() != 0 || strings.Contains(screen, "MFA code") || g.asked() != before {
+			t.Errorf("%v after %d more calls, screen %q", state, g.asked()-before, screen)
+		}
+	})
+	t.Run("nobody", func(t *testing.T) {
+		t.Parallel()
+		w, g := sharing(t, time.Hour)
+		w.user = alone{}
+		p := w.brsExec("credentials", "--mfa-serial", mfaDevice, "--role-arn", roleARN)
+		if code := p.exit(); code != 125 || g.asked() != 0 || !strings.Contains(p.stderr.String(), "there is no terminal to ask for it") {
+			t.Errorf("exit code %d after %d calls\n%s", code, g.asked(), p.stderr.String())
+		}
+	})
+}
+
+// TestShareEntry: an entry that is not what this user's brs-exec has written is not used, and
+// what it is does no harm.
+func TestShareEntry(t *testing.T) {
+	t.Parallel()
+	w, g := sharing(t, time.Hour)
+	g.open()
+	get := func() (key, said string) {
+		t.Helper()
+		p := w.brsExec("credentials", "--role-arn", roleARN)
+		return p.keyID(), p.stderr.String()
+	}
+	last, _ := get()
+	if again, said := get(); again != last || said != "" {
+		t.Fatalf("%s after %s\n%s", again, last, said)
+	}
+	entry := ""
+	for _, name := range w.tree(w.path("share")) {
+		if len(name) == 64 {
+			entry = w.path("share/" + name)
+		}
+	}
+	good, err := os.ReadFile(entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := func(text string, mode os.FileMode) error {
+		os.Remove(entry)
+		if err := os.WriteFile(entry, []byte(text), mode); err != nil {
+			return err
+		}
+		return os.Chmod(entry, mode)
+	}
+	tests := []struct {
+		name string
+		make func() error
+		said string
+	}{
+		{"torn", func() error { return replace(string(good[:len(good)/2]), 0o600) }, "is damaged"},
+		{"empty", func() error { return replace("", 0o600) }, "is damaged"},
+		{"garbage", func() error { return replace("\x00\xff\n{}", 0o600) }, "is damaged"},
+		{"other credentials", func() error { return replace(strings.Replace(string(good), "ASIA", "ASIB", 1), 0o600) }, "is damaged"},
+		{"huge", func() error { return replace(strings.Repeat("x", 1<<20), 0o600) }, "is damaged"},
+		{"readable by others", func() error { return replace(string(good), 0o644) }, "others can read it (mode 0644)"},
+		{"writable by others", func() error { return replace(string(good), 0o620) }, "others can write to it (mode 0620)"},
+		{"symbolic link", func() error {
+			w.write("elsewhere", string(good))
+			os.Remove(entry)
+			return os.Symlink(w.path("elsewhere"), entry)
+		}, "not a regular file"},
+		{"second name", func() error {
+			if err := replace(string(good), 0o600); err != nil {
+				return err
+			}
+			return os.Link(entry, w.path("second"))
+		}, "has 2 names"},
+		{"pipe", func() error { os.Remove(entry); return syscall.Mkfifo(entry, 0o600) }, "not a regular file"},
+	}
+	for _, tt := range tests {
+		if err := tt.make(); err != nil {
+			t.Fatal(err)
+		}
+		key, said := get()
+		if key == last || strings.Count(said, tt.said) != 1 {
+			t.Errorf("%s: has %s after %s, said %q, want %q once", tt.name, key, last, said, tt.said)
+		}
+		if again, said := get(); again != key || said != "" {
+			t.Errorf("%s: afterwards %s is not %s: %s", tt.name, again, key, said)
+		}
+		last = key
+	}
+	if text := w.read("elsewhere"); text != string(good) {
+		t.Error("what a link led to was written to")
+	}
+	// Something that cannot be replaced, and a directory that cannot be used, leave each
+	// process to itself.
+	os.Remove(entry)
+	if err := os.MkdirAll(filepath.Join(entry, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if key, said := get(); key == last || !strings.Contains(said, "credentials are not shared with other processes") {
+		t.Errorf("a directory: %s, %s", key, said)
+	}
+	if err := os.Chmod(w.path("share"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if key, said := get(); key == last || !strings.Contains(said, "is open to others (mode 0755): it must be 0700") {
+		t.Errorf("open to others: %s, %s", key, said)
+	}
+}
+
+// TestShareRefresh: of two runs, one refreshes, and the other takes what it got.
+func TestShareRefresh(t *testing.T) {
+	t.Parallel()
+	w, g := sharing(t, 6*time.Second)
+	g.open()
+	const loop = `last=; while :; do
+		now=$(grep -m1 aws_access_key_id "$AWS_SHARED_CREDENTIALS_FILE"); [ "$now" = "$last" ] || echo "$now"; last=$now
+		read -t 0.2 x; [ $? -gt 128 ] || exit 0; done`
+	var runs []*process
+	for range 3 {
+		runs = append(runs, w.brsExec("--deliver", "file", "--role-arn", roleARN, "--", "bash", "-c", loop))
+	}
+	for _, p := range runs {
+		eventually(t, patience, "it has seen four sets of credentials", func() bool { return len(p.stdout.lines()) >= 4 })
+	}
+	seen := map[string]bool{}
+	for _, p := range runs {
+		p.stdin.Close()
+		p.exit()
+		for _, line := range p.stdout.lines() {
+			seen[line] = true
+		}
+	}
+	if got := g.asked(); got > len(seen)+1 { // the last one may not have been seen
+		t.Errorf("%d calls for %d sets of credentials", got, len(seen))
 	}
 }

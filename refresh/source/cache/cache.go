@@ -160,9 +160,17 @@ func openOwn(dir *os.Root, name string, flag int) (*os.File, error) {
 	}
 	if info, err := f.Stat(); err != nil || othersRead(info) {
 		f.Close()
-		return nil, fmt.Errorf("%s: others can read it (mode %04o)", filepath.Join(dir.Name(), name), info.Mode().Perm())
+		return nil, errOpen{fmt.Errorf("%s: others can read it (mode %04o)", filepath.Join(dir.Name(), name), info.Mode().Perm())}
 	}
 	return f, nil
+}
+
+// errOpen: others can read it.
+type errOpen struct{ error }
+
+// foreign tells whether a file is none that this user's brs-exec has made.
+func foreign(err error) bool {
+	return errors.As(err, new(*pathsafe.NotOwnError)) || errors.As(err, new(errOpen))
 }
 
 // put replaces the entry of a key.

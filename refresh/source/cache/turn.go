@@ -169,9 +169,13 @@ func tryTurn(dir *os.Root, key Key) (*Turn, error) {
 	return nil, errTaken
 }
 
-// lockFile opens a file, and takes its lock.
+// lockFile opens a file, and takes its lock. One that is not of this user's brs-exec, by
+// somebody's mistake, makes way: the directory is ours.
 func lockFile(dir *os.Root, name string) (*os.File, error) {
 	f, err := openOwn(dir, name, os.O_RDWR)
+	if foreign(err) && dir.Remove(name) == nil {
+		err = fs.ErrNotExist
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if f, err = pathsafe.CreateOwn(dir, name); errors.Is(err, fs.ErrExist) {
 			f, err = openOwn(dir, name, os.O_RDWR)
