@@ -2,8 +2,14 @@ package source
 
 import (
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 )
@@ -61,4 +67,30 @@ func BenchmarkRetrieve(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkPool is what a first round of many roles costs over TLS: handshakes, most of all.
+func BenchmarkPool(b *testing.B) {
+	isolate(b)
+	baseEnv(b)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.ParseForm()
+		stsAnswer(w, r.Form.Get("Action"), time.Hour)
+	}))
+	var handshakes atomic.Int64
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			handshakes.Add(1)
+		}
+	}
+	server.StartTLS()
+	defer server.Close()
+	bundle := filepath.Join(b.TempDir(), "bundle.pem")
+	write(b, bundle, pemOf(server.Certificate().Raw))
+	setenv(b, "AWS_ENDPOINT_URL="+server.URL, "AWS_CA_BUNDLE="+bundle)
+	all := poolNew(b, NewPool(), many(1000, Spec{})...)
+	for b.Loop() {
+		atOnce(all, func(s *Source) { mustRetrieve(b, s) })
+	}
+	b.ReportMetric(float64(handshakes.Load())/float64(b.N), "connections/round")
 }

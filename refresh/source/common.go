@@ -114,6 +114,9 @@ func (c *common) prepare() bool {
 	}
 	own := c.first.pool.make(c.first.spec)
 	own.dir, own.left, own.pair = c.first.dir, c.first.left, own.spec.pair()
+	if h := c.first.sharing; h != nil {
+		own.sharing = &sharing{cache: h.cache} // for sessions of MFA
+	}
 	f, err := own.resolve()
 	if err != nil || own.key(f, c.n) != c.key {
 		return false // the configuration has changed

@@ -30,6 +30,7 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 		return nil, nil, err
 	}
 	t := s.web.client.GetTransport()
+	t.DisableKeepAlives = true // the next one may show another certificate
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	if cert != nil {
 		// Shown also to servers that name other authorities than the one that

@@ -36,7 +36,7 @@ func newPool() *Pool {
 func (p *Pool) make(s Spec) *Source {
 	p.mu.Lock()
 	if p.reach == nil {
-		p.reach, p.watcher.limits = newReach(s.limits), s.limits
+		p.reach, p.watcher.limits = newReach(s.limits, !p.one), s.limits
 	}
 	web := &web{reach: p.reach}
 	p.mu.Unlock()

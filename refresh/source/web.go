@@ -56,9 +56,14 @@ type web struct {
 	broken  error         // what kept its answer from being read to the end
 }
 
-func newWeb(l limits) *web { return &web{reach: newReach(l)} }
+func newWeb(l limits) *web { return &web{reach: newReach(l, false)} }
 
-func newReach(l limits) *reach {
+// keepConnection is how long a connection waits for the next call, where many sources are asked
+// one after the other: a handshake of TLS is most of what a call costs.
+const keepConnection = 3 * time.Second
+
+// newReach makes what one source, or many, reach servers with.
+func newReach(l limits, many bool) *reach {
 	if l.connect == 0 {
 		l.connect = 10 * time.Second
 	}
@@ -78,7 +83,8 @@ func newReach(l limits) *reach {
 			// only be memory, a timer and two goroutines. HTTP/2 likewise. This is a
 			// copy of the SDK's transport, whose use of HTTP/2 is not copied, but
 			// whose offer of it to servers is.
-			t.DisableKeepAlives = true
+			t.DisableKeepAlives = !many
+			t.IdleConnTimeout, t.MaxIdleConnsPerHost = keepConnection, 64
 			t.Protocols = &http.Protocols{}
 			t.Protocols.SetHTTP1(true)
 			if t.TLSClientConfig != nil {
@@ -107,6 +113,7 @@ func (r *reach) forMetadata(l limits) *http.Client {
 	c := r.client.
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = cmp.Or(l.metadata, metadataConnect) }).
 		WithTransportOptions(func(t *http.Transport) {
+			t.DisableKeepAlives = true
 			t.ResponseHeaderTimeout = cmp.Or(l.metadata, metadataAnswer)
 			if l.dial != nil {
 				t.DialContext = l.dial
