@@ -37,7 +37,7 @@ const (
 // returns the exit code.
 func Run(args []string) int {
 	log := logfile.New(os.Stderr)
-	p := &program{stdout: os.Stdout, stderr: log, flush: func() { log.Flush(flushTime) }}
+	p := &program{stdout: os.Stdout, stderr: log, flush: func() { log.Flush(flushTime) }, journal: logfile.ToJournal(os.Stderr)}
 	p.signals = supervisor.Hold(func(e supervisor.Exit) {
 		p.flush()
 		e.Raise()
@@ -63,6 +63,7 @@ type program struct {
 	argv    []string  // what stands behind it
 	dashes  bool      // there was one
 	asJSON  bool      // --log-format json, which errors follow
+	journal bool      // standard error is systemd's journal
 	code    int
 }
 
@@ -214,14 +215,22 @@ func (p *program) printError(err error, code int) {
 		if hint != "" {
 			attrs = append(attrs, slog.String("hint", plan.OneLine(hint)))
 		}
-		log := slog.New(slog.NewJSONHandler(p.stderr, &slog.HandlerOptions{ReplaceAttr: shorten}))
+		log := slog.New(slog.NewJSONHandler(prefixed{p.stderr, p.priority(journalError)}, &slog.HandlerOptions{ReplaceAttr: shorten}))
 		log.LogAttrs(context.Background(), slog.LevelError, plan.OneLine(err.Error()), attrs...)
 		return
 	}
-	fmt.Fprintf(p.stderr, "brs-exec: error: %s\n", plan.OneLine(err.Error()))
+	fmt.Fprintf(p.stderr, "%sbrs-exec: error: %s\n", p.priority(journalError), plan.OneLine(err.Error()))
 	if hint != "" {
-		fmt.Fprintf(p.stderr, "brs-exec: hint: %s\n", plan.OneLine(hint))
+		fmt.Fprintf(p.stderr, "%sbrs-exec: hint: %s\n", p.priority(journalError), plan.OneLine(hint))
 	}
+}
+
+// priority is what a line to standard error begins with.
+func (p *program) priority(journal string) string {
+	if p.journal {
+		return journal
+	}
+	return ""
 }
 
 // printable writes to what may be a terminal. It is the one place that all our

@@ -50,7 +50,7 @@ func (p *program) credentials(c *cli.Context) error {
 		return err
 	}
 	pl.Profiles[0].Source.Names.Command = "credentials"
-	creds, err := run.Once(run.Options{Plan: pl, Log: logger(p.stderr, out)})
+	creds, err := run.Once(run.Options{Plan: pl, Log: p.logger(out)})
 	if err != nil {
 		return err
 	}

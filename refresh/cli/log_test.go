@@ -2,9 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
@@ -41,6 +45,42 @@ func TestOneZone(t *testing.T) {
 			if !strings.Contains(tt.got, part) {
 				t.Errorf("%s: %q lacks %q", tt.name, tt.got, part)
 			}
+		}
+	}
+}
+
+// TestJournal: the journal gets a priority before each line, and no time of ours.
+func TestJournal(t *testing.T) {
+	inNewYork(t)
+	for _, tt := range []struct {
+		json bool
+		want string
+	}{
+		{false, `<7>brs-exec: level=DEBUG msg=d a=1 g.x=1
+<6>brs-exec: level=INFO msg=i a=1 g.x=2026-03-01T07:30:00-05:00
+<4>brs-exec: level=WARN msg=w a=1 g.time=1
+<3>brs-exec: level=ERROR msg=e a=1
+<3>brs-exec: error: --x is wrong
+<3>brs-exec: hint: --y
+`},
+		{true, `<7>{"time":TIME,"level":"DEBUG","msg":"d","a":1,"g":{"x":1}}
+<6>{"time":TIME,"level":"INFO","msg":"i","a":1,"g":{"x":"2026-03-01T07:30:00-05:00"}}
+<4>{"time":TIME,"level":"WARN","msg":"w","a":1,"g":{"time":1}}
+<3>{"time":TIME,"level":"ERROR","msg":"e","a":1}
+<3>{"time":TIME,"level":"ERROR","msg":"--x is wrong","exit-code":125,"hint":"--y"}
+`},
+	} {
+		var b bytes.Buffer
+		p := &program{stderr: &b, journal: true, asJSON: tt.json}
+		log := p.logger(plan.Output{Level: slog.LevelDebug, JSON: tt.json}).With("a", 1).WithGroup("g")
+		log.Debug("d", "x", 1)
+		log.Info("i", "x", time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC))
+		log.Warn("w", "time", 1)
+		log.Error("e")
+		p.printError(&plan.Error{Flag: "x", Text: "is wrong", Hint: "--y"}, exitFailed)
+		got := regexp.MustCompile(`"time":"[^"]*"`).ReplaceAllString(b.String(), `"time":TIME`)
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("json %v (-want +got):\n%s", tt.json, diff)
 		}
 	}
 }
