@@ -178,12 +178,17 @@ type maker struct {
 	plan     *Plan
 	settings *Settings
 	entries  []listEntry
-	bases    []*Settings    // of each entry, what it has from outside
-	with     func(*Profile) // see Plan.With; may be nil
+	bases    []*Settings      // of each entry, what it has from outside
+	flags    map[string]*Flag // that an entry can have
+	with     func(*Profile)   // see Plan.With; may be nil
 }
 
 // prepare finds what the entries have from outside of the list.
 func (m *maker) prepare() error {
+	m.flags = map[string]*Flag{}
+	for _, f := range ofProfile() {
+		m.flags[f.Name] = f
+	}
 	for _, e := range m.entries {
 		base := m.settings.without()
 		base.sources = m.settings.sources
@@ -219,7 +224,13 @@ func (m *maker) notTwice(e listEntry, base *Settings) error {
 
 // make makes the whole list. With an error it says of which entry that is.
 func (m *maker) make(tables []table) (all []Profile, wrongEntry int, _ error) {
-	places := map[string]string{} // of names
+	n := 0
+	for _, t := range tables {
+		n += len(t.rows)
+	}
+	n = min(n, maxProfiles)
+	all = make([]Profile, 0, n)
+	places := make(map[string]string, n) // of names
 	for i := range m.entries {
 		e, t := &m.entries[i], &tables[i]
 		if len(all)+len(t.rows) > maxProfiles {
@@ -254,7 +265,7 @@ func (m *maker) one(e *listEntry, base *Settings, columns []string, r row) (one 
 				return one, err
 			}
 		}
-		if err := v.setOwn(own); err != nil {
+		if err := m.set(v, own); err != nil {
 			return one, err
 		}
 	}
@@ -277,13 +288,12 @@ func (m *maker) one(e *listEntry, base *Settings, columns []string, r row) (one 
 	return one, nil
 }
 
-// setOwn sets what an entry says. Whether it may say it has been looked at.
-func (s *Settings) setOwn(e fileEntry) error {
+// set sets what an entry says. Whether it may say it has been looked at.
+func (m *maker) set(v *Settings, e fileEntry) error {
 	if e.maps != nil {
-		return s.readSources(e)
+		return v.readSources(e)
 	}
-	all := ofProfile()
-	return s.setEntry(all[slices.IndexFunc(all, func(f *Flag) bool { return f.Name == e.key })], e)
+	return v.setEntry(m.flags[e.key], e)
 }
 
 // placed puts in front of an error about settings where the profile stands that has them.

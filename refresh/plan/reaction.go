@@ -40,31 +40,34 @@ type Reaction struct {
 	Argv   []string
 }
 
+// reactions are the settings that ask for one.
+var reactions = []struct {
+	flag  textFlag
+	of    func(*Profile) *Reaction
+	words map[string]Act // what a word alone asks for
+	kinds string         // what can stand before a colon
+	forms string
+}{
+	{flagOnRefresh, func(p *Profile) *Reaction { return &p.OnRefresh }, map[string]Act{"": None, "none": None, "restart": Restart}, "signal exec", "none, signal:HUP, signal:HUP!, restart, exec:COMMAND"},
+	{flagOnExpiry, func(p *Profile) *Reaction { return &p.OnExpiry }, map[string]Act{"": None, "keep": None, "stop": Stop, "restart": Restart}, "signal", "keep, stop, restart, signal:TERM"},
+	{flagOnSourceEnding, func(p *Profile) *Reaction { return &p.OnSourceEnding }, map[string]Act{"": None, "none": None}, "exec", "none, exec:COMMAND"},
+	{flagOnStale, func(p *Profile) *Reaction { return &p.OnStale }, map[string]Act{"": Warn, "warn": Warn, "none": None, "restart": Restart}, "signal", "none, warn, restart, signal:HUP"},
+}
+
 func (p *Profile) reactions(v *Settings) (err error) {
-	for _, r := range []struct {
-		flag  textFlag
-		into  *Reaction
-		words map[string]Act // what a word alone asks for
-		kinds string         // what can stand before a colon
-		forms string
-	}{
-		{flagOnRefresh, &p.OnRefresh, map[string]Act{"": None, "none": None, "restart": Restart}, "signal exec", "none, signal:HUP, signal:HUP!, restart, exec:COMMAND"},
-		{flagOnExpiry, &p.OnExpiry, map[string]Act{"": None, "keep": None, "stop": Stop, "restart": Restart}, "signal", "keep, stop, restart, signal:TERM"},
-		{flagOnSourceEnding, &p.OnSourceEnding, map[string]Act{"": None, "none": None}, "exec", "none, exec:COMMAND"},
-		{flagOnStale, &p.OnStale, map[string]Act{"": Warn, "warn": Warn, "none": None, "restart": Restart}, "signal", "none, warn, restart, signal:HUP"},
-	} {
-		s := r.flag.of(v)
+	for _, r := range reactions {
+		s, into := r.flag.of(v), r.of(p)
 		act, word := r.words[s]
 		kind, rest, colon := strings.Cut(s, ":")
 		switch {
 		case word:
-			*r.into = Reaction{Act: act}
+			*into = Reaction{Act: act}
 		case !colon || !slices.Contains(strings.Fields(r.kinds), kind):
 			return wrong(r.flag, "one of "+r.forms, "%q: no such reaction", s)
 		case kind == "signal":
-			*r.into, err = signal(r.flag, s, rest)
+			*into, err = signal(r.flag, s, rest)
 		default:
-			*r.into, err = hook(r.flag, s, rest)
+			*into, err = hook(r.flag, s, rest)
 		}
 		if err != nil {
 			return err
