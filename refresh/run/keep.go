@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strconv"
+	"sync"
 	"syscall"
 
 	"brs-exec/refresh/plan"
@@ -22,6 +23,9 @@ type keeper struct {
 	plan    *plan.Keep
 	signals *supervisor.Signals
 	notify  func(supervisor.Event)
+
+	mu   sync.Mutex
+	said string // the last error of Signal
 }
 
 // Run returns at once when it is asked to: there is nobody to wait for.
@@ -37,8 +41,21 @@ func (k *keeper) Run(ctx context.Context, ready <-chan struct{}) (supervisor.Exi
 	return exit, err
 }
 
+// Signal returns an error that it has returned before only once: what keeps a signal from
+// a neighbour does so at each refresh.
 func (k *keeper) Signal(sig syscall.Signal, evenIfUnhandled bool) error {
-	return k.plan.Neighbour.Signal(sig, evenIfUnhandled)
+	err := k.plan.Neighbour.Signal(sig, evenIfUnhandled)
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if text == k.said {
+		return nil
+	}
+	k.said = text
+	return err
 }
 
 func (k *keeper) Restart() error { return errors.New("internal error: there is no command to restart") }

@@ -1,0 +1,154 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// neighbour is a process that prints what it does at HUP, once it has said that it is ready.
+func neighbour(t *testing.T, program, script string) (pid int, read func() string) {
+	t.Helper()
+	cmd := exec.Command(program, "-c", script)
+	in, err := cmd.StdinPipe() // its end is that of the script's read
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	read = func() string {
+		buf := make([]byte, 100)
+		n, _ := out.Read(buf)
+		return strings.TrimSpace(string(buf[:n]))
+	}
+	if got := read(); got != "ready" {
+		t.Fatalf("the neighbour says %q", got)
+	}
+	return cmd.Process.Pid, read
+}
+
+const (
+	handling = `trap 'echo got it' HUP; echo ready; read x; read x`
+	deaf     = `echo ready; read x`
+)
+
+func TestOthersByFile(t *testing.T) {
+	pid, read := neighbour(t, "sh", handling)
+	later, _ := neighbour(t, "sh", deaf)
+	dir := t.TempDir()
+	file := func(content string) string {
+		path := filepath.Join(dir, fmt.Sprint(len(content), time.Now().UnixNano()))
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(file(fmt.Sprint(pid)), link); err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	open, old := file(fmt.Sprint(pid)), file(fmt.Sprint(pid))
+	if err := os.Chmod(open, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if hour := time.Now().Add(-time.Hour); os.Chtimes(old, hour, hour) != nil {
+		t.Fatal("cannot make a file old")
+	}
+	foreign, whose := file(fmt.Sprint(pid)), "" // only root can give a file away
+	if os.Chown(foreign, 12345, -1) == nil {
+		whose = "is user 12345's"
+	}
+	for _, tt := range []struct{ name, path, want string }{
+		{"another user's", foreign, whose},
+		{"its number", file(fmt.Sprint(pid)), ""},
+		{"and more behind it, as of PostgreSQL", file(fmt.Sprintf(" %d \n/var/lib\n5432\n", pid)), ""},
+		{"one that does not handle it", file(fmt.Sprint(later)), "does not handle it"},
+		{"ourselves", file(fmt.Sprint(os.Getpid())), "that is this brs-exec"},
+		{"process 1", file("1\n"), "process 1 is never signalled by a file"},
+		{"no number", file("x"), "does not begin with the number of a process"},
+		{"a group", file("-5"), "does not begin with the number of a process"},
+		{"all", file("0"), "does not begin with the number of a process"},
+		{"nothing", file(""), "does not begin with the number of a process"},
+		{"nobody", file("4194301"), "no such process runs"},
+		{"a link", link, "a symbolic link"},
+		{"a pipe", pipe, "not a regular file"},
+		{"a directory", dir, "not a regular file"},
+		{"no file", filepath.Join(dir, "none"), "no such file"},
+		{"that all can write to", open, "every user can write to it"},
+		{"from before it was started", old, "the number was another's then"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := Others{PIDFile: tt.path}.Signal(syscall.SIGHUP, false)
+			if tt.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := read(); got != "got it" {
+					t.Errorf("the neighbour says %q", got)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "signal HUP") {
+				t.Errorf("error %v, want %q in it", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestOthersByName(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("nb%d", os.Getpid())
+	program := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(shell, program); err != nil {
+		t.Fatal(err)
+	}
+	if err := (Others{Name: name}).Signal(syscall.SIGHUP, false); !errors.Is(err, errNobody) {
+		t.Errorf("of nobody: %v", err)
+	}
+	// Its worker is started by it and has its name; HUP would end that.
+	_, one := neighbour(t, program, `trap 'echo got it' HUP; (trap - HUP; read y) & `+strings.TrimPrefix(handling, `trap 'echo got it' HUP; `))
+	_, two := neighbour(t, program, handling)
+	if err := (Others{Name: name}).Signal(syscall.SIGHUP, false); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := one(), two(); a != "got it" || b != "got it" {
+		t.Errorf("the neighbours say %q, %q", a, b)
+	}
+	if err := (Others{Name: filepath.Base(os.Args[0])}).Signal(syscall.SIGHUP, true); !errors.Is(err, errNobody) {
+		t.Errorf("of ourselves: %v", err)
+	}
+}
+
+func FuzzReadPID(f *testing.F) {
+	for _, seed := range []string{"1", "42\n", " 7 \nmore", "", "-1", "99999999999999999999", "0x10"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if pid, err := readPID(strings.NewReader(text)); err == nil && (pid < 1 || pid >= 1<<22) {
+			t.Errorf("%q is process %d", text, pid)
+		}
+	})
+}
