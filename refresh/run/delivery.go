@@ -42,7 +42,8 @@ type delivery struct {
 // deliveries are those of a run.
 type deliveries struct {
 	files       *writer.Private
-	volume      *volume.Dir // for the neighbours of keep; nil if there is none
+	shared      *shared.File // of --credentials-file; nil if there is none
+	volume      *volume.Dir  // for the neighbours of keep; nil if there is none
 	list        []delivery
 	as          []string // further names of the default profile
 	region      string   // that the files have
@@ -172,16 +173,19 @@ func (d *deliveries) private(list []*profile) []writer.Profile {
 
 // setProfiles has the command find these profiles. What was delivered of those that stay
 // stays; of those that go the engine takes it away.
-func (d *deliveries) setProfiles(list []*profile) error {
-	if err := d.files.SetProfiles(d.private(list)); err != nil {
-		return err
+func (d *deliveries) setProfiles(ctx context.Context, o Options, list []*profile) error {
+	if d.shared != nil { // first: another run may keep one of the sections
+		sections, from := sectionsOf(o.Plan, list)
+		if err := d.shared.SetSections(ctx, sections, from); err != nil {
+			return o.Plan.SharedError(err)
+		}
 	}
 	if d.volume != nil {
 		if err := d.volume.SetProfiles(d.volumeProfiles(list)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return d.files.SetProfiles(d.private(list))
 }
 
 // vanished says what became of a run directory that something took away.
@@ -273,6 +277,7 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 	if err != nil {
 		return o.Plan.SharedError(err)
 	}
+	d.shared = file
 	o.Signals.AtEnd(func() { file.Close(context.Background()) }) // which waits no longer than it will
 	for _, note := range file.Notes() {
 		o.Log.Warn(note)

@@ -43,7 +43,7 @@ func changeList(ctx context.Context, o Options, ps *profiles, d *deliveries, s *
 	if err != nil {
 		return err
 	}
-	if err := d.setProfiles(list); err != nil {
+	if err := d.setProfiles(ctx, o, list); err != nil {
 		return err
 	}
 	ps.set(list)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +18,7 @@ import (
 	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
+	"brs-exec/writer/shared"
 )
 
 // listed makes profiles of these names.
@@ -145,4 +148,65 @@ func TestListErrors(t *testing.T) {
 			t.Errorf("the run ended with %v", err)
 		}
 	})
+}
+
+// TestListInTheFile: a change of the list adds and removes sections of the user's file, and
+// one that another run keeps leaves everything as it was.
+func TestListInTheFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "credentials")
+	other, err := shared.Open(t.Context(), shared.Options{Path: path, Sections: map[string]string{"x": "taken"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.Background())
+	r := newFakeRun(t, plan.Plan{Profiles: listed("a", "b"), Shared: plan.Shared{Path: path, AtExit: shared.Remove}})
+	r.openSource = func(context.Context, plan.Profile) (credentialSource, error) { return &fakeSource{}, nil }
+	sections := func() (found []string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.HasPrefix(line, "[") {
+				found = append(found, strings.TrimSpace(line))
+			}
+		}
+		slices.Sort(found)
+		return found
+	}
+	refreshed, removed := make(chan string, 8), make(chan string, 8)
+	r.Parts = []Part{{Name: "the test", Engine: func(e refresh.Event, _ bool) {
+		switch e.Kind {
+		case refresh.Refreshed:
+			refreshed <- e.Profile
+		case refresh.Removed:
+			removed <- e.Profile
+		}
+	}}}
+	r.child.stop = make(chan struct{})
+	r.watchList = func(ctx context.Context, changed func([]plan.Profile, error)) {
+		defer close(r.child.stop)
+		<-refreshed
+		<-refreshed
+		changed(listed("a", "taken"), nil)
+		if diff := cmp.Diff([]string{"[a]", "[b]"}, sections()); diff != "" {
+			t.Errorf("after a list with a section of another run (-want +got):\n%s", diff)
+		}
+		changed(listed("a", "c"), nil)
+		<-refreshed
+		<-removed
+		if diff := cmp.Diff([]string{"[a]", "[c]"}, sections()); diff != "" {
+			t.Errorf("after the change (-want +got):\n%s", diff)
+		}
+	}
+	if exit, err := r.run(); err != nil || exit.Code != 0 {
+		t.Fatalf("code %d, %v", exit.Code, err)
+	}
+	if got := r.lines("cannot be used"); len(got) != 1 || !strings.Contains(got[0], "taken") {
+		t.Errorf("the log has %q", got)
+	}
 }
