@@ -30,6 +30,7 @@ type listEntry struct {
 	settings []fileEntry // the others
 	each     *forEach    // nil: it makes one profile
 	source   bool        // it says where the credentials come from
+	own      map[string]bool
 }
 
 // ofProfile are the settings that an entry can have. What stands outside of the list is what
@@ -67,7 +68,7 @@ func (s *Settings) readList(path string, e fileEntry) error {
 }
 
 func readEntry(path string, own []string, m []fileEntry, where string) (one listEntry, err error) {
-	one.where = where
+	one.where, one.own = where, map[string]bool{}
 	for _, e := range m {
 		switch {
 		case e.key == keyForEach:
@@ -83,7 +84,7 @@ func readEntry(path string, own []string, m []fileEntry, where string) (one list
 			return one, wrong(nil, cmp.Or(Nearest("", e.key, known), "in the list stand settings about a source, its roles and the reactions; all others stand outside, for the whole run"),
 				"%s: no setting of a profile is named %q", e.where, e.key)
 		default:
-			one.settings = append(one.settings, e)
+			one.settings, one.own[e.key] = append(one.settings, e), true
 			one.source = one.source || slices.ContainsFunc(ofSource(), func(f setting) bool { return f.flag().Name == e.key && !slices.Contains(ofKeys, f) })
 		}
 	}
@@ -258,7 +259,7 @@ func (m *maker) make(tables []table) (all []Profile, wrongEntry int, _ error) {
 
 // one makes one profile: of an entry, and of a row of its table.
 func (m *maker) one(e *listEntry, base *Settings, columns []string, r row) (one Profile, err error) {
-	v := &Settings{values: maps.Clone(base.values), sources: base.sources}
+	v := &Settings{values: maps.Clone(base.values), sources: base.sources, own: e.own}
 	for _, own := range e.settings {
 		if e.each != nil {
 			if own, err = r.fillEntry(own, columns); err != nil {

@@ -84,9 +84,11 @@ func TestBadLists(t *testing.T) {
 		{"a list in it", "profiles:\n- name: a\n  profiles:\n  - name: b\n", nil, nil, "F.yaml:4: profiles: not a text, a number, true or false, or a list of these", ""},
 		{"no role", "profiles:\n- name: a\n- name: b\n  role-arn: App\n", nil, nil, `F.yaml:3: --role-arn "App": not an ARN (--role-arn is from F.yaml:4)`, "the ARN of a role looks like arn:aws:iam::123456789012:role/NAME"},
 		{"two sources", "profiles:\n- name: a\n  profile: p\n  from-file: f\n", nil, nil, "F.yaml:2: --profile and --from-file are two sources; name one (--from-file is from F.yaml:4) (--profile is from F.yaml:3)", "keep the one that knows the credentials"},
+		{"no role in a list of sources", "profiles:\n- name: a\n  source: [{profile: p, external-id: x}]\n", nil, nil, "F.yaml:2: --external-id needs --role-arn (--external-id is from F.yaml:3)", "name the role: --role-arn arn:aws:iam::123456789012:role/NAME"},
+		{"a role outside of a list of sources", "external-id: x\nprofiles:\n- name: a\n  source: [{profile: p}]\n", nil, nil, "F.yaml:3: --external-id is of one source, and there is a list of them (--external-id is from F.yaml:1)", "put it into the entries that it is for, of the list at F.yaml:4"},
 		{"a bad reaction", "profiles:\n- name: a\n  on-refresh: shout\n", nil, nil, `F.yaml:2: --on-refresh "shout": no such reaction (--on-refresh is from F.yaml:3)`, "one of none, signal:HUP, signal:HUP!, restart, exec:COMMAND"},
 		{"what is from outside", "duration: 3h\nprofiles:\n- name: a\n  role-arn: [arn:aws:iam::123456789012:role/A, arn:aws:iam::123456789012:role/B]\nmin-ttl: 2h\n", nil, nil, "F.yaml:3: --min-ttl 2h: not shorter than a session of a chain of roles, at most 1h (--min-ttl is from F.yaml:5)", "a longer --duration, or a shorter --min-ttl"},
-		{"a role outside, and sources of their own", "external-id: x\nprofiles:\n- name: a\n  profile: p\n", nil, nil, "F.yaml:3: --external-id needs --role-arn (--external-id is from F.yaml:1)", "name the role: --role-arn arn:aws:iam::123456789012:role/NAME"},
+		{"no role", "profiles:\n- name: a\n  external-id: x\n", nil, nil, "F.yaml:2: --external-id needs --role-arn (--external-id is from F.yaml:3)", "name the role: --role-arn arn:aws:iam::123456789012:role/NAME"},
 
 		{"typed as well", "profiles:\n- name: a\n  region: x\n", map[string][]string{"region": {"y"}}, nil, "--region and the list of profiles (F.yaml:3) both say it", "leave one of them out"},
 		{"typed, and of no use", "profiles:\n- name: a\n  from-file: x\n", map[string][]string{"profile": {"y"}}, nil, "--profile is about a source, and the profile at F.yaml:2 has one of its own", "leave one of them out"},
@@ -207,6 +209,10 @@ func TestLists(t *testing.T) {
 		{"sources outside", "source: [{profile: p}, {from-file: f}]\nprofiles:\n- name: a\n- name: b\n  profile: q\n", nil, nil, []Profile{
 			{Name: "a", Where: "F.yaml:3", OnStale: warn, Source: source.Spec{Profile: "p", Else: []source.Spec{{File: "f"}}}},
 			{Name: "b", Where: "F.yaml:4", OnStale: warn, Source: source.Spec{Profile: "q"}},
+		}, false},
+		{"for those that have a role", "external-id: x\nduration: 1h\nrole-session-name: n\nprofiles:\n- {name: a, from-file: f}\n- {name: b, role-arn: 'arn:aws:iam::123456789012:role/App'}\n", nil, nil, []Profile{
+			{Name: "a", Where: "F.yaml:5", OnStale: warn, Source: source.Spec{File: "f"}},
+			{Name: "b", Where: "F.yaml:6", OnStale: warn, Source: source.Spec{SessionName: "n", Roles: []source.Role{{ARN: "arn:aws:iam::123456789012:role/App", SessionName: "n", ExternalID: "x", Duration: time.Hour}}}},
 		}, false},
 		{"typed for all", "profiles:\n- name: a\n- name: b\n", map[string][]string{"region": {"r"}, "profile": {"p"}}, nil, []Profile{
 			{Name: "a", Where: "F.yaml:2", OnStale: warn, Source: source.Spec{Profile: "p", Region: "r"}},

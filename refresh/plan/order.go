@@ -68,6 +68,11 @@ func ofList(v *Settings) ([]*Settings, error) {
 	for _, one := range v.sources {
 		of := v.without()
 		maps.Copy(of.values, one.values)
+		if of.own = maps.Clone(v.own); of.own != nil {
+			for name := range one.values {
+				of.own[name] = true
+			}
+		}
 		sources = append(sources, of)
 	}
 	return sources, nil

@@ -19,6 +19,7 @@ type Settings struct {
 	sources []*Settings      // of a list of sources, each with settings of its own
 	keep    bool             // they are of a run without a command
 	list    *list            // of profiles; nil: there is none
+	own     map[string]bool  // what an entry of such a list says itself; nil: it is none
 }
 
 type value struct {
@@ -173,7 +174,7 @@ func (s *Settings) first(flags ...setting) setting {
 
 // without are the settings as if nothing had been said of these flags.
 func (s *Settings) without(flags ...setting) *Settings {
-	other := &Settings{values: maps.Clone(s.values)} // of one source
+	other := &Settings{values: maps.Clone(s.values), own: s.own} // of one source
 	for _, f := range flags {
 		delete(other.values, f.flag().Name)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +96,11 @@ func (p *Profile) roleless(v *Settings) error {
 	if p.chained() || flagSource.of(v) != "" { // the profile, or variables, may name a role
 		v = v.without(flagRoleSessionName)
 	}
-	if flag := v.first(needRole...); flag != nil {
+	needs := needRole
+	if v.own != nil { // what stands outside of the list is for those that have a role
+		needs = slices.DeleteFunc(slices.Clone(needRole), func(f setting) bool { return !v.own[f.flag().Name] })
+	}
+	if flag := v.first(needs...); flag != nil {
 		return wrong(flag, "name the role: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
 	}
 	return nil

@@ -41,7 +41,7 @@ func newList(m *maker, tables []table, current []Profile) *List {
 const quiet = time.Second
 
 // Watch reads the files that the list is made from when they change, and runs its commands from
-// time to time. It calls changed with the whole list each time that it has become another one, or,
+// time to time. It calls changed with the whole list each time that it has become another one, and,
 // once, with what is wrong: what an entry makes then stays as it was, and the list is told
 // again when all is well again. Watch blocks until ctx ends. There may be one for each list.
 func (l *List) Watch(ctx context.Context, changed func([]Profile, error)) {
@@ -77,12 +77,13 @@ func (l *List) Watch(ctx context.Context, changed func([]Profile, error)) {
 		if wrong != nil {
 			text = wrong.Error()
 		}
-		if wrong != nil && text != told {
-			changed(nil, wrong)
-		}
-		if wrong == nil && told != "" || !slices.EqualFunc(profiles, l.current, Profile.same) {
+		another := wrong == nil && told != "" || !slices.EqualFunc(profiles, l.current, Profile.same)
+		if another {
 			l.current = profiles
 			changed(profiles, nil)
+		}
+		if wrong != nil && (text != told || another) { // what is told last is how it is
+			changed(nil, wrong)
 		}
 		told = text
 		timer.Reset(l.untilNext())

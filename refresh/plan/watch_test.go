@@ -147,7 +147,7 @@ func TestWatchCommand(t *testing.T) {
 		w.pass(time.Hour)
 		w.expect("it fails again")
 		w.write("a.csv", "x\n1\n2\n")
-		w.expect("the file can change meanwhile", "a-1 a-2 b-1 b-2")
+		w.expect("the file can change meanwhile", "a-1 a-2 b-1 b-2", "F.yaml:5: command cat: exit status 1")
 		w.write("a.csv", "y\n1\n")
 		w.expect("and be wrong", "F.yaml:2: name: {x}: no such placeholder")
 		w.write("a.csv", "x\n1\n2\n")
