@@ -12,7 +12,7 @@ import (
 )
 
 // TestChaos does whatever can happen to a machine in random order. Whenever all
-// has been well for two minutes, the child must hold credentials with the margin left, on
+// has been well for seven minutes, the child must hold credentials with the margin left, on
 // the servers' clock and by what readers see; and at no time may a source be asked
 // without end.
 func TestChaos(t *testing.T) {
@@ -88,7 +88,7 @@ func TestChaos(t *testing.T) {
 					}
 					down.Store(false)
 					full.Store(false)
-					pass(2*time.Minute + retrieveGrace + maxBackoff)
+					pass(2*time.Minute + retrieveGrace + maxPatience)
 					for name, life := range lives {
 						c, m := s.get(name), Policy{}.Margin(life)-time.Second
 						if left := ends[c.AccessKeyID].Sub(w.true()); left < m {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -14,9 +13,11 @@ import (
 )
 
 const (
-	// coalesceWindow is how long new credentials wait for those that are being retrieved,
-	// so that a burst of hundreds is not hundreds of rewrites of one file.
-	coalesceWindow = 200 * time.Millisecond
+	// New credentials wait for those that are being retrieved, so that a burst of hundreds
+	// is not hundreds of rewrites of one file: for coalesceWindow at first, and up to
+	// maxWindow the longer the burst goes on and the longer the delivery takes, so that what
+	// is written grows with what there is, and not with its square.
+	coalesceWindow, maxWindow = 200 * time.Millisecond, 5 * time.Second
 
 	deliverTimeout = time.Minute
 	deliverGrace   = 5 * time.Second // a file being replaced is better finished
@@ -28,8 +29,11 @@ type sink struct {
 	index    int               // its place in profile.has
 	lacks    map[*profile]bool // those that it may have an older version of
 
-	behind      bool      // there is a newer version than in the call under way
-	behindSince time.Time // when it became so, monotonic
+	behind  bool      // there is a newer version than in the call under way
+	by      time.Time // when it is to be called for it, monotonic
+	burstBy time.Time // the same while others are being retrieved
+	called  bool      // at some time
+	took    time.Duration
 
 	busy     bool
 	calls    caller[deliverResult] // touched by the delivering goroutine only
@@ -47,22 +51,50 @@ type deliverResult struct {
 	sink    *sink
 	updates []update
 	late    bool // they are those of an earlier call
+	took    time.Duration
 	err     error
 }
 
-// markBehind marks all sinks as lacking a version of p.
-func (s *schedule) markBehind(p *profile) {
+// markBehind marks all sinks as lacking a version of p, which may wait for those of others.
+func (s *schedule) markBehind(p *profile, wait time.Duration) {
 	for _, t := range s.sinks {
 		t.lacks[p] = true
-		if !t.behind {
-			t.behind, t.behindSince = true, s.mono
+		by, burstBy := s.mono.Add(wait), s.mono.Add(max(wait, s.window(t, p)))
+		if !t.behind || by.Before(t.by) {
+			t.by = by
 		}
+		if !t.behind || burstBy.Before(t.burstBy) {
+			t.burstBy = burstBy
+		}
+		t.behind = true
 	}
+}
+
+// window is how long a version of p may wait while others are being retrieved.
+func (s *schedule) window(t *sink, p *profile) time.Duration {
+	if s.ready != nil {
+		switch {
+		case s.count(func(p *profile) bool { return p.current != nil }) >= s.required():
+			return 0 // the command can start
+		case t.called:
+			return maxWindow // nobody reads it yet
+		}
+		return coalesceWindow // says early whether the delivery works
+	}
+	w := min(max(coalesceWindow, 10*t.took, s.mono.Sub(s.burst)), maxWindow)
+	if p.held != nil && !p.heldExpiry.IsZero() {
+		w = min(w, max(p.heldExpiry.Sub(s.wall)/10, coalesceWindow))
+	}
+	return w
 }
 
 // deliverAt returns when t is to be called, on the monotonic clock.
 func (s *schedule) deliverAt(t *sink) time.Time {
-	if at := t.behindSince.Add(coalesceWindow); s.busy+len(s.queue) > 0 && at.After(t.retry) {
+	at := t.by
+	if s.busy+len(s.queue)+len(s.retries) > 0 {
+		at = t.burstBy
+	}
+	if at.After(t.retry) {
 		return at
 	}
 	return t.retry
@@ -74,7 +106,7 @@ func (s *schedule) deliverDue(ctx context.Context) {
 		if !t.behind || t.busy || s.deliverAt(t).After(s.mono) {
 			continue
 		}
-		t.behind = false
+		t.behind, t.called = false, true
 		var updates []update
 		for p := range t.lacks {
 			if p.wanted != p.has[t.index] {
@@ -98,8 +130,9 @@ func (t *sink) deliver(ctx context.Context, updates []update) deliverResult {
 		for _, p := range updates {
 			creds[p.profile.name] = p.version.creds
 		}
+		begin := time.Now()
 		err := Protect(func() error { return t.delivery.Deliver(ctx, creds) })
-		return deliverResult{sink: t, updates: updates, err: err}
+		return deliverResult{sink: t, updates: updates, took: time.Since(begin), err: err}
 	})
 	if !returned {
 		return deliverResult{sink: t, updates: updates, err: fmt.Errorf("delivery does not return: %w", context.DeadlineExceeded)}
@@ -112,7 +145,7 @@ func (t *sink) deliver(ctx context.Context, updates []update) deliverResult {
 // start-up.
 func (s *schedule) handleDeliver(r deliverResult) error {
 	t := r.sink
-	t.busy = false
+	t.busy, t.took = false, r.took
 	defer func() {
 		for _, p := range r.updates {
 			p.profile.recheckExpiry()
@@ -125,8 +158,10 @@ func (s *schedule) handleDeliver(r deliverResult) error {
 		}
 		t.failures++
 		t.lastErr = r.err
-		t.behind = true
-		wait := backoff(t.failures, maxDeliveryBackoff, rand.Float64())
+		if !t.behind {
+			t.behind, t.by, t.burstBy = true, s.mono, s.mono
+		}
+		wait := backoff(t.failures, 1, maxDeliveryBackoff, s.rnd())
 		t.retry = s.mono.Add(wait)
 		s.notify(Event{Kind: DeliveryFailed, Attempt: t.failures, Next: s.wall.Add(wait), Err: r.err})
 		for _, p := range r.updates {
@@ -135,7 +170,9 @@ func (s *schedule) handleDeliver(r deliverResult) error {
 		return nil
 	}
 	t.failures, t.lastErr, t.retry = 0, nil, time.Time{}
-	t.behind = t.behind || r.late
+	if r.late && !t.behind {
+		t.behind, t.by, t.burstBy = true, s.mono, s.mono
+	}
 	for _, p := range r.updates {
 		p.profile.has[t.index] = p.version
 		if p.version == p.profile.wanted {

@@ -39,14 +39,13 @@ func TestBurst(t *testing.T) {
 			t.Error("not ready")
 		}
 
-		// All come due in the three minutes of the jitter.
+		// All come due in the minute of the jitter, and wait for each other.
 		pass(40 * time.Minute)
 		r.count(Refreshed, 2*n)
-		if got := slow.calls(); len(got) > 12 {
-			t.Errorf("slow delivery got %d batches of %v, want about 10", len(got), got)
-		}
-		if got := fast.calls(); len(got) < 50 {
-			t.Errorf("fast delivery got %d batches of %v: credentials waited for more than their burst", len(got), got)
+		for _, s := range []*shelf{slow, fast} {
+			if got := s.calls(); len(got) > 4 {
+				t.Errorf("%d batches of %v, want one or two more", len(got), got)
+			}
 		}
 	})
 }

@@ -136,10 +136,14 @@ type schedule struct {
 	profiles []*profile          // in the order of the list
 	byName   map[string]*profile // these, and those that were removed until every sink knows
 	sinks    []*sink
-	wakeups  wakeups    // all of profiles
-	queue    []*profile // due, but no worker is free
-	busy     int        // retrieve calls under way
-	seq      uint64     // of the newest version
+	wakeups  wakeups   // all of profiles
+	queue    queue     // due, but no worker is free
+	retries  queue     // the same, of those that failed at the last call
+	busy     int       // retrieve calls under way
+	retrying int       // of these, those from retries
+	turn     uint64    // of the last that came to a queue
+	burst    time.Time // since when calls are under way, monotonic
+	seq      uint64    // of the newest version
 	skew     time.Duration
 
 	calls     sync.WaitGroup
@@ -242,6 +246,14 @@ func (s *schedule) now() time.Time {
 	return time.Now().Round(0)
 }
 
+// rnd is the chance that the policy wants, in [0, 1).
+func (s *schedule) rnd() float64 {
+	if s.opts.testOnlyRand != nil {
+		return s.opts.testOnlyRand()
+	}
+	return rand.Float64()
+}
+
 func (s *schedule) notify(e Event) {
 	e.Time = s.wall
 	s.opts.Notify(e)
@@ -279,7 +291,7 @@ func (s *schedule) step(step time.Duration) {
 			continue
 		}
 		s.retranslate(p, p.current.creds.Expires.Add(step))
-		soon := s.wall.Add(scale(s.opts.Policy.pollInterval(p.lifetime, 0), rand.Float64()))
+		soon := s.wall.Add(scale(s.opts.Policy.pollInterval(p.lifetime, 0), s.rnd()))
 		if soon.Before(p.due) {
 			p.due = soon
 		}
@@ -292,8 +304,7 @@ func (s *schedule) wake() {
 	for len(s.wakeups) > 0 && !s.wakeups[0].at.After(s.wall) {
 		p := s.wakeups[0]
 		if !p.retrieving && !p.due.After(s.wall) {
-			p.retrieving = true
-			s.queue = append(s.queue, p)
+			s.enqueue(p)
 		}
 		if at := p.expiryDue(); !at.After(s.wall) {
 			s.checkExpired(p)

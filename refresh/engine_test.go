@@ -106,15 +106,15 @@ func TestOutage(t *testing.T) {
 			if attempts[e.Profile]++; e.Attempt != attempts[e.Profile] {
 				t.Errorf("failure has attempt %d, want %d: %v", e.Attempt, attempts[e.Profile], e)
 			}
-			if !errors.Is(e.Err, errTransient) || e.Permanent || e.First || e.Next.Sub(e.Time) > maxBackoff {
-				t.Errorf("failure %+v, want a transient one with a next time within %v", e, maxBackoff)
+			if !errors.Is(e.Err, errTransient) || e.Permanent || e.First || e.Next.Sub(e.Time) > 2*maxBackoff {
+				t.Errorf("failure %+v, want a transient one with a next time within %v", e, 2*maxBackoff)
 			}
 			if want := s.get(e.Profile); !e.Expires.Equal(want.Expires) {
 				t.Errorf("failure has expires %v, want that of those that are kept, %v", e.Expires, want.Expires)
 			}
 		}
-		// 34 minutes of waits that are 30 s in the mean.
-		if got := attempts["hour"]; got < 40 || got > 160 {
+		// 34 minutes of waits that are 30 s in the mean, and longer at first.
+		if got := attempts["hour"]; got < 30 || got > 160 {
 			t.Errorf("the hour's source was asked %d times in the outage, want about 75", got)
 		}
 
@@ -184,10 +184,10 @@ func TestStorm(t *testing.T) {
 			most, total = max(most, k), total+k
 		}
 		mean := float64(total) / (50 * 60)
-		if mean < 10 || mean > 25 { // 500 in waits of 30 s in the mean
-			t.Errorf("%.1f calls in a second, want about 17", mean)
+		if mean < 2 || mean > 5 { // 500 in waits of 150 s in the mean
+			t.Errorf("%.1f calls in a second, want about 3.3", mean)
 		}
-		if most > 50 {
+		if most > 20 {
 			t.Errorf("%d calls in one second, with %.1f in the mean: they came together", most, mean)
 		}
 		down.Store(false)

@@ -76,7 +76,8 @@ func (s *schedule) set(list []Profile) {
 			s.remove(p)
 		}
 	}
-	s.queue = slices.DeleteFunc(s.queue, func(p *profile) bool { return !stay[p] })
+	gone := func(p *profile) bool { return !stay[p] }
+	s.queue, s.retries = s.queue.without(gone), s.retries.without(gone)
 	s.wakeups = newWakeups(s.profiles)
 	if len(ended) > 0 {
 		s.endFeeds(ended)
@@ -87,8 +88,8 @@ func (s *schedule) set(list []Profile) {
 // open gives p a source, of which nothing is known yet. What is held of the profile stays.
 func (s *schedule) open(p *profile, source aws.CredentialsProvider) {
 	p.feed = &feed{profile: p, source: source}
-	p.due, p.changedMeanwhile = s.wall, false
-	p.retrieving = slices.Contains(s.queue, p) // a call that is under way does not count
+	p.due, p.early, p.changedMeanwhile = s.wall, true, false
+	p.retrieving = p.queued // a call that is under way does not count
 	p.received = aws.Credentials{}
 	p.skew, p.knowsSkew = 0, false
 	p.reportedShort, p.reportedStatic, p.reportedEarly = false, false, false
@@ -99,10 +100,10 @@ func (s *schedule) open(p *profile, source aws.CredentialsProvider) {
 func (s *schedule) remove(p *profile) {
 	s.seq++
 	p.feed, p.current, p.held, p.heldExpiry = nil, nil, nil, time.Time{}
-	p.retrieving = false
+	p.retrieving, p.queued = false, false
 	p.wanted = &version{seq: s.seq, gone: true}
 	s.resolve(p, errRemoved)
-	s.markBehind(p)
+	s.markBehind(p, 0)
 	s.noteGone(p)
 }
 

@@ -47,6 +47,12 @@ func TestNext(t *testing.T) {
 	failed := func(n int, life time.Duration, permanent bool) outcome {
 		return outcome{expires: now.Add(life / 2), lifetime: life, failures: n, permanent: permanent}
 	}
+	spread := func(rounds, profiles int, life time.Duration) outcome {
+		return outcome{expires: now.Add(life), lifetime: life, profiles: profiles, spread: rounds}
+	}
+	crowd := func(n, failing int, left time.Duration) outcome {
+		return outcome{expires: now.Add(left), lifetime: time.Hour, failures: n, failing: failing}
+	}
 	dying := func(n int, life, left time.Duration, permanent bool) outcome {
 		return outcome{expires: now.Add(left), lifetime: life, failures: n, permanent: permanent}
 	}
@@ -71,6 +77,15 @@ func TestNext(t *testing.T) {
 		{"unchanged, 20 seconds", 0, held(20*time.Second, time.Second), time.Second, time.Second},
 		{"unchanged and over", 0, held(time.Hour, -time.Hour), 54 * time.Second, time.Minute},
 		{"lives too short to be kept", 0, held(time.Millisecond, time.Millisecond), time.Second, time.Second},
+		{"an hour, the first", 0, spread(2, 1, time.Hour), 15 * time.Minute, 30 * time.Minute},
+		{"12 hours, the first", 0, spread(2, 1, 12*time.Hour), 8*time.Hour + 42*time.Minute, 9 * time.Hour},
+		{"an hour, the first of many", 0, spread(2, 2, time.Hour), 14 * time.Minute, 28 * time.Minute},
+		{"12 hours, the first of many", 0, spread(2, 2, 12*time.Hour), 4*time.Hour + 29*time.Minute, 8*time.Hour + 58*time.Minute},
+		{"an hour, the second", 0, spread(1, 1, time.Hour), 12 * time.Minute, 30 * time.Minute},
+		{"an hour, the second of many", 0, spread(1, 2, time.Hour), 13 * time.Minute, 28 * time.Minute},
+		{"an hour, of many", 0, spread(0, 2, time.Hour), 27 * time.Minute, 28 * time.Minute},
+		{"an hour asked for, the first", 5 * time.Minute, spread(2, 1, time.Hour), 40 * time.Minute, 55 * time.Minute},
+		{"10 minutes, the first of many", 0, spread(2, 2, 10*time.Minute), 270 * time.Second, 280 * time.Second},
 		{"does not expire", 0, outcome{}, 54 * time.Minute, time.Hour},
 		{"first failure", 0, failed(1, time.Hour, false), 100 * time.Millisecond, time.Second},
 		{"second failure", 0, failed(2, time.Hour, false), 100 * time.Millisecond, 2 * time.Second},
@@ -83,6 +98,12 @@ func TestNext(t *testing.T) {
 		{"many failures, a minute left", 0, dying(100, time.Hour, time.Minute, false), 100 * time.Millisecond, 20 * time.Second},
 		{"many failures, two seconds left", 0, dying(100, time.Hour, 2*time.Second, false), 100 * time.Millisecond, time.Second},
 		{"many failures, a second left", 0, dying(100, time.Hour, time.Second, false), 100 * time.Millisecond, time.Minute},
+		{"first failure, as of nine others", 0, crowd(1, 10, 30*time.Minute), 100 * time.Millisecond, 10 * time.Second},
+		{"many failures, as of two others", 0, crowd(100, 3, 30*time.Minute), 100 * time.Millisecond, 3 * time.Minute},
+		{"many failures, as of all others", 0, crowd(100, 1000, 30*time.Minute), 100 * time.Millisecond, 5 * time.Minute},
+		{"many failures, as of nine others, and clients need others", 0, crowd(100, 10, 15*time.Minute), 100 * time.Millisecond, time.Minute},
+		{"many failures, as of all others, over", 0, crowd(100, 1000, -time.Minute), 100 * time.Millisecond, 5 * time.Minute},
+		{"many failures, as of all others, a minute left", 0, crowd(100, 1000, time.Minute), 100 * time.Millisecond, 20 * time.Second},
 		{"first permanent failure", 0, failed(1, time.Hour, true), 30 * time.Second, time.Minute},
 		{"second permanent failure", 0, failed(2, time.Hour, true), time.Minute, 2 * time.Minute},
 		{"permanent failures, 13 seconds left", 0, dying(100, time.Hour, 13*time.Second, true), 2500 * time.Millisecond, 5 * time.Second},
@@ -95,9 +116,12 @@ func TestNext(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			p := Policy{Before: tt.before}
-			a, b := p.next(now, tt.o, 0).Sub(now), p.next(now, tt.o, last).Sub(now)
 			// Jitter makes deadlines earlier and backoffs later.
-			low, high := min(a, b), max(a, b)
+			low, high := time.Duration(math.MaxInt64), time.Duration(0)
+			for _, rnd := range []float64{0, 0.49999999, 0.5, last} {
+				wait := p.next(now, tt.o, rnd).Sub(now)
+				low, high = min(low, wait), max(high, wait)
+			}
 			if !near(low, tt.low) || !near(high, tt.high) {
 				t.Errorf("next(%+v) waits %v to %v, want %v to %v", tt.o, low, high, tt.low, tt.high)
 			}
@@ -108,24 +132,28 @@ func TestNext(t *testing.T) {
 func near(a, b time.Duration) bool { return (a - b).Abs() < time.Millisecond }
 
 func FuzzPolicyNext(f *testing.F) {
-	f.Add(int64(0), int64(time.Hour), int64(time.Hour), 0, false, 0.5)
-	f.Add(int64(0), int64(time.Hour), int64(30*time.Minute), 0, false, 0.0)
-	f.Add(int64(0), int64(time.Hour), int64(30*time.Minute+1), 0, false, 0.999)
-	f.Add(int64(0), int64(20*time.Second), int64(-time.Hour), 0, false, 0.5)
-	f.Add(int64(0), int64(1), int64(1), 0, false, 0.0)
-	f.Add(int64(0), int64(math.MaxInt64), int64(math.MaxInt64), 0, false, 0.9)
-	f.Add(int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64), 0, false, 0.0)
-	f.Add(int64(time.Hour), int64(time.Second), int64(time.Second), 0, false, 0.1)
-	f.Add(int64(0), int64(time.Hour), int64(time.Minute), math.MaxInt, false, 0.0)
-	f.Add(int64(0), int64(0), int64(0), 1, true, 0.0)
-	f.Add(int64(-5), int64(-5), int64(-5), -5, true, 0.7)
+	f.Add(int64(0), int64(time.Hour), int64(time.Hour), 0, false, 0.5, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(0), int64(time.Hour), int64(30*time.Minute), 0, false, 0.0, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(0), int64(time.Hour), int64(30*time.Minute+1), 0, false, 0.999, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(0), int64(20*time.Second), int64(-time.Hour), 0, false, 0.5, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(0), int64(1), int64(1), 0, false, 0.0, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(0), int64(math.MaxInt64), int64(math.MaxInt64), 0, false, 0.9, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64), 0, false, 0.0, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(time.Hour), int64(time.Second), int64(time.Second), 0, false, 0.1, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(0), int64(time.Hour), int64(time.Minute), math.MaxInt, false, 0.0, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(0), int64(0), int64(0), 1, true, 0.0, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(-5), int64(-5), int64(-5), -5, true, 0.7, uint8(0), uint16(1), uint16(0))
+	f.Add(int64(0), int64(time.Hour), int64(time.Hour), 0, false, 0.9, uint8(2), uint16(1000), uint16(0))
+	f.Add(int64(0), int64(time.Hour), int64(time.Hour), 0, false, 0.9, uint8(1), uint16(1), uint16(0))
+	f.Add(int64(0), int64(time.Hour), int64(31*time.Minute), 3, false, 0.9, uint8(1), uint16(1000), uint16(999))
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	f.Fuzz(func(t *testing.T, before, life, left int64, failures int, permanent bool, rnd float64) {
+	f.Fuzz(func(t *testing.T, before, life, left int64, failures int, permanent bool, rnd float64, spread uint8, profiles, failing uint16) {
 		if !(rnd >= 0 && rnd < 1) {
 			t.Skip("not what rand.Float64 returns")
 		}
 		p := Policy{Before: time.Duration(before)}
-		o := outcome{expires: now.Add(time.Duration(left)), lifetime: time.Duration(life), failures: failures, permanent: permanent}
+		o := outcome{expires: now.Add(time.Duration(left)), lifetime: time.Duration(life), failures: failures, permanent: permanent,
+			spread: int(spread), profiles: int(profiles), failing: int(failing)}
 		got := p.next(now, o, rnd)
 		if !got.After(now) {
 			t.Fatalf("%+v.next(%+v, %v) = now %+v: not later than now", p, o, rnd, got.Sub(now))
@@ -144,8 +172,15 @@ func FuzzPolicyNext(f *testing.F) {
 		if got.After(deadline) {
 			t.Fatalf("%+v.next(%+v, %v) = deadline + %v, want no later than the deadline", p, o, rnd, got.Sub(deadline))
 		}
-		if early := deadline.Sub(got); early > m/10+1 {
-			t.Fatalf("%+v.next(%+v, %v) = deadline - %v, want at most a tenth of %v earlier", p, o, rnd, early, m)
+		most := m/10 + 1
+		if spread > 0 {
+			most += deadline.Sub(now)/2 + 1
+		}
+		if early := deadline.Sub(got); early > most {
+			t.Fatalf("%+v.next(%+v, %v) = deadline - %v, want %v at most", p, o, rnd, early, most)
+		}
+		if at := p.afterOutage(now, o, rnd); !at.After(now) || at.Sub(now) > maxPatience {
+			t.Fatalf("%+v.afterOutage(%+v, %v) = now + %v", p, o, rnd, at.Sub(now))
 		}
 	})
 }
@@ -157,7 +192,7 @@ func TestBackoffSpreads(t *testing.T) {
 	const n = 100
 	seen := make(map[int]int)
 	for i := range n {
-		seen[int(backoff(10, maxBackoff, float64(i)/n)/(6*time.Second))]++
+		seen[int(backoff(10, 1, maxBackoff, float64(i)/n)/(6*time.Second))]++
 	}
 	for slot := range 10 {
 		if got := seen[slot]; got < n/20 || got > n/5 {

@@ -18,8 +18,15 @@ type profile struct {
 	pos int       // its place there
 
 	due        time.Time  // of the next retrieve call
-	retrieving bool       // a retrieve call is under way, or in the queue
+	retrieving bool       // a retrieve call is under way, or in a queue
+	queued     bool       // in a queue
+	urgent     time.Time  // its key there
+	turn       uint64     // when it came there
 	waiting    []*request // for the next retrieve call, or for what it brings to be delivered
+
+	spread int  // rounds in which it is still to find its phase
+	early  bool // a change has it retrieved before its time
+	astray bool // the call under way comes at another time than was planned
 
 	lastRetrieve     time.Time // when the last retrieve call returned
 	changedMeanwhile bool      // there was a change during a retrieve call

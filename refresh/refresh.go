@@ -187,4 +187,7 @@ type Options struct {
 	// testOnlyNow reads the wall clock in place of time.Now: a synctest bubble
 	// has no means to move the wall clock against the monotonic one.
 	testOnlyNow func() time.Time
+
+	// testOnlyRand is used in place of rand.Float64.
+	testOnlyRand func() float64
 }

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,10 @@ func (s *schedule) handleRequest(r *request) {
 	for _, p := range ps {
 		p.waiting = append(p.waiting, r)
 		s.handleChange(p)
+		p.urgent = p.urgency() // it may be in a queue
 	}
+	heap.Init(&s.queue)
+	heap.Init(&s.retries)
 	if r.open == 0 {
 		r.result <- nil
 	}

@@ -1,10 +1,10 @@
 package refresh
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,8 +23,9 @@ const (
 	skewNoise = 2 * time.Second
 
 	// startRetry bounds the waits while the first credentials are missing: somebody is
-	// watching, and StartTimeout is near.
-	startRetry = 5 * time.Second
+	// watching, and StartTimeout is near. With many profiles that fail it is more, or a fleet
+	// that starts would keep STS refusing.
+	startRetry, maxStartRetry = 5 * time.Second, 20 * time.Second
 
 	retrieveGrace = time.Second
 
@@ -43,27 +44,60 @@ type retrieveResult struct {
 	whole    time.Duration // that lifetime, if it began before; 0 if that is not known
 	identity identity
 	took     time.Duration
+	retry    bool // the call before had failed
 	err      error
 }
 
 // retrieveDue retrieves for as many profiles as there are workers free.
 func (s *schedule) retrieveDue(ctx context.Context) {
-	for s.busy < s.opts.Workers && len(s.queue) > 0 {
-		p := s.queue[0]
-		s.queue[0] = nil
-		s.queue = s.queue[1:]
-		s.busy++
-		p.changedMeanwhile = false // this call sees what was changed until now
-		p.calling()
+	for p, retry := s.take(); p != nil; p, retry = s.take() {
 		f, limit, skew := p.feed, s.callLimit(p), p.skew
 		ctx := p.callContext(ctx)
 		s.calls.Go(func() {
 			begin := time.Now()
 			r := f.retrieve(ctx, limit, s.changes, skew)
-			r.took = time.Since(begin)
+			r.took, r.retry = time.Since(begin), retry
 			s.retrieved <- r
 		})
 	}
+}
+
+// enqueue has p wait for a worker.
+func (s *schedule) enqueue(p *profile) {
+	if s.busy+len(s.queue)+len(s.retries) == 0 {
+		s.burst = s.mono
+	}
+	s.turn++
+	p.retrieving, p.queued, p.urgent, p.turn = true, true, p.urgency(), s.turn
+	if p.failures > 0 {
+		heap.Push(&s.retries, p)
+	} else {
+		heap.Push(&s.queue, p)
+	}
+}
+
+// take takes the profile out of the queues whose call begins now, nil if there is none or
+// no worker is free. Those that failed at the last call get no more than half of the workers:
+// sources that hang, each until its limit, must not keep the others waiting.
+func (s *schedule) take() (p *profile, retry bool) {
+	if s.busy >= s.opts.Workers {
+		return nil, false
+	}
+	q := &s.queue
+	if len(s.retries) > 0 && s.retrying < max(1, s.opts.Workers/2) && (len(s.queue) == 0 || s.retries[0].before(s.queue[0])) {
+		q, retry = &s.retries, true
+		s.retrying++
+	}
+	if len(*q) == 0 {
+		return nil, false
+	}
+	p = heap.Pop(q).(*profile)
+	s.busy++
+	p.queued, p.astray = false, p.early || len(p.waiting) > 0 || s.wall.Sub(p.due) > maxBackoff
+	p.early = false
+	p.changedMeanwhile = false // this call sees what was changed until now
+	p.calling()
+	return p, retry
 }
 
 // callLimit is how long a retrieve call of p that begins now may take.
@@ -120,6 +154,9 @@ func (f *feed) retrieve(ctx context.Context, limit time.Duration, c *changes, sk
 func (s *schedule) handleRetrieve(a retrieveResult) (err error) {
 	p, now := a.feed.profile, s.wall
 	s.busy--
+	if a.retry {
+		s.retrying--
+	}
 	if p.feed != a.feed {
 		return nil // it was removed, or has another source by now
 	}
@@ -174,6 +211,17 @@ func (s *schedule) handleRetrieve(a retrieveResult) (err error) {
 	return nil
 }
 
+// mayWait is how long the delivery of what was just retrieved of p may wait for that of
+// others: not beyond the deadline by which the policy wants it, and not if it comes out of
+// turn.
+func (s *schedule) mayWait(p *profile) time.Duration {
+	if len(s.profiles) < 2 || p.held == nil || p.heldExpiry.IsZero() || p.failures > 0 || p.astray || s.ready != nil {
+		return 0
+	}
+	m := s.opts.Policy.Margin(p.lifetime)
+	return min(max(p.heldExpiry.Add(-m).Sub(s.wall), 0), gatherTime(m))
+}
+
 func sameCredentials(a, b aws.Credentials) bool {
 	return a.AccessKeyID == b.AccessKeyID && a.SecretAccessKey == b.SecretAccessKey && a.SessionToken == b.SessionToken &&
 		a.CanExpire == b.CanExpire && a.Expires.Equal(b.Expires)
@@ -185,9 +233,17 @@ func (s *schedule) accept(a retrieveResult, creds aws.Credentials, left time.Dur
 	p.current = &version{
 		seq: s.seq, generation: s.seq, creds: creds, lifetime: left, attempt: p.failures, took: a.took, identity: a.identity,
 	}
+	wait := s.mayWait(p)
+	switch {
+	case !a.issued: // somebody else decides when there are others
+		p.spread = 0
+	case p.lifetime == 0 || p.failures > 0 || p.astray:
+		p.spread = spreadRounds
+	}
 	p.lifetime = whole
-	p.recovered()
+	s.recovered(p)
 	s.dueAfterSuccess(p, now)
+	p.spread = max(p.spread-1, 0)
 	e := p.current.event(0, p)
 	e.Life, e.Next = left, p.due
 	say := func(k Kind, is bool, said *bool) {
@@ -201,7 +257,7 @@ func (s *schedule) accept(a retrieveResult, creds aws.Credentials, left time.Dur
 	say(Short, creds.CanExpire && whole < shortLifetime, &p.reportedShort)
 	say(Early, creds.CanExpire && s.opts.Policy.Before > whole/2+issueTime, &p.reportedEarly)
 	p.wanted = p.current
-	s.markBehind(p)
+	s.markBehind(p, wait)
 	s.noteHeld(p)
 }
 
@@ -210,7 +266,7 @@ func (s *schedule) accept(a retrieveResult, creds aws.Credentials, left time.Dur
 func (s *schedule) unchanged(a retrieveResult, creds aws.Credentials, now time.Time) {
 	p := a.feed.profile
 	attempt := p.failures
-	p.recovered()
+	s.recovered(p)
 	if was := p.current.creds; was.CanExpire {
 		moved := creds.Expires.Sub(was.Expires)
 		// Without a measure, what differs is a step back that only we know of.
@@ -234,8 +290,26 @@ func (s *schedule) retranslate(p *profile, expires time.Time) {
 	v.seq = s.seq
 	v.creds.Expires = expires
 	p.current, p.wanted = &v, &v
-	s.markBehind(p)
+	s.markBehind(p, 0)
 	s.noteHeld(p)
+}
+
+// recovered notes a success. If it is the end of an outage, those that share it are told.
+func (s *schedule) recovered(p *profile) {
+	transient := p.failures > 0 && !p.permanent
+	p.recovered()
+	if !transient {
+		return
+	}
+	for _, q := range s.profiles {
+		if q.failures == 0 || q.permanent || q.retrieving {
+			continue
+		}
+		if at := s.opts.Policy.afterOutage(s.wall, s.outcome(q), s.rnd()); at.Before(q.due) {
+			q.due = at
+			s.reschedule(q)
+		}
+	}
 }
 
 func (p *profile) recovered() {
@@ -243,7 +317,11 @@ func (p *profile) recovered() {
 }
 
 func (s *schedule) dueAfterSuccess(p *profile, now time.Time) {
-	p.due = s.opts.Policy.next(now, outcome{expires: p.current.creds.Expires, lifetime: p.lifetime}, rand.Float64())
+	p.due = s.opts.Policy.next(now, s.outcome(p), s.rnd())
+}
+
+func (s *schedule) outcome(p *profile) outcome {
+	return outcome{expires: p.currentExpiry(), lifetime: p.lifetime, profiles: len(s.profiles), spread: p.spread}
 }
 
 const minTTLHint = "--duration requests longer ones; or lower --min-ttl"
@@ -263,7 +341,7 @@ func (s *schedule) belowMinTTL(a retrieveResult, left time.Duration, now time.Ti
 			left.Round(time.Second), s.opts.MinTTL),
 		Hint: minTTLHint,
 	}
-	s.fail(a, err, now, now.Add(s.opts.Policy.pollInterval(left, rand.Float64())))
+	s.fail(a, err, now, now.Add(s.opts.Policy.pollInterval(left, s.rnd())))
 }
 
 // failed handles a result that is of no use.
@@ -277,7 +355,10 @@ func (s *schedule) failed(a retrieveResult, err error, now time.Time) error {
 	if permanent && s.hopeless() {
 		return s.refused(p, err)
 	}
-	s.fail(a, err, now, s.opts.Policy.next(now, outcome{expires: p.currentExpiry(), lifetime: p.lifetime, failures: p.classFailures, permanent: permanent}, rand.Float64()))
+	o := s.outcome(p)
+	o.failures, o.permanent = p.classFailures, permanent
+	o.failing = 1 + s.failing(p)
+	s.fail(a, err, now, s.opts.Policy.next(now, o, s.rnd()))
 	return nil
 }
 
@@ -288,7 +369,7 @@ func (s *schedule) fail(a retrieveResult, err error, now, next time.Time) {
 		p.lastErr = err // else StartTimeout has ended that call, and the error before says more
 	}
 	p.due = next
-	if limit := now.Add(startRetry); s.ready != nil && p.current == nil && !p.permanent && p.due.After(limit) {
+	if limit := now.Add(s.startRetry()); s.ready != nil && p.current == nil && !p.permanent && p.due.After(limit) {
 		p.due = limit
 	}
 	e := p.current.event(Failed, p)
@@ -300,6 +381,16 @@ func (s *schedule) fail(a retrieveResult, err error, now, next time.Time) {
 	p.permanentReported = p.permanentReported || p.permanent
 	s.notify(e)
 	s.resolveCalled(p, err)
+}
+
+// failing counts the profiles other than p that fail.
+func (s *schedule) failing(p *profile) int {
+	return s.count(func(o *profile) bool { return o != p && o.failures > 0 })
+}
+
+// startRetry bounds the waits while the first credentials are missing.
+func (s *schedule) startRetry() time.Duration {
+	return max(startRetry, min(times(time.Second, s.failing(nil)), maxStartRetry))
 }
 
 func requestID(err error) string {

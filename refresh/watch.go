@@ -116,6 +116,6 @@ func (s *schedule) expedite(p *profile) {
 		soon = limit
 	}
 	if soon.Before(p.due) {
-		p.due = soon
+		p.due, p.early = soon, true
 	}
 }
