@@ -60,6 +60,9 @@ func (s *Source) newSharing() {
 	for _, why := range c.Passed {
 		s.note("credentials are shared in %s, because %s", c.Dir(), why)
 	}
+	if s.spec.limits.pollOnly {
+		c.InVirtualTime()
+	}
 	s.sharing = &sharing{cache: c}
 }
 

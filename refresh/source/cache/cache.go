@@ -39,6 +39,8 @@ type Cache struct {
 	// wrong with, what that is.
 	Passed []string
 
+	virtual bool // see InVirtualTime
+
 	swept sync.Once
 	watch watch
 }
@@ -108,7 +110,7 @@ func read(dir *os.Root, key Key) (Set, error) {
 	if err != nil {
 		return Set{}, fmt.Errorf("%s %w", filepath.Join(dir.Name(), string(key)), err)
 	}
-	e.Skew += stepped(e)
+	e.Skew += stepped(e) // 0 if no time since boot is in it
 	return e.Set, nil
 }
 

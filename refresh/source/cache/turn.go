@@ -256,7 +256,11 @@ func stealIn(dir *os.Root, key Key, text string) (*Turn, error) {
 // wrote, with its ID. s.Retrieved is the moment.
 func (t *Turn) Put(s Set) (Set, error) {
 	s.Retrieved = time.Now().Round(0)
-	text, id, err := encode(t.key, stored{Set: s, Boot: sinceBoot()})
+	e := stored{Set: s}
+	if !t.cache.virtual {
+		e.Boot = sinceBoot()
+	}
+	text, id, err := encode(t.key, e)
 	if err != nil {
 		return s, err
 	}

@@ -44,7 +44,9 @@ func (c *Cache) Watch(key func() Key, changed func()) (stop func()) {
 	w.of[id] = watched{key, changed}
 	if w.stop == nil {
 		w.stop = make(chan struct{})
-		w.events, _ = fsnotify.NewWatcher()
+		if !c.virtual {
+			w.events, _ = fsnotify.NewWatcher()
+		}
 		go c.look(w.events, w.stop)
 	}
 	return func() {
