@@ -74,6 +74,7 @@ func (s *Source) forget(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.noted, line)
+	s.pool.forgetNote(line)
 }
 
 const day = 24 * time.Hour

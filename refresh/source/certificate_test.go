@@ -31,7 +31,7 @@ func checkJudged(t *testing.T, err error, want, hint string) {
 
 // x509Source is a Source that reads certificates and asks no one.
 func x509Source(files keyfile.Pair) *Source {
-	s := &Source{spec: Spec{IoT: &IoT{Pair: files}}, web: newWeb(limits{}), noted: map[string]bool{}}
+	s := &Source{spec: Spec{IoT: &IoT{Pair: files}}, web: newWeb(limits{}), pool: newPool()}
 	s.pair = s.spec.pair()
 	return s
 }

@@ -113,6 +113,7 @@ func (c *common) prepare() bool {
 		return true
 	}
 	own := c.first.pool.make(c.first.spec)
+	own.forOthers = true
 	own.dir, own.left, own.pair = c.first.dir, c.first.left, own.spec.pair()
 	if h := c.first.sharing; h != nil {
 		own.sharing = &sharing{cache: h.cache} // for sessions of MFA

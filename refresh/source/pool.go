@@ -1,6 +1,7 @@
 package source
 
 import (
+	"fmt"
 	"os"
 	"sync"
 )
@@ -19,6 +20,7 @@ type Pool struct {
 	commons map[string]*common  // by their keys
 	files   *awsFiles           // as they were last read
 	stamp   string              // configFingerprint at that time
+	noted   map[string]int      // how many sources have had a note
 }
 
 // NewPool makes a pool for many sources.
@@ -29,7 +31,7 @@ func NewPool() *Pool {
 }
 
 func newPool() *Pool {
-	return &Pool{attempts: newAttempts(), one: true, clients: map[string]*clients{}, commons: map[string]*common{}}
+	return &Pool{attempts: newAttempts(), one: true, clients: map[string]*clients{}, commons: map[string]*common{}, noted: map[string]int{}}
 }
 
 // make makes a source that has not read the configuration.
@@ -40,7 +42,7 @@ func (p *Pool) make(s Spec) *Source {
 	}
 	web := &web{reach: p.reach}
 	p.mu.Unlock()
-	src := &Source{spec: s, pool: p, web: web, noted: map[string]bool{}}
+	src := &Source{spec: s, pool: p, web: web}
 	src.dir, _ = os.Getwd() // one that is gone has no relative paths in it
 	src.newSharing()
 	return src
@@ -76,4 +78,33 @@ func (p *Pool) sharedFiles(s *Source) (*awsFiles, error) {
 		p.files, p.stamp = files, stamp
 	}
 	return files, err
+}
+
+// firstToNote counts one more source that a note is true of, and says whether it is the first.
+func (p *Pool) firstToNote(line string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.noted[line]++
+	return p.one || p.noted[line] == 1
+}
+
+// alsoOf says of how many others than the first a note is true.
+func (p *Pool) alsoOf(line string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch n := p.noted[line] - 1; {
+	case p.one || n < 1:
+		return ""
+	case n == 1:
+		return " (so it is for one more profile)"
+	default:
+		return fmt.Sprintf(" (so it is for %d more profiles)", n)
+	}
+}
+
+// forgetNote lets a note be made again.
+func (p *Pool) forgetNote(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.noted, line)
 }

@@ -369,3 +369,49 @@ func TestPoolMFA(t *testing.T) {
 		})
 	}
 }
+
+// What is true of all sources is said once, with how many they are.
+func TestPoolNotes(t *testing.T) {
+	t.Parallel()
+	conf, _ := isolate(t)
+	baseEnv(t)
+	setenv(t, "AWS_CREDENTIAL_EXPIRATION=tomorrow")
+	all := poolNew(t, NewPool(), make([]Spec, 1000)...)
+	said := func() (lines []string) {
+		for _, s := range all {
+			lines = append(lines, s.Notes()...)
+		}
+		return lines
+	}
+	want := []string{"AWS_CREDENTIAL_EXPIRATION is not a time such as 2006-01-02T15:04:05Z: ignored (so it is for 999 more profiles)"}
+	if diff := cmp.Diff(want, said()); diff != "" {
+		t.Errorf("at first (-want +got):\n%s", diff)
+	}
+	write(t, conf, "\xff\xfe[default]")
+	atOnce(all, func(s *Source) { mustRetrieve(t, s) })
+	if lines := said(); len(lines) != 1 || !strings.Contains(lines[0], "save it as UTF-8") && !strings.Contains(lines[0], "UTF-16") || !strings.HasSuffix(lines[0], "for 999 more profiles)") {
+		t.Errorf("after a change: %q", lines)
+	}
+}
+
+// The configuration is read and taken apart once for all, and once more after a change.
+func TestPoolConfiguration(t *testing.T) {
+	t.Parallel()
+	conf, _ := isolate(t)
+	baseEnv(t)
+	p := NewPool()
+	all := poolNew(t, p, make([]Spec, 10)...)
+	first := p.files
+	if first == nil {
+		t.Fatal("nothing is kept")
+	}
+	atOnce(all, func(s *Source) { mustRetrieve(t, s) })
+	if p.files != first {
+		t.Error("it was read again without a change")
+	}
+	write(t, conf, "[default]\nregion = eu-west-3\n")
+	atOnce(all, func(s *Source) { mustRetrieve(t, s) })
+	if p.files == first || all[9].Region() != "eu-west-3" {
+		t.Errorf("the region after a change is %q", all[9].Region())
+	}
+}

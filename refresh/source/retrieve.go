@@ -165,7 +165,11 @@ func (s *Source) resolveAgain(ctx context.Context) *resolved {
 	f, err := s.resolve()
 	if err != nil {
 		// Half written, or gone: what was read before may well still work.
-		s.note("the AWS configuration has changed and cannot be read (%v): keeping to what was read before", s.explain(ctx, old, err))
+		named := old
+		if !s.pool.one {
+			named = nil // it is the same for all
+		}
+		s.note("the AWS configuration has changed and cannot be read (%v): keeping to what was read before", s.explain(ctx, named, err))
 		return old
 	}
 	f.ways = s.ways(f)

@@ -44,6 +44,7 @@ type Source struct {
 	mfa             authenticator
 	succeeded       bool        // an earlier one succeeded; guarded by retrieving
 	mayHavePrompted bool        // a program that may have asked a person was run; guarded by retrieving
+	forOthers       bool        // it goes the way of others, who have its notes
 	served          atomic.Bool // unusedBase has come to something, of a source for others
 	unusedBase      issue       // of such a one, until they have served; guarded by retrieving
 	unusedBaseOf    *resolved
@@ -159,12 +160,16 @@ func (s *Source) describe() string {
 }
 
 // Notes returns what a person should know and has not been told by an earlier
-// call, one line each: a duration that was cut, a variable that was ignored.
+// call, one line each: a duration that was cut, a variable that was ignored. What is true of
+// many sources of a pool is in the notes of one of them, with how many others it concerns by then.
 func (s *Source) Notes() []string {
 	s.mu.Lock()
 	n := s.notes
 	s.notes = nil
 	s.mu.Unlock()
+	for i := range n {
+		n[i] += s.pool.alsoOf(n[i])
+	}
 	for _, other := range s.fallbacks {
 		n = append(n, other.Notes()...)
 	}
@@ -176,8 +181,14 @@ func (s *Source) note(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.noted[line] {
-		s.noted[line] = true
+	if s.noted[line] {
+		return
+	}
+	if s.noted == nil {
+		s.noted = map[string]bool{}
+	}
+	s.noted[line] = true
+	if s.forOthers || s.pool.firstToNote(line) {
 		s.notes = append(s.notes, line)
 	}
 }
