@@ -95,6 +95,14 @@ func (p *Private) LastReads(name string) Reads {
 	return p.readsOf(of)
 }
 
+// LastStart tells when an SDK was starting last: when it read the config file.
+func (p *Private) LastStart() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.noteShared()
+	return p.shared.config.at
+}
+
 // readsOf adds to the readings of the profile those of the files that it shares, if
 // they were of the credentials that it has now.
 func (p *Private) readsOf(of *profile) Reads {

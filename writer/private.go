@@ -254,6 +254,17 @@ func (p *Private) SetProfiles(profiles []Profile) error {
 	return p.writeList(was)
 }
 
+// Default returns the Name of the command's default profile; "" if it was taken out of the
+// list.
+func (p *Private) Default() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.list.byDefault == nil {
+		return ""
+	}
+	return p.list.byDefault.Name
+}
+
 // writeList writes what another list of profiles changes: first what clients need to
 // find those of the new one, and then takes away what was of the old one alone.
 func (p *Private) writeList(was list) error {

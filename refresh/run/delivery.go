@@ -36,7 +36,9 @@ type delivery struct {
 	close func()                      // tidies up
 
 	by   stale.Delivery
-	read func() process.Read // when a client last got credentials in this way
+	read func(profile string) process.Read // when a client last got its credentials in this way
+
+	setDefault func(profile string) // has another be the one of clients that name none
 }
 
 // deliveries are those of a run.
@@ -185,7 +187,15 @@ func (d *deliveries) setProfiles(ctx context.Context, o Options, list []*profile
 			return err
 		}
 	}
-	return d.files.SetProfiles(d.private(list))
+	if err := d.files.SetProfiles(d.private(list)); err != nil {
+		return err
+	}
+	for _, one := range d.list {
+		if one.setDefault != nil {
+			one.setDefault(d.files.Default())
+		}
+	}
+	return nil
 }
 
 // vanished says what became of a run directory that something took away.
@@ -219,7 +229,7 @@ func (d *deliveries) openEndpoint(_ context.Context, o Options) error {
 	}
 	d.add(delivery{
 		name: "the endpoint", Delivery: server, env: func() []string { return env }, run: server.Run,
-		by: stale.Endpoint, read: func() process.Read { return server.LastRead(d.profiles.first().Name) },
+		by: stale.Endpoint, read: server.LastRead, setDefault: server.SetProfile,
 	})
 	return nil
 }
@@ -238,7 +248,7 @@ func (d *deliveries) openIMDS(_ context.Context, o Options) error {
 	d.add(delivery{
 		name: "the instance metadata service", Delivery: server, run: server.Run,
 		env: func() []string { return append(server.Env(), "AWS_EC2_METADATA_DISABLED=false") },
-		by:  stale.IMDS, read: func() process.Read { return server.LastRead(d.profiles.first().Name) },
+		by:  stale.IMDS, read: server.LastRead, setDefault: server.SetProfile,
 	})
 	return nil
 }

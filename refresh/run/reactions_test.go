@@ -185,15 +185,15 @@ func TestStaleAlarm(t *testing.T) {
 		{"refused", plan.Reaction{Act: plan.Restart}, time.Minute, stale.File, errors.New("the command is not running"), []string{"restart"}, []string{"nothing done about it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := newFakeRun(t, plan.Plan{})
+			f := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnStale: tt.on}}})
 			f.child.refuse = tt.refuse
 			r := f.open(t)
-			s := &staleReaction{tt.on, f.Log, f.child, r.record, "brs-exec"}
-			s.alarm(stale.Alarm{Delivery: tt.by, Read: time.Now(), Expires: time.Now().Add(tt.ends)})
+			s := &staleReaction{r.record.profiles, f.Log, f.child, r.record}
+			s.alarm(stale.Alarm{Profile: "brs-exec", Delivery: tt.by, Read: time.Now(), Expires: time.Now().Add(tt.ends)})
 			if p := f.profile(); p.Stale != 1 || !p.StaleNow {
 				t.Errorf("the record has %+v, want one stale client", p)
 			}
-			s.cleared()
+			s.cleared("brs-exec")
 			if diff := cmp.Diff(tt.want, f.child.seen()); diff != "" {
 				t.Errorf("the command (-want +got):\n%s", diff)
 			}

@@ -155,7 +155,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	r.reactions = &reactions{profiles: ps, log: o.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
 	expiries := newSourceExpiries(ps, o.Plan.EndingBefore, r.record.sourceExpiry, r.reactions.sourceExpires)
 	deliveries := d.engine(s.count)
-	watch, stale := watchStale(o.Plan, d, &staleReaction{ps.all()[0].OnStale, o.Log, r.child, r.record, ps.first().Name})
+	watch, stale := watchStale(o.Plan, d, &staleReaction{ps, o.Log, r.child, r.record})
 	if watch != nil {
 		deliveries = append(deliveries, watch)
 	}

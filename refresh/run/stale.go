@@ -3,6 +3,7 @@ package run
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"brs-exec/refresh"
@@ -16,7 +17,8 @@ import (
 // watchStale watches for a command that holds credentials and reads newer ones from none
 // of the deliveries. The watch is nil if --on-stale does not ask for it.
 func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch, Part) {
-	if react.on.Act == plan.None || p.Deliver.Env { // variables are no matter of reading
+	asks := func(p *profile) bool { return p.OnStale.Act != plan.None }
+	if p.Deliver.Env || p.List == nil && !slices.ContainsFunc(d.profiles.all(), asks) { // variables are no matter of reading
 		return nil, Part{}
 	}
 	w := stale.New(staleOptions(p, d, react))
@@ -26,7 +28,7 @@ func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch
 		Engine: func(e refresh.Event, _ bool) {
 			switch e.Kind {
 			case refresh.Refreshed:
-				w.Refreshed()
+				w.Refreshed(e.Profile)
 			case refresh.ClockStep:
 				w.Look()
 			}
@@ -41,10 +43,10 @@ func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch
 
 // staleOptions say by which of the deliveries a client may have read the credentials.
 func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Options {
-	files, name := d.files, d.profiles.first().Name
-	reads := map[stale.Delivery]func() process.Read{
-		stale.Process: func() process.Read { return files.LastReads(name).State },
-		stale.File:    func() process.Read { return files.LastReads(name).Credentials },
+	files := d.files
+	reads := map[stale.Delivery]func(profile string) process.Read{
+		stale.Process: func(profile string) process.Read { return files.LastReads(profile).State },
+		stale.File:    func(profile string) process.Read { return files.LastReads(profile).Credentials },
 	}
 	for _, one := range d.list {
 		if one.read != nil {
@@ -52,37 +54,53 @@ func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Optio
 		}
 	}
 	return stale.Options{
-		Credentials: name, Reads: reads,
-		Started:       func() time.Time { return files.LastReads(name).Config.At },
+		Watched: func(profile string) bool {
+			of := d.profiles.get(profile)
+			return of != nil && of.OnStale.Act != plan.None
+		},
+		Reads:         reads,
+		Started:       files.LastStart,
 		KeysInProfile: p.Deliver.Files == writer.File,
 		Notify: func(a stale.Alarm) {
-			d.run.notice(Notice{Kind: Stale, Profile: name, Stale: a})
+			d.run.notice(Notice{Kind: Stale, Profile: a.Profile, Stale: a})
 			react.alarm(a)
 		},
-		Cleared: func() {
-			d.run.notice(Notice{Kind: NotStale, Profile: name})
-			react.cleared()
+		Cleared: func(profile string) {
+			d.run.notice(Notice{Kind: NotStale, Profile: profile})
+			react.cleared(profile)
 		},
 	}
 }
 
 // staleReaction does what --on-stale asks for.
 type staleReaction struct {
-	on     plan.Reaction
-	log    *slog.Logger
-	child  child
-	record *recorder
-	of     string // the profile that is watched
+	profiles *profiles
+	log      *slog.Logger
+	child    child
+	record   *recorder
 }
 
-func (s *staleReaction) cleared() {
-	s.record.fresh(s.of)
-	s.log.Warn("a client has read newer credentials after all: it holds no copy")
+// logOf is the log for what is about a profile.
+func (s *staleReaction) logOf(profile string) *slog.Logger {
+	if len(s.profiles.all()) > 1 {
+		return s.log.With("profile", profile)
+	}
+	return s.log
+}
+
+func (s *staleReaction) cleared(profile string) {
+	s.record.fresh(profile)
+	s.logOf(profile).Warn("a client has read newer credentials after all: it holds no copy")
 }
 
 // alarm says that the command seems to hold credentials that are about to expire.
 func (s *staleReaction) alarm(a stale.Alarm) {
-	s.record.stale(s.of)
+	of := s.profiles.get(a.Profile)
+	if of == nil { // it was taken out of the list
+		return
+	}
+	log := s.logOf(a.Profile)
+	s.record.stale(a.Profile)
 	expires, hint := "expire", "a command that has no need of AWS at the moment retrieves newer ones when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
 	if !a.Expires.After(time.Now()) {
 		expires = "expired"
@@ -90,16 +108,16 @@ func (s *staleReaction) alarm(a stale.Alarm) {
 	if a.Delivery == stale.File {
 		hint = "if the command still uses AWS, it does not read the file again: consider --deliver auto, or --on-refresh restart"
 	}
-	s.log.Warn(fmt.Sprintf("no client has read the credentials since %s; those it has %s %s",
+	log.Warn(fmt.Sprintf("no client has read the credentials since %s; those it has %s %s",
 		a.Read.Local().Format(time.TimeOnly), expires, a.Expires.Local().Format(time.TimeOnly)), "read-by", a.Delivery, "hint", hint)
 	var err error
-	switch s.on.Act {
+	switch of.OnStale.Act {
 	case plan.Signal:
-		err = s.child.Signal(s.on.Signal, s.on.Force)
+		err = s.child.Signal(of.OnStale.Signal, of.OnStale.Force)
 	case plan.Restart:
 		err = s.child.Restart()
 	}
 	if err != nil {
-		s.log.Warn("nothing done about it", "err", err)
+		log.Warn("nothing done about it", "err", err)
 	}
 }

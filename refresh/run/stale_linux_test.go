@@ -44,17 +44,17 @@ func TestStaleOptions(t *testing.T) {
 		fetched := process.Read{KeyID: "AKID", At: time.Now()}
 		ps := &profiles{}
 		ps.set([]*profile{{Profile: plan.Profile{Name: "prod"}}})
-		d := &deliveries{profiles: ps, files: files, list: []delivery{{}, {by: stale.Endpoint, read: func() process.Read { return fetched }}}}
+		d := &deliveries{profiles: ps, files: files, list: []delivery{{}, {by: stale.Endpoint, read: func(string) process.Read { return fetched }}}}
 		p := &plan.Plan{}
 		p.Deliver.Files = mode
 		o := staleOptions(p, d, &staleReaction{})
-		if o.Credentials != "prod" || o.KeysInProfile != (mode == writer.File) || len(o.Reads) != 3 || o.Reads[stale.Endpoint]() != fetched {
+		if o.KeysInProfile != (mode == writer.File) || len(o.Reads) != 3 || o.Reads[stale.Endpoint]("prod") != fetched {
 			t.Errorf("mode %d: %+v", mode, o)
 		}
 		for name, seen := range map[string]func() bool{
 			"config":      func() bool { return !o.Started().IsZero() },
-			"state":       func() bool { return o.Reads[stale.Process]().KeyID == "AKID" },
-			"credentials": func() bool { return o.Reads[stale.File]().KeyID == "AKID" },
+			"state":       func() bool { return o.Reads[stale.Process]("prod").KeyID == "AKID" },
+			"credentials": func() bool { return o.Reads[stale.File]("prod").KeyID == "AKID" },
 		} {
 			if seen() {
 				t.Errorf("mode %d: %s was read by nobody", mode, name)

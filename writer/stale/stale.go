@@ -35,6 +35,7 @@ package stale
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +60,7 @@ const starting = 5 * time.Second
 
 // Alarm is about credentials that a client seems to hold without replacing them.
 type Alarm struct {
+	Profile  string
 	Delivery Delivery  // by which they were read last
 	KeyID    string    // their access key id
 	Read     time.Time // when they were read last; nobody has read any since
@@ -67,59 +69,83 @@ type Alarm struct {
 
 // Options say what is watched.
 type Options struct {
-	// Credentials is the name of those that are watched, among what is delivered.
-	Credentials string
-	// Reads return the last reading by each delivery. They are called when newer
-	// credentials are delivered and when an alarm is due, never otherwise.
-	Reads map[Delivery]func() process.Read
+	// Watched tells of which profiles the credentials are watched, among what is
+	// delivered. nil: of all.
+	Watched func(profile string) bool
+	// Reads return the last reading of a profile's credentials by each delivery. They
+	// are called when newer ones are delivered and when an alarm is due, never otherwise.
+	Reads map[Delivery]func(profile string) process.Read
 	// Started tells when an SDK was starting last, which reads its profiles then.
 	Started func() time.Time
 	// KeysInProfile says that an SDK that reads its profile in the file gets keys.
 	KeysInProfile bool
-	// Notify is called with each alarm, and Cleared when one has proved false, from
-	// the goroutine of Run. Cleared may be nil.
+	// Notify is called with each alarm, and Cleared when that of a profile has proved
+	// false, from the goroutine of Run. Cleared may be nil. Whoever reads the file reads
+	// the keys of all profiles in it, so after one reading of it the first alarm is the
+	// only one.
 	Notify  func(Alarm)
-	Cleared func()
+	Cleared func(profile string)
 }
 
 // Watch watches the command's clients. It is a delivery as well, which is how it learns
-// of newer credentials. Its methods may be called from several goroutines.
+// of newer credentials, and of profiles that are no longer kept. Its methods may be called
+// from several goroutines.
 type Watch struct {
 	opt  Options
 	wake chan struct{}
 
 	mu       sync.Mutex
-	detector detector
+	profiles map[string]*profile
+	file     time.Time // that reading of the file caused the last alarm about it
+}
+
+// profile is one whose credentials are watched.
+type profile struct {
+	detector
+	look bool      // something has changed
+	due  time.Time // when to look again, zero for never
 }
 
 // New returns a Watch that has seen nothing yet.
 func New(opt Options) *Watch {
-	return &Watch{opt: opt, wake: make(chan struct{}, 1)}
+	return &Watch{opt: opt, wake: make(chan struct{}, 1), profiles: map[string]*profile{}}
 }
 
-// Deliver takes note of credentials. That clients find them is what Refreshed says.
+// Deliver takes note of credentials. That clients find them is what Refreshed says. The
+// zero value says that those of a profile are no longer kept.
 func (w *Watch) Deliver(_ context.Context, creds map[string]aws.Credentials) error {
-	c, ok := creds[w.opt.Credentials]
-	if !ok {
-		return nil
-	}
-	var expires time.Time
-	if c.CanExpire {
-		expires = c.Expires.Round(0)
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.detector.deliver(c.AccessKeyID, expires, time.Now().Round(0))
+	now := time.Now().Round(0)
+	for name, c := range creds {
+		if c.AccessKeyID == "" || w.opt.Watched != nil && !w.opt.Watched(name) {
+			delete(w.profiles, name)
+			continue
+		}
+		p := w.profiles[name]
+		if p == nil {
+			p = &profile{}
+			w.profiles[name] = p
+		}
+		var expires time.Time
+		if c.CanExpire {
+			expires = c.Expires.Round(0)
+		}
+		p.deliver(c.AccessKeyID, expires, now)
+	}
 	return nil
 }
 
-// Refreshed says that clients find the credentials that were delivered last by every
-// delivery, and none finds older ones.
-func (w *Watch) Refreshed() {
+// Refreshed says that clients find the credentials of a profile that were delivered last
+// by every delivery, and none finds older ones.
+func (w *Watch) Refreshed(name string) {
 	w.mu.Lock()
-	w.detector.refreshed(time.Now().Round(0))
+	if p := w.profiles[name]; p != nil {
+		p.refreshed(time.Now().Round(0))
+		p.look = true
+	}
 	w.mu.Unlock()
-	w.Look()
+	w.wakeUp()
 }
 
 // Restarted says that the command was started, so that nothing holds what was read
@@ -127,11 +153,23 @@ func (w *Watch) Refreshed() {
 func (w *Watch) Restarted() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.detector.restarted(time.Now().Round(0))
+	for _, p := range w.profiles {
+		p.restarted(time.Now().Round(0))
+	}
 }
 
-// Look makes Run look again: the clock may have jumped, which no timer notices.
+// Look makes Run look at all profiles again: the clock may have jumped, which no timer
+// notices.
 func (w *Watch) Look() {
+	w.mu.Lock()
+	for _, p := range w.profiles {
+		p.look = true
+	}
+	w.mu.Unlock()
+	w.wakeUp()
+}
+
+func (w *Watch) wakeUp() {
 	select {
 	case w.wake <- struct{}{}:
 	default:
@@ -145,15 +183,15 @@ func (w *Watch) Run(ctx context.Context) error {
 	timer.Stop()
 	defer timer.Stop()
 	for {
-		alarm, cleared, due := w.look()
-		if cleared && w.opt.Cleared != nil {
-			w.opt.Cleared()
+		names, next := w.next()
+		for _, name := range names {
+			w.lookAt(name)
 		}
-		if alarm != nil {
-			w.opt.Notify(*alarm)
+		if len(names) > 0 {
+			continue
 		}
-		if timer.Stop(); !due.IsZero() {
-			timer.Reset(time.Until(due))
+		if timer.Stop(); !next.IsZero() {
+			timer.Reset(time.Until(next))
 		}
 		select {
 		case <-ctx.Done():
@@ -164,25 +202,66 @@ func (w *Watch) Run(ctx context.Context) error {
 	}
 }
 
-// look looks at the readings of all deliveries, and returns whether the last alarm was
-// false, an alarm if there is one, and else when to look again.
-func (w *Watch) look() (alarm *Alarm, cleared bool, due time.Time) {
+// next returns the profiles to look at now, and when the first of the others is due.
+func (w *Watch) next() (names []string, first time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now().Round(0)
+	for name, p := range w.profiles {
+		switch {
+		case p.look, !p.due.IsZero() && !p.due.After(now):
+			names = append(names, name)
+		case !p.due.IsZero() && (first.IsZero() || p.due.Before(first)):
+			first = p.due
+		}
+	}
+	slices.Sort(names)
+	return names, first
+}
+
+// lookAt looks at the readings of a profile by all deliveries. It tells whether the last
+// alarm was false, gives one if it is due, and else finds out when to look again.
+func (w *Watch) lookAt(name string) {
 	reads := make(map[Delivery]reading, len(w.opt.Reads))
 	started := w.opt.Started()
 	for by, last := range w.opt.Reads {
-		r := reading{Read: last()}
+		r := reading{Read: last(name)}
 		r.start = started.Sub(r.At).Abs() <= starting
 		if by == File && r.start && !w.opt.KeysInProfile {
 			continue // for its profile, not for keys
 		}
 		reads[by] = r
 	}
+	alarm, cleared := w.judge(name, reads)
+	if cleared && w.opt.Cleared != nil {
+		w.opt.Cleared(name)
+	}
+	if alarm != nil {
+		w.opt.Notify(*alarm)
+	}
+}
+
+func (w *Watch) judge(name string, reads map[Delivery]reading) (alarm *Alarm, cleared bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	cleared = w.detector.look(reads)
-	due = w.detector.due()
-	if due.IsZero() || due.After(time.Now().Round(0)) {
-		return nil, cleared, due
+	p := w.profiles[name]
+	if p == nil { // no longer kept
+		return nil, false
 	}
-	return w.detector.alarm(), cleared, time.Time{}
+	p.look = false
+	cleared = p.detector.look(reads)
+	p.due = p.detector.due()
+	if p.due.IsZero() || p.due.After(time.Now().Round(0)) {
+		return nil, cleared
+	}
+	p.due = time.Time{}
+	alarm = p.alarm()
+	alarm.Profile = name
+	if alarm.Delivery == File {
+		if alarm.Read.Equal(w.file) { // another profile's alarm was about the same reading
+			return nil, cleared
+		}
+		w.file = alarm.Read
+	}
+	return alarm, cleared
 }

@@ -36,15 +36,15 @@ func play(t *testing.T, keys bool, steps string) []string {
 	s := &story{reads: map[Delivery]process.Read{}}
 	synctest.Test(t, func(t *testing.T) {
 		s.began = time.Now()
-		reads := map[Delivery]func() process.Read{}
+		reads := map[Delivery]func(string) process.Read{}
 		for _, c := range []Delivery{File, Process, Endpoint, IMDS} {
-			reads[c] = func() process.Read {
+			reads[c] = func(string) process.Read {
 				s.mu.Lock()
 				defer s.mu.Unlock()
 				return s.reads[c]
 			}
 		}
-		s.w = New(Options{Credentials: "x", Reads: reads, KeysInProfile: keys, Started: func() time.Time {
+		s.w = New(Options{Watched: func(profile string) bool { return profile == "x" }, Reads: reads, KeysInProfile: keys, Started: func() time.Time {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			return s.started
@@ -52,7 +52,7 @@ func play(t *testing.T, keys bool, steps string) []string {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.alarms = append(s.alarms, fmt.Sprintf("%s: %s %s read at %s ends at %s", s.minute(time.Now()), a.Delivery, a.KeyID, s.minute(a.Read), s.minute(a.Expires)))
-		}, Cleared: func() {
+		}, Cleared: func(string) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.alarms = append(s.alarms, s.minute(time.Now())+": cleared")
@@ -93,12 +93,12 @@ func (s *story) step(t *testing.T, what string, arg float64) {
 		s.last = fmt.Sprintf("AKID%d", s.sets)
 		s.deliver(t, arg)
 		if name == "set" {
-			s.w.Refreshed()
+			s.w.Refreshed("x")
 		}
 	case "again": // the same set
 		s.deliver(t, arg)
 	case "refreshed":
-		s.w.Refreshed()
+		s.w.Refreshed("x")
 	case "restart":
 		s.w.Restarted()
 	case "look":
@@ -192,4 +192,69 @@ func TestProfileWithoutKeys(t *testing.T) {
 	if diff := cmp.Diff(want, play(t, false, "0 set, 0.5 process+start, 1 file, 30 set, 300 end")); diff != "" {
 		t.Errorf("read for its keys (-want +got):\n%s", diff)
 	}
+}
+
+// TestManyProfiles: alarms are about one profile each, and name it.
+func TestManyProfiles(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var mu sync.Mutex
+		read := map[Delivery]map[string]process.Read{Process: {}, File: {}}
+		var got []string
+		tell := func(line string) { got = append(got, fmt.Sprintf("%g: %s", time.Since(began).Minutes(), line)) }
+		by := func(d Delivery) func(string) process.Read {
+			return func(profile string) process.Read { mu.Lock(); defer mu.Unlock(); return read[d][profile] }
+		}
+		w := New(Options{
+			Watched: func(profile string) bool { return profile != "unwatched" },
+			Reads:   map[Delivery]func(string) process.Read{Process: by(Process), File: by(File)},
+			Started: func() time.Time { return time.Time{} }, KeysInProfile: true,
+			Notify: func(a Alarm) {
+				mu.Lock()
+				defer mu.Unlock()
+				tell(fmt.Sprintf("%s of %s: %s", a.Delivery, a.Profile, a.KeyID))
+			},
+			Cleared: func(profile string) { mu.Lock(); defer mu.Unlock(); tell(profile + " cleared") },
+		})
+		go w.Run(t.Context())
+		names := []string{"a", "b", "c", "d", "gone", "unwatched"}
+		deliver := func(n int) {
+			for _, name := range names {
+				c := aws.Credentials{AccessKeyID: fmt.Sprint(name, n), SecretAccessKey: "s", CanExpire: true, Expires: time.Now().Add(time.Hour)}
+				if err := w.Deliver(t.Context(), map[string]aws.Credentials{name: c}); err != nil {
+					t.Error(err)
+				}
+				w.Refreshed(name)
+			}
+			synctest.Wait()
+		}
+		reads := func(d Delivery, n int, names ...string) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, name := range names {
+				read[d][name] = process.Read{KeyID: fmt.Sprint(name, n), At: time.Now().Round(0)}
+			}
+		}
+		deliver(1)
+		reads(Process, 1, "a", "b", "gone", "unwatched")
+		reads(File, 1, "c", "d") // it is one reading
+		time.Sleep(30 * time.Minute)
+		deliver(2)
+		if err := w.Deliver(t.Context(), map[string]aws.Credentials{"gone": {}}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(20 * time.Minute)
+		reads(Process, 2, "b")
+		time.Sleep(30 * time.Minute)
+		reads(Process, 2, "a")
+		w.Look()
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		want := []string{"55: file of c: c1", "59: process of a: a1", "80: a cleared"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
 }
