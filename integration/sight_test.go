@@ -84,9 +84,8 @@ func (w *world) samples(text string) map[string]float64 {
 func (w *world) checkMetrics(text string) {
 	w.t.Helper()
 	promtool := filepath.Join(clientsDir(), "prometheus", "promtool")
-	if _, err := os.Stat(promtool); err != nil {
-		w.t.Log("without promtool")
-		return
+	if _, err := os.Stat(promtool); err != nil && os.Getenv("BRS_EXEC_REQUIRE_CLIENTS") != "1" {
+		return // TestRules is skipped for it
 	}
 	cmd := exec.Command(promtool, "check", "metrics")
 	cmd.Stdin = strings.NewReader(text)

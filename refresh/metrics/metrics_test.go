@@ -93,10 +93,10 @@ func TestText(t *testing.T) {
 			}
 		}
 		set := func(profile string) refresh.Event {
-			return refresh.Event{Kind: refresh.Refreshed, Profile: profile, Time: time.Now(), KeyID: "ASIAXXXXXXXXXXXX0001", Expires: time.Now().Add(time.Hour), Life: time.Hour}
+			return refresh.Event{Kind: refresh.Refreshed, Profile: profile, Time: time.Now(), KeyID: "ASIAXXXXXXXXXXXX0001", Expires: time.Now().Add(time.Hour), Life: time.Hour, Took: 52 * time.Millisecond}
 		}
 		failed := func(profile string, attempt int, err error) refresh.Event {
-			return refresh.Event{Kind: refresh.Failed, Profile: profile, Time: time.Now(), Attempt: attempt, Err: err}
+			return refresh.Event{Kind: refresh.Failed, Profile: profile, Time: time.Now(), Attempt: attempt, Err: err, Took: 1200 * time.Millisecond}
 		}
 		ready(false, "a", "b")
 		show("before anything")
