@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 
 	"brs-exec/refresh/plan"
 	"brs-exec/supervisor"
@@ -20,18 +22,36 @@ import (
 // keeper stands where a command would: it is there as long as nobody asks for the end, and
 // its signals go to a neighbour.
 type keeper struct {
-	plan    *plan.Keep
-	signals *supervisor.Signals
-	notify  func(supervisor.Event)
+	once      bool
+	neighbour interface {
+		Signal(sig syscall.Signal, evenIfUnhandled bool) error
+	}
+	idle   func(ctx context.Context, ready <-chan struct{}, once bool, started func()) (supervisor.Exit, error)
+	notify func(supervisor.Event)
+	log    *slog.Logger
+	send   chan signal // has one that is to be sent
+	said   string      // why the last one was not, which is said once
+}
 
-	mu   sync.Mutex
-	said string // the last error of Signal
+type signal struct {
+	number          syscall.Signal
+	evenIfUnhandled bool
+}
+
+func newKeeper(o Options, notify func(supervisor.Event)) *keeper {
+	k := o.Plan.Keep
+	return &keeper{once: k.Once, neighbour: k.Neighbour, idle: o.Signals.Idle, notify: notify, log: o.Log, send: make(chan signal, 1)}
 }
 
 // Run returns at once when it is asked to: there is nobody to wait for.
 func (k *keeper) Run(ctx context.Context, ready <-chan struct{}) (supervisor.Exit, error) {
+	var work sync.WaitGroup
+	defer work.Wait()
+	sending, end := context.WithCancel(ctx)
+	defer end()
+	work.Go(func() { k.signals(sending) })
 	begun := false
-	exit, err := k.signals.Idle(ctx, ready, k.plan.Once, func() {
+	exit, err := k.idle(ctx, ready, k.once, func() {
 		begun = true
 		k.notify(supervisor.Event{Kind: supervisor.Started})
 	})
@@ -41,21 +61,57 @@ func (k *keeper) Run(ctx context.Context, ready <-chan struct{}) (supervisor.Exi
 	return exit, err
 }
 
-// Signal returns an error that it has returned before only once: what keeps a signal from
-// a neighbour does so at each refresh.
+// Signal has the neighbour sent a signal, and does not wait for that.
 func (k *keeper) Signal(sig syscall.Signal, evenIfUnhandled bool) error {
-	err := k.plan.Neighbour.Signal(sig, evenIfUnhandled)
-	text := ""
-	if err != nil {
-		text = err.Error()
+	select {
+	case k.send <- signal{sig, evenIfUnhandled}:
+	default: // one is under way, or is tried again
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if text == k.said {
-		return nil
+	return nil
+}
+
+// A neighbour that is just being started again may have read what the refresh replaced, and not yet
+// have written its number, or not yet handle the signal: it is tried again after
+// firstPause, then after twice that, this many times.
+const (
+	firstPause = time.Second
+	attempts   = 6
+)
+
+// signals sends signals until ctx ends.
+func (k *keeper) signals(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case sig := <-k.send:
+			k.signal(ctx, sig)
+		}
 	}
-	k.said = text
-	return err
+}
+
+func (k *keeper) signal(ctx context.Context, sig signal) {
+	var err error
+	for n, pause := 1, firstPause; ; n, pause = n+1, 2*pause {
+		if err = k.neighbour.Signal(sig.number, sig.evenIfUnhandled); err == nil {
+			k.said = ""
+			return
+		}
+		if n == attempts {
+			break
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+	}
+	if err.Error() != k.said {
+		k.said = err.Error()
+		k.log.Warn("no signal sent to the neighbour", "err", err)
+	}
 }
 
 func (k *keeper) Restart() error { return errors.New("internal error: there is no command to restart") }
@@ -69,7 +125,7 @@ func (d *deliveries) openVolume(_ context.Context, o Options) (err error) {
 		return nil
 	}
 	d.volume, err = volume.Open(volume.Options{
-		Path: k.Dir, As: k.As, Profiles: d.volumeProfiles(d.profiles.all()), List: o.Plan.List != nil, Mode: volumeModes[o.Plan.Deliver.Name],
+		Path: k.Dir, As: k.As, Profiles: d.volumeProfiles(d.profiles.all()), List: o.Plan.Profiles[0].Where != "", Mode: volumeModes[o.Plan.Deliver.Name],
 		Perm: k.Perm, Owner: k.Owner, Remove: k.Remove, KeepIMDS: o.Plan.KeepIMDS, Notify: func(note string) { o.Log.Warn(note) },
 	})
 	if err != nil {

@@ -118,7 +118,7 @@ func (o Options) command(c supervisor.Options) (child, error) {
 	case o.newChild != nil:
 		return o.newChild(c, o.Signals)
 	case o.Plan.Keep != nil:
-		return &keeper{plan: o.Plan.Keep, signals: o.Signals, notify: c.Notify}, nil
+		return newKeeper(o, c.Notify), nil
 	}
 	return supervisor.New(c, o.Signals)
 }

@@ -32,6 +32,9 @@ import (
 	"brs-exec/writer/replace"
 )
 
+// allFiles are those that there may be besides the answers of a credential_process.
+var allFiles = []string{configFile, credentialsFile, tokenFile, variablesFile}
+
 // Mode says which way the readers are led by the file of variables.
 type Mode int
 
@@ -134,7 +137,7 @@ func Open(o Options) (*Dir, error) {
 
 // looked says, before anything is retrieved, which of the names are taken.
 func (d *Dir) looked() error {
-	for _, name := range []string{configFile, credentialsFile, tokenFile, variablesFile} {
+	for _, name := range allFiles {
 		if err := d.held.isOurs(name); err != nil {
 			return err
 		}
@@ -317,7 +320,7 @@ func (d *Dir) Close() error {
 	}
 	var errs []error
 	if d.opt.Remove {
-		for name := range d.files {
+		for _, name := range slices.AppendSeq(slices.Clone(allFiles), maps.Keys(d.files)) {
 			if err := d.held.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				errs = append(errs, err)
 			}

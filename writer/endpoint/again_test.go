@@ -1,0 +1,56 @@
+package endpoint
+
+import (
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestAgain: a server takes the place of an earlier one if it can, and has new secrets if
+// another program may have been sent the old.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	first, err := Listen(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := first.At()
+	taken, err := Listen(Options{Again: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := taken.At(); got.Address == at.Address || got.Token == at.Token || got.Prefix == at.Prefix {
+		t.Errorf("where another program answers: %v after %v", got, at)
+	}
+	taken.socket.listener.Close()
+	first.socket.listener.Close()
+	second, err := Listen(Options{Again: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.socket.listener.Close()
+	if got := second.At(); got != at {
+		t.Errorf("is at %v after %v", got, at)
+	}
+	_, number, _ := net.SplitHostPort(at.Address)
+	port, _ := strconv.Atoi(number)
+	if _, err := Listen(Options{Port: port}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a port that is taken: %v", err)
+	}
+	for _, bad := range []At{
+		{}, {Address: at.Address}, {at.Address, at.Prefix, at.Token[:62]}, {at.Address, "/x", at.Token}, {at.Address, at.Prefix[1:], at.Token},
+		{"192.0.2.1:80", at.Prefix, at.Token}, {"127.0.0.1:0", at.Prefix, at.Token}, {"x", at.Prefix, at.Token}, {at.Address, at.Prefix, strings.ToUpper(at.Token[:63]) + "G"},
+	} {
+		s, err := Listen(Options{Again: bad})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.At(); got.Token == bad.Token || got.Prefix == bad.Prefix || !got.valid() {
+			t.Errorf("takes up %v as %v", bad, got)
+		}
+		s.socket.listener.Close()
+	}
+}
