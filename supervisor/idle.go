@@ -8,18 +8,18 @@ import (
 // Idle stands in for [Supervisor.Run] where there is no command: it acts on the signals
 // from now on, calls started once ready is closed, and returns when one asks for the end
 // (TERM, INT, QUIT, HUP) or ctx is cancelled; with once set, already when ready is closed.
-// Whoever is asked to end after the start has done its work, so the exit code is 0 then;
-// before it the signal is what ended us, and 125 is the code where ctx did.
+// Whoever ends because that is what was asked for has done its work: the exit code is 0. With
+// once set there is something to wait for, and a signal before ready is what ended us. The code
+// is 125 where ctx did.
 func (s *Signals) Idle(ctx context.Context, ready <-chan struct{}, once bool, started func()) (Exit, error) {
 	if s.err != nil {
 		return Exit{Code: exitFailed}, fmt.Errorf("hold signals: %w", s.err)
 	}
 	s.takeOver()
-	begun := false
 	for {
 		select {
 		case <-ready:
-			ready, begun = nil, true
+			ready = nil
 			if started(); once {
 				return Exit{}, nil
 			}
@@ -29,10 +29,10 @@ func (s *Signals) Idle(ctx context.Context, ready <-chan struct{}, once bool, st
 			switch sig, ok := s.take(); {
 			case ok && sig.Signal == terminalStop:
 				s.stop()
-			case ok && asksForEnd(sig.Signal) && begun:
-				return Exit{}, nil
-			case ok && asksForEnd(sig.Signal):
+			case ok && asksForEnd(sig.Signal) && once:
 				return signalled(sig.Signal), nil
+			case ok && asksForEnd(sig.Signal):
+				return Exit{}, nil
 			}
 		}
 	}

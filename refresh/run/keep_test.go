@@ -52,6 +52,7 @@ func TestKeeperSignals(t *testing.T) {
 				t.Error(err)
 			}
 			<-time.After(time.Minute)
+			synctest.Wait()
 		}
 		if hup(); len(n.sent) != 1 || log.Len() > 0 {
 			t.Errorf("sent %q, said %s", n.sent, log.String())
