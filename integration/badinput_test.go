@@ -119,6 +119,23 @@ func badInputs() []bad {
 			w.write("settings.yaml", "log-level: [\n")
 		}},
 
+		{name: "list with a bad entry", args: run("--config", "fleet.yaml"), prepare: func(w *world) {
+			w.write("fleet.yaml", "profiles:\n- name: one\n  role-arn: "+roleARN+"\n- name: two\n  role-arm: "+roleARN+"\n")
+		}},
+		{name: "list with a bad row", args: run("--config", "fleet.yaml"), prepare: func(w *world) {
+			w.write("fleet.yaml", "profiles:\n- name: app-{account}\n  region: '{region}'\n  for-each: {file: accounts.csv}\n")
+			w.write("accounts.csv", "account,region\n1,eu-west-1\n2,eu west\n")
+		}},
+		{name: "list with a command that fails", args: run("--config", "fleet.yaml"), prepare: func(w *world) {
+			w.write("fleet.yaml", "profiles:\n- name: app-{account}\n  for-each: {command: \"sh -c 'exit 3'\"}\n")
+		}},
+		{name: "list with an unknown placeholder", args: run("--config", "fleet.yaml"), prepare: func(w *world) {
+			w.write("fleet.yaml", "profiles:\n- name: app-{acount}\n  for-each: {account: [1, 2]}\n")
+		}},
+		{name: "list without the profile", args: []string{"credentials", "--config", "fleet.yaml", "--profile", "tow"}, prepare: func(w *world) {
+			w.write("fleet.yaml", "profiles: [{name: one}, {name: two}]\n")
+		}},
+
 		{name: "no credentials", args: run(), prepare: func(w *world) {
 			w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 		}},

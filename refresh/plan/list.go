@@ -151,9 +151,9 @@ func (p *Plan) pick(of *list) error {
 func few(names []string) string {
 	const enough = 5
 	if len(names) <= enough {
-		return strings.Join(names, " ")
+		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:enough], " "), len(names)-enough)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:enough], ", "), len(names)-enough)
 }
 
 // ReadList reads the files and runs the commands that a list of profiles is made from. [New]
