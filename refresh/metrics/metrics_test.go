@@ -105,8 +105,8 @@ func TestText(t *testing.T) {
 		m.Engine(set("b"))
 		ready(true)
 		m.Child(supervisor.Event{Kind: supervisor.Started})
-		m.Delivered("the run directory", nil)
-		m.Delivered("the run directory", errors.New("disk full"))
+		m.Delivered("run directory", nil)
+		m.Delivered("run directory", errors.New("disk full"))
 		show("started")
 
 		time.Sleep(30 * time.Minute)

@@ -153,6 +153,7 @@ func (s *sight) count(name string, d refresh.Delivery) refresh.Delivery {
 	if s.metrics == nil {
 		return d
 	}
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "the "), "watch of the ")
 	return counted{d, name, s.metrics}
 }
 
