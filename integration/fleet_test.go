@@ -104,7 +104,7 @@ func TestFleetRequire(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, time.Hour)
 			w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Denied, Actions: []string{"AssumeRole"}, Times: 1})
-			p := w.brsExec("--config", w.fleet(3), "--require", tt.require, "--", "sh", "-c", "echo started; read -r _")
+			p := w.brsExec("--config", w.fleet(3), "--require", tt.require, "--", "sh", "-c", "echo started; cat")
 			eventually(t, patience, "the refusal in the log", func() bool {
 				said := p.stderr.String()
 				return strings.Contains(said, "app-1000000000") && strings.Contains(said, "AccessDenied") || p.ended()

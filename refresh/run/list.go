@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"brs-exec/refresh/plan"
@@ -26,7 +27,11 @@ func followList(o Options, ps *profiles, d *deliveries, s *sight, e *engine) Par
 			}
 			switch {
 			case err != nil && !failed:
-				o.Log.Error("the list of profiles cannot be used; the one before stays", "err", plan.OneLine(err.Error()))
+				about := []any{"err", plan.OneLine(err.Error())}
+				if wrong := (*plan.Error)(nil); errors.As(err, &wrong) && wrong.Hint != "" {
+					about = append(about, "hint", plan.OneLine(wrong.Hint))
+				}
+				o.Log.Error("the list of profiles cannot be used; the one before stays", about...)
 			case err == nil && failed:
 				o.Log.Warn("the list of profiles can be used again")
 			}
