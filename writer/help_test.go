@@ -43,3 +43,28 @@ func helpPrivate(args []string) error {
 	}
 	return errors.Join(derr, p.Close())
 }
+
+// helpMany does that with profiles, one of which comes and goes, until its input ends.
+func helpMany(args []string) error {
+	p, err := NewPrivate(Options{Mode: File, Profiles: listed("a", "b"), Dirs: args[:1]})
+	if err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() { io.Copy(io.Discard, os.Stdin); close(ended) }()
+	for i := 0; err == nil; i++ {
+		sets := map[string]aws.Credentials{"a": numbered(i), "b": numbered(i), "c": numbered(i)}
+		if err = p.Deliver(context.Background(), sets); err == nil {
+			err = p.SetProfiles([][]Profile{listed("a", "b"), listed("a", "b", "c")}[i%2])
+		}
+		if i == 0 {
+			fmt.Println(p.Dir())
+		}
+		select {
+		case <-ended:
+			return errors.Join(err, p.Close())
+		default:
+		}
+	}
+	return errors.Join(err, p.Close())
+}

@@ -9,7 +9,7 @@ import (
 
 func TestMain(m *testing.M) {
 	os.Exit(writertest.Main(m, map[string]func(args []string) error{
-		"private": helpPrivate, "umask": helpUmask,
+		"private": helpPrivate, "many": helpMany, "umask": helpUmask,
 	}))
 }
 

@@ -3,6 +3,7 @@
 package writer
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"brs-exec/writer/ini"
 	"brs-exec/writer/process"
 	"brs-exec/writer/rundir"
 )
@@ -69,14 +71,25 @@ func TestPrivateReadsNoPipe(t *testing.T) {
 // used until the credentials expire, and until the next one starts.
 func TestPrivateKilled(t *testing.T) {
 	t.Parallel()
+	t.Run("one profile", func(t *testing.T) {
+		killed(t, "private", func(dir string) bool {
+			p := &Private{plan: &plan{}, path: dir}
+			return readersAgree(t, p)
+		}, "again and again")
+	})
+	t.Run("profiles that come and go", func(t *testing.T) {
+		killed(t, "many", func(dir string) bool { return manyAgree(t, dir) })
+	})
+}
+
+func killed(t *testing.T, helper string, agree func(dir string) bool, args ...string) {
 	in := openBase(t)
 	kills := 15
 	if testing.Short() {
 		kills = 3
 	}
 	for i := range kills {
-		cmd, _, dir := startHelper(t, "private", in, "again and again")
-		p := &Private{plan: &plan{}, path: dir}
+		cmd, _, dir := startHelper(t, helper, append([]string{in}, args...)...)
 		done := make(chan struct{})
 		var wg sync.WaitGroup
 		for range 2 {
@@ -87,7 +100,7 @@ func TestPrivateKilled(t *testing.T) {
 						return
 					default:
 					}
-					if !readersAgree(t, p) {
+					if !agree(dir) {
 						return
 					}
 				}
@@ -99,7 +112,7 @@ func TestPrivateKilled(t *testing.T) {
 		cmd.Wait()
 		close(done)
 		wg.Wait()
-		if !readersAgree(t, p) {
+		if !agree(dir) {
 			break
 		}
 		if _, err := process.Output(dir, time.Now()); err != nil {
@@ -110,6 +123,36 @@ func TestPrivateKilled(t *testing.T) {
 	if got := names(t, in); len(got) > 0 {
 		t.Errorf("left behind: %v", got)
 	}
+}
+
+// manyAgree tells whether the profiles that stay are whole in all files, and none is older in
+// its state than it was in the credentials file.
+func manyAgree(t *testing.T, dir string) bool {
+	t.Helper()
+	config := ini.Read([]byte(read(t, filepath.Join(dir, configFile))))
+	file := ini.Read([]byte(read(t, filepath.Join(dir, credentialsFile))))
+	for _, name := range []string{"default", "a", "b"} {
+		if !config.HasHeader(ini.ConfigHeaders(name)[0]) {
+			t.Errorf("the config file has no %s", name)
+			return false
+		}
+		var keys [3]string
+		for i, key := range ini.Keys[:3] {
+			keys[i], _ = file.Value(name, key)
+		}
+		inFile, ok1 := setNumber(keys)
+		line, err := process.OutputOf(dir, strings.TrimPrefix(name, "default"), time.Now())
+		var out struct{ AccessKeyID, SecretAccessKey, SessionToken string }
+		if err == nil {
+			err = json.Unmarshal(line, &out)
+		}
+		inState, ok2 := setNumber([3]string{out.AccessKeyID, out.SecretAccessKey, out.SessionToken})
+		if err != nil || !ok1 || !ok2 || inState < inFile {
+			t.Errorf("%s: file %v, then state %v, %v", name, keys, out, err)
+			return false
+		}
+	}
+	return true
 }
 
 // Another run that sweeps may be the one that removes an emptied directory.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -185,4 +186,33 @@ func fetch(address, request string) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// BenchmarkMemory tells how much each profile takes, without its credentials themselves.
+func BenchmarkMemory(b *testing.B) {
+	for _, n := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				sets := map[string]aws.Credentials{}
+				for i := range n {
+					sets[fmt.Sprintf("%012d-eu-west-1-ReadOnly", i)] = aws.Credentials{AccessKeyID: "ASIABENCH", SecretAccessKey: "s", SessionToken: strings.Repeat("t", 800)}
+				}
+				s := newStore(containerBody, "p")
+				before := heap()
+				if err := s.Deliver(b.Context(), sets); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(heap()-before)/float64(n), "B/profile")
+				runtime.KeepAlive(s)
+				runtime.KeepAlive(sets)
+			}
+		})
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

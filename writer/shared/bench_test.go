@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -102,5 +103,40 @@ func BenchmarkFile(b *testing.B) {
 			}
 		})
 		shut(s)
+	}
+}
+
+// BenchmarkMemory tells how much each section takes, without its credentials themselves.
+func BenchmarkMemory(b *testing.B) {
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	for _, n := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				path := filepath.Join(b.TempDir(), "credentials")
+				sections, all := map[string]string{}, map[string]aws.Credentials{}
+				for i := range n {
+					name := fmt.Sprintf("%012d-eu-west-1-ReadOnly", i)
+					sections[name], all[name] = name, numbered(i)
+				}
+				before := heap()
+				s, err := Open(context.Background(), Options{Path: path, Sections: sections, AtExit: Restore})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := s.Deliver(context.Background(), all); err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(heap()-before)/float64(n), "B/section")
+				runtime.KeepAlive(all)
+				if err := s.Close(context.Background()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
