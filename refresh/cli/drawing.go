@@ -20,6 +20,8 @@ const (
 	nameWidth    = 24
 	fewProfiles  = 3  // have all their lines
 	mostListed   = 10 // of the profiles of a run with many
+
+	maxText, maxCell = 4000, 200 // bytes of what a run says
 )
 
 // drawing draws runs for a person. What comes from a run is not believed to be fit for a
@@ -153,7 +155,7 @@ func (d drawing) profiles(list []control.Profile) (lines []string) {
 		lines = append(lines, d.profile(p, width, false)...)
 	}
 	if more := len(troubled) - len(shown); more > 0 {
-		lines = append(lines, fmt.Sprintf("  and %d more that are not fresh; --wide lists all", more))
+		lines = append(lines, d.wrap(fmt.Sprintf("  and %d more that are not fresh; --wide lists all", more), "    ")...)
 	}
 	if healthOf(next, d.now) == fresh {
 		lines = append(lines, d.profile(next, width, false)...)
@@ -274,8 +276,11 @@ func (d drawing) note(h health, text string) (lines []string) {
 	return lines
 }
 
-// one is text of others in one line.
+// one is text of others in one line, and not more than a person reads.
 func (d drawing) one(text string) string {
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	}
 	text = string(escape([]byte(text)))
 	return strings.Join(strings.Fields(text), " ")
 }
@@ -370,6 +375,9 @@ func span(a, b time.Time) string {
 
 // cell is s as a cell of a table: what divides cells and lines is quoted.
 func cell(s string) string {
+	if len(s) > maxCell {
+		s = strings.ToValidUTF8(s[:maxCell], "") + "…"
+	}
 	if strings.IndexFunc(s, unicode.IsControl) >= 0 {
 		s = strconv.Quote(s)
 	}

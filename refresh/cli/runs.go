@@ -31,11 +31,11 @@ const askTime = 3 * time.Second
 const maxAsked = 100
 
 // seenRuns asks all runs that this user may ask, side by side: one that is stopped, or
-// lies, costs the others nothing.
-func seenRuns() []seenRun {
+// lies, costs the others nothing. None is waited for longer than within.
+func seenRuns(within time.Duration) []seenRun {
 	found := append(rundir.Runs(nil), rundir.OthersRuns(nil)...)
 	seen := make([]seenRun, len(found))
-	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	turns := make(chan struct{}, maxAsked)
 	var work sync.WaitGroup

@@ -10,24 +10,21 @@ import (
 
 const watchEvery = time.Second
 
-// What a terminal does: ECMA-48, and DEC's private modes.
-const (
-	home, clearLine, clearBelow = "\x1b[H", "\x1b[K", "\x1b[J"
-	hideCursor, showCursor      = "\x1b[?25l", "\x1b[?25h"
-)
+// What a terminal does; ECMA-48. Nothing here outlasts this program, however that ends.
+const home, clearLine, clearBelow = "\x1b[H", "\x1b[K", "\x1b[J"
 
 // watch draws the runs each second, in place, until a signal ends it.
 func (p *program) watch(word string, wide bool) error {
 	if _, _, terminal := terminalSize(); !terminal {
 		return &plan.Error{Text: "--watch needs a terminal", Hint: "brs-exec status --json, each time you want to know"}
 	}
-	p.signals.AtEnd(func() { fmt.Fprint(p.stdout, showCursor+"\n") })
-	if _, err := fmt.Fprint(p.stdout, hideCursor+home+clearBelow); err != nil {
+	p.signals.AtEnd(func() { fmt.Fprintln(p.stdout) })
+	if _, err := fmt.Fprint(p.stdout, home+clearBelow); err != nil {
 		return err
 	}
 	tick := time.NewTicker(watchEvery)
 	for ; ; <-tick.C {
-		all := seenRuns()
+		all := seenRuns(watchEvery)
 		width, rows, terminal := terminalSize() // it may be another one by now
 		if !terminal {
 			return nil

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
 	"time"
 )
 
@@ -42,7 +44,11 @@ func Ask(ctx context.Context, dir string, uid int, q Request) (a Answer, err err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	a, err = exchange(conn, q)
+	limit := int64(maxAnswer)
+	if uid != unknownUID && uid != os.Geteuid() {
+		limit = maxOthersAnswer
+	}
+	a, err = exchange(conn, q, limit)
 	if err != nil && ctx.Err() != nil {
 		return a, ErrSilent
 	}
@@ -50,8 +56,8 @@ func Ask(ctx context.Context, dir string, uid int, q Request) (a Answer, err err
 	return a, err
 }
 
-// exchange sends a request and reads the answer.
-func exchange(conn net.Conn, q Request) (a Answer, err error) {
+// exchange sends a request and reads the answer, up to a limit in bytes.
+func exchange(conn net.Conn, q Request, limit int64) (a Answer, err error) {
 	q.Version = Version
 	text, err := json.Marshal(q)
 	if err != nil {
@@ -60,15 +66,18 @@ func exchange(conn net.Conn, q Request) (a Answer, err error) {
 	if _, err := conn.Write(append(text, '\n')); err != nil {
 		return a, err
 	}
-	in := &io.LimitedReader{R: conn, N: maxAnswer}
+	in := &io.LimitedReader{R: conn, N: limit}
 	line, err := bufio.NewReader(in).ReadBytes('\n')
 	switch {
 	case in.N == 0:
-		return a, fmt.Errorf("its answer is longer than %d MiB", maxAnswer>>20)
+		return a, fmt.Errorf("its answer is longer than %d MiB", limit>>20)
 	case errors.Is(err, io.EOF):
 		return a, errors.New("has hung up: it is ending, or serves another user")
 	case err != nil:
 		return a, err
+	}
+	if bytes.Count(line, []byte("{")) > len(line)/minObject+maxShort {
+		return a, errors.New("its answer is not understood: too many objects")
 	}
 	if err := json.Unmarshal(line, &a); err != nil {
 		return Answer{}, fmt.Errorf("its answer is not understood: %w", err)

@@ -106,6 +106,13 @@ const (
 	maxRequest = 256 << 10
 	maxAnswer  = 16 << 20
 
+	// Another user's run is not to fill root's memory.
+	maxOthersAnswer = 2 << 20
+
+	// An object that is shorter than this many bytes is none of ours: many of them would take
+	// far more memory than the answer that they come in.
+	minObject, maxShort = 50, 100
+
 	maxClients   = 16 // at once; others wait for one of them to be done
 	maxRefreshes = 4  // of these, those that have asked for a refresh, which may take long
 

@@ -210,6 +210,7 @@ func TestSilent(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{
 		"silence": "", "garbage": "garbage\n", "no end": strings.Repeat("x", 100), "another version": `{"v":9}` + "\n",
+		"a bomb":  `{"v":1,"record":{"profiles":[` + strings.Repeat("{},", 1000) + `{}]}}` + "\n",
 		"endless": strings.Repeat("x", maxAnswer+1),
 	} {
 		t.Run(name, func(t *testing.T) {
