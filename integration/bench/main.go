@@ -83,6 +83,9 @@ func run(ctx context.Context, pairs int, idle, fleet duration) error {
 	if err := b.latency(ctx, 1000); err != nil {
 		return fmt.Errorf("latency: %w", err)
 	}
+	if err := b.share(ctx, pairs); err != nil {
+		return fmt.Errorf("sharing: %w", err)
+	}
 	if fleet > 0 {
 		if err := b.fleet(ctx, fleet); err != nil {
 			return fmt.Errorf("many roles: %w", err)

@@ -14,14 +14,17 @@ import (
 // where there are no watches left, and when the directory was made anew.
 const lookEvery = 30 * time.Second
 
+// watchAfter is when events begin to be told: a process that ends before has no use for
+// them, and to give inotify back takes Linux 10 ms.
+const watchAfter = time.Second
+
 // watch tells of entries that other processes write. It is one for the whole process, and
 // has goroutines only as long as somebody wants to know.
 type watch struct {
-	mu     sync.Mutex
-	last   int
-	of     map[int]watched
-	events *fsnotify.Watcher // nil: none
-	stop   chan struct{}
+	mu   sync.Mutex // guards what follows
+	last int
+	of   map[int]watched
+	stop chan struct{} // nil: nobody wants to know
 }
 
 type watched struct {
@@ -44,10 +47,7 @@ func (c *Cache) Watch(key func() Key, changed func()) (stop func()) {
 	w.of[id] = watched{key, changed}
 	if w.stop == nil {
 		w.stop = make(chan struct{})
-		if !c.virtual {
-			w.events, _ = fsnotify.NewWatcher()
-		}
-		go c.look(w.events, w.stop)
+		go c.look(w.stop)
 	}
 	return func() {
 		w.mu.Lock()
@@ -61,21 +61,12 @@ func (c *Cache) Watch(key func() Key, changed func()) (stop func()) {
 }
 
 // look tells of events until stop.
-func (c *Cache) look(events *fsnotify.Watcher, stop chan struct{}) {
+func (c *Cache) look(stop chan struct{}) {
+	timer := time.NewTimer(watchAfter)
+	defer timer.Stop()
+	var events *fsnotify.Watcher // nil: none
 	var came <-chan fsnotify.Event
 	var lost <-chan error
-	if events != nil {
-		defer events.Close()
-		came, lost = events.Events, events.Errors
-	}
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	again := func() {
-		if events != nil {
-			events.Add(c.path) // the directory may be another one; else it does nothing
-		}
-	}
-	again()
 	for {
 		select {
 		case <-stop:
@@ -88,9 +79,18 @@ func (c *Cache) look(events *fsnotify.Watcher, stop chan struct{}) {
 			}
 		case <-lost: // some of them
 			c.tell(stop, "")
-		case <-ticker.C:
-			again()
+		case <-timer.C:
+			if events == nil && !c.virtual {
+				if w, err := fsnotify.NewWatcher(); err == nil {
+					defer w.Close()
+					events, came, lost = w, w.Events, w.Errors
+				}
+			}
+			if events != nil {
+				events.Add(c.path) // the directory may be another one by now; else it does nothing
+			}
 			c.tell(stop, "")
+			timer.Reset(lookEvery)
 		}
 	}
 }
