@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/goccy/go-yaml"
 )
 
 // keeping starts brs-exec keep with a directory, and returns once that leads to credentials.
@@ -201,5 +204,102 @@ func TestKeepTakenOver(t *testing.T) {
 	w.until(p, "the neighbour is answered again", func() bool { return strings.Contains(ask(), "AccessKeyId") })
 	if p.stderr.String() != "" {
 		t.Errorf("said: %s", p.stderr.String())
+	}
+}
+
+// TestKeepManifest runs what the manifest for Kubernetes has the sidecar run, and a program
+// with what it has that find.
+func TestKeepManifest(t *testing.T) {
+	t.Parallel()
+	type container struct {
+		Args         []string
+		Env          []struct{ Name, Value string }
+		StartupProbe struct{ Exec struct{ Command []string } } `yaml:"startupProbe"`
+	}
+	var pod struct {
+		Kind string
+		Spec struct {
+			InitContainers []container `yaml:"initContainers"`
+			Containers     []container
+		}
+	}
+	text, err := os.ReadFile(filepath.Join("..", "packaging", "kubernetes", "sidecar.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(text, &pod); err != nil || pod.Kind != "Pod" {
+		t.Fatalf("the manifest: %v, %q", err, pod.Kind)
+	}
+	w := newWorld(t, time.Hour)
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	here := strings.NewReplacer("/run/aws", w.path("volume"), "9911", port)
+	sidecar, app := pod.Spec.InitContainers[0], pod.Spec.Containers[0]
+	for i := range sidecar.Args {
+		sidecar.Args[i] = here.Replace(sidecar.Args[i])
+	}
+	p := w.brsExec(sidecar.Args...)
+	probe := sidecar.StartupProbe.Exec.Command
+	w.until(p, "the probe succeeds", func() bool {
+		cmd := exec.Command(brsExec(t), probe[1:]...)
+		cmd.Env = w.environ()
+		return cmd.Run() == nil
+	})
+	n := *w
+	n.env = map[string]string{"PATH": w.env["PATH"], "HOME": w.env["HOME"], "AWS_ENDPOINT_URL": w.server.URL(), "CLIENT_SERVICES": "sts"}
+	for _, v := range app.Env {
+		n.env[v.Name] = here.Replace(v.Value)
+	}
+	client := n.start(program(t, "python"), source("boto3", "client.py"), "2")
+	if code := client.exit(); code != 0 || strings.Count(client.stdout.String(), "ok ASIA") != 2 {
+		t.Errorf("exit code %d: %s%s", code, client.stdout.String(), client.stderr.String())
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 0 || p.stderr.String() != "" {
+		t.Errorf("exit code %d of the sidecar: %s", code, p.stderr.String())
+	}
+}
+
+// TestKeepList: profiles of a list are found by their names, the first by those who name
+// none, and an SDK gets newer credentials of each for as long as it runs.
+func TestKeepList(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	w := newWorld(t, life)
+	dir := w.path("volume")
+	config := w.write("fleet.yaml", `
+run-dir: `+dir+`
+profiles:
+  - {name: prod, role-arn: "arn:aws:iam::111111111111:role/Prod"}
+  - {name: test/one, role-arn: "arn:aws:iam::222222222222:role/Test"}
+`)
+	p := w.brsExec("keep", "--config", config, "--quiet")
+	w.until(p, "it is ready", func() bool { return w.ready(dir) })
+	n := w.neighbourOf(dir, program(t, "python"), "-c", `
+import boto3, sys, select
+clients = {name: boto3.Session(profile_name=name).client("sts") for name in (None, "prod", "test/one")}
+while not select.select([sys.stdin], [], [], 0.5)[0]:
+    print(" ".join(c.get_caller_identity()["Account"] for c in clients.values()), flush=True)
+`)
+	w.until(n, "calls past two expirations", func() bool {
+		used, ended := w.usedSets()
+		return len(used) >= 6 && ended >= 4
+	})
+	n.stdin.Close()
+	if code := n.exit(); code != 0 {
+		t.Errorf("exit code %d: %s", code, n.stderr.String())
+	}
+	for _, line := range n.stdout.lines() {
+		if line != "111111111111 111111111111 222222222222" {
+			t.Errorf("the neighbour is %q", line)
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 0 || p.stderr.String() != "" {
+		t.Errorf("exit code %d: %s", code, p.stderr.String())
 	}
 }

@@ -34,7 +34,7 @@ var (
 	flagKeepDir       = keepFlags.text("run-dir", "", "`DIR` of your own to keep the files in that --deliver asks for: a volume, a unit's /run/NAME; see docs/keep.md")
 	flagKeepDirAs     = keepFlags.text("run-dir-as", "", "`PATH` by which the neighbours know that directory, if by another")
 	flagKeepDirAtExit = keepFlags.text("run-dir-at-exit", "leave", "`WHAT` becomes of our files there at exit: leave, remove")
-	flagEndpointPort  = keepFlags.text("endpoint-port", "", "`PORT` of the endpoint on loopback (default: that of the last time in this --run-dir, else any)")
+	flagEndpointPort  = keepFlags.text("endpoint-port", "", "`PORT` of the endpoint, which then is at http://127.0.0.1:PORT/credentials (default: that of the last time in this --run-dir, else any)")
 
 	neighbourFlags = &group{about: refreshFlags.about}
 

@@ -40,6 +40,15 @@ func TestAgain(t *testing.T) {
 	if _, err := Listen(Options{Port: port}); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("a port that is taken: %v", err)
 	}
+	second.socket.listener.Close()
+	fixed, err := Listen(Options{Port: port, Again: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fixed.socket.listener.Close()
+	if got := fixed.At(); got != (At{at.Address, FixedPath, at.Token}) || !got.valid() {
+		t.Errorf("at a port that is given: %v after %v", got, at)
+	}
 	for _, bad := range []At{
 		{}, {Address: at.Address}, {at.Address, at.Prefix, at.Token[:62]}, {at.Address, "/x", at.Token}, {at.Address, at.Prefix[1:], at.Token},
 		{"192.0.2.1:80", at.Prefix, at.Token}, {"127.0.0.1:0", at.Prefix, at.Token}, {"x", at.Prefix, at.Token}, {at.Address, at.Prefix, strings.ToUpper(at.Token[:63]) + "G"},

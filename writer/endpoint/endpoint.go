@@ -38,7 +38,8 @@ type Options struct {
 	Region string
 	// AllowV1 has an IMDS answer requests without an IMDS session token as well.
 	AllowV1 bool
-	// Port is the port that a [Server] is to have, 0 for any.
+	// Port is the port that a [Server] is to have, 0 for any. Whoever names one can name the whole URL beforehand: the default
+	// profile is at [FixedPath] then.
 	Port int
 	// Again is where an earlier server was, whose clients go on asking it, for a [Server] to take its place; zero for none.
 	Again At
@@ -75,6 +76,9 @@ func Listen(o Options) (*Server, error) {
 	} else if o.Port == 0 {
 		address = ""
 	}
+	if o.Port != 0 {
+		s.prefix = FixedPath
+	}
 	var err error
 	s.socket, err = listen(address, http.HandlerFunc(s.answer), o.Notify)
 	if again && o.Port == 0 && errors.Is(err, syscall.EADDRINUSE) {
@@ -87,11 +91,16 @@ func Listen(o Options) (*Server, error) {
 	return s, nil
 }
 
+// FixedPath is the path of the default profile where the port is given. The token is the secret.
+const FixedPath = "/credentials"
+
 // valid tells whether it is what [Server.At] returns.
 func (a At) valid() bool {
 	at, err := netip.ParseAddrPort(a.Address)
 	hexadecimal := func(s string, n int) bool { return len(s) == 2*n && strings.Trim(s, "0123456789abcdef") == "" }
-	return err == nil && at.Addr().IsLoopback() && at.Port() != 0 && hexadecimal(strings.TrimPrefix(a.Prefix, "/"), 16) && a.Prefix[0] == '/' && hexadecimal(a.Token, 32)
+	random, slash := strings.CutPrefix(a.Prefix, "/")
+	return err == nil && at.Addr().IsLoopback() && at.Port() != 0 && hexadecimal(a.Token, 32) &&
+		(a.Prefix == FixedPath || slash && hexadecimal(random, 16))
 }
 
 // At returns where the server is.
