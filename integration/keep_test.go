@@ -283,7 +283,7 @@ profiles:
 import boto3, sys, select
 clients = {name: boto3.Session(profile_name=name).client("sts") for name in (None, "prod", "test/one")}
 while not select.select([sys.stdin], [], [], 0.5)[0]:
-    print(" ".join(c.get_caller_identity()["Account"] for c in clients.values()), flush=True)
+    print(" ".join(c.get_caller_identity()["Arn"].split("/")[1] for c in clients.values()), flush=True)
 `)
 	w.until(n, "calls past two expirations", func() bool {
 		used, ended := w.usedSets()
@@ -294,7 +294,7 @@ while not select.select([sys.stdin], [], [], 0.5)[0]:
 		t.Errorf("exit code %d: %s", code, n.stderr.String())
 	}
 	for _, line := range n.stdout.lines() {
-		if line != "111111111111 111111111111 222222222222" {
+		if line != "Prod Prod Test" {
 			t.Errorf("the neighbour is %q", line)
 		}
 	}
