@@ -57,6 +57,9 @@ const (
 
 // ways are the beginnings of f's way, shortest first. With each, one more goes it.
 func (s *Source) ways(f *resolved) []way {
+	if s.pool.one {
+		return nil
+	}
 	var all []way
 	for n := 0; n < len(f.roles) || n == 0 && f.mfa != ""; n++ {
 		if n > 0 || !f.atHand {

@@ -12,8 +12,11 @@ import (
 // environment it has what the configuration is read from; a program may go by more of it.
 func (s *Source) key(f *resolved, n int) string {
 	parts := []any{f.baseKey, s.spec.AssumeLifetime}
-	if n > 0 || f.tokenRole != "" || f.metadata != nil {
-		parts = append(parts, f.clients.name())
+	if c := f.clients; c != nil {
+		parts = append(parts, c.settings)
+		if n > 0 || f.tokenRole != "" {
+			parts = append(parts, c.cfg.Region) // that STS is called in
+		}
 	}
 	if n > 0 || n == len(f.roles) {
 		parts = append(parts, f.mfa, s.spec.MFA.Session)
@@ -36,9 +39,9 @@ func keyOf(parts ...any) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// clientsKey names the clients that network makes.
-func (c *chain) clientsKey() string {
-	parts := []any{c.f.region, c.env.IgnoreConfiguredEndpoints, c.env.CustomCABundle, c.env.UseDualStackEndpoint, c.env.UseFIPSEndpoint, c.env.EC2IMDSEndpoint, c.env.EC2IMDSEndpointMode, c.env.AppID}
+// clientSettingsKey names the clients that network makes, but for their region.
+func (c *chain) clientSettingsKey() string {
+	parts := []any{c.env.IgnoreConfiguredEndpoints, c.env.CustomCABundle, c.env.UseDualStackEndpoint, c.env.UseFIPSEndpoint, c.env.EC2IMDSEndpoint, c.env.EC2IMDSEndpointMode, c.env.AppID}
 	p, _ := c.profile()
 	for _, setting := range []string{"endpoint_url", "ignore_configured_endpoint_urls", "ca_bundle", "sdk_ua_app_id", "ec2_metadata_service_endpoint", "ec2_metadata_service_endpoint_mode", "ec2_metadata_v1_disabled", "use_fips_endpoint", "use_dualstack_endpoint"} {
 		parts = append(parts, p.get(setting))

@@ -8,7 +8,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/signin"
+	"github.com/aws/aws-sdk-go-v2/service/sso"
+	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"golang.org/x/time/rate"
@@ -165,6 +170,11 @@ type inTurn struct{ *paces }
 func (inTurn) ID() string { return "KeepToPace" }
 
 func (t inTurn) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (out middleware.FinalizeOutput, md middleware.Metadata, err error) {
+	switch awsmiddleware.GetServiceID(ctx) {
+	case sts.ServiceID, sso.ServiceID, ssooidc.ServiceID, signin.ServiceID:
+	default: // on this machine, or beside it, and nobody's account
+		return next.HandleFinalize(ctx, in)
+	}
 	host := ""
 	if req, ok := in.Request.(*smithyhttp.Request); ok && req.URL != nil {
 		host = req.URL.Host
@@ -178,8 +188,7 @@ func (t inTurn) HandleFinalize(ctx context.Context, in middleware.FinalizeInput,
 	return out, md, err
 }
 
-// addTo puts it where the address is known, and nothing is signed yet. What signs nothing is
-// on this machine, and has no account that others use up.
+// addTo puts it where the address is known, and nothing is signed yet.
 func (t inTurn) addTo(st *middleware.Stack) error {
 	if _, signs := st.Finalize.Get("Signing"); !signs {
 		return nil

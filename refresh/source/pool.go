@@ -49,13 +49,16 @@ func (p *Pool) make(s Spec) *Source {
 }
 
 // sharedClients are those of that key; the first source that needs them makes them.
-func (p *Pool) sharedClients(key string, make func(key string) (*clients, error)) (*clients, error) {
+func (p *Pool) sharedClients(key string, make func() (*clients, error)) (*clients, error) {
+	if p.one {
+		return make()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c := p.clients[key]; c != nil {
 		return c, nil
 	}
-	c, err := make(key)
+	c, err := make()
 	if err == nil {
 		p.clients[key] = c
 	}

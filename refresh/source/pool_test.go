@@ -134,6 +134,7 @@ func TestPoolBase(t *testing.T) {
 		{"first role of a chain", Spec{Profile: "app", Roles: []Role{{ARN: roleA, SessionName: "job"}}}, map[string]int{"SSO": 1, "AssumeRole": 101, "first hop": 1}},
 		{"profile with a role", Spec{Profile: "over", SessionName: "job"}, map[string]int{"SSO": 1, "AssumeRole": 101, "first hop": 1}},
 		{"session names of their own", Spec{Profile: "app", Roles: []Role{{ARN: roleA, SessionName: "{profile}"}}}, map[string]int{"SSO": 1, "AssumeRole": 200, "first hop": 100}},
+		{"regions of their own", Spec{Profile: "app", Roles: []Role{{ARN: roleA, SessionName: "job"}}}, map[string]int{"SSO": 1, "AssumeRole": 102, "first hop": 2}},
 		{"token", Spec{WebIdentity: WebIdentity{Command: []string{"echo", jwt}}, Roles: []Role{{ARN: roleA, SessionName: "job"}}}, map[string]int{"AssumeRoleWithWebIdentity": 1, "AssumeRole": 100, "first hop": 1}},
 	}
 	for _, tt := range tests {
@@ -145,6 +146,11 @@ func TestPoolBase(t *testing.T) {
 				if tt.name == "session names of their own" {
 					for i := range specs {
 						specs[i].Names.Profile = fmt.Sprint("p", i)
+					}
+				}
+				if tt.name == "regions of their own" {
+					for i := range specs {
+						specs[i].Region = []string{"eu-west-1", "us-east-1"}[i%2]
 					}
 				}
 				all := poolNew(t, NewPool(), specs...)

@@ -82,7 +82,7 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 		s.noteOutcome(err)
 	}()
 	got, err := s.shared(ctx, f, func(ctx context.Context) (issue, error) {
-		return s.obtain(ctx, s.key(f, len(f.roles)), func(ctx context.Context) (issue, error) { return s.steps(ctx, f) })
+		return s.steps(ctx, f)
 	})
 	if err != nil {
 		return creds, err
@@ -109,12 +109,6 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 		creds.Expires = s.serverTime().Add(s.spec.AssumeLifetime)
 	}
 	return creds, nil
-}
-
-// obtain gives what retrieve gives: credentials, and key is all that determines them (see
-// key). Each retrieval of a source's own credentials goes through here.
-func (s *Source) obtain(ctx context.Context, key string, retrieve func(context.Context) (issue, error)) (issue, error) {
-	return retrieve(ctx)
 }
 
 // steps go from the base to the credentials of the last role.

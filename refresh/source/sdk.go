@@ -132,16 +132,9 @@ func (s *Source) envExpiry(c aws.Credentials) aws.Credentials {
 
 // clients are what AWS is asked with; all sources with the same settings share them.
 type clients struct {
-	key    string // what determines them
-	cfg    aws.Config
-	client *sts.Client
-}
-
-func (c *clients) name() string {
-	if c == nil {
-		return ""
-	}
-	return c.key
+	settings string // what determines them, but for the region; "" if nobody asks for it
+	cfg      aws.Config
+	client   *sts.Client
 }
 
 // network makes the clients, or takes those that are there.
@@ -159,15 +152,19 @@ func (c *chain) network() (err error) {
 			return err
 		}
 	}
-	c.f.clients, err = c.pool.sharedClients(c.clientsKey(), func(key string) (*clients, error) {
-		return c.newClients(key, shared, aws.ToBool(ignored))
+	settings := ""
+	if !c.pool.one || c.spec.Share.On {
+		settings = c.clientSettingsKey()
+	}
+	c.f.clients, err = c.pool.sharedClients(c.f.region+" "+settings, func() (*clients, error) {
+		return c.newClients(settings, shared, aws.ToBool(ignored))
 	})
 	return err
 }
 
 // newClients is the SDK's LoadDefaultConfig with our limits, and without the files and the
 // chain of credentials, which are read here.
-func (c *chain) newClients(key string, shared config.SharedConfig, noEndpoints bool) (*clients, error) {
+func (c *chain) newClients(settings string, shared config.SharedConfig, noEndpoints bool) (*clients, error) {
 	client, err := c.believing(shared.CustomCABundle)
 	if err != nil {
 		return nil, err
@@ -184,7 +181,7 @@ func (c *chain) newClients(key string, shared config.SharedConfig, noEndpoints b
 	if url := cmp.Or(c.env.BaseEndpoint, shared.BaseEndpoint); url != "" && !noEndpoints {
 		cfg.BaseEndpoint = &url
 	}
-	return &clients{key: key, cfg: cfg, client: sts.NewFromConfig(cfg)}, nil
+	return &clients{settings: settings, cfg: cfg, client: sts.NewFromConfig(cfg)}, nil
 }
 
 // agent is what servers know us by.
