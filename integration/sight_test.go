@@ -381,3 +381,70 @@ func TestEventsTo(t *testing.T) {
 		t.Errorf("a socket (-want +got):\n%s", diff)
 	}
 }
+
+// TestSightOfFleet: what is seen of a list of profiles, of which most are taken off
+// meanwhile.
+func TestSightOfFleet(t *testing.T) {
+	t.Parallel()
+	const n = 30
+	w := newWorld(t, time.Hour)
+	dir, err := os.MkdirTemp("", "") // a short path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	list := func(n int) string {
+		var b strings.Builder
+		b.WriteString("account\n")
+		for i := range n {
+			b.WriteString(account(i) + "\n")
+		}
+		return b.String()
+	}
+	w.write("accounts.csv", list(n))
+	config := w.write("fleet.yaml", "profiles:\n  - for-each: {file: accounts.csv}\n    name: app-{account}\n    role-arn: arn:aws:iam::{account}:role/App\n")
+	at := filepath.Join(dir, "s")
+	p := w.brsExec("--config", config, "--log-level", "info", "--listen", "unix:"+at, "--events", "events.jsonl", "--", "cat")
+	var s map[string]float64
+	look := func() map[string]float64 {
+		_, text := w.scrape("unix", at, "/metrics")
+		s = w.samples(text)
+		return s
+	}
+	profiles := func(metric string) (n int) {
+		for key := range s {
+			if strings.HasPrefix(key, metric+" app-") {
+				n++
+			}
+		}
+		return n
+	}
+	eventually(t, patience, "ready", func() bool { status, _ := w.scrape("unix", at, "/readyz"); return status == 200 })
+	if look(); profiles("refreshes_total") != n || profiles("credentials_expiry_timestamp_seconds") != n {
+		t.Errorf("%d profiles: %v", profiles("refreshes_total"), s)
+	}
+	eventually(t, patience, "a summary in the log", func() bool {
+		return strings.Contains(p.stderr.String(), fmt.Sprintf(`msg="credentials obtained" profiles=%d`, n))
+	})
+	if got := strings.Count(p.stderr.String(), "credentials obtained"); got != 1 {
+		t.Errorf("%d lines say that credentials were obtained", got)
+	}
+	w.write("accounts.new", list(3))
+	if err := os.Rename(w.path("accounts.new"), w.path("accounts.csv")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, patience, "the shorter list", func() bool { look(); return profiles("refreshes_total") == 3 })
+	if profiles("credentials_expiry_timestamp_seconds") != 3 || s["run_ready"] != 1 {
+		t.Errorf("%v", s)
+	}
+	eventually(t, patience, "the events", func() bool {
+		return strings.Count(w.read("events.jsonl"), `"event":"removed"`) == n-3
+	})
+	p.stdin.Close()
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if got := kinds(w.events(w.read("events.jsonl"))); !slices.Equal(got, []string{"obtained", "started", "removed", "exited", "end"}) {
+		t.Errorf("events %q", got)
+	}
+}
