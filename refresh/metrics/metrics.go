@@ -47,7 +47,6 @@ type Metrics struct {
 	profiles   map[string]*profile
 	deliveries map[string]*counts
 	took       histogram
-	stale      uint64
 	up         bool
 	starts     uint64
 	end        *end
@@ -61,6 +60,7 @@ type profile struct {
 	row       int       // failures in a row
 	refreshes uint64
 	failures  [len(classes)]uint64
+	stale     uint64
 }
 
 // fresh tells whether the command has credentials of it that work at this time.
@@ -167,10 +167,10 @@ func (m *Metrics) Child(e supervisor.Event) {
 	}
 }
 
-// Stale counts a client that holds old credentials.
-func (m *Metrics) Stale() {
+// Stale counts a client that holds old credentials of a profile.
+func (m *Metrics) Stale(profile string) {
 	defer m.change()()
-	m.stale++
+	m.profile(profile).stale++
 }
 
 // Delivered counts a call of a delivery, which has a name for people.
@@ -265,7 +265,9 @@ func (m *Metrics) Text() []byte {
 	m.refreshes(&t, names)
 	m.ofRun(&t, now)
 	t.family("stale_clients_total", counter, "Alarms that no client has read newer credentials in time.")
-	t.sample(float64(m.stale))
+	for _, name := range names {
+		t.sample(float64(m.profiles[name].stale), "profile", name)
+	}
 	return t.b
 }
 

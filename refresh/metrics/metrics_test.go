@@ -117,7 +117,7 @@ func TestText(t *testing.T) {
 		denied.Permanent = true
 		m.Engine(denied)
 		m.Engine(set("b"))
-		m.Stale()
+		m.Stale("a")
 		show("a fails")
 		time.Sleep(30*time.Minute - 1)
 		ready(true)

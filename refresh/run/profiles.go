@@ -122,6 +122,14 @@ func (ps *profiles) get(name string) *profile {
 	return ps.byName[name]
 }
 
+// logOf is the log for what is about one profile, which is named if there are several.
+func (ps *profiles) logOf(profile string) *slog.Logger {
+	if len(ps.all()) > 1 {
+		return ps.log.With("profile", profile)
+	}
+	return ps.log
+}
+
 // withPlace says which entry of the list an error is about.
 func withPlace(p plan.Profile, err error) error {
 	if p.Where == "" {

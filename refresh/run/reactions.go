@@ -18,7 +18,6 @@ import (
 // reactions do what --on-refresh, --on-expiry and --on-source-ending ask for.
 type reactions struct {
 	profiles *profiles
-	log      *slog.Logger
 	child    child
 	hooks    *hooks
 	stop     func() // the command, for want of credentials
@@ -47,18 +46,19 @@ func (r *reactions) engine(e refresh.Event, first bool) {
 
 // react does what --on-refresh and --on-expiry ask for.
 func (r *reactions) react(on plan.Reaction, e refresh.Event) {
+	log := r.profiles.logOf(e.Profile)
 	switch on.Act {
 	case plan.Signal:
 		if err := r.child.Signal(on.Signal, on.Force); err != nil {
-			r.log.Warn("no signal sent", "reaction-to", e.Kind.String(), "err", err)
+			log.Warn("no signal sent", "reaction-to", e.Kind.String(), "err", err)
 		}
 	case plan.Stop:
-		r.log.Error("the credentials have expired: stopping the command")
+		log.Error("the credentials have expired: stopping the command")
 		r.stop()
 	case plan.Restart:
-		r.log.Info("the command is started again", "reaction-to", e.Kind.String())
+		log.Info("the command is started again", "reaction-to", e.Kind.String())
 		if err := r.child.Restart(); err != nil {
-			r.log.Warn("the command cannot be started again", "err", err)
+			log.Warn("the command cannot be started again", "err", err)
 		}
 	case plan.Exec:
 		r.hooks.run(on.Argv, hookEvent{name: strings.ReplaceAll(e.Kind.String(), " ", "-"), profile: e.Profile, expires: e.Expires})
@@ -68,7 +68,7 @@ func (r *reactions) react(on plan.Reaction, e refresh.Event) {
 // sourceExpires tells a person, in the log and by the hook of --on-source-ending.
 func (r *reactions) sourceExpires(p *profile, end source.Expiry) {
 	r.hooks.parts.notice(Notice{Kind: SourceEnding, Profile: p.Name, Source: end})
-	r.log.Error("the source expires, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
+	r.profiles.logOf(p.Name).Error("the source expires, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
 	r.onSource(p, hookEvent{name: "source-ending", ofSource: true, source: end.What, hint: end.Hint, expires: end.At})
 }
 

@@ -150,7 +150,7 @@ func TestSystemdStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &systemd{Notifier: n}
+	d := &systemd{Notifier: n, many: func() bool { return false }}
 	at := time.Date(2126, 3, 1, 12, 30, 0, 0, time.UTC)
 	const fine = "STATUS=credentials expire 2126-03-01 07:30:00 -05:00, next refresh 2126-03-01 07:30:00 -05:00"
 	for _, step := range []struct {

@@ -152,7 +152,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	}
 	r.record = newRecorder(o.Plan, ps)
 	hooks := &hooks{ctx: ctx, log: o.Log, parts: p, dir: dir, environ: d.environ}
-	r.reactions = &reactions{profiles: ps, log: o.Log, child: r.child, hooks: hooks, stop: r.stopExpired}
+	r.reactions = &reactions{profiles: ps, child: r.child, hooks: hooks, stop: r.stopExpired}
 	expiries := newSourceExpiries(ps, o.Plan.EndingBefore, r.record.sourceExpiry, r.reactions.sourceExpires)
 	deliveries := d.engine(s.count)
 	watch, stale := watchStale(o.Plan, d, &staleReaction{ps, o.Log, r.child, r.record})
@@ -170,7 +170,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		Notify:       p.engine,
 	})
 	r.record.alive = r.engine.alive
-	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, r.engine.alive)
+	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, ps, r.engine.alive)
 	p.list = slices.Concat(d.parts(started), s.parts(r.engine.alive), []Part{
 		noteStart(started), logNotes(ps), logEngine(ps, o.Log), logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
 		stale, systemd, r.record.part(), r.serveControl(o, d, started), expiries.part(), r.reactions.part(), r.left.part(), followList(o, ps, d, s, r.engine),

@@ -119,7 +119,7 @@ func (s *sight) parts(alive func(context.Context) error) (list []Part) {
 			Name: "the metrics", Engine: func(e refresh.Event, _ bool) { m.Engine(e) }, Child: func(e supervisor.Event, _ bool) { m.Child(e) },
 			Notice: func(n Notice) {
 				if n.Kind == Stale {
-					m.Stale()
+					m.Stale(n.Profile)
 				}
 			},
 		})

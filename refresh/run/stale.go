@@ -80,17 +80,9 @@ type staleReaction struct {
 	record   *recorder
 }
 
-// logOf is the log for what is about a profile.
-func (s *staleReaction) logOf(profile string) *slog.Logger {
-	if len(s.profiles.all()) > 1 {
-		return s.log.With("profile", profile)
-	}
-	return s.log
-}
-
 func (s *staleReaction) cleared(profile string) {
 	s.record.fresh(profile)
-	s.logOf(profile).Warn("a client has read newer credentials after all: it holds no copy")
+	s.profiles.logOf(profile).Warn("a client has read newer credentials after all: it holds no copy")
 }
 
 // alarm says that the command seems to hold credentials that are about to expire.
@@ -99,7 +91,7 @@ func (s *staleReaction) alarm(a stale.Alarm) {
 	if of == nil { // it was taken out of the list
 		return
 	}
-	log := s.logOf(a.Profile)
+	log := s.profiles.logOf(a.Profile)
 	s.record.stale(a.Profile)
 	expires, hint := "expire", "a command that has no need of AWS at the moment retrieves newer ones when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
 	if !a.Expires.After(time.Now()) {

@@ -17,11 +17,12 @@ import (
 type systemd struct {
 	*sdnotify.Notifier
 	log   *slog.Logger
+	many  func() bool                 // several profiles
 	alive func(context.Context) error // the engine
 }
 
-func tellSystemd(childTalks bool, log *slog.Logger, alive func(context.Context) error) (part Part, err error) {
-	d := &systemd{log: log, alive: alive}
+func tellSystemd(childTalks bool, log *slog.Logger, ps *profiles, alive func(context.Context) error) (part Part, err error) {
+	d := &systemd{log: log, many: func() bool { return len(ps.all()) > 1 }, alive: alive}
 	if !childTalks {
 		d.Notifier, err = sdnotify.New(stage.PID())
 	}
@@ -42,14 +43,22 @@ func (d *systemd) event(e refresh.Event, first bool) {
 			d.fine(e)
 		}
 	case refresh.Failed:
-		d.say(d.Status(fmt.Sprintf("failed refreshes: %d, next %s; credentials expire %s", e.Attempt, clock(e.Next), clock(e.Expires))))
+		d.status(e, fmt.Sprintf("failed refreshes: %d, next %s; credentials expire %s", e.Attempt, clock(e.Next), clock(e.Expires)))
 	case refresh.Expired:
-		d.say(d.Status("credentials have expired"))
+		d.status(e, "credentials have expired")
 	}
 }
 
 func (d *systemd) fine(e refresh.Event) {
-	d.say(d.Status("credentials expire " + clock(e.Expires) + ", next refresh " + clock(e.Next)))
+	d.status(e, "credentials expire "+clock(e.Expires)+", next refresh "+clock(e.Next))
+}
+
+// status sets the line of `systemctl status`: of several profiles, what happened last.
+func (d *systemd) status(e refresh.Event, line string) {
+	if d.many() {
+		line = e.Profile + ": " + line
+	}
+	d.say(d.Status(line))
 }
 
 func clock(t time.Time) string {
