@@ -92,7 +92,7 @@ var rooms = []struct{ room, imports string }{
 	{"refresh/simulator", ""}, // for the demonstration in cli alone
 	{"refresh/metrics", "refresh supervisor writer/pathsafe"},
 	{"refresh/events", "refresh supervisor writer/pathsafe"},
-	{"refresh/plan", "refresh refresh/events refresh/metrics refresh/source refresh/source/keyfile supervisor writer writer/replace writer/shared"},
+	{"refresh/plan", "refresh refresh/events refresh/metrics refresh/source refresh/source/keyfile supervisor writer writer/pathsafe writer/replace writer/shared"},
 	{"refresh/run", "refresh refresh/control refresh/events refresh/metrics refresh/plan refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
 		"writer writer/endpoint writer/filelock writer/process writer/shared writer/stale writer/volume"},
 	{"refresh/doctor/clients", ""},

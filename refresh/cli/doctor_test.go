@@ -133,6 +133,9 @@ func TestDoctor(t *testing.T) {
 	} {
 		t.Run(test.golden, func(t *testing.T) {
 			root := doctorWorld(t, test.env, test.files)
+			if err := os.Chmod(filepath.Join(root, "accounts.csv"), 0o666); err == nil != (test.files["accounts.csv"] != "") {
+				t.Fatal(err)
+			}
 			before := listing(t, root)
 			stdout, stderr, code := runQuietly(append([]string{"doctor"}, test.args...)...)
 			if last := len(test.args) - 1; last > 0 && strings.Contains(test.args[last], "\n") {

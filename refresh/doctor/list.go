@@ -3,6 +3,8 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -75,6 +77,7 @@ func (d *examination) examineList() {
 	}
 	d.examineUnconfigured()
 	d.examineRegions()
+	d.examineListFiles()
 	if d.Ask {
 		refused = append(refused, d.askAll()...)
 	}
@@ -170,6 +173,18 @@ func (d *examination) examineRegions() {
 	}
 	if len(none) > 0 {
 		d.note("region", "region: eu-west-1 outside of the list is for all that have none of their own", "none is configured for %s: many clients need one", someNames(none))
+	}
+}
+
+// examineListFiles is about who else can say which roles are assumed.
+func (d *examination) examineListFiles() {
+	if d.Plan.List == nil || runtime.GOOS == "windows" {
+		return
+	}
+	for _, path := range d.Plan.List.Files() {
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o002 != 0 {
+			d.note("list", "chmod o-w "+plan.ShellLine([]string{path}), "%s can be changed by everyone: who does decides whose credentials the command gets", path)
+		}
 	}
 }
 

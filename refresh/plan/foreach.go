@@ -18,6 +18,7 @@ import (
 
 	"brs-exec/refresh"
 	"brs-exec/refresh/source"
+	"brs-exec/writer/pathsafe"
 )
 
 // forEach is what a template is filled in from: lists of its own, whose cross product is taken, and
@@ -25,7 +26,8 @@ import (
 type forEach struct {
 	where   string
 	lists   []fileEntry // a column each
-	file    string      // absolute, or as os.Open takes it
+	file    string      // as messages have it
+	path    string      // of it, absolute: the process may leave its directory
 	command []string
 	every   time.Duration // from one run of the command to the next
 }
@@ -50,6 +52,10 @@ func readForEach(path string, e fileEntry) (*forEach, error) {
 			each.file = f.values[0]
 			if !filepath.IsAbs(each.file) { // a list that was moved keeps what it is made from
 				each.file = filepath.Join(filepath.Dir(path), each.file)
+			}
+			var err error
+			if each.path, err = filepath.Abs(each.file); err != nil {
+				return nil, wrong(nil, "", "%s: file %q: %v", f.where, f.values[0], err)
 			}
 			if kind := filepath.Ext(each.file); !slices.Contains([]string{".csv", ".json", ".jsonl"}, kind) {
 				return nil, wrong(nil, "its name says what it is: .csv, .json or .jsonl", "%s: file %q: not a kind of file that is read", f.where, f.values[0])
@@ -95,7 +101,7 @@ func (e *forEach) read(ctx context.Context, stderr io.Writer) (t table, err erro
 	case e == nil:
 		return t, nil
 	case e.file != "":
-		t, err = readTable(e.file)
+		t, err = readTable(e.file, e.path)
 	case e.command != nil:
 		t, err = e.run(ctx, stderr)
 	}
@@ -126,25 +132,30 @@ func (t table) times(list fileEntry) table {
 	return product
 }
 
-func readTable(path string) (table, error) {
+// readTable reads the file at path, which messages call name.
+func readTable(name, path string) (table, error) {
 	text, err := readRegular(path)
 	if err != nil {
-		return table{}, wrong(nil, "", "%s: %v", path, reason(err))
+		return table{}, wrong(nil, "", "%s: %v", name, reason(err))
 	}
 	if filepath.Ext(path) == ".csv" {
-		return parseCSV(path, text)
+		return parseCSV(name, text)
 	}
-	return parseJSON(path, ":", text)
+	return parseJSON(name, ":", text)
 }
 
-// readRegular reads a file, and no pipe that nobody writes to.
+// readRegular reads a file, and waits for no pipe that somebody has put in its place.
 func readRegular(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err != nil {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
 		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
 	}
-	f, err := os.Open(path)
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	f, _, err := pathsafe.OpenRegular(dir, filepath.Base(path), os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

@@ -117,7 +117,7 @@ func TestBadLists(t *testing.T) {
 		{"too many", "profiles:\n- name: a-{x}-{y}\n  for-each:\n    x: [" + strings.Repeat("a,", 200) + "b]\n    y: [" + strings.Repeat("a,", 200) + "b]\n", nil, nil, "F.yaml:3: for-each makes more than 10000 profiles", ""},
 
 		{"a file that is not there", "profiles:\n- name: a\n  for-each: {file: gone.csv}\n", nil, nil, "gone.csv: no such file or directory", ""},
-		{"a file that is a directory", "profiles:\n- name: a\n  for-each: {file: sub.csv}\n", nil, map[string]string{"sub.csv/": ""}, "sub.csv: not a regular file", ""},
+		{"a file that is a directory", "profiles:\n- name: a\n  for-each: {file: sub.csv}\n", nil, map[string]string{"sub.csv/": ""}, "sub.csv: not a regular file (d---------)", ""},
 		{"a file of another kind", "profiles:\n- name: a\n  for-each: {file: accounts.xlsx}\n", nil, nil, `F.yaml:3: file "accounts.xlsx": not a kind of file that is read`, "its name says what it is: .csv, .json or .jsonl"},
 		{"a file and a command", "profiles:\n- name: a\n  for-each: {file: a.csv, command: ls}\n", nil, nil, "F.yaml:3: for-each has a file or a command, not both", "an entry for each of them"},
 		{"a file every hour", "profiles:\n- name: a\n  for-each:\n    file: a.csv\n    every: 1h\n", nil, nil, "F.yaml:5: every needs a command", "a file is watched, and read when it changes"},

@@ -52,7 +52,7 @@ func (l *List) Watch(ctx context.Context, changed func([]Profile, error)) {
 		switch e := l.maker.entries[i].each; {
 		case !e.changes():
 		case e.file != "":
-			files.Go(func() { l.watchFile(ctx, e.file, func() { wake(look) }) })
+			files.Go(func() { l.watchFile(ctx, e.path, func() { wake(look) }) })
 		default:
 			l.parts[i].due = time.Now().Add(e.every)
 		}
@@ -88,6 +88,16 @@ func (l *List) Watch(ctx context.Context, changed func([]Profile, error)) {
 		told = text
 		timer.Reset(l.untilNext())
 	}
+}
+
+// Files are the paths of the files that the list is made from.
+func (l *List) Files() (paths []string) {
+	for _, e := range l.maker.entries {
+		if e.each.changes() && e.each.file != "" {
+			paths = append(paths, e.each.path)
+		}
+	}
+	return paths
 }
 
 func wake(c chan<- struct{}) {
