@@ -59,6 +59,8 @@ var proxyVariables = []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_
 // also entries that are no KEY=VALUE at all; of a variable that is set here and
 // was there several times, the first place is kept.
 func (p *Private) Env(base []string, more ...string) (env, scrubbed []string) {
+	p.mu.Lock() // the list may change
+	defer p.mu.Unlock()
 	e, scrubbed := p.scrub(base)
 	for _, kv := range p.variables() {
 		e.set(kv[0], kv[1])

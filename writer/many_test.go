@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -177,6 +178,44 @@ func TestManyProfilesOneRewrite(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestManyAtOnce: all may be asked for while the list changes.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	p, sets := manyProfiles(t, 3, Auto)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, do := range []func(){
+		func() { p.Env([]string{"AWS_REGION=x"}) },
+		func() { p.LastReads("p1") },
+		func() { p.LastStart() },
+		func() { p.Default() },
+		func() { p.look() },
+		func() {
+			if err := p.Deliver(t.Context(), sets); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					do()
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		if err := p.SetProfiles([][]Profile{listed("p1", "p2"), {{Name: "p0", Region: "a"}, {Name: "default", Region: "b"}}}[i%2]); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	wg.Wait()
 }
 
 // manyProfiles is a run with n profiles p0, p1 …, and what was delivered of them.
