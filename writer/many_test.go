@@ -180,6 +180,23 @@ func TestManyProfilesOneRewrite(t *testing.T) {
 	}
 }
 
+// TestSelected: what the environment names.
+func TestSelected(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		names []string
+		want  string
+	}{
+		{[]string{""}, "brs-exec"}, {[]string{"default"}, "brs-exec"}, {[]string{"prod"}, "prod"}, {[]string{"a", "b"}, "a"},
+		{[]string{"a", "default"}, "brs-exec"}, {[]string{"brs-exec", "b"}, "brs-exec"}, {[]string{"brs-exec", "default"}, "default"},
+	} {
+		p, err := newPlan(Options{Profiles: listed(tt.names...)})
+		if err != nil || p.Profile() != tt.want {
+			t.Errorf("%q: %q, %v, want %q", tt.names, p.Profile(), err, tt.want)
+		}
+	}
+}
+
 // TestManyAtOnce: all may be asked for while the list changes.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()

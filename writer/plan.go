@@ -29,6 +29,7 @@ type list struct {
 	profiles  []*profile
 	byName    map[string]*profile // by Name
 	names     []named             // all that the command finds, those of the default profile first
+	selected  string              // the name of the default profile for the environment
 	byDefault *profile            // the default profile, nil if it was taken out of the list
 	many      bool                // there are several, or have been: each is asked for by name
 }
@@ -51,7 +52,7 @@ func newPlan(opt Options) (*plan, error) {
 	if p.list, err = newList(opt.Profiles, p.starting, len(opt.Profiles) > 1); err != nil {
 		return nil, err
 	}
-	p.profile = p.list.names[1].name
+	p.profile = p.list.selected
 	if p.config, err = p.readUser(opt.ConfigFile); err != nil {
 		return nil, err
 	}
@@ -112,9 +113,10 @@ func (l *list) setNames() error {
 			if err := add("default", one, false); err != nil {
 				return err
 			}
-			if own == "" && !l.many || own == "default" {
+			if own == "" && !l.many || own == "default" && l.byName[defaultProfile] == nil {
 				own, byName = defaultProfile, false
 			}
+			l.selected = own
 		}
 		if err := add(own, one, byName); err != nil {
 			return err

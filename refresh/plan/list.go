@@ -318,6 +318,8 @@ func checkName(name string) error {
 		return errors.New("longer than 128 bytes")
 	case name == "DEFAULT":
 		return errors.New("means something else to Python")
+	case name == "brs-static":
+		return errors.New("is what brs-exec calls the section with the current keys")
 	case strings.ContainsFunc(name, func(r rune) bool { return !isWord(r) && !strings.ContainsRune("-.@+:/", r) }), !isWord(rune(name[0])):
 		return errors.New("not a name that every SDK reads")
 	}

@@ -71,6 +71,7 @@ func TestBadLists(t *testing.T) {
 		{"a name with a blank", "profiles:\n- region: r\n  name: a b\n", nil, nil, `F.yaml:3: name "a b": not a name that every SDK reads`, nameHint},
 		{"a name with a bracket", "profiles:\n- name: 'a]'\n", nil, nil, `F.yaml:2: name "a]": not a name that every SDK reads`, nameHint},
 		{"a name that is a path", "profiles:\n- name: ../a\n", nil, nil, `F.yaml:2: name "../a": not a name that every SDK reads`, nameHint},
+		{"a name of ours", "profiles:\n- name: brs-static\n", nil, nil, `F.yaml:2: name "brs-static": is what brs-exec calls the section with the current keys`, nameHint},
 		{"a name of Python's", "profiles:\n- name: DEFAULT\n", nil, nil, `F.yaml:2: name "DEFAULT": means something else to Python`, nameHint},
 		{"a name without end", "profiles:\n- name: " + strings.Repeat("x", 129) + "\n", nil, nil, `F.yaml:2: name "` + strings.Repeat("x", 129) + `": longer than 128 bytes`, nameHint},
 		{"an empty name", "profiles:\n- name: ''\n", nil, nil, `F.yaml:2: name "": is empty`, nameHint},
