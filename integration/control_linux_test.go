@@ -56,7 +56,7 @@ func (w *world) ends(runs ...*process) {
 // TestStatusCheck: what a probe is told, as the same run goes from good to bad and back.
 func TestStatusCheck(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 12*time.Second)
+	w := newWorld(t, 20*time.Second)
 	check := func(want int) func() bool {
 		return func() bool { _, _, code := w.ask("status", "--check", "nightly"); return code == want }
 	}
@@ -69,6 +69,10 @@ func TestStatusCheck(t *testing.T) {
 		t.Errorf("of another name: exit code %d", code)
 	}
 	w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Denied, Actions: []string{"AssumeRole"}})
+	// Not by its own time: another test's stopped run makes each look take seconds.
+	if out, said, code := w.ask("refresh", "nightly"); code != 1 || !strings.Contains(said, "AccessDenied") {
+		t.Errorf("refresh: exit code %d\n%s%s", code, out, said)
+	}
 	eventually(t, patience, "failing", check(1))
 	eventually(t, patience, "expired", check(2))
 	out, _, _ := w.ask("status", "nightly")

@@ -51,7 +51,7 @@ func (p *program) refresh(c *cli.Context, profiles []string, timeout time.Durati
 	if timeout <= 0 {
 		return &plan.Error{Flag: "timeout", Text: "must be longer than nothing", Hint: "as in --timeout 90s"}
 	}
-	all := seenRuns(askTime)
+	all := seenRuns(word, askTime)
 	runs := which(all, word)
 	switch {
 	case len(runs) == 0:

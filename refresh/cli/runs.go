@@ -31,9 +31,14 @@ const askTime = 3 * time.Second
 const maxAsked = 100
 
 // seenRuns asks all runs that this user may ask, side by side: one that is stopped, or
-// lies, costs the others nothing. None is waited for longer than within.
-func seenRuns(within time.Duration) []seenRun {
+// lies, costs the others nothing. None is waited for longer than within. If word is the
+// process id of one, that is the only one.
+func seenRuns(word string, within time.Duration) []seenRun {
 	found := append(rundir.Runs(nil), rundir.OthersRuns(nil)...)
+	isWord := func(r rundir.Run) bool { return strconv.Itoa(r.PID) == word }
+	if slices.ContainsFunc(found, isWord) {
+		found = slices.DeleteFunc(found, func(r rundir.Run) bool { return !isWord(r) })
+	}
 	seen := make([]seenRun, len(found))
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()

@@ -55,7 +55,7 @@ func (p *program) status(c *cli.Context, f statusFlags) error {
 	case f.watch:
 		return p.watch(word, f.wide)
 	}
-	all := seenRuns(askTime)
+	all := seenRuns(word, askTime)
 	runs := which(all, word)
 	if len(runs) == 0 {
 		p.code = exitNotRunning

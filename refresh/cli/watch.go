@@ -24,7 +24,7 @@ func (p *program) watch(word string, wide bool) error {
 	}
 	tick := time.NewTicker(watchEvery)
 	for ; ; <-tick.C {
-		all := seenRuns(watchEvery)
+		all := seenRuns(word, watchEvery)
 		width, rows, terminal := terminalSize() // it may be another one by now
 		if !terminal {
 			return nil
