@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"math"
 	"os"
@@ -229,7 +230,7 @@ func roleARN(s string) error {
 		if otherSTS() { // which reads a file, and is asked last
 			return nil
 		}
-		return wrong(flagRoleARN, hint, "%q: an account of AWS is a number of 12 digits", s)
+		return wrong(flagRoleARN, cmp.Or(withZeros(part[4]), hint), "%q: an account of AWS is a number of 12 digits", s)
 	case part[2] != "iam" || kind != "role" || strings.ContainsFunc(name[strings.LastIndex(name, "/")+1:], notInName) || strings.HasSuffix(s, "/"):
 		if otherSTS() {
 			return nil
@@ -237,6 +238,16 @@ func roleARN(s string) error {
 		return wrong(flagRoleARN, hint, "%q: not the ARN of a role", s)
 	}
 	return nil
+}
+
+// withZeros is the hint for an account whose leading zeros a spreadsheet has taken away.
+func withZeros(account string) string {
+	for _, zeros := range []string{"0", "00", "000"} {
+		if isAccount(zeros + account) {
+			return "with its leading zeros it is " + zeros + account + "; spreadsheets take them away from what is no text"
+		}
+	}
+	return ""
 }
 
 func isAccount(s string) bool { return len(s) == 12 && strings.Trim(s, "0123456789") == "" }
