@@ -18,7 +18,7 @@ func (w *world) fleet(n int) (config string) {
 		accounts[i] = fmt.Sprintf("%q", account(i))
 	}
 	return w.write("fleet.yaml", "profiles:\n  - for-each:\n      account: ["+strings.Join(accounts, ", ")+"]\n"+
-		"    name: app-{account}\n    role-arn: arn:aws:iam::{account}:role/App\n")
+		"    name: app-{account}\n    role-arn: arn:aws:iam::{account}:role/App-{account}\n")
 }
 
 func account(i int) string { return fmt.Sprintf("%012d", 100_000_000_000+i) }
@@ -49,7 +49,7 @@ func TestFleet(t *testing.T) {
 			switch {
 			case len(words) == 4 && words[0] == "ok":
 				name, account := words[1], strings.TrimPrefix(words[1], "app-")
-				if !strings.Contains(words[3], "::"+account+":assumed-role/App/") {
+				if !strings.Contains(words[3], ":assumed-role/App-"+account+"/") {
 					t.Errorf("profile %s is %s", name, words[3])
 				}
 				if used[name] == nil {
@@ -104,7 +104,7 @@ func TestFleetRequire(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, time.Hour)
 			w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Denied, Actions: []string{"AssumeRole"}, Times: 1})
-			p := w.brsExec("--config", w.fleet(3), "--require", tt.require, "--", "sh", "-c", "echo started; cat")
+			p := w.brsExec("--config", w.fleet(3), "--require", tt.require, "--", "sh", "-c", "echo started; exec cat")
 			eventually(t, patience, "the refusal in the log", func() bool {
 				said := p.stderr.String()
 				return strings.Contains(said, "app-1000000000") && strings.Contains(said, "AccessDenied") || p.ended()
