@@ -357,3 +357,62 @@ func TestShareRefresh(t *testing.T) {
 		t.Errorf("%d calls for %d sets of credentials", got, len(seen))
 	}
 }
+
+// TestShareList: three runs of one list make the calls of one.
+func TestShareList(t *testing.T) {
+	t.Parallel()
+	w, g := sharing(t, time.Hour)
+	var accounts []string
+	for i := range 20 {
+		accounts = append(accounts, fmt.Sprintf("%q", fmt.Sprintf("%012d", i+1)))
+	}
+	config := w.write("list.yaml", "profiles:\n  - for-each:\n      account: ["+strings.Join(accounts, ", ")+"]\n"+
+		"    name: app-{account}\n    role-arn: arn:aws:iam::{account}:role/App\n")
+	var runs []*process
+	for range 3 {
+		runs = append(runs, w.brsExec("--config", config, "--", "sh", "-c", `grep -c credential_process "$AWS_CONFIG_FILE"`))
+	}
+	g.await(t)
+	g.open()
+	for _, p := range runs {
+		if code := p.exit(); code != 0 {
+			t.Errorf("exit code %d\n%s", code, p.stderr.String())
+		}
+	}
+	if got := g.asked(); got != 20 {
+		t.Errorf("%d calls, want 20", got)
+	}
+}
+
+// TestShareRefreshNow: who is told to refresh asks, and the others take what it was given.
+func TestShareRefreshNow(t *testing.T) {
+	t.Parallel()
+	w, g := sharing(t, time.Hour)
+	g.open()
+	const loop = `last=; while :; do
+		now=$(grep -m1 aws_access_key_id "$AWS_SHARED_CREDENTIALS_FILE"); [ "$now" = "$last" ] || echo "$now"; last=$now
+		read -t 0.2 x; [ $? -gt 128 ] || exit 0; done`
+	var runs []*process
+	for range 2 {
+		runs = append(runs, w.brsExec("--deliver", "file", "--role-arn", roleARN, "--", "bash", "-c", loop))
+	}
+	seen := func(n int) {
+		t.Helper()
+		for _, p := range runs {
+			eventually(t, patience, fmt.Sprintf("it has seen %d sets of credentials", n), func() bool { return len(p.stdout.lines()) == n })
+		}
+	}
+	seen(1)
+	refresh := w.brsExec("refresh", strconv.Itoa(runs[0].cmd.Process.Pid))
+	if code := refresh.exit(); code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, refresh.stdout.String(), refresh.stderr.String())
+	}
+	seen(2)
+	for _, p := range runs {
+		p.stdin.Close()
+		p.exit()
+	}
+	if runs[0].stdout.String() != runs[1].stdout.String() || g.asked() != 2 {
+		t.Errorf("%d calls, %q and %q", g.asked(), runs[0].stdout.String(), runs[1].stdout.String())
+	}
+}
