@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,7 +30,8 @@ const (
 	// of that.
 	askLimit, programLimit = 10 * time.Second, 30 * time.Second
 
-	// codeLimit is how long another process may ask a person for a code.
+	// codeLimit is how long a process that can ask nobody waits for one that asks a person
+	// for a code.
 	codeLimit = 2 * time.Minute
 
 	// sessionWorth is what must remain of the MFA session of another process for a
@@ -38,13 +41,13 @@ const (
 
 // sharing is a Source's part in the cache of its user.
 type sharing struct {
-	cache *cache.Cache
+	cache   *cache.Cache
+	session cache.Key // of the MFA session that another process has begun; guarded by Source.retrieving
 
-	mu      sync.Mutex // guards what follows
-	key     cache.Key  // of the last credentials
-	last    cache.Set
-	taken   bool // they were another process's
-	changed func()
+	mu    sync.Mutex // guards what follows
+	key   cache.Key  // of the last credentials
+	last  cache.Set
+	taken bool // they were another process's
 }
 
 // newSharing opens the cache. Where there is none, each process asks for itself.
@@ -168,6 +171,8 @@ func (s *Source) shared(ctx context.Context, f *resolved, retrieve func(context.
 	got, err := retrieve(ctx)
 	if err == nil {
 		s.putSet(f, t, key, got)
+	} else {
+		s.forgetSession(f, err)
 	}
 	return got, err
 }
@@ -175,7 +180,10 @@ func (s *Source) shared(ctx context.Context, f *resolved, retrieve func(context.
 // patience is how long another process may have its turn.
 func (s *Source) patience(ctx context.Context, f *resolved) time.Duration {
 	limit := askLimit
-	if s.needsProgram(f) {
+	switch {
+	case s.needsProgram(f) && s.hasTerminal():
+		limit = attendedTimeout // it may ask on the same terminal
+	case s.needsProgram(f):
 		limit = programLimit
 	}
 	if end, ok := ctx.Deadline(); ok {
@@ -277,7 +285,8 @@ func (s *Source) adoptShared(f *resolved, base aws.Credentials) bool {
 	if s.sharing == nil {
 		return false
 	}
-	set, err := s.sharing.cache.Get(s.sessionKey(f, base))
+	key := s.sessionKey(f, base)
+	set, err := s.sharing.cache.Get(key)
 	if err != nil {
 		return false
 	}
@@ -296,6 +305,7 @@ func (s *Source) adoptShared(f *resolved, base aws.Credentials) bool {
 	}
 	s.web.adoptSkew(set.Skew)
 	s.storeSession(issueOf(set).Credentials, mfaSessionKey(f, base))
+	s.sharing.session = key
 	return true
 }
 
@@ -305,18 +315,25 @@ func (s *Source) sharedSession(ctx context.Context, f *resolved, base aws.Creden
 	if s.sharing == nil {
 		return begin(ctx)
 	}
-	w := cache.Waiting{Ready: func() bool { return s.adoptShared(f, base) }, Patience: codeLimit}
-	if s.spec.MFA.automatic() {
-		w.Patience = programLimit
-	} else {
-		w.Held = func(pid int) { s.say("waiting for the MFA code of %s that process %d asks for", f.mfa, pid) }
-	}
 	key := s.sessionKey(f, base)
-	if !s.spec.MFA.automatic() && s.spec.Prompt == nil {
-		if s.sharing.cache.Await(ctx, key, w) {
+	w := cache.Waiting{
+		Ready: func() bool { return s.adoptShared(f, base) },
+		Held:  func(pid int) { s.say("waiting for the MFA code of %s that process %d asks for", f.mfa, pid) },
+	}
+	switch automatic := s.spec.MFA.automatic(); {
+	case automatic:
+		w.Held, w.Patience = nil, beginLimit
+	case s.spec.Prompt != nil && !s.pool.attempts.hasStarted():
+		// Two must not ask at one terminal. A person can see to the one that does.
+		w.Patience = math.MaxInt64
+	default:
+		if w.Patience = codeLimit; s.sharing.cache.Await(ctx, key, w) {
 			return nil
 		}
-		return noCode(f)
+		if s.spec.Prompt == nil {
+			return noCode(f)
+		}
+		return begin(ctx) // which says why not
 	}
 	t, err := s.sharing.cache.Turn(ctx, key, w)
 	switch {
@@ -336,6 +353,18 @@ func (s *Source) sharedSession(ctx context.Context, f *resolved, base aws.Creden
 		s.notShared(err)
 	}
 	return nil
+}
+
+// forgetSession has nobody begin with an MFA session that AWS does not take any more.
+func (s *Source) forgetSession(f *resolved, err error) {
+	r, _ := refusalIn(err)
+	if f.mfa == "" || !slices.Contains([]string{"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"}, r.code) {
+		return
+	}
+	if h := s.sharing; h.session != "" {
+		h.cache.Forget(h.session)
+		s.mfa.session, s.mfa.sessionKey, h.session = aws.Credentials{}, "", ""
+	}
 }
 
 // say tells a person at once what is waited for.

@@ -5,12 +5,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -417,6 +419,48 @@ func TestShareMFAPrompt(t *testing.T) {
 		}
 		if err := start(roleB, person); err != nil || len(labels) != 2 {
 			t.Errorf("a person is there for a session of more use: %v, %d codes", err, len(labels))
+		}
+	})
+}
+
+// TestShareMFARefused: an MFA session that AWS takes no more is not begun with again.
+func TestShareMFARefused(t *testing.T) {
+	t.Parallel()
+	mfaEnv(t)
+	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+	share := shareIn(t)
+	synctest.Test(t, func(t *testing.T) {
+		var refused atomic.Bool
+		sts := &mfaSTS{life: 12 * time.Hour}
+		n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.ParseForm()
+			if refused.Load() && r.Form.Get("Action") == "AssumeRole" {
+				refuse(w, http.StatusForbidden, "InvalidClientTokenId", "The security token included in the request is invalid.")
+				return
+			}
+			sts.ServeHTTP(w, r)
+		}))
+		codes := 0
+		start := func(role string) error {
+			prompt := func(context.Context, string) (string, error) { codes++; return fmt.Sprint(200000 + codes), nil }
+			src := mustNew(t, Spec{MFA: MFA{Serial: device}, Prompt: prompt, Roles: []Role{{ARN: role}}, Share: share, limits: limits{dial: n.dial, pollOnly: true}})
+			if err := src.Authenticate(t.Context()); err != nil {
+				return err
+			}
+			_, err := src.Retrieve(t.Context())
+			return err
+		}
+		if err := start(roleA); err != nil {
+			t.Fatal(err)
+		}
+		refused.Store(true)
+		if err := start(roleB); err == nil {
+			t.Fatal("a refused session does")
+		}
+		refused.Store(false)
+		time.Sleep(time.Minute)
+		if err := start(roleB); err != nil || codes != 2 {
+			t.Errorf("%v after %d codes, want another one", err, codes)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -33,7 +34,7 @@ type watched struct {
 }
 
 // Watch calls changed when the entry of a key may have been replaced, also by this
-// process, and now and then without a reason. key is asked each time. It must not block, and
+// process, and at times without a reason. key is asked each time. It must not block, and
 // is not called after stop has returned.
 func (c *Cache) Watch(key func() Key, changed func()) (stop func()) {
 	w := &c.watch
@@ -67,6 +68,7 @@ func (c *Cache) look(stop chan struct{}) {
 	var events *fsnotify.Watcher // nil: none
 	var came <-chan fsnotify.Event
 	var lost <-chan error
+	var seen os.FileInfo // the directory, when all were last told
 	for {
 		select {
 		case <-stop:
@@ -89,7 +91,11 @@ func (c *Cache) look(stop chan struct{}) {
 			if events != nil {
 				events.Add(c.path) // the directory may be another one by now; else it does nothing
 			}
-			c.tell(stop, "")
+			now, err := os.Lstat(c.path)
+			if err != nil || seen == nil || !os.SameFile(now, seen) || !now.ModTime().Equal(seen.ModTime()) {
+				seen = now
+				c.tell(stop, "")
+			}
 			timer.Reset(lookEvery)
 		}
 	}
