@@ -222,6 +222,9 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // Child follows an event of the command.
 func (e *Events) Child(ev supervisor.Event) {
+	if ev.PID == 0 { // there is none: it is keep
+		return
+	}
 	l := Line{Child: ev.PID}
 	switch ev.Kind {
 	case supervisor.Started:

@@ -33,12 +33,14 @@ type Options struct {
 	Version  string   // of brs-exec
 	Profiles []string // as far as they are known at the start; see [Metrics.SetProfiles]
 	Require  int      // how many profiles have to be fresh for the run to be ready; 0 is all
+	Keep     bool     // there is no command
 }
 
 // Metrics are those of one run. Its methods may be called from several goroutines.
 type Metrics struct {
 	version string
 	require int
+	keep    bool
 	begun   time.Time
 	changed chan struct{} // has one when something has happened since it was taken
 
@@ -79,7 +81,7 @@ type end struct {
 // New returns metrics of a run that begins now.
 func New(o Options) *Metrics {
 	m := &Metrics{
-		name: o.Name, version: o.Version, require: o.Require, begun: time.Now().Round(0),
+		name: o.Name, version: o.Version, require: o.Require, keep: o.Keep, begun: time.Now().Round(0),
 		changed: make(chan struct{}, 1), profiles: map[string]*profile{}, deliveries: map[string]*counts{},
 	}
 	m.SetProfiles(o.Profiles)
@@ -255,10 +257,12 @@ func (m *Metrics) Text() []byte {
 	t := text{run: m.name}
 	t.family("build_info", gauge, "The version of brs-exec, and of the Go that it was built with.")
 	t.sample(1, "goversion", runtime.Version(), "version", m.version)
-	t.family("command_restarts_total", counter, "How often the command was started again.")
-	t.sample(float64(max(m.starts, 1) - 1))
-	t.family("command_up", gauge, "1 as long as the command runs.")
-	t.sample(truth(m.up))
+	if !m.keep {
+		t.family("command_restarts_total", counter, "How often the command was started again.")
+		t.sample(float64(max(m.starts, 1) - 1))
+		t.family("command_up", gauge, "1 as long as the command runs.")
+		t.sample(truth(m.up))
+	}
 	names := slices.Sorted(maps.Keys(m.profiles))
 	m.credentials(&t, names)
 	m.delivered(&t)
