@@ -267,6 +267,9 @@ func (w *world) events(text string) (list []event) {
 	return list
 }
 
+// requestID is that of all answers of fakeaws.
+const requestID = "00000000-0000-4000-8000-000000000000"
+
 // kinds are those of events, each once in a row.
 func kinds(list []event) (kinds []string) {
 	for _, e := range list {
@@ -280,7 +283,7 @@ func kinds(list []event) (kinds []string) {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 8*time.Second)
-	p := w.brsExec("--role-arn", roleARN, "--role-session-name", "nightly", "--events", "events.jsonl", "--", "sh", "-c", "cat; exit 3")
+	p := w.brsExec("--role-arn", roleARN, "--role-session-name", "nightly", "--log-level", "info", "--events", "events.jsonl", "--", "sh", "-c", "cat; exit 3")
 	eventually(t, patience, "a refresh", func() bool { return strings.Contains(w.read("events.jsonl"), `"refreshed"`) })
 	if err := os.Rename(w.path("events.jsonl"), w.path("events.1")); err != nil {
 		t.Fatal(err)
@@ -306,7 +309,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("the first is %+v", e)
 	}
 	for _, e := range all {
-		if e.Event == "failed" && !strings.Contains(e.Error, "ServiceUnavailable") {
+		if e.Event == "failed" && (!strings.Contains(e.Error, "ServiceUnavailable") || e.RequestID != requestID) {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -316,6 +319,16 @@ func TestEvents(t *testing.T) {
 	text := w.read("events.1") + w.read("events.jsonl")
 	if s := leaked(text, w.server.Secrets()); s != "" {
 		t.Errorf("a secret (%s…) is in the events", s[:4])
+	}
+	// The log has what CloudTrail knows the same by.
+	for _, want := range []string{
+		`msg="credentials obtained" key=` + first[0].Key + " identity=" + first[0].Identity + " session=nightly ",
+		"request-id=" + requestID,
+		`msg="exit 3 after `,
+	} {
+		if !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("no %s in the log:\n%s", want, p.stderr.String())
+		}
 	}
 	if info, err := os.Stat(w.path("events.1")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)

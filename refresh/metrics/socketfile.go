@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"brs-exec/writer/pathsafe"
@@ -15,73 +16,106 @@ import (
 // socketFile is a listener on a socket file that nobody but our user may connect to.
 type socketFile struct {
 	net.Listener
-	path string
+	dir  *os.Root
+	name string
 	is   fs.FileInfo
 }
 
 // bindFile makes a socket file. One that is there is replaced only if it is ours and
-// nobody listens there any more.
+// nobody listens there any more. The directory is used by its descriptor, whoever may
+// change the path to it meanwhile.
 //
 // The socket gets its name once its mode is right: before that, another user could
 // connect to it.
-func bindFile(path string) (net.Listener, error) {
-	if err := replaceable(path); err != nil {
+func bindFile(path string) (_ net.Listener, err error) {
+	place, dir, err := pathsafe.Open(path)
+	if err != nil {
+		return nil, reason(err)
+	}
+	name, temp := filepath.Base(place.Path), "."+pathsafe.RandomName()[:8]
+	var l *net.UnixListener
+	defer func() {
+		if err != nil {
+			_ = dir.Remove(temp)
+			if l != nil {
+				l.Close()
+			}
+			dir.Close()
+			err = reason(err)
+		}
+	}()
+	by, done, err := pathOf(dir)
+	if err != nil {
 		return nil, err
 	}
-	temp := filepath.Join(filepath.Dir(path), "."+pathsafe.RandomName()[:8])
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: temp, Net: "unix"})
-	if err != nil {
-		return nil, reason(err)
+	defer done()
+	if err := replaceable(dir, by, name); err != nil {
+		return nil, err
+	}
+	if l, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(by, temp), Net: "unix"}); err != nil {
+		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
-	fail := func(err error) (net.Listener, error) {
-		os.Remove(temp)
-		l.Close()
-		return nil, reason(err)
+	if err := dir.Chmod(temp, 0o600); err != nil {
+		return nil, err
 	}
-	if err := os.Chmod(temp, 0o600); err != nil {
-		return fail(err)
-	}
-	is, err := os.Lstat(temp)
+	is, err := dir.Lstat(temp)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	if err := os.Rename(temp, path); err != nil {
-		return fail(err)
+	if err := dir.Rename(temp, name); err != nil {
+		return nil, err
 	}
-	return &socketFile{l, path, is}, nil
+	return &socketFile{l, dir, name, is}, nil
 }
 
-// replaceable returns why a path may not become a socket of ours.
-func replaceable(path string) error {
-	info, err := os.Lstat(path)
+// pathOf is a path to a directory that is open, until done is called: the one of /proc,
+// which leads to nothing else, or where there is none its own.
+func pathOf(dir *os.Root) (path string, done func(), err error) {
+	d, err := dir.Open(".")
+	if err != nil {
+		return "", nil, err
+	}
+	done = func() { d.Close() }
+	path = "/proc/self/fd/" + strconv.Itoa(int(d.Fd()))
+	if is, err := os.Stat(path); err == nil {
+		if info, err := d.Stat(); err == nil && os.SameFile(is, info) {
+			return path, done, nil
+		}
+	}
+	return dir.Name(), done, nil
+}
+
+// replaceable returns why a name may not become a socket of ours.
+func replaceable(dir *os.Root, by, name string) error {
+	info, err := dir.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return reason(err)
+		return err
 	case info.Mode().Type() != fs.ModeSocket:
 		return errors.New("there is a file of that name, which is no socket")
-	case pathsafe.UID(info) != os.Geteuid():
+	case pathsafe.UID(info) >= 0 && pathsafe.UID(info) != os.Geteuid():
 		return fmt.Errorf("there is a socket of user %d's", pathsafe.UID(info))
 	}
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	conn, err := net.DialTimeout("unix", filepath.Join(by, name), time.Second)
 	if err == nil {
 		conn.Close()
 		return errors.New("another program listens there")
 	}
 	if !refused(err) {
-		return reason(err)
+		return err
 	}
 	return nil
 }
 
 // Close removes the file as well, unless it is another one by now.
 func (s *socketFile) Close() error {
-	if is, err := os.Lstat(s.path); err == nil && os.SameFile(is, s.is) {
-		os.Remove(s.path)
+	if is, err := s.dir.Lstat(s.name); err == nil && os.SameFile(is, s.is) {
+		_ = s.dir.Remove(s.name)
 	}
-	return s.Listener.Close()
+	return errors.Join(s.Listener.Close(), s.dir.Close())
 }
 
 // reason takes off what an error says of the path: its caller has named it.
