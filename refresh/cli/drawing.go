@@ -89,7 +89,7 @@ func (d drawing) state(s seenRun) string {
 	text := ""
 	switch {
 	case s.begins():
-		return "has just begun"
+		return "has just begun, or has no control socket where its run directory is"
 	case s.err != nil:
 		return d.one(s.err.Error())
 	case r.State == control.Starting:

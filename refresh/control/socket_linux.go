@@ -24,7 +24,11 @@ func bind(dir *os.Root) (*net.UnixListener, error) {
 	if _, err := os.Stat(by); err != nil { // no /proc
 		return bindAt(filepath.Join(dir.Name(), Name))
 	}
-	return bindAt(filepath.Join(by, Name))
+	l, err := bindAt(filepath.Join(by, Name))
+	if errors.Is(err, unix.EPERM) { // mknod(2): the file system has no sockets
+		err = errors.Join(errors.ErrUnsupported, err)
+	}
+	return l, err
 }
 
 // fdPath leads to what is open, and to nothing else.
