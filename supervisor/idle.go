@@ -3,6 +3,10 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"brs-exec/supervisor/job"
+	"brs-exec/supervisor/stage"
 )
 
 // Idle stands in for [Supervisor.Run] where there is no command: it acts on the signals
@@ -16,10 +20,15 @@ func (s *Signals) Idle(ctx context.Context, ready <-chan struct{}, once bool, st
 		return Exit{Code: exitFailed}, fmt.Errorf("hold signals: %w", s.err)
 	}
 	s.takeOver()
+	job.Hide() // a neighbour of the same user could look
+	shrink := time.AfterFunc(time.Hour, stage.Shrink)
+	shrink.Stop()
+	defer shrink.Stop()
 	for {
 		select {
 		case <-ready:
 			ready = nil
+			shrink.Reset(shrinkAfter)
 			if started(); once {
 				return Exit{}, nil
 			}

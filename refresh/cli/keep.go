@@ -28,7 +28,7 @@ func (p *program) keepCommand() *cli.Command {
 func (p *program) keep(c *cli.Context) error {
 	switch {
 	case p.dashes && !c.Args().Present():
-		return &plan.Error{Text: "keep runs no command", Hint: "leave out keep, or the command: " + plan.ShellLine(append([]string{"brs-exec", "[FLAGS]", "--"}, p.argv...))}
+		return &plan.Error{Text: "keep runs no command", Hint: "leave out keep, or the command: " + "brs-exec [FLAGS] -- " + plan.ShellLine(p.argv)}
 	case c.Args().Present():
 		return p.unexpectedArgs(c)
 	}
