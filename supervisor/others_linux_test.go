@@ -44,7 +44,7 @@ func neighbour(t *testing.T, program, script string) (pid int, read func() strin
 }
 
 const (
-	handling = `trap 'echo got it' HUP; echo ready; read x; read x`
+	handling = `trap 'echo got it' HUP; echo ready; while :; do read x; done`
 	deaf     = `echo ready; read x`
 )
 

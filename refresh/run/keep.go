@@ -155,6 +155,8 @@ func volumeError(err error) error {
 		return fmt.Errorf("--run-dir %w", err)
 	case errors.Is(err, volume.ErrForeign):
 		hint = "name a directory without files of these names (config, credentials, token, env), or move that file away"
+	case errors.Is(err, volume.ErrLeft):
+		hint = "if no other user keeps the directory, remove that file"
 	case errors.Is(err, volume.ErrShared):
 		hint = "make a directory of its own in it"
 	case errors.As(err, &owner):

@@ -126,6 +126,8 @@ func (h *held) takeLock() (err error) {
 		switch {
 		case errors.Is(err, fs.ErrExist), errors.Is(err, pathsafe.ErrRaced):
 			continue
+		case errors.As(err, new(*pathsafe.NotOwnError)):
+			return fmt.Errorf("%w: %w", err, ErrLeft)
 		case err != nil:
 			return err
 		}

@@ -373,6 +373,9 @@ func (d *Dir) Path() string { return d.opt.Path }
 // ErrForeign means that a file bears one of our names and is not from us.
 var ErrForeign = errors.New("is not from brs-exec")
 
+// ErrLeft means that the lock is none that we could have made.
+var ErrLeft = errors.New("the keep of another user may have left it")
+
 // ErrShared means that the directory is one in which all users make files.
 var ErrShared = errors.New("all users make their files there")
 
