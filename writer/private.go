@@ -200,7 +200,7 @@ func (p *Private) putState(name string, creds process.Credentials) error {
 	if creds.AccessKeyID == "" {
 		return p.dir.Drop(name)
 	}
-	return p.dir.Put(name, creds.State())
+	return p.dir.PutFrom(name, creds.State)
 }
 
 func (p *Private) writeCredentials() error {
@@ -272,8 +272,8 @@ func (p *Private) writeList(was list) error {
 	for _, of := range p.list.profiles {
 		for _, name := range p.list.states(of) {
 			kept[name] = of.last.AccessKeyID != ""
-			if state := of.last.State(); kept[name] && !bytes.Equal(state, p.dir.Content(name)) {
-				if err := p.dir.Put(name, state); err != nil {
+			if kept[name] && !bytes.Equal(of.last.State(), p.dir.Content(name)) {
+				if err := p.putState(name, of.last); err != nil {
 					return err
 				}
 			}

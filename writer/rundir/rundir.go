@@ -48,7 +48,7 @@ type Dir struct {
 
 // A file is what belongs into the directory.
 type file struct {
-	content []byte
+	content func() []byte
 	link    string      // of a symbolic link: where it leads
 	info    fs.FileInfo // as it was written last
 	order   int         // in which they were put; 0: it was not there yet
@@ -254,10 +254,23 @@ func (d *Dir) inOrder(match func(name string) bool) (names []string) {
 }
 
 // Put gives name to a new file with this content, in one step for clients.
-func (d *Dir) Put(name string, content []byte) error { return d.put(name, file{content: content}) }
+func (d *Dir) Put(name string, content []byte) error {
+	return d.PutFrom(name, func() []byte { return content })
+}
+
+// PutFrom is Put for content that is made when it is needed: now, and whenever the file
+// has to be made again. It must always be the same.
+func (d *Dir) PutFrom(name string, content func() []byte) error {
+	return d.put(name, file{content: content})
+}
 
 // Content returns what was put last under the name, nil if nothing was.
-func (d *Dir) Content(name string) []byte { return d.files[name].content }
+func (d *Dir) Content(name string) []byte {
+	if content := d.files[name].content; content != nil {
+		return content()
+	}
+	return nil
+}
 
 // Link makes a symbolic link. It must not be there yet.
 func (d *Dir) Link(name, target string) error { return d.put(name, file{link: target}) }
@@ -313,7 +326,7 @@ func (d *Dir) write(name string) (err error) {
 			d.root.Remove(temp)
 		}
 	}()
-	if _, err := f.Write(kept.content); err != nil {
+	if _, err := f.Write(kept.content()); err != nil {
 		return err
 	}
 	if err := f.Chmod(pathsafe.FileMode); err != nil { // whatever the umask
