@@ -89,7 +89,7 @@ func TestList(t *testing.T) {
 // what follows a profile's events is its own.
 func TestRequire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := listed("a", "b", "denied")
+		list := listed("a", "b", "denied", "down")
 		list[1].OnRefresh = plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}
 		r := newFakeRun(t, plan.Plan{Profiles: list, Require: 2})
 		r.child.life = 70 * time.Minute
@@ -100,6 +100,14 @@ func TestRequire(t *testing.T) {
 					return &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "ask an admin"}
 				}
 			}
+			if p.Name == "down" {
+				src.fail = func(call int) error {
+					if call > 4 {
+						return nil
+					}
+					return errors.New("connection refused")
+				}
+			}
 			return src, nil
 		}
 		if exit, err := r.run(); err != nil || exit.Code != 0 {
@@ -107,6 +115,15 @@ func TestRequire(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"start", "signal 1 false", "signal 1 false"}, r.child.seen()); diff != "" {
 			t.Errorf("the command (-want +got):\n%s", diff)
+		}
+		for _, want := range []string{
+			`level=ERROR msg="no credentials yet, and only a person can change this" profile=denied`,
+			`level=WARN msg="no credentials yet; the command has started without them" profile=down`,
+			`level=WARN msg="credentials obtained at last" profile=down`,
+		} {
+			if got := r.lines(want); len(got) != 1 {
+				t.Errorf("the log has %q, want it once: %s\n%s", got, want, strings.Join(r.lines("profile=down"), "\n"))
+			}
 		}
 	})
 }

@@ -22,7 +22,7 @@ func Once(o Options) (none aws.Credentials, err error) {
 		return none, err
 	}
 	src := ps.all()[0].src
-	keys, log := &variables{name: ps.all()[0].Name}, logEngine(ps, o.Log)
+	keys, log := &variables{name: ps.all()[0].Name}, logEngine(ps, o.Log, nil)
 	engine := refresh.New(refresh.Options{
 		Profiles:     ps.engine(),
 		Deliveries:   []refresh.Delivery{keys},

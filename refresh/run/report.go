@@ -21,9 +21,9 @@ func logNotes(ps *profiles) Part {
 	}}
 }
 
-// logEngine logs what the engine does.
-func logEngine(ps *profiles, log *slog.Logger) Part {
-	r := &reporter{log: log, origin: ps.origin, many: func() int { return len(ps.all()) }, bursts: bursts{log: log}}
+// logEngine logs what the engine does. started is closed when the command has.
+func logEngine(ps *profiles, log *slog.Logger, started <-chan struct{}) Part {
+	r := &reporter{log: log, origin: ps.origin, many: func() int { return len(ps.all()) }, started: started, bursts: bursts{log: log}}
 	return Part{Name: "the log", Engine: r.event, Run: func(ctx context.Context) error {
 		<-ctx.Done()
 		r.bursts.endAll()
@@ -56,10 +56,11 @@ func logChild(log *slog.Logger) Part {
 
 // reporter logs what the engine does.
 type reporter struct {
-	log    *slog.Logger
-	origin func(profile string) source.Origin
-	many   func() int // how many profiles there are by now
-	bursts bursts
+	log     *slog.Logger
+	origin  func(profile string) source.Origin
+	many    func() int // how many profiles there are by now
+	started <-chan struct{}
+	bursts  bursts
 
 	of        map[string]*reported // by profile
 	unwritten bool                 // a delivery failed, and nothing was delivered since
@@ -161,6 +162,9 @@ func (r *reporter) failed(e refresh.Event, first bool, was *reported) (level slo
 	case first && many && refused:
 		was.failed = true
 		return slog.LevelError, "no credentials yet, and only a person can change this"
+	case first && !was.failed && r.goesOn():
+		was.failed = true
+		return slog.LevelWarn, "no credentials yet; the command has started without them"
 	case first:
 		return slog.LevelInfo, "no credentials yet"
 	}
@@ -172,6 +176,16 @@ func (r *reporter) failed(e refresh.Event, first bool, was *reported) (level slo
 		return slog.LevelInfo, "refresh failed; the credentials at hand stay"
 	}
 	return slog.LevelWarn, "refresh failed; the credentials at hand stay"
+}
+
+// goesOn tells whether the command runs without the credentials that some profile lacks.
+func (r *reporter) goesOn() bool {
+	select {
+	case <-r.started:
+		return true
+	default:
+		return false
+	}
 }
 
 // static is about credentials without an expiry.
