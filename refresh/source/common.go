@@ -53,6 +53,9 @@ const (
 	// commonAge is how long credentials that do not expire are shared. That others have
 	// taken their place, only a refusal would tell.
 	commonAge = 15 * time.Minute
+
+	// anewAge is the same where a person wants everything new: they mean all of a list.
+	anewAge = 5 * time.Second
 )
 
 // ways are the beginnings of f's way, shortest first. With each, one more goes it.
@@ -86,11 +89,36 @@ func (p *Pool) common(s *Source, key string, n, users int) *common {
 func (p *Pool) leave(ways []way) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range ways {
-		if w.users--; w.users == 0 {
-			delete(p.commons, w.key)
+	for i := range ways {
+		if c := ways[i].common; c.users > 0 {
+			if c.users--; c.users == 0 {
+				delete(p.commons, c.key)
+			}
 		}
 	}
+}
+
+// retire is for a source that nobody wants anything of any more.
+func (s *Source) retire() {
+	for _, src := range s.sources() {
+		if !src.retired.Swap(true) {
+			s.pool.leave(src.current().ways)
+		}
+	}
+}
+
+// baseExpiry is the source expiry of the base, by whoever asks it.
+func (f *resolved) baseExpiry() (Expiry, bool) {
+	for i := range f.ways {
+		c := f.ways[i].common
+		c.mu.Lock()
+		own := c.own
+		c.mu.Unlock()
+		if c.n == 0 && own != nil && own.current().expiry != nil {
+			return own.current().expiry()
+		}
+	}
+	return f.expiry()
 }
 
 // longestCommon is the longest of f's ways that others go as well, and that has no more than
@@ -143,7 +171,7 @@ func (c *common) prepare() bool {
 func (w *way) take(ctx context.Context, s *Source) (issue, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.taken != w.number && w.good() {
+	if w.taken != w.number && w.good() && (!refresh.IsAnew(ctx) || time.Since(w.at) < anewAge) {
 		return w.give(s)
 	}
 	call := w.running

@@ -31,7 +31,7 @@ func (s *Source) Expiry() (Expiry, bool) {
 			Hint: "start brs-exec again, and type a code; --mfa-command and --mfa-totp-file need nobody",
 		}, true
 	case f.expiry != nil:
-		return f.expiry()
+		return f.baseExpiry()
 	}
 	return Expiry{}, false
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"brs-exec/refresh"
 )
 
 // poolNew makes sources of one pool in the environment of the test.
@@ -420,4 +423,79 @@ func TestPoolConfiguration(t *testing.T) {
 	if p.files == first || all[9].Region() != "eu-west-3" {
 		t.Errorf("the region after a change is %q", all[9].Region())
 	}
+}
+
+// Who wants everything new gets it, with one call for what is in common.
+func TestPoolAnew(t *testing.T) {
+	t.Parallel()
+	poolWorld(t, func(t *testing.T, server *tally, n *pipeNet) {
+		all := poolNew(t, NewPool(), many(40, Spec{Profile: "app", limits: limits{dial: n.dial}})...)
+		mustRetrieve(t, all[0])
+		time.Sleep(time.Minute)
+		server.got()
+		atOnce(all[1:], func(s *Source) {
+			if _, err := s.Retrieve(refresh.Anew(t.Context())); err != nil {
+				t.Error(err)
+			}
+		})
+		if diff := cmp.Diff(map[string]int{"SSO": 1, "AssumeRole": 39}, server.got()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A source that was taken out of a list leaves nothing behind, and the last one is alone again.
+func TestPoolRetire(t *testing.T) {
+	t.Parallel()
+	poolWorld(t, func(t *testing.T, server *tally, n *pipeNet) {
+		p := NewPool()
+		all := poolNew(t, p, many(3, Spec{Profile: "app", Roles: []Role{{ARN: roleA, SessionName: "job"}}, limits: limits{dial: n.dial}})...)
+		var stops []func()
+		for _, s := range all {
+			stops = append(stops, s.Watch(func() {}))
+			mustRetrieve(t, s)
+		}
+		stops[1]()
+		stops[2]()
+		server.got()
+		for range 2 {
+			mustRetrieve(t, all[0])
+		}
+		if diff := cmp.Diff(map[string]int{"SSO": 2, "AssumeRole": 4, "first hop": 2}, server.got()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		stops[0]()
+		if len(p.commons) != 0 {
+			t.Errorf("%d are left in common", len(p.commons))
+		}
+	})
+}
+
+// When the SSO session of a common base is refused, each source knows when it is over.
+func TestPoolExpiry(t *testing.T) {
+	t.Parallel()
+	token := ssoConfig(t)
+	setenv(t, "AWS_ENDPOINT_URL=http://sts.test", "AWS_REGION=eu-west-1")
+	synctest.Test(t, func(t *testing.T) {
+		server := &ssoServer{valid: "first", answer: func(w http.ResponseWriter, _ int) bool {
+			return ssoRefuse(w, http.StatusBadRequest, "InvalidGrantException", "no")
+		}}
+		sso := serve(t, server)
+		sts := serve(t, &tally{})
+		dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+			if strings.HasPrefix(address, "sso.") {
+				return sso.dial(ctx, network, address)
+			}
+			return sts.dial(ctx, network, address)
+		}
+		cached(t, token, 5*time.Minute) // to be renewed, and good until then
+		all := poolNew(t, NewPool(), many(2, Spec{Profile: "app", limits: limits{dial: dial}})...)
+		end := time.Now().Add(5 * time.Minute).Truncate(time.Second)
+		for i, s := range all {
+			mustRetrieve(t, s)
+			if e, ok := s.Expiry(); !ok || e.At.After(end) || !strings.Contains(e.Hint, "--profile app") {
+				t.Errorf("source %d: expiry %v %v, want %s", i, e, ok, end)
+			}
+		}
+	})
 }

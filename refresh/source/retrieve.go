@@ -166,8 +166,10 @@ func (s *Source) resolveAgain(ctx context.Context) *resolved {
 		s.note("the AWS configuration has changed and cannot be read (%v): keeping to what was read before", s.explain(ctx, named, err))
 		return old
 	}
-	f.ways = s.ways(f)
-	s.pool.leave(old.ways)
+	if !s.retired.Load() {
+		f.ways = s.ways(f)
+		s.pool.leave(old.ways)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resolved = f

@@ -10,7 +10,9 @@
 // to the credentials, is retrieve.go.
 //
 // A Source answers from no cache: the caller decides when new credentials are due, and
-// the SDK's cache would hand out the old ones. It leaves nothing awake between
+// the SDK's cache would hand out the old ones. What the sources of a [Pool] have in common on the
+// way to theirs is retrieved once for all (common.go), and each server is asked at the pace that it
+// takes (pace.go). A Source leaves nothing awake between
 // two calls: no goroutine but that of Watch (watch.go), no idle connection. Its errors are
 // *refresh.Error, one line each, and hold no part of a credential (errors.go).
 package source
@@ -44,6 +46,7 @@ type Source struct {
 	mfa             authenticator
 	succeeded       bool        // an earlier one succeeded; guarded by retrieving
 	mayHavePrompted bool        // a program that may have asked a person was run; guarded by retrieving
+	retired         atomic.Bool // nobody wants anything of it any more
 	forOthers       bool        // it goes the way of others, who have its notes
 	served          atomic.Bool // unusedBase has come to something, of a source for others
 	unusedBase      issue       // of such a one, until they have served; guarded by retrieving

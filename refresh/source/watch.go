@@ -31,7 +31,7 @@ const (
 // a credentials file was changed; or, after a failure, something that the failure
 // may be about: the AWS configuration, the cache of `aws sso login` and `aws
 // login`, a token, a certificate; or another process has refreshed what is shared. stop ends
-// that.
+// that, and with it the part that others of its pool have in the source.
 func (s *Source) Watch(changed func()) (stop func()) {
 	var all []*watched
 	for _, src := range s.sources() {
@@ -45,6 +45,7 @@ func (s *Source) Watch(changed func()) (stop func()) {
 		endProbes()
 		stopShared()
 		s.pool.watcher.remove(all)
+		s.retire()
 	}
 }
 
