@@ -91,7 +91,10 @@ func TestChaos(t *testing.T) {
 					pass(2*time.Minute + retrieveGrace + maxPatience)
 					for name, life := range lives {
 						c, m := s.get(name), Policy{}.Margin(life)-time.Second
-						if left := ends[c.AccessKeyID].Sub(w.true()); left < m {
+						s.mu.Lock()
+						end := ends[c.AccessKeyID]
+						s.mu.Unlock()
+						if left := end.Sub(w.true()); left < m {
 							t.Errorf("after %s: %s has credentials with %v left on the server's clock, want %v", what, name, left, m)
 						}
 						if left := c.Expires.Sub(w.local()); left < m || left > life {

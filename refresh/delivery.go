@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"slices"
 	"time"
 
@@ -102,23 +103,34 @@ func (s *schedule) deliverAt(t *sink) time.Time {
 
 // deliverDue delivers to each sink that lacks a version and is not being called.
 func (s *schedule) deliverDue(ctx context.Context) {
-	for _, t := range s.sinks {
-		if !t.behind || t.busy || s.deliverAt(t).After(s.mono) {
-			continue
-		}
-		t.behind, t.called = false, true
-		var updates []update
-		for p := range t.lacks {
-			if p.wanted != p.has[t.index] {
-				updates = append(updates, update{p, p.wanted})
+	for t, updates := range s.dueDeliveries() {
+		s.calls.Go(func() { s.delivered <- t.deliver(ctx, updates) })
+	}
+}
+
+// dueDeliveries gives the sinks that are to be called now, and what for.
+func (s *schedule) dueDeliveries() iter.Seq2[*sink, []update] {
+	return func(yield func(*sink, []update) bool) {
+		for _, t := range s.sinks {
+			if !t.behind || t.busy || s.deliverAt(t).After(s.mono) {
+				continue
+			}
+			t.behind, t.called = false, true
+			var updates []update
+			for p := range t.lacks {
+				if p.wanted != p.has[t.index] {
+					updates = append(updates, update{p, p.wanted})
+				}
+			}
+			if len(updates) == 0 {
+				continue
+			}
+			slices.SortFunc(updates, func(a, b update) int { return cmp.Compare(a.profile.place, b.profile.place) })
+			t.busy = true
+			if !yield(t, updates) {
+				return
 			}
 		}
-		if len(updates) == 0 {
-			continue
-		}
-		slices.SortFunc(updates, func(a, b update) int { return cmp.Compare(a.profile.place, b.profile.place) })
-		t.busy = true
-		s.calls.Go(func() { s.delivered <- t.deliver(ctx, updates) })
 	}
 }
 
@@ -190,7 +202,7 @@ func (s *schedule) handleDeliver(r deliverResult) error {
 // resolveDelivery gives the result of a delivery to the requests that wait for it.
 func (s *schedule) resolveDelivery(u update, err error) {
 	if u.version == u.profile.current {
-		s.resolveCalled(u.profile, err)
+		s.resolve(u.profile, retrieved, err)
 	}
 }
 
@@ -225,7 +237,7 @@ func (s *schedule) noteHeld(p *profile) {
 	e.Life, e.Next, e.Attempt, e.Took = oldest.lifetime, p.due, oldest.attempt, oldest.took
 	s.notify(e)
 	if oldest == p.current {
-		s.resolveCalled(p, nil)
+		s.resolve(p, retrieved, nil)
 	}
 	if was == nil {
 		s.checkReady()

@@ -102,7 +102,7 @@ func (s *schedule) remove(p *profile) {
 	p.feed, p.current, p.held, p.heldExpiry = nil, nil, nil, time.Time{}
 	p.retrieving, p.queued = false, false
 	p.wanted = &version{seq: s.seq, gone: true}
-	s.resolve(p, errRemoved)
+	s.resolve(p, requested, errRemoved)
 	s.markBehind(p, 0)
 	s.noteGone(p)
 }

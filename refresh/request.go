@@ -12,11 +12,20 @@ type request struct {
 	names  []string   // nil: all
 	result chan error // has room for one
 
-	calling map[*profile]bool // of which a call has begun since
-	open    int               // profiles without a result
-	failed  int
-	err     error // of the first that failed
+	stage  map[*profile]stage
+	open   int // profiles without a result
+	failed int
+	err    error // of the first that failed
 }
+
+// stage is how far a profile has come since a request.
+type stage int
+
+const (
+	requested stage = iota
+	calling         // a call has begun
+	retrieved       // it brought credentials, which are to be delivered
+)
 
 // Refresh retrieves credentials of the profiles with these names now, of all if names is
 // nil. It returns nil when each is delivered, also if the source gave those that it gave
@@ -62,7 +71,7 @@ func (s *schedule) handleRequest(r *request) {
 			}
 		}
 	}
-	r.open, r.calling = len(ps), make(map[*profile]bool, len(ps))
+	r.open, r.stage = len(ps), make(map[*profile]stage, len(ps))
 	for _, p := range ps {
 		p.waiting = append(p.waiting, r)
 		s.handleChange(p)
@@ -75,10 +84,12 @@ func (s *schedule) handleRequest(r *request) {
 	}
 }
 
-// calling notes that a call begins, for whose result requests wait.
-func (p *profile) calling() {
+// advance notes that p has come from one stage to the next, for the requests that wait.
+func (p *profile) advance(from, to stage) {
 	for _, r := range p.waiting {
-		r.calling[p] = true
+		if r.stage[p] == from {
+			r.stage[p] = to
+		}
 	}
 }
 
@@ -91,23 +102,14 @@ func (p *profile) callContext(ctx context.Context) context.Context {
 	return ctx
 }
 
-// resolve gives p's result to the requests that wait for it.
-func (s *schedule) resolve(p *profile, err error) {
-	s.resolveIf(p, err, func(*request) bool { return true })
-}
-
-// resolveCalled does so for the requests that came before the call.
-func (s *schedule) resolveCalled(p *profile, err error) {
-	s.resolveIf(p, err, func(r *request) bool { return r.calling[p] })
-}
-
-func (s *schedule) resolveIf(p *profile, err error, is func(*request) bool) {
+// resolve gives p's result to the requests for which it has come to that stage.
+func (s *schedule) resolve(p *profile, from stage, err error) {
 	if len(p.waiting) == 0 {
 		return
 	}
 	var rest []*request
 	for _, r := range p.waiting {
-		if !is(r) {
+		if r.stage[p] < from {
 			rest = append(rest, r)
 			continue
 		}

@@ -96,7 +96,7 @@ func (s *schedule) take() (p *profile, retry bool) {
 	p.queued, p.astray = false, p.early || len(p.waiting) > 0 || s.wall.Sub(p.due) > maxBackoff
 	p.early = false
 	p.changedMeanwhile = false // this call sees what was changed until now
-	p.calling()
+	p.advance(requested, calling)
 	return p, retry
 }
 
@@ -257,6 +257,7 @@ func (s *schedule) accept(a retrieveResult, creds aws.Credentials, left time.Dur
 	say(Short, creds.CanExpire && whole < shortLifetime, &p.reportedShort)
 	say(Early, creds.CanExpire && s.opts.Policy.Before > whole/2+issueTime, &p.reportedEarly)
 	p.wanted = p.current
+	p.advance(calling, retrieved)
 	s.markBehind(p, wait)
 	s.noteHeld(p)
 }
@@ -278,8 +279,9 @@ func (s *schedule) unchanged(a retrieveResult, creds aws.Credentials, now time.T
 	e := p.current.event(Unchanged, p)
 	e.Next, e.Attempt, e.Took = p.due, attempt, a.took
 	s.notify(e)
+	p.advance(calling, retrieved)
 	if p.held != nil && p.held.generation == p.current.generation {
-		s.resolveCalled(p, nil)
+		s.resolve(p, retrieved, nil)
 	}
 }
 
@@ -380,7 +382,7 @@ func (s *schedule) fail(a retrieveResult, err error, now, next time.Time) {
 	}
 	p.permanentReported = p.permanentReported || p.permanent
 	s.notify(e)
-	s.resolveCalled(p, err)
+	s.resolve(p, calling, err)
 }
 
 // failing counts the profiles other than p that fail.
