@@ -213,3 +213,36 @@ echo '{"Version":1,"AccessKeyId":"ASIAONCEONCEONCEONCE","SecretAccessKey":"once"
 	}
 	return path
 }
+
+// TestKeepNginx: nginx reads its configuration anew at each refresh, by the file with its
+// number.
+func TestKeepNginx(t *testing.T) {
+	slow(t)
+	t.Parallel()
+	nginx := ""
+	for _, path := range []string{"nginx", "/usr/sbin/nginx"} {
+		if found, err := exec.LookPath(path); err == nil {
+			nginx = found
+		}
+	}
+	if nginx == "" {
+		missing(t, "nginx")
+	}
+	w := newWorld(t, life/2)
+	n := w.start(nginx, "-p", w.dir, "-e", w.path("errors"), "-c", w.write("nginx.conf", `
+daemon off;
+pid `+w.path("pid")+`;
+error_log `+w.path("errors")+` notice;
+events {}
+http { access_log off; client_body_temp_path `+w.path("tmp")+`; server { listen unix:`+w.path("nginx.sock")+`; } }
+`))
+	w.until(n, "it has written its number", func() bool { return strings.TrimSpace(w.read("pid")) != "" })
+	p := w.brsExec("keep", "--role-arn", roleARN, "--run-dir", w.path("volume"), "--on-refresh", "signal:HUP", "--pid-file", w.path("pid"))
+	w.until(p, "nginx has reconfigured itself", func() bool { return strings.Count(w.read("errors"), ", reconfiguring") >= 2 })
+	p.signal(syscall.SIGTERM)
+	if code := p.exit(); code != 0 || n.ended() {
+		t.Errorf("exit code %d, nginx ended: %v: %s", code, n.ended(), p.stderr.String())
+	}
+	n.signal(syscall.SIGTERM)
+	n.exit()
+}
