@@ -213,7 +213,7 @@ func TestFallbackReturns(t *testing.T) {
 						refuse(w, 400, "ExpiredTokenException", "Token expired")
 						return
 					}
-					stsAnswer(w, op, time.Hour)
+					stsAnswer(w, op, 2*time.Hour) // none is due within the test, however early
 				}))
 				src := mustNew(t, Spec{
 					WebIdentity: WebIdentity{TokenFile: path}, Roles: []Role{{ARN: roleA}}, limits: limits{dial: n.dial, pollOnly: true},
