@@ -143,7 +143,9 @@ func (c *common) prepare() bool {
 	if c.own != nil {
 		return true
 	}
-	own := c.first.pool.make(c.first.spec)
+	spec := c.first.spec
+	spec.Share = Share{} // each shares what it gets in the end
+	own := c.first.pool.make(spec)
 	own.forOthers = true
 	own.dir, own.left, own.pair = c.first.dir, c.first.left, own.spec.pair()
 	if h := c.first.sharing; h != nil {

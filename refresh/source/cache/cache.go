@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"brs-exec/writer/filelock"
@@ -39,7 +40,7 @@ type Cache struct {
 	// wrong with, what that is.
 	Passed []string
 
-	virtual bool // see InVirtualTime
+	virtual atomic.Bool // see InVirtualTime
 
 	swept sync.Once
 	watch watch

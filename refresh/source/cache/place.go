@@ -91,7 +91,7 @@ func owned(path string) bool {
 
 // InVirtualTime is for tests whose clock is not the machine's: nothing is told of by events,
 // which come from outside of it, and no clock is looked at but that of time.Now.
-func (c *Cache) InVirtualTime() { c.virtual = true }
+func (c *Cache) InVirtualTime() { c.virtual.Store(true) }
 
 // Dir is the path of the directory.
 func (c *Cache) Dir() string { return c.path }

@@ -257,7 +257,7 @@ func stealIn(dir *os.Root, key Key, text string) (*Turn, error) {
 func (t *Turn) Put(s Set) (Set, error) {
 	s.Retrieved = time.Now().Round(0)
 	e := stored{Set: s}
-	if !t.cache.virtual {
+	if !t.cache.virtual.Load() {
 		e.Boot = sinceBoot()
 	}
 	text, id, err := encode(t.key, e)

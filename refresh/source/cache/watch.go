@@ -82,7 +82,7 @@ func (c *Cache) look(stop chan struct{}) {
 		case <-lost: // some of them
 			c.tell(stop, "")
 		case <-timer.C:
-			if events == nil && !c.virtual {
+			if events == nil && !c.virtual.Load() {
 				if w, err := fsnotify.NewWatcher(); err == nil {
 					defer w.Close()
 					events, came, lost = w, w.Events, w.Errors
