@@ -296,23 +296,34 @@ func TestNoInotify(t *testing.T) {
 }
 
 // TestEarlyAnswer: a credential_process answers before the AWS SDK's tables, which
-// take longer than the answer, are initialised.
+// take longer than the answer, are initialised: as it is spelled for one profile, and
+// for one of many.
 func TestEarlyAnswer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
-	p := w.brsExec("--role-arn", roleARN, "--", "sh", "-c", `echo "${AWS_CONFIG_FILE%/*}"; read -r _; exit 0`)
-	eventually(t, patience, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
-	w.reveals, w.env["GODEBUG"] = true, "inittrace=1"
-	q := w.brsExec("credentials", "--run-dir", p.stdout.lines()[0])
-	if code := q.exit(); code != 0 || !strings.Contains(q.stderr.String(), "init os @") {
-		t.Errorf("exit code %d\n%s", code, q.stderr.String())
+	list := filepath.Join(w.dir, "fleet.yaml")
+	if err := os.WriteFile(list, []byte("profiles:\n- {name: team/a, role-arn: "+roleARN+"}\n- {name: b, role-arn: "+roleARN+"}\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	for _, name := range []string{"init github.com/aws/aws-sdk-go-v2/service/", "init brs-exec/"} {
-		if strings.Contains(q.stderr.String(), name) {
-			t.Errorf("it waited for %s…:\n%s", name, q.stderr.String())
+	for _, tt := range []struct{ run, ask []string }{
+		{[]string{"--role-arn", roleARN}, nil},
+		{[]string{"--config", list}, []string{"--profile", "team_2Fa"}},
+	} {
+		p := w.brsExec(append(tt.run, "--", "sh", "-c", `echo "${AWS_CONFIG_FILE%/*}"; read -r _; exit 0`)...)
+		eventually(t, patience, "the command's line", func() bool { return len(p.stdout.lines()) == 1 })
+		w.reveals, w.env["GODEBUG"] = true, "inittrace=1"
+		q := w.brsExec(append([]string{"credentials", "--run-dir", p.stdout.lines()[0]}, tt.ask...)...)
+		if code := q.exit(); code != 0 || !strings.Contains(q.stderr.String(), "init os @") {
+			t.Errorf("%q: exit code %d\n%s", tt.ask, code, q.stderr.String())
 		}
+		for _, name := range []string{"init github.com/aws/aws-sdk-go-v2/service/", "init brs-exec/"} {
+			if strings.Contains(q.stderr.String(), name) {
+				t.Errorf("%q: it waited for %s…:\n%s", tt.ask, name, q.stderr.String())
+			}
+		}
+		delete(w.env, "GODEBUG")
+		w.finishPlain(p, 0)
 	}
-	w.finishPlain(p, 0)
 }
 
 // TestStatusOfLoginShell: a shell without $XDG_RUNTIME_DIR sees the runs of one that
