@@ -97,6 +97,7 @@ func (w *world) checkMetrics(text string) {
 // TestListen: what Prometheus and a probe see of a run, through refreshes, an outage that
 // lasts until the credentials have expired, and its end; and that nothing is left of it.
 func TestListen(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	w := newWorld(t, 8*time.Second)
 	dir, err := os.MkdirTemp("", "") // a short path
@@ -281,6 +282,7 @@ func kinds(list []event) (kinds []string) {
 // TestEvents: what a program reads of a run with an outage, from a file that is rotated
 // meanwhile.
 func TestEvents(t *testing.T) {
+	slow(t)
 	t.Parallel()
 	w := newWorld(t, 8*time.Second)
 	p := w.brsExec("--role-arn", roleARN, "--role-session-name", "nightly", "--log-level", "info", "--events", "events.jsonl", "--", "sh", "-c", "cat; exit 3")

@@ -25,6 +25,8 @@ type profiles struct {
 	open func(context.Context, plan.Profile) (credentialSource, error)
 	log  *slog.Logger
 
+	bursts bursts // of lines about many of them
+
 	mu     sync.RWMutex
 	list   []*profile
 	byName map[string]*profile
@@ -33,7 +35,7 @@ type profiles struct {
 
 // openProfiles opens the sources of all profiles. It asks nobody.
 func openProfiles(ctx context.Context, o Options) (*profiles, error) {
-	ps := &profiles{open: o.openSource, log: o.Log, said: map[string]string{}}
+	ps := &profiles{open: o.openSource, log: o.Log, bursts: bursts{log: o.Log}, said: map[string]string{}}
 	if ps.open == nil {
 		open := source.New
 		if len(o.Plan.Profiles) > 1 || o.Plan.List != nil {

@@ -23,7 +23,7 @@ func logNotes(ps *profiles) Part {
 
 // logEngine logs what the engine does. started is closed when the command has.
 func logEngine(ps *profiles, log *slog.Logger, started <-chan struct{}) Part {
-	r := &reporter{log: log, origin: ps.origin, many: func() int { return len(ps.all()) }, started: started, bursts: bursts{log: log}}
+	r := &reporter{log: log, origin: ps.origin, many: func() int { return len(ps.all()) }, started: started, bursts: &ps.bursts}
 	return Part{Name: "the log", Engine: r.event, Run: func(ctx context.Context) error {
 		<-ctx.Done()
 		r.bursts.endAll()
@@ -60,7 +60,7 @@ type reporter struct {
 	origin  func(profile string) source.Origin
 	many    func() int // how many profiles there are by now
 	started <-chan struct{}
-	bursts  bursts
+	bursts  *bursts
 
 	of        map[string]*reported // by profile
 	unwritten bool                 // a delivery failed, and nothing was delivered since

@@ -132,7 +132,7 @@ func logged(t *testing.T, level string, from source.Origin, do func(*reporter)) 
 	}
 	var b bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: least, ReplaceAttr: inSeconds}))
-	do(&reporter{log: log, origin: func(string) source.Origin { return from }, many: func() int { return 1 }})
+	do(&reporter{log: log, origin: func(string) source.Origin { return from }, many: func() int { return 1 }, bursts: &bursts{log: log}})
 	var out strings.Builder
 	for line := range strings.Lines(b.String()) {
 		_, rest, _ := strings.Cut(line, " level=")
@@ -187,7 +187,7 @@ func TestReportOfMany(t *testing.T) {
 			}
 			return a
 		}}))
-		r := &reporter{log: log, origin: func(string) source.Origin { return source.Origin{} }, many: func() int { return n }, bursts: bursts{log: log}}
+		r := &reporter{log: log, origin: func(string) source.Origin { return source.Origin{} }, many: func() int { return n }, bursts: &bursts{log: log}}
 		var out strings.Builder
 		show := func(what string) {
 			r.bursts.endAll()

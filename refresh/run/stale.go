@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -100,7 +101,11 @@ func (s *staleReaction) alarm(a stale.Alarm) {
 	if a.Delivery == stale.File {
 		hint = "if the command still uses AWS, it does not read the file again: consider --deliver auto, or --on-refresh restart"
 	}
-	log.Warn(fmt.Sprintf("no client has read the credentials since %s; those it has %s %s",
+	level := slog.LevelWarn
+	if len(s.profiles.all()) > burstShown && !s.profiles.bursts.admit(level, "no client has read newer credentials in time", burstShown) {
+		level = slog.LevelDebug
+	}
+	log.Log(context.Background(), level, fmt.Sprintf("no client has read the credentials since %s; those it has %s %s",
 		a.Read.Local().Format(time.TimeOnly), expires, a.Expires.Local().Format(time.TimeOnly)), "read-by", a.Delivery, "hint", hint)
 	var err error
 	switch of.OnStale.Act {
