@@ -37,6 +37,7 @@ const (
 	defaultEvery = 5 * time.Minute
 	leastEvery   = 10 * time.Second
 	maxTable     = 16 << 20 // bytes
+	maxColumns   = 200      // of a table: what has more is another kind of file, and each row has a cell for each
 )
 
 // readForEach reads the setting for-each. path is the file that it stands in.
@@ -210,6 +211,9 @@ func parseCSV(path string, text []byte) (t table, err error) {
 		line, _ := r.FieldPos(0)
 		where := fmt.Sprintf("%s:%d", path, line)
 		if t.columns != nil {
+			if err := t.room(where); err != nil {
+				return t, err
+			}
 			t.rows = append(t.rows, row{cells, where})
 			continue
 		}
@@ -220,7 +224,22 @@ func parseCSV(path string, text []byte) (t table, err error) {
 	}
 }
 
+// room says that a table has as many rows as it may: nobody reads on for what is refused then.
+func (t *table) room(where string) error {
+	if len(t.rows) == maxProfiles {
+		return wrong(nil, "", "%s: more than %d profiles", where, maxProfiles)
+	}
+	return nil
+}
+
+func tooWide(where string) error {
+	return wrong(nil, "", "%s: more than %d columns", where, maxColumns)
+}
+
 func header(where string, columns []string) error {
+	if len(columns) > maxColumns {
+		return tooWide(where)
+	}
 	for i, c := range columns {
 		switch {
 		case c == "":
@@ -278,11 +297,16 @@ func (t *table) add(v any, where string) error {
 			return wrong(nil, `as in {"account": "123456789012"}`, "%s: neither an object nor a text", where)
 		}
 	}
+	if err := t.room(where); err != nil {
+		return err
+	}
 	r := row{cells: make([]string, len(t.columns)), where: where}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		i := slices.Index(t.columns, name)
 		if i < 0 {
-			i = len(t.columns)
+			if i = len(t.columns); i == maxColumns {
+				return tooWide(where)
+			}
 			t.columns, r.cells = append(t.columns, name), append(r.cells, "")
 		}
 		r.cells[i] = cellOf(members[name])

@@ -40,6 +40,38 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
+// TestTableBounds: a file that is no list of profiles is refused by its first lines. Each row has
+// a cell for each column of the rows before it, so that a third of a megabyte of members that
+// are each in one object alone would take gigabytes.
+func TestTableBounds(t *testing.T) {
+	many := func(n int, format string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	for _, tt := range []struct{ name, text, want string }{
+		{"F.jsonl", many(100_000, "{\"k%d\":1}\n"), "F.jsonl:201: more than 200 columns"},
+		{"F.json", "[{" + strings.TrimSuffix(many(100_000, `"k%d":1,`), ",") + "}]", "F.json:1: more than 200 columns"},
+		{"F.csv", many(200_000, "c%d,") + "\n1\n", "F.csv:1: more than 200 columns"},
+		{"F.jsonl", many(100_000, "{\"k\":%d}\n"), "F.jsonl:10001: more than 10000 profiles"},
+		{"F.csv", "k\n" + many(100_000, "%d\n"), "F.csv:10002: more than 10000 profiles"},
+	} {
+		parse := func() (table, error) { return parseJSON(tt.name, ":", []byte(tt.text)) }
+		if tt.name == "F.csv" {
+			parse = func() (table, error) { return parseCSV(tt.name, []byte(tt.text)) }
+		}
+		got, err := parse()
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%s %.20q: error %v, want %s", tt.name, tt.text, err, tt.want)
+		}
+		if len(got.columns) > maxColumns || len(got.rows) > maxProfiles {
+			t.Errorf("%s %.20q: %d columns, %d rows", tt.name, tt.text, len(got.columns), len(got.rows))
+		}
+	}
+}
+
 // FuzzFill: a value is one part of one word of a command line, and cannot end JSON's quotes.
 func FuzzFill(f *testing.F) {
 	for _, seed := range []struct{ text, cell string }{
