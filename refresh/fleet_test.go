@@ -62,7 +62,7 @@ type fleetHost struct {
 
 const latency = 50 * time.Millisecond
 
-var errThrottled = errors.New("Throttling: Rate exceeded")
+var errThrottled = errors.New("throttled")
 
 // fleetEvent is a wake-up of a host, or a request or its result.
 type fleetEvent struct {
@@ -376,7 +376,7 @@ func TestFleet(t *testing.T) {
 		t.Skip("a day of 10,000 roles takes seconds")
 	}
 	t.Parallel()
-	fleets, gs := simulate(t, 1000)
+	_, gs := simulate(t, 1000)
 	byName := map[string]figures{}
 	for _, g := range gs {
 		byName[g.name] = g
@@ -404,7 +404,7 @@ func TestFleet(t *testing.T) {
 	got := table(gs)
 	if *updateFiles {
 		writeFile(t, golden, got)
-		fleets, gs = simulate(t, 10_000)
+		fleets, gs := simulate(t, 10_000)
 		writeFile(t, filepath.Join("..", "docs", "scale.svg"), plot(fleets))
 		replaceTable(t, filepath.Join("..", "docs", "scale.md"), table(gs))
 		return
