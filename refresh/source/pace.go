@@ -33,6 +33,7 @@ type pace struct {
 	now, last int        // calls in it, and in the one before
 	slowed    time.Time  // when the limit was last lowered; zero: there is none
 	throttled time.Time  // when the server last throttled
+	refused   error      // what it said then, if an SDK's client made the call
 }
 
 const (
@@ -78,6 +79,24 @@ func (p *paces) turn(ctx context.Context, host string) (heard func(answered, thr
 			at.recover()
 		}
 	}, nil
+}
+
+// remember keeps what the server said when it throttled.
+func (p *pace) remember(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused = err
+}
+
+// why is the error of a call whose turn does not come in time, err by itself: what the server
+// said says more.
+func (p *pace) why(ctx context.Context, err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ctx.Err() == nil && p.refused != nil {
+		return p.refused
+	}
+	return err
 }
 
 // count counts a call, and returns its time.
@@ -181,9 +200,12 @@ func (t inTurn) HandleFinalize(ctx context.Context, in middleware.FinalizeInput,
 	}
 	heard, err := t.turn(ctx, host)
 	if err != nil {
-		return out, md, err
+		return out, md, t.of(host).why(ctx, err)
 	}
 	out, md, err = next.HandleFinalize(ctx, in)
+	if throttled(err) {
+		t.of(host).remember(err)
+	}
 	heard(answered(err), throttled(err))
 	return out, md, err
 }

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -165,6 +167,30 @@ func TestThrottledOnce(t *testing.T) {
 		}
 		if n := len(sts.got()) - before; n != tt.calls {
 			t.Errorf("%d %s: %d calls, want %d", tt.status, tt.code, n, tt.calls)
+		}
+	}
+}
+
+// TestPaceWhy: a call whose turn does not come in time tells what the server said, and one
+// that was ended tells that.
+func TestPaceWhy(t *testing.T) {
+	t.Parallel()
+	said, late := errors.New("ServiceUnavailable"), errors.New("not its turn")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, tt := range []struct {
+		name    string
+		ctx     context.Context
+		refused error
+		want    error
+	}{
+		{"the server has said why", t.Context(), said, said},
+		{"nobody has", t.Context(), nil, late},
+		{"ended", ended, said, late},
+	} {
+		p := &pace{refused: tt.refused}
+		if got := p.why(tt.ctx, late); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }
