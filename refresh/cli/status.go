@@ -33,7 +33,7 @@ func (p *program) statusCommand() *cli.Command {
 			flag(&f.wide, "wide", "whole key ids, and all profiles of a run with many"),
 			flag(&f.watch, "watch", "draw it anew each second, until Ctrl-C"),
 			flag(&f.json, "json", "print one JSON object per run and line, times in RFC 3339; see docs/status.md"),
-			flag(&f.check, "check", "for a probe: exit code 1 if a refresh or a delivery fails, or a client is stale; 2 if credentials have expired, there are none yet, or a run does not answer"),
+			flag(&f.check, "check", "for a probe: exit code 1 if a refresh or a delivery fails, or a client is stale; 2 if fewer profiles than --require asks for have credentials that are valid, or a run does not answer"),
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,
@@ -105,8 +105,9 @@ func healthOf(p control.Profile, now time.Time) health {
 	return fresh
 }
 
-// health is the worst of the run's profiles. Of one that does not answer nobody can say
-// that its credentials work.
+// health is the worst of the run's profiles; but as long as as many as the run requires have
+// credentials, what others lack is no more than a failure, as for /readyz. Of a run that does
+// not answer nobody can say that its credentials work.
 func (s seenRun) health(now time.Time) health {
 	if s.err != nil {
 		return expired
@@ -115,8 +116,16 @@ func (s seenRun) health(now time.Time) health {
 	if s.record.Hangs || s.record.DeliveryFailed > 0 {
 		worst = failing
 	}
+	usable := 0
 	for _, p := range s.record.Profiles {
-		worst = max(worst, healthOf(p, now))
+		h := healthOf(p, now)
+		worst = max(worst, h)
+		if h != expired {
+			usable++
+		}
+	}
+	if required := s.record.Require; required > 0 && usable >= required {
+		worst = min(worst, failing)
 	}
 	return worst
 }

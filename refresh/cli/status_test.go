@@ -165,7 +165,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
-	good := control.Profile{KeyID: "k"}
+	good, none, gone := control.Profile{KeyID: "k"}, control.Profile{}, control.Profile{KeyID: "k", Expires: now}
 	for _, tt := range []struct {
 		name string
 		s    seenRun
@@ -173,6 +173,9 @@ func TestHealth(t *testing.T) {
 	}{
 		{"fresh", seenRun{record: control.Record{Profiles: []control.Profile{good, good}}}, fresh},
 		{"the worst of its profiles", seenRun{record: control.Record{Profiles: []control.Profile{good, {}, {KeyID: "k", Failed: 1}}}}, expired},
+		{"all that are required have some", seenRun{record: control.Record{Require: 2, Profiles: []control.Profile{good, none, {KeyID: "k", Failed: 1}, gone}}}, failing},
+		{"one that is required has none", seenRun{record: control.Record{Require: 2, Profiles: []control.Profile{good, none, gone}}}, expired},
+		{"fewer are required, and all are fresh", seenRun{record: control.Record{Require: 1, Profiles: []control.Profile{good, good}}}, fresh},
 		{"an engine that hangs", seenRun{record: control.Record{Hangs: true, Profiles: []control.Profile{good}}}, failing},
 		{"a full disk", seenRun{record: control.Record{DeliveryFailed: 1, Profiles: []control.Profile{good}}}, failing},
 		{"silence", seenRun{err: control.ErrSilent}, expired},

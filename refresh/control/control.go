@@ -61,12 +61,13 @@ type Record struct {
 	Command string    `json:"command,omitempty"` // its name: arguments may be secrets
 	Began   time.Time `json:"began,omitzero"`    // the run
 	State   string    `json:"state"`
-	Child   int       `json:"child,omitempty"`  // the process id of the command
-	Since   time.Time `json:"since,omitzero"`   // when that was started
-	Starts  int       `json:"starts,omitempty"` // how often
-	Exit    string    `json:"exit,omitempty"`   // how it has ended last
-	Again   time.Time `json:"again,omitzero"`   // Restarting: when it is started again
-	Hangs   bool      `json:"hangs,omitempty"`  // what refreshes does not respond
+	Child   int       `json:"child,omitempty"`   // the process id of the command
+	Since   time.Time `json:"since,omitzero"`    // when that was started
+	Starts  int       `json:"starts,omitempty"`  // how often
+	Exit    string    `json:"exit,omitempty"`    // how it has ended last
+	Again   time.Time `json:"again,omitzero"`    // Restarting: when it is started again
+	Hangs   bool      `json:"hangs,omitempty"`   // what refreshes does not respond
+	Require int       `json:"require,omitempty"` // how many profiles have to have credentials; none: all
 
 	DeliveryFailed int    `json:"deliveryFailed,omitempty"` // deliveries that failed in a row
 	DeliveryErr    string `json:"deliveryError,omitempty"`  // why the last of them did

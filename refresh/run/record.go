@@ -31,6 +31,7 @@ type recorder struct {
 func newRecorder(p *plan.Plan, ps *profiles) *recorder {
 	k := &recorder{profiles: ps, of: map[string]*control.Profile{}, r: control.Record{
 		Version: control.Version, PID: os.Getpid(), Name: nameOf(p), Began: time.Now().Round(0), State: control.Starting,
+		Require: p.Require,
 	}}
 	if p.Keep == nil {
 		k.r.Command = filepath.Base(p.Argv[0])
