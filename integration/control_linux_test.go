@@ -190,7 +190,7 @@ func TestRefreshNow(t *testing.T) {
 func TestRefreshOfShared(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
-	p := w.waits("--share", "--name", "sharer")
+	p := w.waits("--share", "--share-dir", w.path("share"), "--name", "sharer")
 	var before string
 	eventually(t, patience, "the first credentials", func() bool { before = w.status(p).Key; return before != "" })
 	if out, said, code := w.ask("refresh", "sharer"); code != 0 || strings.Contains(out, before) || strings.Contains(out, "the same as before") {
