@@ -3,6 +3,7 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 )
 
@@ -27,17 +28,46 @@ var (
 // if evenIfUnhandled is set. The errors are those of [Supervisor.Signal], and say
 // why a file is not believed: it is somebody else's than ours, root's or the
 // process's, or older than the process, whose number was another's before. Linux only.
+//
+// Anybody can call a program as a neighbour is called. So it is no error that another user's
+// process may not be signalled, if one of the name was.
 func (o Others) Signal(sig syscall.Signal, evenIfUnhandled bool) error {
-	found, err := o.find()
-	if err != nil {
-		return fmt.Errorf("signal %s: %w", SignalName(sig), err)
-	}
-	var errs []error
-	for _, p := range found {
-		if err := p.signal(sig, evenIfUnhandled); err != nil {
-			errs = append(errs, fmt.Errorf("signal %s to pid %d: %w", SignalName(sig), p.pid, err))
+	return o.Round()(sig, evenIfUnhandled)
+}
+
+// Round returns a [Others.Signal] that may be called again after an error: a process that has got
+// the signal does not get it once more because another one has not.
+func (o Others) Round() func(sig syscall.Signal, evenIfUnhandled bool) error {
+	done := map[identity]bool{}
+	return func(sig syscall.Signal, evenIfUnhandled bool) error {
+		found, err := o.find()
+		if err != nil {
+			return fmt.Errorf("signal %s: %w", SignalName(sig), err)
 		}
-		p.close()
+		var errs, foreign []error
+		for _, p := range found {
+			is := p.is()
+			if !done[is] {
+				switch err := p.signal(sig, evenIfUnhandled); {
+				case err == nil:
+					done[is] = true
+				case errors.Is(err, fs.ErrPermission):
+					foreign = append(foreign, fmt.Errorf("signal %s to pid %d: %w", SignalName(sig), p.pid, err))
+				default:
+					errs = append(errs, fmt.Errorf("signal %s to pid %d: %w", SignalName(sig), p.pid, err))
+				}
+			}
+			p.close()
+		}
+		if len(done) == 0 {
+			errs = append(errs, foreign...)
+		}
+		return errors.Join(errs...)
 	}
-	return errors.Join(errs...)
+}
+
+// identity is that of a process that was found, and of no other one that gets its number.
+type identity struct {
+	pid   int
+	start string // as the kernel counts; "" if that is not known
 }

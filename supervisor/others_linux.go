@@ -40,22 +40,39 @@ func (p *other) close() {
 	}
 }
 
+func (p *other) is() identity {
+	is := identity{pid: p.pid}
+	if fields, err := fieldsOf(p.pid); err == nil {
+		is.start = fields[startField]
+	}
+	return is
+}
+
 func (p *other) signal(sig syscall.Signal, evenIfUnhandled bool) error {
-	if !evenIfUnhandled && !handles(p.pid, sig) {
+	err := p.send(0) // whether it may be
+	switch {
+	case err != nil:
+	case !evenIfUnhandled && !handles(p.pid, sig):
 		return errNotHandled
-	}
-	err := error(unix.ENOSYS)
-	if p.fd >= 0 {
-		err = unix.PidfdSendSignal(p.fd, sig, nil, 0)
-	}
-	if errors.Is(err, unix.ENOSYS) {
-		err = unix.Kill(p.pid, sig)
+	default:
+		err = p.send(sig)
 	}
 	switch {
 	case errors.Is(err, unix.ESRCH):
 		return errNobody
 	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("%w: it is another user's, and this brs-exec has no CAP_KILL", err)
+	}
+	return err
+}
+
+func (p *other) send(sig syscall.Signal) error {
+	err := error(unix.ENOSYS)
+	if p.fd >= 0 {
+		err = unix.PidfdSendSignal(p.fd, sig, nil, 0)
+	}
+	if errors.Is(err, unix.ENOSYS) {
+		err = unix.Kill(p.pid, sig)
 	}
 	return err
 }
@@ -167,7 +184,7 @@ func began(pid int) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, errNobody
 	}
-	ticks, err := strconv.ParseInt(fields[19], 10, 64) // field 22 of the whole
+	ticks, err := strconv.ParseInt(fields[startField], 10, 64)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -186,6 +203,8 @@ func bootTime() (time.Time, error) {
 	at, err := strconv.ParseInt(string(number), 10, 64)
 	return time.Unix(at, 0), err
 }
+
+const startField = 19 // of fieldsOf; 22 of the whole
 
 // fieldsOf are those of proc(5)'s stat from the third on: the second, the name, may
 // hold anything.

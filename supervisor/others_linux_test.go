@@ -3,9 +3,11 @@ package supervisor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,7 +17,25 @@ import (
 // neighbour is a process that prints what it does at HUP, once it has said that it is ready.
 func neighbour(t *testing.T, program, script string) (pid int, read func() string) {
 	t.Helper()
-	cmd := exec.Command(program, "-c", script)
+	return startNeighbour(t, exec.Command(program, "-c", script))
+}
+
+// startAs starts one of another user.
+func startAs(t *testing.T, uid uint32, program, script string) (pid int) {
+	t.Helper()
+	shell, err := filepath.EvalSymlinks(program) // another user cannot go there
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(shell, "-c", script)
+	cmd.Args[0], cmd.Dir = program, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	pid, _ = startNeighbour(t, cmd)
+	return pid
+}
+
+func startNeighbour(t *testing.T, cmd *exec.Cmd) (pid int, read func() string) {
+	t.Helper()
 	in, err := cmd.StdinPipe() // its end is that of the script's read
 	if err != nil {
 		t.Fatal(err)
@@ -140,6 +160,81 @@ func TestOthersByName(t *testing.T) {
 	if err := (Others{Name: filepath.Base(os.Args[0])}).Signal(syscall.SIGHUP, true); !errors.Is(err, errNobody) {
 		t.Errorf("of ourselves: %v", err)
 	}
+}
+
+// TestOthersRound: who has got the signal does not get it again because another one of the name
+// has not; and another user, who may call a program as he likes, keeps nobody from being content.
+func TestOthersRound(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("nr%d", os.Getpid())
+	program := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(shell, program); err != nil {
+		t.Fatal(err)
+	}
+	_, ready := neighbour(t, program, `trap 'n=$((n+1)); echo "got $n"' HUP; trap 'echo "had $n"' USR1; echo ready; while :; do read x; done`)
+	neighbour(t, program, deaf)
+	send := Others{Name: name}.Round()
+	for range 3 {
+		if err := send(syscall.SIGHUP, false); !errors.Is(err, errNotHandled) {
+			t.Errorf("with one that does not handle it yet: %v", err)
+		}
+	}
+	if got := ready(); got != "got 1" {
+		t.Errorf("the neighbour says %q", got)
+	}
+	(Others{Name: name}).Signal(syscall.SIGUSR1, false)
+	if got := ready(); got != "had 1" {
+		t.Errorf("after three attempts the neighbour says %q", got)
+	}
+}
+
+// TestOthersOfAnother needs root, who becomes two users.
+func TestOthersOfAnother(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("NOT TESTED: needs root, to be two other users")
+	}
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("na%d", os.Getpid())
+	program := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(shell, program); err != nil {
+		t.Fatal(err)
+	}
+	const alice, mallory = 20001, 20002
+	theirs := []int{startAs(t, mallory, program, handling), startAs(t, mallory, program, deaf)}
+	if err := as(alice, func() error { return Others{Name: name}.Signal(syscall.SIGHUP, false) }); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("of another user's alone: %v", err)
+	}
+	startAs(t, alice, program, handling)
+	if err := as(alice, func() error { return Others{Name: name}.Signal(syscall.SIGHUP, false) }); err != nil {
+		t.Errorf("with processes %v of another user's: %v", theirs, err)
+	}
+}
+
+// as calls do with the rights of a user, in a thread that ends with it.
+func as(uid uintptr, do func() error) (err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if syscall.Gettid() == syscall.Getpid() { // the main thread stays as it is
+			err = as(uid, do)
+			runtime.UnlockOSThread()
+			return
+		}
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, uid, uid, uid); errno != 0 {
+			err = errno
+			return
+		}
+		err = do()
+	}()
+	<-done
+	return err
 }
 
 func FuzzReadPID(f *testing.F) {

@@ -13,6 +13,8 @@ func (o Others) find() ([]*other, error) { return nil, errors.ErrUnsupported }
 
 func (*other) signal(syscall.Signal, bool) error { return errors.ErrUnsupported }
 
+func (p *other) is() identity { return identity{pid: p.pid} }
+
 func (*other) close() {}
 
 var _ = []error{errNobody, errOurself, errInit}

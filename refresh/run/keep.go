@@ -24,7 +24,7 @@ import (
 type keeper struct {
 	once      bool
 	neighbour interface {
-		Signal(sig syscall.Signal, evenIfUnhandled bool) error
+		Round() func(sig syscall.Signal, evenIfUnhandled bool) error
 	}
 	idle   func(ctx context.Context, ready <-chan struct{}, once bool, started func()) (supervisor.Exit, error)
 	notify func(supervisor.Event)
@@ -92,8 +92,9 @@ func (k *keeper) signals(ctx context.Context) {
 
 func (k *keeper) signal(ctx context.Context, sig signal) {
 	var err error
+	send := k.neighbour.Round()
 	for n, pause := 1, firstPause; ; n, pause = n+1, 2*pause {
-		if err = k.neighbour.Signal(sig.number, sig.evenIfUnhandled); err == nil {
+		if err = send(sig.number, sig.evenIfUnhandled); err == nil {
 			k.said = ""
 			return
 		}

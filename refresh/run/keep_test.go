@@ -22,7 +22,9 @@ type absent struct {
 	sent  []string
 }
 
-func (a *absent) Signal(sig syscall.Signal, evenIfUnhandled bool) error {
+func (a *absent) Round() func(syscall.Signal, bool) error { return a.signal }
+
+func (a *absent) signal(sig syscall.Signal, evenIfUnhandled bool) error {
 	if time.Now().Before(a.until) {
 		return errors.New("no such process runs")
 	}
