@@ -221,7 +221,8 @@ func Flags(of string) []*Flag {
 	case "demo":
 		level := another(flagLogLevel.Flag)
 		level.Default = "error"
-		return slices.Concat(supervising, []*Flag{flagConfig.Flag, level, flagLogFormat.Flag, flagQuiet.Flag})
+		ofList := func(f *Flag) bool { return f.About == listFlags.about } // it has one profile
+		return slices.Concat(slices.DeleteFunc(supervising, ofList), []*Flag{flagConfig.Flag, level, flagLogFormat.Flag, flagQuiet.Flag})
 	case "doctor":
 		return slices.Concat(doctorFlags.flags, asking, supervising, runFlags.flags, outputFlags.flags)
 	default:

@@ -54,7 +54,11 @@ func flagsOfKeep() (list []*Flag) {
 			f.Usage = "octal `MODE` of that file if it has to be made, and of those in --run-dir (default: 0600)"
 		},
 		flagFileOwner.Name: func(f *Flag) { f.Usage = "`UID:GID` of that file if it has to be made, and of those in --run-dir" },
-		flagKeepIMDS.Name:  func(f *Flag) { f.Usage = "do not tell the neighbours to leave the instance metadata service alone" },
+		flagName.Name:      func(f *Flag) { f.Usage = "`NAME` of this run, for status and refresh (default: keep)" },
+		flagRequire.Name: func(f *Flag) {
+			f.Usage = strings.Replace(f.Usage, "before the command starts", "before keep is ready", 1)
+		},
+		flagKeepIMDS.Name: func(f *Flag) { f.Usage = "do not tell the neighbours to leave the instance metadata service alone" },
 		flagMinTTL.Name: func(f *Flag) {
 			f.Usage = strings.Replace(f.Usage, "start the command with", "deliver at first", 1)
 		},

@@ -120,6 +120,7 @@ func TestRequire(t *testing.T) {
 			`level=ERROR msg="no credentials yet, and only a person can change this" profile=denied`,
 			`level=WARN msg="no credentials yet; the command has started without them" profile=down`,
 			`level=WARN msg="credentials obtained at last" profile=down`,
+			`level=WARN msg="exit 0 after 1h10m; `, // of who never got any there were failures
 		} {
 			if got := r.lines(want); len(got) != 1 {
 				t.Errorf("the log has %q, want it once: %s\n%s", got, want, strings.Join(r.lines("profile=down"), "\n"))
@@ -135,7 +136,7 @@ func TestRequireAll(t *testing.T) {
 		r.openSource = func(_ context.Context, p plan.Profile) (credentialSource, error) {
 			src := &fakeSource{}
 			if p.Name == "denied" {
-				src.fail = func(int) error { return &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true} }
+				src.fail = func(int) error { return &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "ask an admin"} }
 			}
 			return src, nil
 		}
@@ -143,10 +144,51 @@ func TestRequireAll(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), `"denied"`) || !strings.Contains(err.Error(), "AccessDenied") {
 			t.Errorf("the run ended with %v, want the profile and why", err)
 		}
+		if known := (*refresh.Error)(nil); !errors.As(err, &known) || known.Hint != "ask an admin; --require any, or a number, starts without it" {
+			t.Errorf("the hint is of %+v", known)
+		}
 		if len(r.child.seen()) > 0 {
 			t.Errorf("the command: %q", r.child.seen())
 		}
 	})
+}
+
+// TestReactionsOfMany: what goes wrong with the reactions of many profiles is said once in a
+// row, and that each refresh of each would start the command again is said beforehand.
+func TestReactionsOfMany(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		on   plan.Reaction
+		want string
+	}{
+		{"a signal", plan.Reaction{Act: plan.Signal, Signal: syscall.SIGHUP}, "no signal sent"},
+		{"a hook", plan.Reaction{Act: plan.Exec, Argv: []string{"/nonexistent/hook"}}, "hook failed"},
+		{"a restart", plan.Reaction{Act: plan.Restart}, "starts the command again"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				list := listed("a", "b", "c")
+				for i := range list {
+					list[i].OnRefresh = tt.on
+				}
+				r := newFakeRun(t, plan.Plan{Profiles: list})
+				r.child.life = 70 * time.Minute
+				r.child.refuse = errors.New("SIGHUP would end the command")
+				if exit, err := r.run(); err != nil || exit.Code != 0 {
+					t.Fatalf("code %d, %v", exit.Code, err)
+				}
+				warned := 0
+				for _, line := range r.lines(tt.want) {
+					if strings.Contains(line, "level=WARN") {
+						warned++
+					}
+				}
+				if warned != 1 {
+					t.Errorf("%d warnings, want one: %q", warned, r.lines(tt.want))
+				}
+			})
+		})
+	}
 }
 
 // TestListErrors: what is wrong with an entry says where that stands.

@@ -21,6 +21,8 @@ type reactions struct {
 	child    child
 	hooks    *hooks
 	stop     func() // the command, for want of credentials
+
+	unsent string // why no signal was sent the last time, "" if one was
 }
 
 func (r *reactions) part() Part { return Part{Name: "the reactions", Engine: r.engine} }
@@ -49,9 +51,11 @@ func (r *reactions) react(on plan.Reaction, e refresh.Event) {
 	log := r.profiles.logOf(e.Profile)
 	switch on.Act {
 	case plan.Signal:
-		if err := r.child.Signal(on.Signal, on.Force); err != nil {
-			log.Warn("no signal sent", "reaction-to", e.Kind.String(), "err", err)
+		err := r.child.Signal(on.Signal, on.Force)
+		if err != nil {
+			log.Log(context.Background(), levelOf(r.profiles, err.Error(), r.unsent), "no signal sent", "reaction-to", e.Kind.String(), "err", err)
 		}
+		r.unsent = textOf(err)
 	case plan.Stop:
 		log.Error("the credentials have expired: stopping the command")
 		r.stop()
@@ -63,6 +67,22 @@ func (r *reactions) react(on plan.Reaction, e refresh.Event) {
 	case plan.Exec:
 		r.hooks.run(on.Argv, hookEvent{name: strings.ReplaceAll(e.Kind.String(), " ", "-"), profile: e.Profile, expires: e.Expires})
 	}
+}
+
+// levelOf is that of a reaction that failed: a warning; but with many profiles, of which one
+// is refreshed every few seconds, the same reason is told once in a row.
+func levelOf(ps *profiles, reason, last string) slog.Level {
+	if reason == last && len(ps.all()) > 1 {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // sourceExpires tells a person, in the log and by the hook of --on-source-ending.
@@ -102,14 +122,16 @@ type hookEvent struct {
 // hooks run the commands of exec: reactions beside everything else, one at a time.
 // They find the credentials where the command does.
 type hooks struct {
-	ctx     context.Context // of the run
-	log     *slog.Logger
-	parts   *parts
-	dir     string // where we were started
-	environ func() []string
+	ctx      context.Context // of the run
+	log      *slog.Logger
+	profiles *profiles
+	parts    *parts
+	dir      string // where we were started
+	environ  func() []string
 
 	running sync.WaitGroup
-	turn    sync.Mutex
+	turn    sync.Mutex // guards the following, too
+	failed  string     // why the last one did, "" if it did not
 }
 
 // wait returns when all have ended.
@@ -142,6 +164,7 @@ func (h *hooks) runOne(argv, env []string) {
 		h.log.Info("hook says", "hook", argv[0], "line", line)
 	}})
 	if err != nil && !errors.Is(err, context.Canceled) {
-		h.log.Warn("hook failed", "err", err)
+		h.log.Log(h.ctx, levelOf(h.profiles, err.Error(), h.failed), "hook failed", "err", err)
 	}
+	h.failed = textOf(err)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"brs-exec/refresh"
+	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/supervisor"
 )
@@ -19,6 +20,20 @@ func logNotes(ps *profiles) Part {
 			ps.say(slog.LevelWarn, p.Name, p.src.Notes())
 		}
 	}}
+}
+
+// warnOfRestarts is about a list whose refreshes would each start the command again: of
+// hundreds of profiles one is refreshed every few seconds.
+func warnOfRestarts(ps *profiles, log *slog.Logger) {
+	n := 0
+	for _, p := range ps.all() {
+		if p.OnRefresh.Act == plan.Restart {
+			n++
+		}
+	}
+	if n > 1 {
+		log.Warn("each refresh of each of these profiles starts the command again", "profiles", n, "hint", "on-refresh: restart in one entry of the list is for its profiles alone")
+	}
 }
 
 // logEngine logs what the engine does. started is closed when the command has.

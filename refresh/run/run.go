@@ -68,6 +68,7 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 	if err := ps.checkShared(o.Plan); err != nil { // before a person is asked for anything
 		return exit, err
 	}
+	warnOfRestarts(ps, o.Log)
 	// What may need a person is done while the terminal is ours.
 	if err := o.Signals.BeforeRun(ctx, ps.authenticate); err != nil {
 		return exit, err
@@ -132,13 +133,14 @@ type running struct {
 	record    *recorder
 	reactions *reactions
 	left      *leftBehind
+	require   int         // as in plan.Plan
 	expired   atomic.Bool // the command is stopped for want of credentials
 }
 
 // newRunning puts together what works while the command runs, and what follows the
 // events.
 func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts, ps *profiles, d *deliveries, s *sight) (_ *running, err error) {
-	r := &running{end: end, left: &leftBehind{log: o.Log}, parts: p}
+	r := &running{end: end, require: o.Plan.Require, left: &leftBehind{log: o.Log}, parts: p}
 	started := make(chan struct{}) // closed when the command is, for the first time
 	dir := workingDir()
 	c := o.Plan.Child
@@ -151,7 +153,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		return nil, err
 	}
 	r.record = newRecorder(o.Plan, ps)
-	hooks := &hooks{ctx: ctx, log: o.Log, parts: p, dir: dir, environ: d.environ}
+	hooks := &hooks{ctx: ctx, log: o.Log, profiles: ps, parts: p, dir: dir, environ: d.environ}
 	r.reactions = &reactions{profiles: ps, child: r.child, hooks: hooks, stop: r.stopExpired}
 	expiries := newSourceExpiries(ps, o.Plan.EndingBefore, r.record.sourceExpiry, r.reactions.sourceExpires)
 	deliveries := d.engine(s.count)
@@ -204,11 +206,25 @@ func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 	r.reactions.hooks.wait()
 	switch {
 	case noStart != nil:
-		return exit, noStart
+		return exit, r.orWithout(noStart)
 	case err == nil && exit.Stopped && r.expired.Load():
 		return exit, ErrExpired
 	}
 	return exit, err
+}
+
+// orWithout adds to the hint of what keeps a run from its start that it could do without
+// some of its profiles.
+func (r *running) orWithout(noStart error) error {
+	if r.require > 0 || len(r.reactions.profiles.all()) < 2 {
+		return noStart
+	}
+	hint := "--require any, or a number, starts without it"
+	known := &refresh.Error{}
+	if errors.As(noStart, &known) && known.Hint != "" {
+		hint = known.Hint + "; " + hint
+	}
+	return &refresh.Error{Err: noStart, Permanent: known.Permanent, RequestID: known.RequestID, Hint: hint}
 }
 
 // engine is the refresh engine of a run. Only a bug can end it once the command has

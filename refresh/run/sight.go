@@ -221,23 +221,33 @@ func exitCode(exit supervisor.Exit, err error) int {
 // tally counts what has happened, for the last line of a run.
 type tally struct {
 	begun     time.Time
-	refreshes int // after the first credentials of each profile
-	failures  int // so too
+	started   atomic.Bool // the command is
+	refreshes int         // after the first credentials of each profile
+	failures  int         // after the start: a profile that never gets credentials may have failed all the time
 	expired   bool
 }
 
 func (t *tally) part() Part {
-	return Part{Name: "the tally", Engine: func(e refresh.Event, first bool) {
-		switch {
-		case first:
-		case e.Kind == refresh.Refreshed:
-			t.refreshes++
-		case e.Kind == refresh.Failed || e.Kind == refresh.DeliveryFailed:
-			t.failures++
-		case e.Kind == refresh.Expired:
+	engine := func(e refresh.Event, first bool) {
+		switch e.Kind {
+		case refresh.Refreshed:
+			if !first {
+				t.refreshes++
+			}
+		case refresh.Failed, refresh.DeliveryFailed:
+			if t.started.Load() {
+				t.failures++
+			}
+		case refresh.Expired:
 			t.expired = true
 		}
-	}}
+	}
+	child := func(e supervisor.Event, _ bool) {
+		if e.Kind == supervisor.Started {
+			t.started.Store(true)
+		}
+	}
+	return Part{Name: "the tally", Engine: engine, Child: child}
 }
 
 // say logs it: as a warning if something went wrong meanwhile.
