@@ -191,7 +191,7 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) ready(w http.ResponseWriter) {
 	ready, missing, of := s.metrics.Ready()
-	line := "all profiles are fresh"
+	line := "all profiles have credentials that work"
 	if len(missing) > 0 || of == 0 {
 		told := make([]string, 0, namesTold)
 		for _, name := range missing[:min(len(missing), namesTold)] {
