@@ -136,7 +136,9 @@ func TestRequireAll(t *testing.T) {
 		r.openSource = func(_ context.Context, p plan.Profile) (credentialSource, error) {
 			src := &fakeSource{}
 			if p.Name == "denied" {
-				src.fail = func(int) error { return &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "ask an admin"} }
+				src.fail = func(int) error {
+					return &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "ask an admin"}
+				}
 			}
 			return src, nil
 		}
