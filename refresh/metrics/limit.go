@@ -8,25 +8,39 @@ import (
 	"time"
 )
 
-// dawdle is when a connection that has sent no request may be closed for want of room.
-const dawdle = 250 * time.Millisecond
+// When a connection may be closed for want of room: one that has sent no request, and one that
+// does not take its answer. Whoever is on this machine takes the longest in a moment.
+const (
+	dawdle = 250 * time.Millisecond
+	slow   = 3 * time.Second
+)
 
 // limited is a listener with a bounded number of open connections. When it is full the
-// next one waits in the kernel, and the oldest is closed that has sent no request: else
-// any process of this machine could shut the others out with idle connections.
+// next one waits in the kernel, and one is closed that has dawdled: else any process of
+// this machine could shut the others out.
 type limited struct {
 	net.Listener
 	max   int
 	freed chan struct{} // has one when a connection may have ended
 
-	mu     sync.Mutex
-	open   int
-	silent []silent // that have sent no request, oldest first
+	mu   sync.Mutex
+	open []*one // oldest first
 }
 
-type silent struct {
+// one is an open connection.
+type one struct {
 	net.Conn
-	since time.Time
+	since   time.Time
+	asked   bool // it has sent a request
+	dropped bool // for want of room
+}
+
+// due is when it may be closed.
+func (c *one) due() time.Time {
+	if c.asked {
+		return c.since.Add(slow)
+	}
+	return c.since.Add(dawdle)
 }
 
 func newLimited(l net.Listener, most int) *limited {
@@ -49,8 +63,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open++
-	l.silent = append(l.silent, silent{c, time.Now()})
+	l.open = append(l.open, &one{Conn: c, since: time.Now()})
 	return c, nil
 }
 
@@ -58,18 +71,23 @@ func (l *limited) Accept() (net.Conn, error) {
 func (l *limited) room() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open < l.max {
+	if len(l.open) < l.max {
 		return 0
 	}
-	if len(l.silent) == 0 {
+	var next *one
+	for _, c := range l.open {
+		if !c.dropped && (next == nil || c.due().Before(next.due())) {
+			next = c
+		}
+	}
+	if next == nil {
 		return time.Second
 	}
-	oldest := l.silent[0]
-	if left := dawdle - time.Since(oldest.since); left > 0 {
+	if left := time.Until(next.due()); left > 0 {
 		return left
 	}
-	l.silent = l.silent[1:]
-	_ = oldest.Close() // the server notices, and says so to state
+	next.dropped = true
+	_ = next.Close() // the server notices, and says so to state
 	return dawdle
 }
 
@@ -80,11 +98,15 @@ func (l *limited) state(c net.Conn, s http.ConnState) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.silent = slices.DeleteFunc(l.silent, func(one silent) bool { return one.Conn == c })
+	i := slices.IndexFunc(l.open, func(o *one) bool { return o.Conn == c })
+	if i < 0 {
+		return
+	}
+	l.open[i].asked = true
 	if s != http.StateClosed && s != http.StateHijacked {
 		return
 	}
-	l.open--
+	l.open = slices.Delete(l.open, i, i+1)
 	select {
 	case l.freed <- struct{}{}:
 	default:

@@ -52,6 +52,7 @@ type Server struct {
 	metrics *Metrics
 	alive   func(context.Context) error
 	addr    net.Addr
+	texts   texts
 
 	mu       sync.Mutex
 	listener net.Listener // of the next call of Run; guarded by mu
@@ -164,13 +165,47 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		say(w, http.StatusMethodNotAllowed, "only GET is answered here")
 	case r.URL.Path == "/metrics":
 		h.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		_, _ = w.Write(s.metrics.Text())
+		text := s.texts.get(s.metrics.Text)
+		_, _ = w.Write(text.b)
+		s.texts.put(text)
 	case r.URL.Path == "/healthz":
 		s.health(w, r)
 	case r.URL.Path == "/readyz":
 		s.ready(w)
 	default:
 		say(w, http.StatusNotFound, "there are /healthz, /readyz and /metrics")
+	}
+}
+
+// texts are the answers that are under way. Whoever asks while one is that was made within this
+// second gets the same: else a megabyte for each connection, which the other side need not
+// take, could be had of us.
+type texts struct {
+	mu     sync.Mutex
+	latest *sharedText // nil: none is under way
+}
+
+type sharedText struct {
+	b    []byte
+	made time.Time
+	n    int // answers that it is in
+}
+
+func (t *texts) get(make func() []byte) *sharedText {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.latest == nil || time.Since(t.latest.made) > time.Second {
+		t.latest = &sharedText{b: make(), made: time.Now()}
+	}
+	t.latest.n++
+	return t.latest
+}
+
+func (t *texts) put(text *sharedText) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if text.n--; text.n == 0 && t.latest == text {
+		t.latest = nil
 	}
 }
 
