@@ -215,7 +215,7 @@ func (m *maker) notTwice(e listEntry, base *Settings) error {
 		i := slices.IndexFunc(e.settings, func(own fileEntry) bool { return own.key == f.Name })
 		switch {
 		case i >= 0:
-			return wrong(f, "leave one of them out", "and the list of profiles (%s) both say it", e.settings[i].where)
+			return wrong(f, "leave one of them out", "and the list of profiles (%s) both set it", e.settings[i].where)
 		case !base.values[f.Name].given:
 			return wrong(f, "leave one of them out", "is about a source, and the profile at %s has one of its own", e.where)
 		}
@@ -306,7 +306,7 @@ func placed(where string, err error) error {
 	return &Error{Text: where + ": " + wrong.Error(), Hint: wrong.Hint, explained: true}
 }
 
-const nameHint = "letters, digits and _ - . @ + : / as all readers of AWS's files take them, and a letter or a digit first"
+const nameHint = "letters, digits and _ - . @ + : / as all readers of AWS's files take them, and a letter, a digit or _ first"
 
 // checkName goes by what the parsers of all SDKs take for a name of a section; not % because
 // Python's may fill something in there, and DEFAULT because it takes that for defaults.

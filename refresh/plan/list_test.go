@@ -91,7 +91,7 @@ func TestBadLists(t *testing.T) {
 		{"what is from outside", "duration: 3h\nprofiles:\n- name: a\n  role-arn: [arn:aws:iam::123456789012:role/A, arn:aws:iam::123456789012:role/B]\nmin-ttl: 2h\n", nil, nil, "F.yaml:3: --min-ttl 2h: not shorter than a session of a chain of roles, at most 1h (--min-ttl is from F.yaml:5)", "a longer --duration, or a shorter --min-ttl"},
 		{"no role", "profiles:\n- name: a\n  external-id: x\n", nil, nil, "F.yaml:2: --external-id needs --role-arn (--external-id is from F.yaml:3)", "name the role: --role-arn arn:aws:iam::123456789012:role/NAME"},
 
-		{"typed as well", "profiles:\n- name: a\n  region: x\n", map[string][]string{"region": {"y"}}, nil, "--region and the list of profiles (F.yaml:3) both say it", "leave one of them out"},
+		{"typed as well", "profiles:\n- name: a\n  region: x\n", map[string][]string{"region": {"y"}}, nil, "--region and the list of profiles (F.yaml:3) both set it", "leave one of them out"},
 		{"typed, and of no use", "profiles:\n- name: a\n  from-file: x\n", map[string][]string{"profile": {"y"}}, nil, "--profile is about a source, and the profile at F.yaml:2 has one of its own", "leave one of them out"},
 		{"further names", "profiles:\n- name: a\n", map[string][]string{"as-profile": {"y"}}, nil, "--as-profile is of one profile, and there is a list of them at F.yaml:1", "they have the names that the list gives them"},
 		{"a section", "profiles:\n- name: a\ncredentials-file: /x\ncredentials-file-profile: y\n", nil, nil, "--credentials-file-profile is of one profile, and there is a list of them at F.yaml:1 (--credentials-file-profile is from F.yaml:4)", "they have the names that the list gives them"},
