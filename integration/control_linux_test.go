@@ -161,7 +161,10 @@ func TestRefreshNow(t *testing.T) {
 		t.Errorf("after a failure the command has key %s, not %s", now, after)
 	}
 	w.server.SetFaults()
-	if out, said, code = w.ask("refresh"); code != 0 && !strings.Contains(said, "there are") { // other runs of root
+	if out, said, code = w.ask("refresh"); strings.Contains(said, "there are") { // other runs of root
+		out, said, code = w.ask("refresh", "job")
+	}
+	if code != 0 {
 		t.Errorf("once it is allowed: exit code %d\n%s%s", code, out, said)
 	}
 	if _, said, code = w.ask("refresh", "job", "--profile", "nobody"); code != 1 || !strings.Contains(said, `no profile "nobody"`) {

@@ -19,6 +19,9 @@ const (
 
 	// refreshTimeout is what a source may take, and a delivery after it.
 	refreshTimeout = 2 * time.Minute
+
+	// beginTime is how long a run that has just begun is waited for, until it can be asked.
+	beginTime = 2 * time.Second
 )
 
 func (p *program) refreshCommand() *cli.Command {
@@ -52,6 +55,10 @@ func (p *program) refresh(c *cli.Context, profiles []string, timeout time.Durati
 		return &plan.Error{Flag: "timeout", Text: "must be longer than nothing", Hint: "as in --timeout 90s"}
 	}
 	all := seenRuns(word, askTime)
+	for end := time.Now().Add(beginTime); slices.ContainsFunc(all, seenRun.begins) && time.Now().Before(end); {
+		time.Sleep(beginTime / 20)
+		all = seenRuns(word, askTime)
+	}
 	runs := which(all, word)
 	switch {
 	case len(runs) == 0:
