@@ -40,6 +40,7 @@ package refresh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -139,6 +140,15 @@ func (e *Error) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
+
+// HintOf returns the hint of an [Error], "" if err has none.
+func HintOf(err error) string {
+	var known *Error
+	if errors.As(err, &known) {
+		return known.Hint
+	}
+	return ""
+}
 
 // Permanentf returns an Error that no retry cures, with the text that [fmt.Errorf]
 // makes of format and args.

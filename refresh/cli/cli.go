@@ -201,14 +201,9 @@ func plainDashes(word string) string {
 // printError prints an error and what to do about it, a line each, or one line of
 // JSON. code is what brs-exec will exit with.
 func (p *program) printError(err error, code int) {
-	var wrong *plan.Error
-	var source *refresh.Error
-	hint := ""
-	switch {
-	case errors.As(err, &wrong):
+	hint := refresh.HintOf(err)
+	if wrong := (*plan.Error)(nil); errors.As(err, &wrong) {
 		hint = wrong.Hint
-	case errors.As(err, &source):
-		hint = source.Hint
 	}
 	if p.asJSON {
 		attrs := []slog.Attr{slog.Int("exit-code", code)}

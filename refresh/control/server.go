@@ -231,11 +231,7 @@ func (s *Server) refresh(ctx context.Context, names []string) Answer {
 	}
 	var a Answer
 	if err := s.opts.Refresh(ctx, names); err != nil {
-		a.Error = err.Error()
-		var known *refresh.Error
-		if errors.As(err, &known) {
-			a.Hint = known.Hint
-		}
+		a.Error, a.Hint = err.Error(), refresh.HintOf(err)
 	}
 	r := s.opts.Status(ctx)
 	if len(names) > 0 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
+	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
 	"brs-exec/refresh/source"
 	"brs-exec/writer"
@@ -64,7 +65,7 @@ func (d *examination) examineList() {
 	for _, p := range d.Plan.Profiles {
 		src, err := pool.New(context.Background(), unshared(p.Source))
 		if err != nil {
-			refused = append(refused, d.about(listed{Profile: p}, "problem", hintOf(err), err.Error()))
+			refused = append(refused, d.about(listed{Profile: p}, "problem", refresh.HintOf(err), err.Error()))
 			continue
 		}
 		d.of, d.source = p, src
@@ -218,7 +219,7 @@ func (d *examination) askAll() (refused []Finding) {
 	for i := range d.sources {
 		p := &d.sources[i]
 		if p.err != nil {
-			refused = append(refused, d.about(*p, "problem", hintOf(p.err), p.src.Describe()+": "+p.err.Error()))
+			refused = append(refused, d.about(*p, "problem", refresh.HintOf(p.err), p.src.Describe()+": "+p.err.Error()))
 			continue
 		}
 		if line, err := writer.FormatProcess(p.creds, time.Now()); err == nil {

@@ -26,7 +26,7 @@ func (d *examination) examineSource() {
 	}
 	src, err := source.New(context.Background(), unshared(d.of.Source))
 	if err != nil {
-		d.problem("source", hintOf(err), "%v", err)
+		d.problem("source", refresh.HintOf(err), "%v", err)
 		return
 	}
 	d.source = src
@@ -120,14 +120,6 @@ func (d *examination) unconfigured() bool {
 	return true
 }
 
-func hintOf(err error) string {
-	var e *refresh.Error
-	if errors.As(err, &e) {
-		return e.Hint
-	}
-	return ""
-}
-
 func (d *examination) examineProgram(what, name string) {
 	_, err := exec.LookPath(name)
 	var cause *exec.Error
@@ -208,7 +200,7 @@ func (d *examination) ask(ctx context.Context) {
 		creds, err = d.source.Retrieve(ctx)
 	}
 	if err != nil {
-		d.problem("source", hintOf(err), "%s: %v", d.source.Describe(), err)
+		d.problem("source", refresh.HintOf(err), "%s: %v", d.source.Describe(), err)
 		return
 	}
 	if line, err := writer.FormatProcess(creds, time.Now()); err == nil {
@@ -216,7 +208,7 @@ func (d *examination) ask(ctx context.Context) {
 	}
 	whose, err := d.source.CallerIdentity(ctx, creds)
 	if err != nil {
-		d.note("identity", hintOf(err), "STS does not say whose the credentials are: %v", err)
+		d.note("identity", refresh.HintOf(err), "STS does not say whose the credentials are: %v", err)
 	}
 	d.ok("source", "%s", strings.TrimSuffix(d.source.Describe()+": "+whose, ": "))
 	if skew := d.source.Skew(); skew.Abs() > time.Minute {

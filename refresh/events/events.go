@@ -10,7 +10,6 @@ package events
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"os"
 	"strings"
 	"sync"
@@ -138,10 +137,7 @@ func (e *Events) add(l Line) {
 		e.dropped = 0
 	}
 	e.kept = append(e.kept, e.encode(l))
-	select {
-	case e.more <- struct{}{}:
-	default:
-	}
+	e.wake()
 }
 
 func (e *Events) encode(l Line) []byte {
@@ -211,11 +207,7 @@ func (e *Events) Engine(ev refresh.Event) {
 
 // why says why something has failed.
 func (l *Line) why(ev refresh.Event) {
-	l.Error, l.Permanent = oneLine(ev.Err.Error()), ev.Permanent
-	var known *refresh.Error
-	if errors.As(ev.Err, &known) {
-		l.Hint = oneLine(known.Hint)
-	}
+	l.Error, l.Permanent, l.Hint = oneLine(ev.Err.Error()), ev.Permanent, oneLine(refresh.HintOf(ev.Err))
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

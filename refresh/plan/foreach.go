@@ -173,12 +173,7 @@ func (e *forEach) run(ctx context.Context, stderr io.Writer) (table, error) {
 	name := fmt.Sprintf("%s: command %s", e.where, filepath.Base(e.command[0]))
 	text, err := source.Output(ctx, e.command, maxTable, stderr)
 	if err != nil {
-		hint := ""
-		var known *refresh.Error
-		if errors.As(err, &known) {
-			hint = known.Hint
-		}
-		return table{}, wrong(nil, hint, "%s: %v", name, err)
+		return table{}, wrong(nil, refresh.HintOf(err), "%s: %v", name, err)
 	}
 	return parseJSON(name, ", line ", text)
 }

@@ -95,12 +95,7 @@ func (r *reactions) sourceExpires(p *profile, end source.Expiry) {
 // sourceRefuses runs the hook when the source gives nothing any more, whether that
 // was known ahead or not. The expiry is that of the credentials at hand.
 func (r *reactions) sourceRefuses(p *profile, e refresh.Event) {
-	hint := ""
-	var known *refresh.Error
-	if errors.As(e.Err, &known) {
-		hint = known.Hint
-	}
-	r.onSource(p, hookEvent{name: "source-ended", ofSource: true, source: e.Err.Error(), hint: hint, expires: e.Expires})
+	r.onSource(p, hookEvent{name: "source-ended", ofSource: true, source: e.Err.Error(), hint: refresh.HintOf(e.Err), expires: e.Expires})
 }
 
 func (r *reactions) onSource(p *profile, e hookEvent) {

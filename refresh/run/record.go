@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -149,11 +148,7 @@ func (k *recorder) engine(e refresh.Event, _ bool) {
 		k.change(e.Profile, func(p *control.Profile) {
 			p.Failed, p.Failures, p.Permanent, p.Next = e.Attempt, p.Failures+1, e.Permanent, e.Next
 			p.Err, p.FailedAt = plan.OneLine(e.Err.Error()), e.Time
-			p.Hint, p.RequestID = "", e.RequestID
-			var known *refresh.Error
-			if errors.As(e.Err, &known) {
-				p.Hint = plan.OneLine(known.Hint)
-			}
+			p.Hint, p.RequestID = plan.OneLine(refresh.HintOf(e.Err)), e.RequestID
 		})
 	case refresh.Removed:
 		k.mu.Lock()

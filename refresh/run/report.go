@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -98,9 +97,8 @@ func (r *reporter) event(e refresh.Event, first bool) {
 	if e.Profile != "" && n < 2 {
 		attrs = attrs[1:] // the one that there is
 	}
-	var known *refresh.Error
-	if errors.As(e.Err, &known) && known.Hint != "" && (level == slog.LevelError || level == slog.LevelWarn && e.Attempt == 1) {
-		attrs = append(attrs, slog.String("hint", known.Hint))
+	if hint := refresh.HintOf(e.Err); hint != "" && (level == slog.LevelError || level == slog.LevelWarn && e.Attempt == 1) {
+		attrs = append(attrs, slog.String("hint", hint))
 	}
 	if e.Kind == refresh.Static {
 		attrs = slices.DeleteFunc(attrs, func(a slog.Attr) bool { return a.Key == "next" })
