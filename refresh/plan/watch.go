@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"brs-exec/refresh"
 	"brs-exec/refresh/source"
 )
 
@@ -40,11 +41,16 @@ func newList(m *maker, tables []table, current []Profile) *List {
 // anew may have written half of it, which is a list, too.
 const quiet = time.Second
 
+// minAgain and maxAgain bound the time after which a list is told again that could not be used.
+const minAgain, maxAgain = time.Second, time.Minute
+
 // Watch reads the files that the list is made from when they change, and runs its commands from
 // time to time. It calls changed with the whole list each time that it has become another one, and,
 // once, with what is wrong: what an entry makes then stays as it was, and the list is told
-// again when all is well again. Watch blocks until ctx ends. There may be one for each list.
-func (l *List) Watch(ctx context.Context, changed func([]Profile, error)) {
+// again when all is well again. changed tells whether the list is in force; one that is not
+// is told again, at last each minute: a disk may have been full. Watch blocks until ctx ends.
+// There may be one for each list.
+func (l *List) Watch(ctx context.Context, changed func([]Profile, error) bool) {
 	var files sync.WaitGroup
 	defer files.Wait()
 	look := make(chan struct{}, 1)
@@ -52,12 +58,14 @@ func (l *List) Watch(ctx context.Context, changed func([]Profile, error)) {
 		switch e := l.maker.entries[i].each; {
 		case !e.changes():
 		case e.file != "":
-			files.Go(func() { l.watchFile(ctx, e.path, func() { wake(look) }) })
+			files.Go(func() {
+				refresh.Protect(func() error { l.watchFile(ctx, e.path, func() { wake(look) }); return nil })
+			})
 		default:
 			l.parts[i].due = time.Now().Add(e.every)
 		}
 	}
-	told := ""
+	told, again := "", time.Duration(0)
 	timer := time.NewTimer(l.untilNext())
 	defer timer.Stop()
 	for {
@@ -77,16 +85,23 @@ func (l *List) Watch(ctx context.Context, changed func([]Profile, error)) {
 		if wrong != nil {
 			text = wrong.Error()
 		}
-		another := wrong == nil && told != "" || !slices.EqualFunc(profiles, l.current, Profile.same)
-		if another {
-			l.current = profiles
-			changed(profiles, nil)
+		another := wrong == nil && told != "" || again > 0 || !slices.EqualFunc(profiles, l.current, Profile.same)
+		switch {
+		case !another:
+		case changed(profiles, nil):
+			l.current, again = profiles, 0
+		default:
+			again = min(max(2*again, minAgain), maxAgain)
 		}
 		if wrong != nil && (text != told || another) { // what is told last is how it is
 			changed(nil, wrong)
 		}
 		told = text
-		timer.Reset(l.untilNext())
+		next := l.untilNext()
+		if again > 0 {
+			next = min(next, again)
+		}
+		timer.Reset(next)
 	}
 }
 

@@ -25,8 +25,9 @@ type watched struct {
 	dir  string
 	look []func()
 
-	mu   sync.Mutex
-	told []string
+	mu      sync.Mutex
+	told    []string
+	refused bool // no list can be used
 }
 
 func watch(t *testing.T, files map[string]string) *watched {
@@ -46,12 +47,12 @@ func watch(t *testing.T, files map[string]string) *watched {
 	t.Cleanup(func() { cancel(); <-done })
 	go func() {
 		defer close(done)
-		p.List.Watch(ctx, func(profiles []Profile, err error) {
+		p.List.Watch(ctx, func(profiles []Profile, err error) bool {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if err != nil {
 				w.told = append(w.told, strings.ReplaceAll(err.Error(), w.dir+"/", ""))
-				return
+				return false
 			}
 			var all []string
 			for _, one := range profiles {
@@ -61,6 +62,7 @@ func watch(t *testing.T, files map[string]string) *watched {
 				all = append(all, one.Name)
 			}
 			w.told = append(w.told, strings.Join(all, " "))
+			return !w.refused
 		})
 	}()
 	w.pass(time.Minute)
@@ -168,4 +170,39 @@ func TestSameSource(t *testing.T) {
 	if a := p.Profiles[0]; !a.SameSource(q.Profiles[0]) || a.SameSource(p.Profiles[1]) {
 		t.Error("the same source is another one, or the other way round")
 	}
+}
+
+// TestWatchRefused: a list that could not be used is told again until it is, or another one.
+func TestWatchRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(t, map[string]string{"F.yaml": "profiles:\n- name: a-{x}\n  for-each: {file: a.csv}\n", "a.csv": "x\n1\n"})
+		refuse := func(is bool) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.refused = is
+		}
+		refuse(true)
+		w.write("a.csv", "x\n1\n2\n")
+		w.expect("the first time", "a-1 a-2", "a-1 a-2") // and a second later
+		w.pass(time.Hour)
+		w.mu.Lock()
+		if n := len(w.told); n < 60 || n > 66 {
+			t.Errorf("told %d times in an hour, want about one each minute", n)
+		}
+		w.told = nil
+		w.mu.Unlock()
+		refuse(false)
+		w.pass(maxAgain)
+		w.expect("once it can be used", "a-1 a-2")
+		w.pass(time.Hour)
+		w.expect("nothing has happened since")
+		refuse(true)
+		w.write("a.csv", "x\n3\n")
+		w.expect("another", "a-3", "a-3")
+		refuse(false)
+		w.write("a.csv", "x\n1\n2\n")
+		w.expect("the one in force", "a-1 a-2")
+		w.pass(time.Hour)
+		w.expect("and nothing more")
+	})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // followList keeps the profiles of a run as their list has them, for as long as the
-// command runs. A list that cannot be used changes nothing.
+// command runs. One that cannot be used is tried again; the one before stays meanwhile.
 func followList(o Options, ps *profiles, d *deliveries, s *sight, e *engine) Part {
 	watch := o.watchList
 	switch {
@@ -21,7 +21,7 @@ func followList(o Options, ps *profiles, d *deliveries, s *sight, e *engine) Par
 	}
 	return Part{Name: "the list of profiles", Run: func(ctx context.Context) error {
 		failed := false
-		watch(ctx, func(wanted []plan.Profile, err error) {
+		watch(ctx, func(wanted []plan.Profile, err error) (inForce bool) {
 			if err == nil {
 				err = changeList(ctx, o, ps, d, s, e, wanted)
 			}
@@ -36,6 +36,7 @@ func followList(o Options, ps *profiles, d *deliveries, s *sight, e *engine) Par
 				o.Log.Warn("the list of profiles can be used again")
 			}
 			failed = err != nil
+			return !failed
 		})
 		return nil
 	}}

@@ -47,12 +47,12 @@ func TestList(t *testing.T) {
 		r.Parts = []Part{{Name: "the test", Engine: func(e refresh.Event, first bool) {
 			events = append(events, fmt.Sprintf("%s %s %v", e.Kind, e.Profile, first))
 		}}}
-		r.watchList = func(ctx context.Context, changed func([]plan.Profile, error)) {
-			for _, step := range []func(){
-				func() { changed(nil, errors.New("accounts.csv: not to be read")) },
-				func() { changed(listed("a", "broken"), nil) },
-				func() { changed(listed("b", "d", "a"), nil) },
-				func() { changed(listed("b", "d", "a"), nil) },
+		r.watchList = func(ctx context.Context, changed func([]plan.Profile, error) bool) {
+			for _, step := range []func() bool{
+				func() bool { return changed(nil, errors.New("accounts.csv: not to be read")) },
+				func() bool { return changed(listed("a", "broken"), nil) },
+				func() bool { return changed(listed("b", "d", "a"), nil) },
+				func() bool { return changed(listed("b", "d", "a"), nil) },
 			} {
 				time.Sleep(time.Minute)
 				step()
@@ -249,11 +249,13 @@ func TestListInTheFile(t *testing.T) {
 		}
 	}}}
 	r.child.stop = make(chan struct{})
-	r.watchList = func(ctx context.Context, changed func([]plan.Profile, error)) {
+	r.watchList = func(ctx context.Context, changed func([]plan.Profile, error) bool) {
 		defer close(r.child.stop)
 		<-refreshed
 		<-refreshed
-		changed(listed("a", "taken"), nil)
+		if changed(listed("a", "taken"), nil) {
+			t.Error("a list with a section of another run is said to be in force, and would not be tried again")
+		}
 		if diff := cmp.Diff([]string{"[a]", "[b]"}, sections()); diff != "" {
 			t.Errorf("after a list with a section of another run (-want +got):\n%s", diff)
 		}

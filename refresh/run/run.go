@@ -40,7 +40,7 @@ type Options struct {
 
 	// For tests; nil are the real ones.
 	openSource func(context.Context, plan.Profile) (credentialSource, error)
-	watchList  func(context.Context, func([]plan.Profile, error))
+	watchList  func(context.Context, func([]plan.Profile, error) bool)
 	newChild   func(supervisor.Options, *supervisor.Signals) (child, error)
 
 	serveControl func(control.Options) func(context.Context) error
