@@ -281,7 +281,7 @@ func (e *Events) Run(ctx context.Context) error {
 		case <-e.more:
 		}
 		written := make(chan bool, 1) // a write may block longer than ctx lasts
-		go func() { written <- e.flush() }()
+		go func() { written <- e.tryFlush() }()
 		select {
 		case <-ctx.Done():
 			return nil
@@ -315,7 +315,7 @@ func (e *Events) Close() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		e.flush()
+		e.tryFlush()
 		e.writing.Lock()
 		defer e.writing.Unlock()
 		e.sink.close()
@@ -326,6 +326,12 @@ func (e *Events) Close() {
 	case <-done:
 	case <-timer.C:
 	}
+}
+
+// tryFlush is flush, and false if that panics: nobody waits for it who could take that.
+func (e *Events) tryFlush() (ok bool) {
+	refresh.Protect(func() error { ok = e.flush(); return nil })
+	return ok
 }
 
 // flush writes all lines that there are, and tells whether that was possible.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"brs-exec/refresh"
 	"brs-exec/writer/pathsafe"
 )
 
@@ -72,7 +73,7 @@ func (f *File) Run(ctx context.Context) error {
 // Close writes what there is to tell at the end, see [Metrics.End].
 func (f *File) Close() error {
 	done := make(chan error, 1)
-	go func() { done <- f.write() }()
+	go func() { done <- refresh.Protect(f.write) }()
 	timer := time.NewTimer(endTime)
 	defer timer.Stop()
 	select {

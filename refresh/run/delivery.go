@@ -129,7 +129,7 @@ func (d *deliveries) environ() []string {
 func (d *deliveries) close() {
 	for _, one := range slices.Backward(d.list) {
 		if one.close != nil {
-			d.run.do(one.name, one.close)
+			d.run.finish(one.name, one.close)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"brs-exec/refresh"
 	"brs-exec/refresh/plan"
 	"brs-exec/supervisor"
 	"brs-exec/writer/endpoint"
@@ -85,7 +86,9 @@ func (k *keeper) signals(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case sig := <-k.send:
-			k.signal(ctx, sig)
+			if err := refresh.Protect(func() error { k.signal(ctx, sig); return nil }); err != nil {
+				k.log.Error("no signal sent to the neighbour", "err", err)
+			}
 		}
 	}
 }

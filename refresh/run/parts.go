@@ -150,3 +150,23 @@ func (p *parts) do(name string, f func()) {
 		p.log.Error("a part of brs-exec has failed; the command goes on", "part", name, "err", err)
 	}
 }
+
+// hangTime is how long what is left to do may take once the command has ended. Whoever
+// waits for that does not wait for what hangs, as on a file system that has gone.
+const hangTime = 5 * time.Second
+
+// finish is do once the command has ended, and returns without f when that hangs.
+func (p *parts) finish(name string, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.do(name, f)
+	}()
+	timer := time.NewTimer(hangTime)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		p.log.Warn("a part of brs-exec hangs, and is left behind", "part", name)
+	}
+}

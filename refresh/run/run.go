@@ -60,11 +60,12 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 	if err != nil {
 		return exit, err
 	}
+	p := &parts{log: o.Log}
 	s, err := openSight(o, ps)
 	if err != nil {
 		return exit, err
 	}
-	defer func() { s.end(exit, err) }()
+	defer func() { s.end(p, exit, err) }()
 	if err := ps.checkShared(o.Plan); err != nil { // before a person is asked for anything
 		return exit, err
 	}
@@ -73,7 +74,6 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 	if err := o.Signals.BeforeRun(ctx, ps.authenticate); err != nil {
 		return exit, err
 	}
-	p := &parts{log: o.Log}
 	d, err := openDeliveries(ctx, o, p, ps)
 	if err != nil {
 		return exit, err
@@ -192,18 +192,21 @@ func workingDir() string {
 // untilExit runs the command and, as long as it runs, the engine and all else.
 // Only the engine may end the run: where there are no credentials to start with.
 func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
-	var work sync.WaitGroup
+	var work, engine sync.WaitGroup
 	r.parts.run(ctx, &work)
 	var noStart error
-	work.Go(func() {
+	engine.Go(func() {
 		if noStart = r.engine.run(ctx, r.parts.keep); noStart != nil {
 			r.end()
 		}
 	})
 	exit, err := r.child.Run(ctx, r.engine.ready())
 	r.end()
-	work.Wait()
-	r.reactions.hooks.wait()
+	engine.Wait() // which leaves behind itself what hangs
+	r.parts.finish("what works beside the command", func() {
+		work.Wait()
+		r.reactions.hooks.wait()
+	})
 	switch {
 	case noStart != nil:
 		return exit, r.orWithout(noStart)

@@ -463,6 +463,80 @@ func TestEndOfRun(t *testing.T) {
 	}
 }
 
+// TestHangAtEnd: what hangs once the command has ended, and does not hear of that, costs
+// some seconds, and neither the exit code nor what else is to be tidied up.
+func TestHangAtEnd(t *testing.T) {
+	for _, what := range []string{"part", "list", "hook", "close"} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFakeRun(t, plan.Plan{})
+				f.child.life, f.child.code = time.Minute, 7
+				gone := make(chan struct{}) // the file system that comes back after the test
+				hang := func() { <-gone }
+				switch what {
+				case "part":
+					f.Parts = []Part{{Name: what, Run: func(context.Context) error { hang(); return nil }}}
+				case "list":
+					f.watchList = func(context.Context, func([]plan.Profile, error) bool) { hang() }
+				}
+				r := f.open(t)
+				closed := false
+				d := &deliveries{run: r.parts, list: []delivery{{name: "first", close: func() { closed = true }}}}
+				switch what {
+				case "hook":
+					r.reactions.hooks.running.Go(hang)
+				case "close":
+					d.list = append(d.list, delivery{name: what, close: hang})
+				}
+				ctx, end := context.WithCancel(t.Context())
+				r.end = end
+				began := time.Now()
+				exit, err := r.untilExit(ctx)
+				d.close()
+				if took := time.Since(began) - f.child.life; err != nil || exit.Code != 7 || took != hangTime {
+					t.Errorf("code %d, %v, %v after the command; want 7 after %v", exit.Code, err, took, hangTime)
+				}
+				if !closed {
+					t.Error("what does not hang was not tidied up")
+				}
+				if got := f.lines("is left behind"); len(got) != 1 {
+					t.Errorf("the log has %q", got)
+				}
+				close(gone)
+			})
+		})
+	}
+}
+
+// TestSightPanics: nor does a panic of those who tell how the run ended.
+func TestSightPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeRun(t, plan.Plan{})
+		r.child.life, r.child.code = time.Minute, 7
+		handler := r.Log.Handler()
+		r.Log = slog.New(panicking{handler, "exit 7 after"})
+		if exit, err := r.run(); err != nil || exit.Code != 7 {
+			t.Errorf("code %d, %v; want the command's 7", exit.Code, err)
+		}
+		if got := r.lines(`part="the tally"`); len(got) != 1 {
+			t.Errorf("the log has %q, want one line", got)
+		}
+	})
+}
+
+// panicking panics at the messages that begin so.
+type panicking struct {
+	slog.Handler
+	at string
+}
+
+func (p panicking) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, p.at) {
+		panic("verysecret")
+	}
+	return p.Handler.Handle(ctx, r)
+}
+
 // TestLeaveDir: a command that is started once leaves the directory that it is started
 // in to those who want to unmount it, and the source learns when.
 func TestLeaveDir(t *testing.T) {

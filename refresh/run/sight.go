@@ -178,22 +178,24 @@ func (s *sight) profiles(names []string) {
 	}
 }
 
-// end says how the run has ended, and closes everything.
-func (s *sight) end(exit supervisor.Exit, err error) {
+// end says how the run has ended, and closes everything. None of it may change that.
+func (s *sight) end(p *parts, exit supervisor.Exit, err error) {
 	code := exitCode(exit, err)
-	s.tally.say(s.log, code, exit)
+	p.do("the tally", func() { s.tally.say(s.log, code, exit) })
 	if s.metrics != nil {
-		s.metrics.End(code)
+		p.do("the metrics", func() { s.metrics.End(code) })
 	}
 	if s.events != nil {
-		s.events.End(code, exit, err)
+		p.do("the events", func() { s.events.End(code, exit, err) })
 	}
 	if s.file != nil {
-		if err := s.file.Close(); err != nil {
-			s.log.Warn("the metrics have not been written", "err", err)
-		}
+		p.do("the file of --metrics-file", func() {
+			if err := s.file.Close(); err != nil {
+				s.log.Warn("the metrics have not been written", "err", err)
+			}
+		})
 	}
-	s.close()
+	p.finish("the end of metrics and events", s.close)
 }
 
 func (s *sight) close() {
