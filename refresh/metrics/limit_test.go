@@ -3,6 +3,7 @@ package metrics
 import (
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,11 +28,9 @@ func TestLimited(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			closed := make(chan struct{})
 			go func() { // as the server does
 				c.Read(make([]byte, 1))
 				l.state(c, http.StateClosed)
-				close(closed)
 			}()
 			return c
 		}
@@ -44,12 +43,16 @@ func TestLimited(t *testing.T) {
 				t.Errorf("accepted after %v, want %v", took, want)
 			}
 		}
+		synctest.Wait()
 		l.state(l.open[1].Conn, http.StateActive)
 		accept()
 		if took := time.Since(began); took != slow {
 			t.Errorf("who asked is closed after %v, want %v", took, slow)
 		}
-		for _, c := range l.open {
+		l.mu.Lock()
+		left := slices.Clone(l.open)
+		l.mu.Unlock()
+		for _, c := range left {
 			c.Close()
 		}
 	})
