@@ -433,6 +433,9 @@ func TestStatusOfMany(t *testing.T) {
 	}
 	out, _, code := w.ask("status", "--check", "fleet")
 	lines := strings.Split(out, "\n")
+	if _, _, ready := w.ask("status", "--ready", "fleet"); ready != 0 {
+		t.Errorf("--ready: exit code %d of credentials that are valid", ready)
+	}
 	if code != 1 || len(lines) > 40 || !strings.Contains(out, "1000 profiles: 998 fresh, 2 failing") || !strings.Contains(out, "app-"+account(7)) {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}

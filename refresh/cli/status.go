@@ -15,7 +15,7 @@ import (
 const exitNotRunning = 3
 
 // statusFlags are those of status.
-type statusFlags struct{ json, check, wide, watch bool }
+type statusFlags struct{ json, check, ready, wide, watch bool }
 
 func (p *program) statusCommand() *cli.Command {
 	const about = "What brs-exec says"
@@ -34,6 +34,7 @@ func (p *program) statusCommand() *cli.Command {
 			flag(&f.watch, "watch", "draw it anew each second, until Ctrl-C"),
 			flag(&f.json, "json", "print one JSON object per run and line, times in RFC 3339; see docs/status.md"),
 			flag(&f.check, "check", "for a probe: exit code 1 if a refresh or a delivery fails, or a client is stale; 2 if fewer profiles than --require asks for have credentials that are valid, or a run does not answer"),
+			flag(&f.ready, "ready", "for a probe that takes every code but 0 for a failure, as Kubernetes' do: 0 instead of --check's 1"),
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,
@@ -50,8 +51,10 @@ func (p *program) status(c *cli.Context, f statusFlags) error {
 	switch {
 	case err != nil:
 		return err
-	case f.watch && (f.json || f.check):
-		return &plan.Error{Text: "--watch is for people, and goes with neither --json nor --check", Hint: "leave one of them out"}
+	case f.watch && (f.json || f.check || f.ready):
+		return &plan.Error{Text: "--watch is for people, and goes with none of --json, --check and --ready", Hint: "leave one of them out"}
+	case f.check && f.ready:
+		return &plan.Error{Text: "--check and --ready judge differently of credentials that are valid, but fail to be refreshed", Hint: "leave one of them out"}
 	case f.watch:
 		return p.watch(word, f.wide)
 	}
@@ -63,9 +66,11 @@ func (p *program) status(c *cli.Context, f statusFlags) error {
 		return nil
 	}
 	now := time.Now()
-	if f.check {
+	if f.check || f.ready {
 		for _, s := range runs {
-			p.code = max(p.code, int(s.health(now)))
+			if h := s.health(now); h == expired || f.check {
+				p.code = max(p.code, int(h))
+			}
 		}
 	}
 	if f.json {
@@ -80,7 +85,8 @@ func (p *program) status(c *cli.Context, f statusFlags) error {
 	return err
 }
 
-// health is how credentials are, the worst last: the exit code of --check.
+// health is how credentials are, the worst last: the exit code of --check, and of --ready
+// but for failing.
 type health int
 
 const (

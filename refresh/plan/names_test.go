@@ -16,7 +16,7 @@ import (
 // TestNamesInTexts: a flag that a message, a hint or an Error names is there.
 func TestNamesInTexts(t *testing.T) {
 	t.Parallel()
-	known := append(names(AllFlags()), "help", "version", "life", "check", "wide", "watch", "timeout", "be-the-command") // of subcommands
+	known := append(names(AllFlags()), "help", "version", "life", "check", "ready", "wide", "watch", "timeout", "be-the-command") // of subcommands
 	known = append(known, "accept-role-session-name", "clear-lockout", "endpoint-type", "fcs-skip", "id", "list-all", "list-objects",
 		"list-slots", "login", "module", "pids-limit", "read-object", "thing-name", "type", "wait") // of other programs
 	flag := regexp.MustCompile(`(?:^|[^\w-])--([a-z][a-z0-9-]*)`)

@@ -63,7 +63,7 @@ func address(s string) (a metrics.Address, err error) {
 		host = "127.0.0.1"
 	}
 	if ip, err := netip.ParseAddr(host); err != nil || !ip.Unmap().IsLoopback() {
-		hint := "who asks there learns of profiles and roles: listen on 127.0.0.1:" + port + " or unix:PATH; for a probe of Kubernetes exec: brs-exec status --check"
+		hint := "who asks there learns of profiles and roles: listen on 127.0.0.1:" + port + " or unix:PATH; for a probe of Kubernetes exec: brs-exec status --ready"
 		return a, wrong(flagListen, hint, "%q: others than this machine could ask there", s)
 	}
 	return metrics.Address{Network: "tcp", Address: net.JoinHostPort(host, port)}, nil
