@@ -69,8 +69,8 @@ func (r *reactions) react(on plan.Reaction, e refresh.Event) {
 	}
 }
 
-// levelOf is that of a reaction that failed: a warning; but with many profiles, of which one
-// is refreshed every few seconds, the same reason is told once in a row.
+// levelOf is that of a reaction that failed: a warning; but with many profiles, of which some
+// are refreshed every few minutes, the same reason is told once in a row.
 func levelOf(ps *profiles, reason, last string) slog.Level {
 	if reason == last && len(ps.all()) > 1 {
 		return slog.LevelInfo

@@ -22,7 +22,7 @@ func logNotes(ps *profiles) Part {
 }
 
 // warnOfRestarts is about a list whose refreshes would each start the command again: of
-// hundreds of profiles one is refreshed every few seconds.
+// hundreds of profiles some are refreshed every few minutes.
 func warnOfRestarts(ps *profiles, log *slog.Logger) {
 	n := 0
 	for _, p := range ps.all() {
