@@ -28,12 +28,10 @@ func (c *caller[T]) do(ctx context.Context, limit, grace time.Duration, f func(c
 			done <- f(ctx)
 		}()
 		<-ctx.Done()
-		late := time.NewTimer(grace)
-		defer late.Stop()
 		select {
 		case result = <-done:
 			return result, true
-		case <-late.C:
+		case <-time.After(grace):
 		}
 	}
 	select { // both may have come

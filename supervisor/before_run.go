@@ -51,12 +51,10 @@ func (s *Signals) die(sig syscall.Signal) {
 			defer close(done)
 			(*f)()
 		}()
-		late := time.NewTimer(tidyTime)
 		select {
 		case <-done:
-		case <-late.C:
+		case <-time.After(tidyTime):
 		}
-		late.Stop()
 	}
 	s.end(signalled(sig))
 }

@@ -291,12 +291,10 @@ func (e *Events) Run(ctx context.Context) error {
 				continue
 			}
 		}
-		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
-		case <-timer.C:
+		case <-time.After(wait):
 		}
 		wait = min(2*wait, lastWait)
 		e.wake()
@@ -320,11 +318,9 @@ func (e *Events) Close() {
 		defer e.writing.Unlock()
 		e.sink.close()
 	}()
-	timer := time.NewTimer(endTime)
-	defer timer.Stop()
 	select {
 	case <-done:
-	case <-timer.C:
+	case <-time.After(endTime):
 	}
 }
 

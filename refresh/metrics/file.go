@@ -53,12 +53,10 @@ func (f *File) Run(ctx context.Context) error {
 			return nil
 		case <-f.metrics.changed:
 		}
-		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
-		case <-timer.C:
+		case <-time.After(wait):
 		}
 		if err := f.write(); err != nil {
 			f.metrics.change()() // to be written still
@@ -74,15 +72,13 @@ func (f *File) Run(ctx context.Context) error {
 func (f *File) Close() error {
 	done := make(chan error, 1)
 	go func() { done <- refresh.Protect(f.write) }()
-	timer := time.NewTimer(endTime)
-	defer timer.Stop()
 	select {
 	case err := <-done:
 		if err != nil {
 			return fmt.Errorf("write %s: %w", f.path, err)
 		}
 		return nil
-	case <-timer.C:
+	case <-time.After(endTime):
 		return fmt.Errorf("write %s: not done within %v", f.path, endTime)
 	}
 }

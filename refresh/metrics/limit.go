@@ -54,12 +54,10 @@ func (l *limited) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	for wait := l.room(); wait > 0; wait = l.room() {
-		timer := time.NewTimer(wait)
 		select {
 		case <-l.freed:
-		case <-timer.C:
+		case <-time.After(wait):
 		}
-		timer.Stop()
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -20,12 +20,10 @@ func (r *running) serveControl(o Options, d *deliveries) Part {
 		run = o.serveControl(c)
 	}
 	return Part{Name: "the control socket", Run: func(ctx context.Context) error {
-		timer := time.NewTimer(controlAfter)
-		defer timer.Stop()
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-timer.C:
+		case <-time.After(controlAfter):
 		}
 		return run(ctx)
 	}}

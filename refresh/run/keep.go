@@ -104,12 +104,10 @@ func (k *keeper) signal(ctx context.Context, sig signal) {
 		if n == attempts {
 			break
 		}
-		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
-		case <-timer.C:
+		case <-time.After(pause):
 		}
 	}
 	if err.Error() != k.said {

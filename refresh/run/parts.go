@@ -122,12 +122,10 @@ func (p *parts) keep(ctx context.Context, part Part) {
 		again := pause - time.Duration(rand.Float64()*float64(pause/4))
 		p.log.Log(ctx, level, "a part of brs-exec has failed; the command goes on, and the part is started again",
 			"part", part.Name, "err", err, "after", again)
-		timer := time.NewTimer(again)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return
-		case <-timer.C:
+		case <-time.After(again):
 		}
 	}
 }

@@ -319,12 +319,10 @@ func noticeOfWaiting(waiting func(string), ready <-chan struct{}, describe func(
 		return Part{}
 	}
 	return Part{Name: "the notice of what is waited for", Run: func(ctx context.Context) error {
-		timer := time.NewTimer(slow)
-		defer timer.Stop()
 		select {
 		case <-ctx.Done():
 		case <-ready:
-		case <-timer.C:
+		case <-time.After(slow):
 			waiting(describe())
 		}
 		return nil

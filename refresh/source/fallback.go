@@ -271,12 +271,10 @@ func (s *Source) fallenBack() bool {
 // again, has the engine retrieve from it. What is delivered stays until then: the
 // one in use is left alone.
 func (s *Source) probeLater(ctx context.Context, changed func()) {
-	timer := time.NewTimer(probePause)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return
-	case <-timer.C:
+	case <-time.After(probePause):
 	}
 	if s.probe(ctx) {
 		changed()

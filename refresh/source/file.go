@@ -71,11 +71,9 @@ func readSettled(ctx context.Context, path string) ([]byte, error) {
 		if age < 0 || age >= settleAge || try == settleTries {
 			return text, nil
 		}
-		wait := time.NewTimer(settleAge - age)
 		select {
-		case <-wait.C:
+		case <-time.After(settleAge - age):
 		case <-ctx.Done():
-			wait.Stop()
 			return nil, ctx.Err()
 		}
 	}

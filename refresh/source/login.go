@@ -194,11 +194,9 @@ func poll(ctx context.Context, client *ssooidc.Client, t *logincache.SSOToken, c
 		interval = step
 	}
 	for {
-		wait := time.NewTimer(interval)
 		select {
-		case <-wait.C:
+		case <-time.After(interval):
 		case <-ctx.Done():
-			wait.Stop()
 			return errNobody
 		}
 		asked := now()

@@ -92,10 +92,8 @@ func (s *Source) commandCode(ctx context.Context, used *usedCodes) (string, erro
 // untilNext waits until other codes are shown.
 func untilNext(ctx context.Context, now time.Time, period time.Duration) error {
 	next := now.Truncate(period).Add(period)
-	wait := time.NewTimer(next.Sub(now) + 10*time.Millisecond)
-	defer wait.Stop()
 	select {
-	case <-wait.C:
+	case <-time.After(next.Sub(now) + 10*time.Millisecond):
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the next code: %w", ctx.Err())

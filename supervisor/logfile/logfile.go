@@ -72,12 +72,10 @@ func (l *File) Flush(d time.Duration) {
 		return
 	}
 	for began := time.Now(); ; {
-		timer := time.NewTimer(d)
 		select {
 		case <-idle:
-			timer.Stop()
 			return
-		case <-timer.C:
+		case <-time.After(d):
 			if time.Since(began) >= slowMachine || !l.hasRoom() {
 				return
 			}

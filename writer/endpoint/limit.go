@@ -239,12 +239,10 @@ func (l *limitListener) makeRoom() {
 			oldest.Close()
 			continue
 		}
-		timer := time.NewTimer(left)
 		select {
 		case <-l.freed:
-		case <-timer.C:
+		case <-time.After(left):
 		}
-		timer.Stop()
 	}
 }
 

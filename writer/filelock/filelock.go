@@ -38,11 +38,9 @@ func Take(ctx context.Context, f *os.File) error {
 		case !errors.Is(err, ErrLocked):
 			return fmt.Errorf("lock %s: %w", f.Name(), err)
 		}
-		timer := time.NewTimer(wait)
 		select {
-		case <-timer.C:
+		case <-time.After(wait):
 		case <-ctx.Done():
-			timer.Stop()
 			return fmt.Errorf("lock %s: %w (%w)", f.Name(), err, context.Cause(ctx))
 		}
 	}

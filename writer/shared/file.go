@@ -194,12 +194,10 @@ func (s *File) write(ctx context.Context) error {
 		if last || !errors.Is(err, errUnsettled) && !errors.As(err, new(*ini.ParseError)) {
 			return err
 		}
-		wait := time.NewTimer(min(100*time.Millisecond, max(time.Millisecond, time.Until(until))))
 		select {
 		case <-ctx.Done():
-			wait.Stop()
 			return err
-		case <-wait.C:
+		case <-time.After(min(100*time.Millisecond, max(time.Millisecond, time.Until(until)))):
 		}
 	}
 }

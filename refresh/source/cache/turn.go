@@ -119,10 +119,8 @@ func (c *Cache) Await(ctx context.Context, key Key, w Waiting) bool {
 }
 
 func pause(ctx context.Context, waited time.Duration) error {
-	timer := time.NewTimer(min(max(waited/10, minPoll), maxPoll))
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(min(max(waited/10, minPoll), maxPoll)):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
