@@ -6,10 +6,10 @@
 // one that is torn, of another user or of another key is none. What another process may be
 // killed at costs a retrieval, and nothing else:
 //
-//	KEY       the entry, JSON behind a line with its sum
-//	KEY.lock  locked by the process that asks, whose turn it is; its text says which one
-//	KEY.tmp   what that one writes, and then renames to KEY
-//	steal     locked for the moment in which the turn of a process that hangs is taken away
+//	KEY                   the entry, JSON behind a line with its sum
+//	KEY.lock              locked by the process that asks, whose turn it is; its text says which one
+//	KEY.tmp               what that one writes, and then renames to KEY
+//	brs-exec-share.steal  locked for the moment in which the turn of a process that hangs is taken away
 package cache
 
 import (

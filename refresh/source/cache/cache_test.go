@@ -274,7 +274,7 @@ func TestCrash(t *testing.T) {
 		{"entry renamed", []func(*Cache) error{file(key+".lock", nil), file(key, whole)}, "ASIA1"},
 		{"in place of another, in part", []func(*Cache) error{file(key, whole), file(key+".tmp", whole[:99])}, "ASIA1"},
 		{"a crash of the machine", []func(*Cache) error{file(key, bytes.Repeat([]byte{0}, len(whole)))}, ""},
-		{"a turn taken away in part", []func(*Cache) error{file("steal", nil), file(key+".next", nil), file(key+".lock", nil)}, ""},
+		{"a turn taken away in part", []func(*Cache) error{file(guardFile, nil), file(key+".next", nil), file(key+".lock", nil)}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

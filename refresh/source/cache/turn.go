@@ -39,6 +39,9 @@ type Waiting struct {
 // errTaken is another process's turn.
 var errTaken = errors.New("another process has its turn")
 
+// guardFile has a name that no file of the user's has: one that is not ours makes way.
+const guardFile = "brs-exec-share.steal"
+
 const (
 	// A process that waits is late by a tenth of what it has waited, within these.
 	minPoll, maxPoll = time.Millisecond, 100 * time.Millisecond
@@ -219,7 +222,7 @@ func (c *Cache) steal(key Key, text string) (*Turn, error) {
 }
 
 func stealIn(dir *os.Root, key Key, text string) (*Turn, error) {
-	guard, err := lockFile(dir, "steal")
+	guard, err := lockFile(dir, guardFile)
 	if err != nil {
 		return nil, err
 	}
