@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -79,12 +80,39 @@ func makeDir(o Options) error {
 	if err := parent.Mkdir(name, 0o700); err != nil {
 		return err
 	}
+	return give(parent, name, o)
+}
+
+// give gives a directory that was just made to those who are to have it. The user whose the
+// parent is may have put something else in its place: it is changed by its descriptor, if it
+// is a directory of ours, and nothing is in it.
+func give(parent *os.Root, name string, o Options) error {
+	root, err := parent.OpenRoot(name)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	dir, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	info, err := dir.Stat()
+	if err != nil {
+		return err
+	}
+	if uid := pathsafe.UID(info); uid >= 0 && uid != os.Geteuid() {
+		return pathsafe.ErrRaced
+	}
+	if _, err := dir.Readdirnames(1); !errors.Is(err, io.EOF) {
+		return pathsafe.ErrRaced
+	}
 	if o.Owner != nil {
-		if err := parent.Lchown(name, o.Owner.UID, o.Owner.GID); err != nil {
+		if err := dir.Chown(o.Owner.UID, o.Owner.GID); err != nil {
 			return err
 		}
 	}
-	return parent.Chmod(name, o.Perm|o.Perm&0o444>>2)
+	return dir.Chmod(o.Perm | o.Perm&0o444>>2)
 }
 
 // check says why nothing should be put into the directory.

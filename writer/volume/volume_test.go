@@ -339,3 +339,48 @@ func FuzzAnswerFile(f *testing.F) {
 		}
 	})
 }
+
+// TestGive: what another user has put in the place of a directory that was just made is not
+// given away. Its files and modes stay as they were.
+func TestGive(t *testing.T) {
+	path := t.TempDir()
+	parent, err := os.OpenRoot(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer parent.Close()
+	file, full, mine := filepath.Join(path, "file"), filepath.Join(path, "full"), filepath.Join(path, "made")
+	for _, err := range []error{
+		os.WriteFile(file, []byte("precious"), 0o600), os.Link(file, filepath.Join(path, "hard")), os.Symlink("full", filepath.Join(path, "soft")),
+		os.Mkdir(full, 0o700), os.WriteFile(filepath.Join(full, "f"), nil, 0o600), os.Mkdir(mine, 0o700), os.Mkdir(filepath.Join(path, "theirs"), 0o700),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := Options{Perm: 0o644}
+	swapped := []string{"file", "hard", "soft", "full"}
+	if os.Geteuid() == 0 {
+		o.Owner = &replace.Owner{UID: 12345, GID: 12345}
+		if err := os.Chown(filepath.Join(path, "theirs"), 777, 777); err != nil {
+			t.Fatal(err)
+		}
+		swapped = append(swapped, "theirs")
+	}
+	for _, name := range swapped {
+		before, _ := os.Stat(filepath.Join(path, name))
+		if err := give(parent, name, o); err == nil {
+			t.Errorf("%s is given away", name)
+		}
+		after, _ := os.Stat(filepath.Join(path, name))
+		if before.Mode() != after.Mode() || before.Sys().(*syscall.Stat_t).Uid != after.Sys().(*syscall.Stat_t).Uid {
+			t.Errorf("%s: %v, was %v", name, after, before)
+		}
+	}
+	if err := give(parent, "made", o); err != nil {
+		t.Error(err)
+	}
+	if info, _ := os.Stat(mine); info.Mode().Perm() != 0o755 || o.Owner != nil && info.Sys().(*syscall.Stat_t).Uid != 12345 {
+		t.Errorf("what was made is %v", info)
+	}
+}
