@@ -165,6 +165,9 @@ func believe(file unix.Stat_t, pid int) error {
 	if uid := int(file.Uid); uid != 0 && uid != os.Geteuid() && uid != owner {
 		return fmt.Errorf("is user %d's, and process %d is user %d's", uid, pid, owner)
 	}
+	if file.Nlink > 1 { // root's file of another program, perhaps, under a name of somebody else's
+		return fmt.Errorf("it has %d names", file.Nlink)
+	}
 	if file.Mode&0o002 != 0 {
 		return fmt.Errorf("every user can write to it (mode %04o)", file.Mode&0o7777)
 	}

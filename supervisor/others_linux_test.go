@@ -83,6 +83,10 @@ func TestOthersByFile(t *testing.T) {
 	if err := os.Symlink(file(fmt.Sprint(pid)), link); err != nil {
 		t.Fatal(err)
 	}
+	twice := file(fmt.Sprint(pid))
+	if err := os.Link(twice, filepath.Join(dir, "again")); err != nil {
+		t.Fatal(err)
+	}
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
@@ -114,6 +118,7 @@ func TestOthersByFile(t *testing.T) {
 		{"a pipe", pipe, "not a regular file"},
 		{"a directory", dir, "not a regular file"},
 		{"no file", filepath.Join(dir, "none"), "no such file"},
+		{"of two names", twice, "it has 2 names"},
 		{"that all can write to", open, "every user can write to it"},
 		{"from before it was started", old, "the number was another's then"},
 	} {
