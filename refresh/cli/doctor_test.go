@@ -127,7 +127,7 @@ func TestDoctor(t *testing.T) {
 		{"doctor-itself.golden", ownKeys, apart, []string{"--tag", "a=it's", "--role-arn", "arn:aws:iam::123456789012:role/App", "--", "python3.11", "own.py"}, 1},
 		{"doctor-no-script.golden", ownKeys, apart, []string{"--", "python3.11", "gone.py"}, 1},
 		{"doctor-plaintext.golden", map[string]string{"AWS_ENDPOINT_URL_STS": "http://192.0.2.10:9000", "AWS_REGION": "eu-west-1"}, apart, []string{"--web-identity-token-file", "token", "--role-arn", "arn:aws:iam::123456789012:role/App", "--pdeathsig", "TERM", "--deliver", "endpoint", "--", "s5cmd"}, 1},
-		{"doctor-list.golden", nil, list, []string{"--config", "fleet.yaml", "--", "python3.11", "job.py"}, 1},
+		{"doctor-list.golden", nil, list, []string{"--config", "fleet.yaml", "--on-refresh", "restart", "--", "python3.11", "job.py"}, 1},
 		{"doctor-list-ask.golden", nil, list, []string{"--config", "ask.yaml", "--ask"}, 1},
 		{"doctor-missing.golden", nil, python, []string{"--profile", "prdo"}, 1},
 	} {

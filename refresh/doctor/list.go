@@ -79,6 +79,7 @@ func (d *examination) examineList() {
 	d.examineUnconfigured()
 	d.examineRegions()
 	d.examineListFiles()
+	d.examineRestarts()
 	if d.Ask {
 		refused = append(refused, d.askAll()...)
 	}
@@ -186,6 +187,19 @@ func (d *examination) examineListFiles() {
 		if info, err := os.Stat(path); err == nil && info.Mode()&0o002 != 0 {
 			d.note("list", "chmod o-w "+plan.ShellLine([]string{path}), "%s can be changed by everyone: who does decides whose credentials the command gets", path)
 		}
+	}
+}
+
+// examineRestarts is about a command that would be started again by all of them.
+func (d *examination) examineRestarts() {
+	n := 0
+	for _, p := range d.Plan.Profiles {
+		if p.OnRefresh.Act == plan.Restart {
+			n++
+		}
+	}
+	if n > 1 {
+		d.note("list", "on-refresh: restart in one entry of the list is for its profiles alone", "each refresh of each of %d profiles starts the command again", n)
 	}
 }
 
