@@ -9,13 +9,16 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"brs-exec/refresh"
+	"brs-exec/writer/pathsafe"
 )
 
 // Options are what a [Server] answers with.
@@ -110,12 +113,23 @@ func (s *Server) listen() (*listener, error) {
 	return l, nil
 }
 
-// bindAt makes the socket by a path, if that is not too long for one.
-func bindAt(path string) (*net.UnixListener, error) {
+// bind makes the socket in a directory that is open, by its descriptor if it can: its path
+// may be too long for one, and the directory may have come to have another.
+func bind(dir *os.Root) (*net.UnixListener, error) {
+	by, done, err := pathsafe.ByDescriptor(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	path := filepath.Join(by, Name)
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("%s: a path of more than %d characters: %w", path, maxPath, errors.ErrUnsupported)
 	}
-	return net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if errors.Is(err, syscall.EPERM) { // mknod(2): the file system has no sockets
+		err = errors.Join(errors.ErrUnsupported, err)
+	}
+	return l, err
 }
 
 // maxPath is what all systems have room for (sun_path of 104 bytes with a zero, unix(4)).

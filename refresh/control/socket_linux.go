@@ -12,25 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bind makes the socket in a directory that is open, whatever path it has: one of sun_path
-// has room for 107 bytes, and the directory may have come to have another.
-func bind(dir *os.Root) (*net.UnixListener, error) {
-	d, err := dir.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	by := fdPath(int(d.Fd()))
-	if _, err := os.Stat(by); err != nil { // no /proc
-		return bindAt(filepath.Join(dir.Name(), Name))
-	}
-	l, err := bindAt(filepath.Join(by, Name))
-	if errors.Is(err, unix.EPERM) { // mknod(2): the file system has no sockets
-		err = errors.Join(errors.ErrUnsupported, err)
-	}
-	return l, err
-}
-
 // fdPath leads to what is open, and to nothing else.
 func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 

@@ -13,8 +13,6 @@ import (
 
 const unknownUID = -1
 
-func bind(dir *os.Root) (*net.UnixListener, error) { return bindAt(filepath.Join(dir.Name(), Name)) }
-
 // dial connects to a socket of this user's own: no other one can change what is in its
 // directory.
 func dial(ctx context.Context, dir string, uid int) (*net.UnixConn, error) {

@@ -68,13 +68,13 @@ func (f *file) write(b []byte) (int, error) {
 	}
 	if f.torn { // a program that reads skips the piece
 		if _, err := f.f.Write([]byte("\n")); err != nil {
-			return 0, reason(err)
+			return 0, pathsafe.Reason(err)
 		}
 		f.torn = false
 	}
 	n, err := f.f.Write(b)
 	f.torn = n > 0 && b[n-1] != '\n'
-	return n, reason(err)
+	return n, pathsafe.Reason(err)
 }
 
 func (f *file) close() {
@@ -87,7 +87,7 @@ func (f *file) close() {
 func (f *file) reopen() error {
 	place, dir, err := pathsafe.Open(f.path)
 	if err != nil {
-		return reason(err)
+		return pathsafe.Reason(err)
 	}
 	defer dir.Close()
 	name := filepath.Base(place.Path)
@@ -103,7 +103,7 @@ func (f *file) reopen() error {
 			}
 		}
 		if err != nil {
-			return reason(err)
+			return pathsafe.Reason(err)
 		}
 		if err := mayAdd(info, place.UID); err != nil {
 			next.Close()
@@ -136,7 +136,7 @@ func (s *socket) write(b []byte) (int, error) {
 	if s.conn == nil {
 		conn, err := net.DialTimeout("unix", s.path, dialTime)
 		if err != nil {
-			return 0, reason(err)
+			return 0, pathsafe.Reason(err)
 		}
 		s.conn = conn
 	}
@@ -144,7 +144,7 @@ func (s *socket) write(b []byte) (int, error) {
 	n, err := s.conn.Write(b)
 	if err != nil {
 		s.close()
-		return n, reason(err)
+		return n, pathsafe.Reason(err)
 	}
 	return n, nil
 }
@@ -163,19 +163,6 @@ func gone(c net.Conn) bool {
 	_, err := c.Read(make([]byte, 512))
 	var slow net.Error
 	return err != nil && !(errors.As(err, &slow) && slow.Timeout())
-}
-
-// reason takes off what an error says of the path: its caller has named it.
-func reason(err error) error {
-	var op *net.OpError
-	var path *fs.PathError
-	switch {
-	case errors.As(err, &op):
-		return op.Err
-	case errors.As(err, &path):
-		return path.Err
-	}
-	return err
 }
 
 var errNotOpen = errors.New("is not open")

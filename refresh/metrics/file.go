@@ -87,24 +87,24 @@ func (f *File) Close() error {
 func (f *File) write() error {
 	place, dir, err := pathsafe.Open(f.path)
 	if err != nil {
-		return reason(err)
+		return pathsafe.Reason(err)
 	}
 	defer dir.Close()
 	name := filepath.Base(place.Path)
 	if err := ours(dir, name); err != nil {
-		return reason(err)
+		return pathsafe.Reason(err)
 	}
 	temp := "." + name + "." + strconv.Itoa(os.Getpid()) // not .prom, which is what the collector reads
 	if err := dir.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return reason(err)
+		return pathsafe.Reason(err)
 	}
 	if err := create(dir, temp, append([]byte(mark), f.metrics.Text()...)); err != nil {
 		_ = dir.Remove(temp)
-		return reason(err)
+		return pathsafe.Reason(err)
 	}
 	if err := dir.Rename(temp, name); err != nil {
 		_ = dir.Remove(temp)
-		return reason(err)
+		return pathsafe.Reason(err)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"brs-exec/writer/pathsafe"
@@ -30,7 +29,7 @@ type socketFile struct {
 func bindFile(path string) (_ net.Listener, err error) {
 	place, dir, err := pathsafe.Open(path)
 	if err != nil {
-		return nil, reason(err)
+		return nil, pathsafe.Reason(err)
 	}
 	name, temp := filepath.Base(place.Path), "."+pathsafe.RandomName()[:8]
 	var l *net.UnixListener
@@ -41,10 +40,10 @@ func bindFile(path string) (_ net.Listener, err error) {
 				l.Close()
 			}
 			dir.Close()
-			err = reason(err)
+			err = pathsafe.Reason(err)
 		}
 	}()
-	by, done, err := pathOf(dir)
+	by, done, err := pathsafe.ByDescriptor(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -67,23 +66,6 @@ func bindFile(path string) (_ net.Listener, err error) {
 		return nil, err
 	}
 	return &socketFile{l, dir, name, is}, nil
-}
-
-// pathOf is a path to a directory that is open, until done is called: the one of /proc,
-// which leads to nothing else, or where there is none its own.
-func pathOf(dir *os.Root) (path string, done func(), err error) {
-	d, err := dir.Open(".")
-	if err != nil {
-		return "", nil, err
-	}
-	done = func() { d.Close() }
-	path = "/proc/self/fd/" + strconv.Itoa(int(d.Fd()))
-	if is, err := os.Stat(path); err == nil {
-		if info, err := d.Stat(); err == nil && os.SameFile(is, info) {
-			return path, done, nil
-		}
-	}
-	return dir.Name(), done, nil
 }
 
 // replaceable returns why a name may not become a socket of ours.
@@ -116,20 +98,4 @@ func (s *socketFile) Close() error {
 		_ = s.dir.Remove(s.name)
 	}
 	return errors.Join(s.Listener.Close(), s.dir.Close())
-}
-
-// reason takes off what an error says of the path: its caller has named it.
-func reason(err error) error {
-	var op *net.OpError
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &op):
-		return op.Err
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &link):
-		return link.Err
-	}
-	return err
 }

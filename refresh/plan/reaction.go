@@ -2,13 +2,13 @@ package plan
 
 import (
 	"errors"
-	"io/fs"
 	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
 
 	"brs-exec/supervisor"
+	"brs-exec/writer/pathsafe"
 )
 
 var (
@@ -106,11 +106,7 @@ func reason(err error) error {
 	if errors.As(err, &lookup) {
 		err = lookup.Err
 	}
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	return err
+	return pathsafe.Reason(err)
 }
 
 func hook(flag setting, s, command string) (Reaction, error) {

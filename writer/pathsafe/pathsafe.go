@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 )
@@ -209,4 +210,38 @@ type LinkError struct {
 
 func (e *LinkError) Error() string {
 	return fmt.Sprintf("%s is a symbolic link of user %d's, and leads to a directory of user %d's: it is not followed", e.path, e.uid, e.to)
+}
+
+// ByDescriptor is a path to a directory that is open, until done is called: the one of
+// /proc, which leads to nothing else, or where there is none its own.
+func ByDescriptor(dir *os.Root) (path string, done func(), err error) {
+	d, err := dir.Open(".")
+	if err != nil {
+		return "", nil, err
+	}
+	done = func() { d.Close() }
+	path = fmt.Sprintf("/proc/self/fd/%d", d.Fd())
+	if is, err := os.Stat(path); err == nil {
+		if info, err := d.Stat(); err == nil && os.SameFile(is, info) {
+			return path, done, nil
+		}
+	}
+	return dir.Name(), done, nil
+}
+
+// Reason is what the system says, without the names that the error says it of: whoever
+// tells of it has said them.
+func Reason(err error) error {
+	var op *net.OpError
+	var path *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &op):
+		return op.Err
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	}
+	return err
 }

@@ -236,13 +236,13 @@ func (h *held) put(name, text string) (err error) {
 	temp := tempPrefix + pathsafe.RandomName() + tempSuffix
 	f, err := pathsafe.CreateOwn(h.root, temp)
 	if err != nil {
-		return fmt.Errorf("write to %s: %w", h.opt.Path, reason(err))
+		return fmt.Errorf("write to %s: %w", h.opt.Path, pathsafe.Reason(err))
 	}
 	defer func() {
 		if err != nil {
 			f.Close()
 			h.root.Remove(temp)
-			err = fmt.Errorf("write %s: %w", filepath.Join(h.opt.Path, name), reason(err))
+			err = fmt.Errorf("write %s: %w", filepath.Join(h.opt.Path, name), pathsafe.Reason(err))
 		}
 	}()
 	if _, err := f.WriteString(text); err != nil {
@@ -283,7 +283,7 @@ func (h *held) isOurs(name string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	err = reason(err)
+	err = pathsafe.Reason(err)
 	if err != nil {
 		return fmt.Errorf("%s %w: %w", filepath.Join(h.opt.Path, name), ErrForeign, err)
 	}
@@ -304,17 +304,4 @@ func (h *held) close() {
 		h.lock.Close()
 	}
 	h.root.Close()
-}
-
-// reason is an error without the name of a file, which was given by another one.
-func reason(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	var link *os.LinkError
-	if errors.As(err, &link) {
-		return link.Err
-	}
-	return err
 }

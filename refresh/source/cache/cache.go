@@ -105,7 +105,7 @@ func read(dir *os.Root, key Key) (Set, error) {
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxEntry+1))
 	if err != nil {
-		return Set{}, fmt.Errorf("%s: %w", filepath.Join(dir.Name(), string(key)), deepest(err))
+		return Set{}, fmt.Errorf("%s: %w", filepath.Join(dir.Name(), string(key)), pathsafe.Reason(err))
 	}
 	e, err := decode(key, text)
 	if err != nil {
@@ -182,7 +182,7 @@ func put(dir *os.Root, key Key, text []byte) (err error) {
 	dir.Remove(name) // of a process that was killed: it is our turn
 	f, err := pathsafe.CreateOwn(dir, name)
 	if err != nil {
-		return deepest(err)
+		return pathsafe.Reason(err)
 	}
 	defer func() {
 		f.Close()
@@ -191,12 +191,12 @@ func put(dir *os.Root, key Key, text []byte) (err error) {
 		}
 	}()
 	if _, err := f.Write(text); err != nil {
-		return deepest(err)
+		return pathsafe.Reason(err)
 	}
 	if !filelock.IsNamed(f, dir, name) {
 		return errors.New("another process has taken its turn away")
 	}
-	return deepest(dir.Rename(name, string(key)))
+	return pathsafe.Reason(dir.Rename(name, string(key)))
 }
 
 // Forget removes an entry, whoever is about to use it.
@@ -229,19 +229,6 @@ func (c *Cache) sweep(dir *os.Root) {
 			t.lock.Close()
 		}
 	}
-}
-
-// deepest is what the system says, without the names that it says it of.
-func deepest(err error) error {
-	var path *fs.PathError
-	var link *os.LinkError
-	switch {
-	case errors.As(err, &path):
-		return path.Err
-	case errors.As(err, &link):
-		return link.Err
-	}
-	return err
 }
 
 // Key names an entry: what it is the credentials of.

@@ -113,7 +113,7 @@ func (c *Cache) open() (*os.Root, error) {
 	}
 	place, parent, err := pathsafe.Open(c.path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, deepest(err))
+		return nil, fmt.Errorf("%s: %w", c.path, pathsafe.Reason(err))
 	}
 	defer parent.Close()
 	if err := trusted(place); err != nil {
@@ -123,7 +123,7 @@ func (c *Cache) open() (*os.Root, error) {
 	named, err := parent.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, fmt.Errorf("%s: %w", c.path, deepest(err))
+			return nil, fmt.Errorf("%s: %w", c.path, pathsafe.Reason(err))
 		}
 		named, err = parent.Lstat(name)
 	}
@@ -131,11 +131,11 @@ func (c *Cache) open() (*os.Root, error) {
 		err = alone(named)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s %w", c.path, deepest(err))
+		return nil, fmt.Errorf("%s %w", c.path, pathsafe.Reason(err))
 	}
 	dir, err := parent.OpenRoot(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, deepest(err))
+		return nil, fmt.Errorf("%s: %w", c.path, pathsafe.Reason(err))
 	}
 	if is, err := dir.Stat("."); err != nil || !os.SameFile(named, is) {
 		dir.Close()
