@@ -26,6 +26,8 @@ func followList(o Options, ps *profiles, d *deliveries, s *sight, e *engine) Par
 				err = changeList(ctx, o, ps, d, s, e, wanted)
 			}
 			switch {
+			case ctx.Err() != nil: // the end has come meanwhile
+				return true
 			case err != nil && !failed:
 				about := []any{"err", plan.OneLine(err.Error())}
 				if wrong := (*plan.Error)(nil); errors.As(err, &wrong) && wrong.Hint != "" {

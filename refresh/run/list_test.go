@@ -85,6 +85,32 @@ func TestList(t *testing.T) {
 	})
 }
 
+// TestListAtTheEnd: a change that is under way when the command ends opens no more sources,
+// and is no failure.
+func TestListAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newFakeRun(t, plan.Plan{Profiles: listed("a")})
+		r.child.life, r.child.code = time.Minute, 7
+		opened := 0
+		r.openSource = func(context.Context, plan.Profile) (credentialSource, error) {
+			if opened++; opened > 1 {
+				time.Sleep(time.Second)
+			}
+			return &fakeSource{}, nil
+		}
+		r.watchList = func(ctx context.Context, changed func([]plan.Profile, error) bool) {
+			time.Sleep(r.child.life - time.Second/2)
+			changed(listed("a", "b", "c", "d", "e"), nil)
+		}
+		if exit, err := r.run(); err != nil || exit.Code != 7 {
+			t.Fatalf("code %d, %v", exit.Code, err)
+		}
+		if got := r.lines("cannot be used"); opened != 2 || len(got) > 0 {
+			t.Errorf("%d sources were opened, want 2; the log has %q", opened, got)
+		}
+	})
+}
+
 // TestRequire: the command starts when as many profiles as required have credentials, and
 // what follows a profile's events is its own.
 func TestRequire(t *testing.T) {

@@ -43,6 +43,7 @@ type parts struct {
 	list      []Part          // set before the first event
 	delivered map[string]bool // the first credentials, by profile; of the engine's goroutine
 	started   bool            // the command; of the supervisor's goroutine
+	hung      bool            // something has, after the end of the command; of the goroutine of Run
 
 	mu   sync.Mutex
 	said map[string]bool // panics, by the name of the part; guarded by mu
@@ -153,6 +154,9 @@ func (p *parts) do(name string, f func()) {
 // waits for that does not wait for what hangs, as on a file system that has gone.
 const hangTime = 5 * time.Second
 
+// hangAgain is the same once something has hung: what else there is may lie in the same place.
+const hangAgain = time.Second
+
 // finish is do once the command has ended, and returns without f when that hangs.
 func (p *parts) finish(name string, f func()) {
 	done := make(chan struct{})
@@ -160,11 +164,16 @@ func (p *parts) finish(name string, f func()) {
 		defer close(done)
 		p.do(name, f)
 	}()
-	timer := time.NewTimer(hangTime)
+	limit := hangTime
+	if p.hung {
+		limit = hangAgain
+	}
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-done:
 	case <-timer.C:
+		p.hung = true
 		p.log.Warn("a part of brs-exec hangs, and is left behind", "part", name)
 	}
 }

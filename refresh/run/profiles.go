@@ -58,6 +58,9 @@ func openProfiles(ctx context.Context, o Options) (*profiles, error) {
 func (ps *profiles) with(ctx context.Context, wanted []plan.Profile) ([]*profile, error) {
 	list := make([]*profile, 0, len(wanted))
 	for _, w := range wanted {
+		if err := ctx.Err(); err != nil { // of many a change takes its time, which the end does not wait for
+			return nil, err
+		}
 		p := &profile{Profile: w}
 		if was := ps.get(w.Name); was != nil && was.SameSource(w) {
 			p.Name, p.src = was.Name, was.src
