@@ -71,12 +71,12 @@ func openHeld(o Options) (_ *held, err error) {
 
 // makeDir makes the directory, for those who may read the files.
 func makeDir(o Options) error {
-	_, parent, err := pathsafe.Open(o.Path)
+	place, parent, err := pathsafe.Open(o.Path)
 	if err != nil {
 		return err
 	}
 	defer parent.Close()
-	name := filepath.Base(o.Path)
+	name := filepath.Base(place.Path) // the path may be a link to it
 	if err := parent.Mkdir(name, 0o700); err != nil {
 		return err
 	}

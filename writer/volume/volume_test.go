@@ -384,3 +384,22 @@ func TestGive(t *testing.T) {
 		t.Errorf("what was made is %v", info)
 	}
 }
+
+// TestDanglingLink: the directory is made where a link leads that was made before it.
+func TestDanglingLink(t *testing.T) {
+	path := t.TempDir()
+	if err := os.Mkdir(filepath.Join(path, "real"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(path, "link")
+	if err := os.Symlink("real/volume", link); err != nil {
+		t.Fatal(err)
+	}
+	open(t, Options{Path: link, Profiles: []Profile{{Name: "app"}}, Mode: File})
+	if diff := cmp.Diff([]string{"volume"}, names(t, filepath.Join(path, "real"))); diff != "" {
+		t.Errorf("made where the link leads (-want +got):\n%s", diff)
+	}
+	if read(t, link, "config") == "" {
+		t.Error("there is no config")
+	}
+}
