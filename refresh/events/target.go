@@ -134,6 +134,9 @@ func (s *socket) write(b []byte) (int, error) {
 		s.close()
 	}
 	if s.conn == nil {
+		if err := mayListen(s.path); err != nil {
+			return 0, pathsafe.Reason(err)
+		}
 		conn, err := net.DialTimeout("unix", s.path, dialTime)
 		if err != nil {
 			return 0, pathsafe.Reason(err)
@@ -147,6 +150,25 @@ func (s *socket) write(b []byte) (int, error) {
 		return n, pathsafe.Reason(err)
 	}
 	return n, nil
+}
+
+// mayListen says why nothing is told to a socket. Where all users make files, as in /tmp, any
+// of them may have made it before the one that is meant; such a one stays as it is, because the
+// directory is sticky.
+func mayListen(path string) error {
+	place, dir, err := pathsafe.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	info, err := dir.Lstat(filepath.Base(place.Path))
+	if err != nil {
+		return err
+	}
+	if uid := pathsafe.UID(info); place.Info.Mode()&fs.ModeSticky != 0 && place.Info.Mode().Perm()&0o002 != 0 && uid != os.Geteuid() && pathsafe.Foreign(uid) && uid != place.UID {
+		return fmt.Errorf("it is user %d's, in a directory where all make files", uid)
+	}
+	return nil
 }
 
 func (s *socket) close() {

@@ -4,6 +4,9 @@ package events
 
 import (
 	"bufio"
+	"errors"
+	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,5 +91,43 @@ func TestDescriptor(t *testing.T) {
 	}
 	if n != 1 || lines.Err() != nil {
 		t.Errorf("%d lines, %v", n, lines.Err())
+	}
+}
+
+// TestSocketOfAnother: where all users make files one of them is not told what happens.
+func TestSocketOfAnother(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("NOT TESTED: needs root, to make what another user could have made")
+	}
+	dir, err := os.MkdirTemp("", "") // a short path
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "s")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, tt := range []struct {
+		mode fs.FileMode
+		uid  int
+		told bool
+	}{
+		{0o777 | fs.ModeSticky, 12345, false},
+		{0o777 | fs.ModeSticky, 0, true},
+		{0o777, 12345, true}, // a volume of a pod
+		{0o755, 12345, true},
+	} {
+		if err := errors.Join(os.Chmod(dir, tt.mode), os.Lchown(path, tt.uid, tt.uid)); err != nil {
+			t.Fatal(err)
+		}
+		s := socket{path: path}
+		n, err := s.write([]byte("line\n"))
+		s.close()
+		if told := err == nil && n == 5; told != tt.told {
+			t.Errorf("of user %d in a directory of mode %v: %d bytes, %v", tt.uid, tt.mode, n, err)
+		}
 	}
 }
