@@ -46,7 +46,9 @@ var errMoved = errors.New("other programs keep changing the path to it")
 //     directories (fs.protected_symlinks, may_follow_link in fs/namei.c) asks
 //     whether the link is the follower's or that of the owner of the directory it
 //     is in; here it is asked in all directories, and of the directory it leads
-//     to, as it is there that we are going to write.
+//     to, as it is there that we are going to write. In sticky directories the kernel's
+//     rule is kept as well, whether it is on or not: who makes a link in /tmp to a
+//     directory of their own has what they find there from us.
 type Place struct {
 	Path     string      // absolute and without links
 	Info     fs.FileInfo // of the directory

@@ -70,3 +70,38 @@ func TestCoversAll(t *testing.T) {
 		}
 	}
 }
+
+// TestLinksWhereAllMakeFiles: a link that another user has made in a directory like /tmp leads
+// nowhere, also not to where that user may have us write; elsewhere it does.
+func TestLinksWhereAllMakeFiles(t *testing.T) {
+	writertest.NeedRoot(t)
+	dir := t.TempDir()
+	theirs := filepath.Join(dir, "theirs")
+	if err := errors.Join(os.Mkdir(theirs, 0o755), os.Chown(theirs, writertest.Alice, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name     string
+		mode     fs.FileMode
+		owner    int // of the directory
+		link     int
+		followed bool
+	}{
+		{"sticky", 0o777 | fs.ModeSticky, 0, writertest.Alice, false},
+		{"of-its-owner", 0o777 | fs.ModeSticky, writertest.Alice, writertest.Alice, true},
+		{"ours", 0o777 | fs.ModeSticky, 0, 0, true},
+		{"of-a-group", 0o775 | fs.ModeSticky, 0, writertest.Alice, true},
+		{"elsewhere", 0o755, 0, writertest.Alice, true},
+	} {
+		in := filepath.Join(dir, tt.name)
+		link := filepath.Join(in, "link")
+		for _, err := range []error{os.Mkdir(in, 0o700), os.Symlink(filepath.Join(theirs, "f"), link), os.Lchown(link, tt.link, 0), os.Chown(in, tt.owner, 0), os.Chmod(in, tt.mode)} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := Resolve(link); (err == nil) != tt.followed || err != nil && !errors.As(err, new(*LinkError)) {
+			t.Errorf("%s: %v, want it followed: %v", tt.name, err, tt.followed)
+		}
+	}
+}

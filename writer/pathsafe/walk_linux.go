@@ -49,8 +49,9 @@ type walker struct {
 }
 
 type link struct {
-	path string
-	uid  int
+	path  string
+	uid   int
+	loose bool // another user may have made it where all make files
 }
 
 func (w *walker) close() {
@@ -128,7 +129,12 @@ func (w *walker) step() (ends bool, err error) {
 }
 
 func (w *walker) follow(f *os.File, info fs.FileInfo) error {
-	if w.links = append(w.links, link{f.Name(), UID(info)}); len(w.links) > MaxLinks {
+	in, err := w.at.Stat()
+	if err != nil {
+		return err
+	}
+	loose := in.Mode()&fs.ModeSticky != 0 && in.Mode().Perm()&0o002 != 0 && UID(in) != UID(info)
+	if w.links = append(w.links, link{f.Name(), UID(info), loose}); len(w.links) > MaxLinks {
 		return errors.New("too many symbolic links")
 	}
 	text := make([]byte, unix.PathMax)
@@ -158,7 +164,7 @@ func (w *walker) end() (*Place, error) {
 		to.GID = int(st.Gid)
 	}
 	for _, l := range w.links {
-		if Foreign(l.uid) && l.uid != os.Geteuid() && l.uid != to.UID {
+		if Foreign(l.uid) && l.uid != os.Geteuid() && (l.uid != to.UID || l.loose) {
 			return nil, &LinkError{l.path, l.uid, to.UID}
 		}
 	}
