@@ -191,8 +191,8 @@ func TestSelected(t *testing.T) {
 		{[]string{"a", "default"}, "brs-exec"}, {[]string{"brs-exec", "b"}, "brs-exec"}, {[]string{"brs-exec", "default"}, "default"},
 	} {
 		p, err := newPlan(Options{Profiles: listed(tt.names...)})
-		if err != nil || p.Profile() != tt.want {
-			t.Errorf("%q: %q, %v, want %q", tt.names, p.Profile(), err, tt.want)
+		if err != nil || p.profile != tt.want {
+			t.Errorf("%q: %q, %v, want %q", tt.names, p.profile, err, tt.want)
 		}
 	}
 }

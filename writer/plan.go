@@ -173,9 +173,6 @@ func (p *plan) readUser(path string) (*ini.File, error) {
 	return ini.Parse(path, data)
 }
 
-// Profile returns the name of the profile that the command is given.
-func (p *plan) Profile() string { return p.profile }
-
 // Notes returns what the user may want to know about how the files were made,
 // a line each.
 func (p *plan) Notes() []string { return slices.Clone(p.notes) }

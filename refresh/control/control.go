@@ -1,5 +1,5 @@
 // Package control is how other processes ask a run what it holds, and to refresh now:
-// a unix socket named [Name] in the run directory.
+// a unix socket in the run directory.
 //
 // A client sends one line of JSON, a [Request], and gets one line of JSON, an [Answer].
 // The socket is this user's alone (mode 0600 in a directory of mode 0700), and on Linux,
@@ -11,8 +11,8 @@ package control
 
 import "time"
 
-// Name is that of the socket in the run directory.
-const Name = "control"
+// socketName is that of the socket in the run directory.
+const socketName = "control"
 
 // Version is that of the protocol and of [Record]. It rises when something
 // that there was means something else or is there no more; fields that a reader does not

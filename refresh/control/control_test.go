@@ -52,7 +52,7 @@ func serve(t *testing.T, o Options) *served {
 	}
 	t.Cleanup(func() { cancel() })
 	for {
-		if info, err := os.Lstat(filepath.Join(s.path, Name)); err == nil && info.Mode().Perm() == 0o600 {
+		if info, err := os.Lstat(filepath.Join(s.path, socketName)); err == nil && info.Mode().Perm() == 0o600 {
 			return s
 		}
 		runtime.Gosched()
@@ -173,7 +173,7 @@ func TestNonsense(t *testing.T) {
 		{strings.Repeat("x", maxRequest+1), ""},
 		{"", ""},
 	} {
-		conn, err := net.Dial("unix", filepath.Join(s.path, Name))
+		conn, err := net.Dial("unix", filepath.Join(s.path, socketName))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +194,7 @@ func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{})
 	for range maxClients + 5 {
-		conn, err := net.Dial("unix", filepath.Join(s.path, Name))
+		conn, err := net.Dial("unix", filepath.Join(s.path, socketName))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,12 +217,12 @@ func TestSilent(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			os.Chmod(dir, 0o700)
-			l, err := net.Listen("unix", filepath.Join(dir, Name))
+			l, err := net.Listen("unix", filepath.Join(dir, socketName))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			os.Chmod(filepath.Join(dir, Name), 0o600)
+			os.Chmod(filepath.Join(dir, socketName), 0o600)
 			held := make(chan net.Conn, 1)
 			go func() {
 				conn, err := l.Accept()
@@ -263,7 +263,7 @@ func TestRemoved(t *testing.T) {
 	if !srv.isThere(l) {
 		t.Error("the socket is not there")
 	}
-	if err := os.Remove(filepath.Join(s.path, Name)); err != nil {
+	if err := os.Remove(filepath.Join(s.path, socketName)); err != nil {
 		t.Fatal(err)
 	}
 	if srv.isThere(l) {

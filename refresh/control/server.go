@@ -61,7 +61,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case errors.Is(err, errors.ErrUnsupported):
 		return nil
 	case err != nil:
-		return fmt.Errorf("listen on %s: %w", Name, err)
+		return fmt.Errorf("listen on %s: %w", socketName, err)
 	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -79,7 +79,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		l.Close()
 		if l, err = s.listen(); err != nil {
-			return fmt.Errorf("listen on %s: %w", Name, err)
+			return fmt.Errorf("listen on %s: %w", socketName, err)
 		}
 	}
 }
@@ -96,15 +96,15 @@ func (s *Server) listen() (*listener, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	dir.Remove(Name)
+	dir.Remove(socketName)
 	sock, err := bind(dir)
 	if err != nil {
 		return nil, err
 	}
 	sock.SetUnlinkOnClose(false) // whatever has the name by then
 	l := &listener{UnixListener: sock}
-	if err = dir.Chmod(Name, 0o600); err == nil || runtime.GOOS == "windows" {
-		l.is, err = dir.Lstat(Name)
+	if err = dir.Chmod(socketName, 0o600); err == nil || runtime.GOOS == "windows" {
+		l.is, err = dir.Lstat(socketName)
 	}
 	if err != nil {
 		sock.Close()
@@ -121,7 +121,7 @@ func bind(dir *os.Root) (*net.UnixListener, error) {
 		return nil, err
 	}
 	defer done()
-	path := filepath.Join(by, Name)
+	path := filepath.Join(by, socketName)
 	if len(path) > maxPath {
 		return nil, fmt.Errorf("%s: a path of more than %d characters: %w", path, maxPath, errors.ErrUnsupported)
 	}
@@ -143,7 +143,7 @@ func (s *Server) isThere(l *listener) bool {
 		return true
 	}
 	defer dir.Close()
-	is, err := dir.Lstat(Name)
+	is, err := dir.Lstat(socketName)
 	return err == nil && os.SameFile(is, l.is)
 }
 

@@ -23,14 +23,14 @@ func dial(ctx context.Context, dir string, uid int) (*net.UnixConn, error) {
 		return nil, err
 	}
 	defer unix.Close(d)
-	s, err := openPath(d, Name, 0, unix.S_IFSOCK, uid)
+	s, err := openPath(d, socketName, 0, unix.S_IFSOCK, uid)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(s)
 	path := fdPath(s)
 	if _, err := os.Lstat(path); err != nil { // no /proc
-		path = filepath.Join(dir, Name)
+		path = filepath.Join(dir, socketName)
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	if err != nil {

@@ -16,7 +16,7 @@ const unknownUID = -1
 // dial connects to a socket of this user's own: no other one can change what is in its
 // directory.
 func dial(ctx context.Context, dir string, uid int) (*net.UnixConn, error) {
-	for _, path := range []string{dir, filepath.Join(dir, Name)} {
+	for _, path := range []string{dir, filepath.Join(dir, socketName)} {
 		info, err := os.Lstat(path)
 		if err != nil {
 			return nil, err
@@ -25,7 +25,7 @@ func dial(ctx context.Context, dir string, uid int) (*net.UnixConn, error) {
 			return nil, err
 		}
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, Name))
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(dir, socketName))
 	if err != nil {
 		return nil, err
 	}

@@ -85,9 +85,6 @@ func bind(at Address) (net.Listener, error) {
 	return l, err
 }
 
-// Addr is where it listens.
-func (s *Server) Addr() net.Addr { return s.addr }
-
 // take takes the listener, nil if there is none.
 func (s *Server) take() net.Listener {
 	s.mu.Lock()

@@ -91,7 +91,7 @@ func TestServer(t *testing.T) {
 		{"GET", "/metrics", "localhost.attacker.example:9090", 403, "the Host header must be a loopback address or localhost\n"},
 		{"GET", "http://localhost/metrics", "localhost", 403, "the Host header must be a loopback address or localhost\n"},
 	} {
-		status, body := request(t, "tcp", s.Addr().String(), tt.method, tt.path, tt.host)
+		status, body := request(t, "tcp", s.addr.String(), tt.method, tt.path, tt.host)
 		if status != tt.status || body != tt.body {
 			t.Errorf("%s %s for %s: %d %q, want %d %q", tt.method, tt.path, tt.host, status, body, tt.status, tt.body)
 		}
@@ -103,7 +103,7 @@ func TestServer(t *testing.T) {
 func TestServerIsCrowded(t *testing.T) {
 	before := runtime.NumGoroutine()
 	s, end := served(t, anyPort, New(Options{}), wellAlive)
-	address := s.Addr().String()
+	address := s.addr.String()
 	for range 2 * maxConns {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
@@ -185,7 +185,7 @@ func TestServerAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.at.Address = s.Addr().String()
+	s.at.Address = s.addr.String()
 	s.listener.Close()
 	if err := s.Run(t.Context()); err == nil {
 		t.Fatal("no error of a socket that is closed")

@@ -60,10 +60,7 @@ func (p *Profile) read(v *Settings, of *Plan) error {
 	return of.lifetimes(v)
 }
 
-const (
-	maxConcurrency = 1000
-	noList         = "there is no list of profiles (profiles: in the file of --config)"
-)
+const maxConcurrency = 1000
 
 // many reads what is about many profiles, and refuses what is about a single one.
 func (p *Plan) many(v *Settings) (err error) {

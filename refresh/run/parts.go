@@ -32,9 +32,9 @@ type Part struct {
 	// before the first start of the command, or about it.
 	Child func(e supervisor.Event, first bool)
 
-	// Notice is called in the goroutine of whoever has noticed something: several may at
+	// notice is called in the goroutine of whoever has noticed something: several may at
 	// the same time.
-	Notice func(n Notice)
+	notice func(n notice)
 }
 
 // parts are all those of a run.
@@ -77,10 +77,10 @@ func (p *parts) child(e supervisor.Event) {
 	}
 }
 
-func (p *parts) notice(n Notice) {
+func (p *parts) notice(n notice) {
 	for _, part := range p.list {
-		if part.Notice != nil {
-			p.do(part.Name, func() { part.Notice(n) })
+		if part.notice != nil {
+			p.do(part.Name, func() { part.notice(n) })
 		}
 	}
 }

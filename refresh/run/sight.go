@@ -20,22 +20,21 @@ import (
 	"brs-exec/writer/stale"
 )
 
-// Notice is what a run has found out beside the events of engine and command.
-type Notice struct {
-	Kind    NoticeKind
-	Profile string
-	Stale   stale.Alarm   // Stale
-	Source  source.Expiry // SourceEnding
+// notice is what a run has found out beside the events of engine and command.
+type notice struct {
+	kind    noticeKind
+	profile string
+	stale   stale.Alarm   // clientStale
+	source  source.Expiry // sourceEnding
 }
 
-// NoticeKind is what a [Notice] is about.
-type NoticeKind int
+// noticeKind is what a notice is about.
+type noticeKind int
 
-// The kinds of notices.
 const (
-	Stale        NoticeKind = iota // a client seems to hold credentials that it does not replace
-	NotStale                       // it has read newer ones after all
-	SourceEnding                   // the source is about to expire
+	clientStale  noticeKind = iota // a client seems to hold credentials that it does not replace
+	clientFresh                    // it has read newer ones after all
+	sourceEnding                   // the source is about to expire
 )
 
 // sight is how others see a run: metrics and events, as far as they were asked for.
@@ -117,9 +116,9 @@ func (s *sight) parts(alive func(context.Context) error) (list []Part) {
 	if m := s.metrics; m != nil {
 		list = append(list, Part{
 			Name: "the metrics", Engine: func(e refresh.Event, _ bool) { m.Engine(e) }, Child: func(e supervisor.Event, _ bool) { m.Child(e) },
-			Notice: func(n Notice) {
-				if n.Kind == Stale {
-					m.Stale(n.Profile)
+			notice: func(n notice) {
+				if n.kind == clientStale {
+					m.Stale(n.profile)
 				}
 			},
 		})
@@ -133,14 +132,14 @@ func (s *sight) parts(alive func(context.Context) error) (list []Part) {
 	if e := s.events; e != nil {
 		list = append(list, Part{
 			Name: "the events", Run: e.Run, Engine: func(ev refresh.Event, _ bool) { e.Engine(ev) }, Child: func(ev supervisor.Event, _ bool) { e.Child(ev) },
-			Notice: func(n Notice) {
-				switch n.Kind {
-				case Stale:
-					e.Stale(n.Profile, string(n.Stale.Delivery), n.Stale.KeyID, n.Stale.Read, n.Stale.Expires)
-				case NotStale:
-					e.NotStale(n.Profile)
-				case SourceEnding:
-					e.SourceEnding(n.Profile, n.Source.What, n.Source.Hint, n.Source.At)
+			notice: func(n notice) {
+				switch n.kind {
+				case clientStale:
+					e.Stale(n.profile, string(n.stale.Delivery), n.stale.KeyID, n.stale.Read, n.stale.Expires)
+				case clientFresh:
+					e.NotStale(n.profile)
+				case sourceEnding:
+					e.SourceEnding(n.profile, n.source.What, n.source.Hint, n.source.At)
 				}
 			},
 		})

@@ -63,11 +63,11 @@ func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Optio
 		Started:       files.LastStart,
 		KeysInProfile: p.Deliver.Files == writer.File,
 		Notify: func(a stale.Alarm) {
-			d.run.notice(Notice{Kind: Stale, Profile: a.Profile, Stale: a})
+			d.run.notice(notice{kind: clientStale, profile: a.Profile, stale: a})
 			react.alarm(a)
 		},
 		Cleared: func(profile string) {
-			d.run.notice(Notice{Kind: NotStale, Profile: profile})
+			d.run.notice(notice{kind: clientFresh, profile: profile})
 			react.cleared(profile)
 		},
 	}
@@ -76,7 +76,6 @@ func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Optio
 // staleReaction does what --on-stale asks for.
 type staleReaction struct {
 	profiles *profiles
-	log      *slog.Logger
 	child    child
 	record   *recorder
 }

@@ -46,7 +46,7 @@ func TestAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer fixed.socket.listener.Close()
-	if got := fixed.At(); got != (At{at.Address, FixedPath, at.Token}) || !got.valid() {
+	if got := fixed.At(); got != (At{at.Address, fixedPath, at.Token}) || !got.valid() {
 		t.Errorf("at a port that is given: %v after %v", got, at)
 	}
 	for _, bad := range []At{

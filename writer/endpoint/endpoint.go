@@ -39,7 +39,7 @@ type Options struct {
 	// AllowV1 has an IMDS answer requests without an IMDS session token as well.
 	AllowV1 bool
 	// Port is the port that a [Server] is to have, 0 for any. Whoever names one can name the whole URL beforehand: the default
-	// profile is at [FixedPath] then.
+	// profile is at fixedPath then.
 	Port int
 	// Again is where an earlier server was, whose clients go on asking it, for a [Server] to take its place; zero for none.
 	Again At
@@ -77,7 +77,7 @@ func Listen(o Options) (*Server, error) {
 		address = ""
 	}
 	if o.Port != 0 {
-		s.prefix = FixedPath
+		s.prefix = fixedPath
 	}
 	var err error
 	s.socket, err = listen(address, http.HandlerFunc(s.answer), o.Notify)
@@ -91,8 +91,8 @@ func Listen(o Options) (*Server, error) {
 	return s, nil
 }
 
-// FixedPath is the path of the default profile where the port is given. The token is the secret.
-const FixedPath = "/credentials"
+// fixedPath is the path of the default profile where the port is given. The token is the secret.
+const fixedPath = "/credentials"
 
 // valid tells whether it is what [Server.At] returns.
 func (a At) valid() bool {
@@ -100,7 +100,7 @@ func (a At) valid() bool {
 	hexadecimal := func(s string, n int) bool { return len(s) == 2*n && strings.Trim(s, "0123456789abcdef") == "" }
 	random, slash := strings.CutPrefix(a.Prefix, "/")
 	return err == nil && at.Addr().IsLoopback() && at.Port() != 0 && hexadecimal(a.Token, 32) &&
-		(a.Prefix == FixedPath || slash && hexadecimal(random, 16))
+		(a.Prefix == fixedPath || slash && hexadecimal(random, 16))
 }
 
 // At returns where the server is.

@@ -367,9 +367,6 @@ func (d *Dir) tell(note string) {
 	}
 }
 
-// Path returns the path of the directory.
-func (d *Dir) Path() string { return d.opt.Path }
-
 // ErrForeign means that a file bears one of our names and is not from us.
 var ErrForeign = errors.New("is not from brs-exec")
 

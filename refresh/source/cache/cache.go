@@ -68,8 +68,8 @@ func (s Set) Left(now time.Time) time.Duration { return s.Expires.Add(s.Skew).Su
 var (
 	// ErrNone: there is no entry.
 	ErrNone = errors.New("there is no such entry")
-	// ErrBroken: the entry is not what was written: torn, or of another key.
-	ErrBroken = errors.New("is damaged")
+	// errBroken: the entry is not what was written: torn, or of another key.
+	errBroken = errors.New("is damaged")
 )
 
 // maxEntry is far above any credentials.
@@ -84,7 +84,7 @@ type stored struct {
 }
 
 // Get returns the entry of a key, its skew as it is now: the clock may have been set since.
-// Its errors are ErrNone, ErrBroken and those that say why an entry, or the directory, is
+// Its errors are ErrNone, errBroken and those that say why an entry, or the directory, is
 // not believed.
 func (c *Cache) Get(key Key) (Set, error) {
 	dir, err := c.open()
@@ -142,7 +142,7 @@ func decode(key Key, text []byte) (e stored, err error) {
 	head, body, whole := strings.Cut(string(text), "\n")
 	id, ours := strings.CutPrefix(head, magic)
 	if !whole || !ours || len(text) > maxEntry || id != sum(key, []byte(body)) || json.Unmarshal([]byte(body), &e) != nil {
-		return stored{}, ErrBroken
+		return stored{}, errBroken
 	}
 	e.ID = id
 	return e, nil

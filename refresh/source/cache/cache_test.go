@@ -97,7 +97,7 @@ func TestMoved(t *testing.T) {
 	if err := os.Rename(filepath.Join(c.path, string(testKey)), filepath.Join(c.path, string(keyOf("b")))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Get(keyOf("b")); !errors.Is(err, ErrBroken) {
+	if _, err := c.Get(keyOf("b")); !errors.Is(err, errBroken) {
 		t.Errorf("it is believed: %v", err)
 	}
 }

@@ -163,7 +163,8 @@ func tryTurn(dir *os.Root, key Key) (*Turn, error) {
 			return nil, err
 		}
 		if filelock.IsNamed(f, dir, string(key)+".lock") {
-			return &Turn{dir: dir, key: key, lock: f}, sign(f)
+			sign(f)
+			return &Turn{dir: dir, key: key, lock: f}, nil
 		}
 		f.Close() // the one that had it has removed it
 	}
@@ -200,9 +201,8 @@ func lockFile(dir *os.Root, name string) (*os.File, error) {
 
 // sign writes whose turn it is, and since when. Where that cannot be written there is the
 // lock, and only those who wait do not know for whom.
-func sign(f *os.File) error {
+func sign(f *os.File) {
 	f.WriteAt(fmt.Appendf(nil, "%-32s %020d\n", filelock.Me(), time.Now().UnixNano()), 0)
-	return nil
 }
 
 // steal takes the turn of a process that hangs, if it still has it: text is what that one
