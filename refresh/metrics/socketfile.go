@@ -24,18 +24,17 @@ type socketFile struct {
 // nobody listens there any more. The directory is used by its descriptor, whoever may
 // change the path to it meanwhile.
 //
-// The socket gets its name once its mode is right: before that, another user could
-// connect to it.
+// The socket is made in a directory that nobody else can enter, and comes out of it once its mode
+// is right: before that, another user could connect to it, or put a file of ours in its place.
 func bindFile(path string) (_ net.Listener, err error) {
 	place, dir, err := pathsafe.Open(path)
 	if err != nil {
 		return nil, pathsafe.Reason(err)
 	}
-	name, temp := filepath.Base(place.Path), "."+pathsafe.RandomName()[:8]
+	name, temp := filepath.Base(place.Path), "."+pathsafe.RandomName()[:6]
 	var l *net.UnixListener
 	defer func() {
 		if err != nil {
-			_ = dir.Remove(temp)
 			if l != nil {
 				l.Close()
 			}
@@ -43,33 +42,62 @@ func bindFile(path string) (_ net.Listener, err error) {
 			err = pathsafe.Reason(err)
 		}
 	}()
-	by, done, err := pathsafe.ByDescriptor(dir)
+	if err := replaceable(dir, name); err != nil {
+		return nil, err
+	}
+	if err := dir.Mkdir(temp, 0o700); err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Remove(temp) }()
+	l, is, err := bindIn(dir, temp)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	if err := replaceable(dir, by, name); err != nil {
-		return nil, err
-	}
-	if l, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(by, temp), Net: "unix"}); err != nil {
-		return nil, err
-	}
-	l.SetUnlinkOnClose(false)
-	if err := dir.Chmod(temp, 0o600); err != nil {
-		return nil, err
-	}
-	is, err := dir.Lstat(temp)
-	if err != nil {
-		return nil, err
-	}
-	if err := dir.Rename(temp, name); err != nil {
+	if err := dir.Rename(filepath.Join(temp, tempSocket), name); err != nil {
+		_ = dir.Remove(filepath.Join(temp, tempSocket))
 		return nil, err
 	}
 	return &socketFile{l, dir, name, is}, nil
 }
 
+const tempSocket = "s"
+
+// bindIn makes a socket in a directory that was just made.
+func bindIn(parent *os.Root, name string) (l *net.UnixListener, is fs.FileInfo, err error) {
+	dir, err := parent.OpenRoot(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer dir.Close()
+	info, err := dir.Stat(".")
+	if err != nil {
+		return nil, nil, err
+	}
+	if uid := pathsafe.UID(info); uid >= 0 && (uid != os.Geteuid() || info.Mode().Perm()&0o077 != 0) {
+		return nil, nil, pathsafe.ErrRaced
+	}
+	by, done, err := pathsafe.ByDescriptor(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer done()
+	if l, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(by, tempSocket), Net: "unix"}); err != nil {
+		return nil, nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	if err = dir.Chmod(tempSocket, 0o600); err == nil {
+		is, err = dir.Lstat(tempSocket)
+	}
+	if err != nil {
+		_ = dir.Remove(tempSocket)
+		l.Close()
+		return nil, nil, err
+	}
+	return l, is, nil
+}
+
 // replaceable returns why a name may not become a socket of ours.
-func replaceable(dir *os.Root, by, name string) error {
+func replaceable(dir *os.Root, name string) error {
 	info, err := dir.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -81,6 +109,11 @@ func replaceable(dir *os.Root, by, name string) error {
 	case pathsafe.UID(info) >= 0 && pathsafe.UID(info) != os.Geteuid():
 		return fmt.Errorf("there is a socket of user %d's", pathsafe.UID(info))
 	}
+	by, done, err := pathsafe.ByDescriptor(dir)
+	if err != nil {
+		return err
+	}
+	defer done()
 	conn, err := net.DialTimeout("unix", filepath.Join(by, name), time.Second)
 	if err == nil {
 		conn.Close()

@@ -45,6 +45,27 @@ func TestSocketFileOfOthers(t *testing.T) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
 	}
+	parent, err := os.OpenRoot(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer parent.Close()
+	// What they have put in the place of the directory that a socket is made in.
+	for name, mode := range map[string]os.FileMode{"open": 0o755, "full": 0o700} {
+		if err := os.Mkdir(filepath.Join(theirs, name), mode); err != nil {
+			t.Fatal(err)
+		}
+		inside := filepath.Join(theirs, name, tempSocket)
+		if err := os.WriteFile(inside, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := bindIn(parent, name); err == nil {
+			t.Errorf("a socket is made in %s", name)
+		}
+		if info, err := os.Stat(inside); err != nil || info.Mode().Perm() != 0o644 {
+			t.Errorf("%s: %v, %v", inside, info, err)
+		}
+	}
 	l.Close()
 	if left, _ := os.ReadDir(ours); len(left) > 0 {
 		t.Errorf("made where the link leads: %v", left)
