@@ -13,6 +13,11 @@ const (
 	burstShown   = 10          // lines of one message, before the others are only counted
 	burstQuiet   = time.Second // without another one a burst is over
 	burstLongest = 30 * time.Second
+
+	// Of warnings and errors: in an outage another profile comes due each second or so, and
+	// all of them tell the same.
+	troubleQuiet   = 20 * time.Second
+	troubleLongest = 5 * time.Minute
 )
 
 // bursts keep a log readable where a thousand profiles tell the same: some lines of a
@@ -34,6 +39,10 @@ type burst struct {
 
 // admit tells whether a line is to be shown, if so many of its message are.
 func (b *bursts) admit(level slog.Level, message string, shown int) bool {
+	quiet, longest := burstQuiet, burstLongest
+	if level > slog.LevelInfo {
+		quiet, longest = troubleQuiet, troubleLongest
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	one := b.of[message]
@@ -42,10 +51,10 @@ func (b *bursts) admit(level slog.Level, message string, shown int) bool {
 			b.of = map[string]*burst{}
 		}
 		one = &burst{level: level, began: time.Now()}
-		one.timer = time.AfterFunc(burstQuiet, func() { b.end(message, one) })
+		one.timer = time.AfterFunc(quiet, func() { b.end(message, one) })
 		b.of[message] = one
 	} else {
-		one.timer.Reset(min(burstQuiet, burstLongest-time.Since(one.began)))
+		one.timer.Reset(min(quiet, longest-time.Since(one.began)))
 	}
 	if one.shown < shown {
 		one.shown++

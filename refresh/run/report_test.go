@@ -232,7 +232,7 @@ func TestReportOfMany(t *testing.T) {
 		show("an outage, and its end")
 		for i := range 60 {
 			r.event(failed(i, 1), false)
-			time.Sleep(burstQuiet * 7 / 10)
+			time.Sleep(troubleQuiet * 7 / 10)
 		}
 		show("failures that do not end")
 		r.event(refresh.Event{Kind: refresh.Removed, Profile: name(7)}, false)
