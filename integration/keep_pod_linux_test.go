@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +81,22 @@ func (p *pod) container(uid int, argv ...string) *process {
 // init returns the first process of a container, as we see it.
 func (p *process) init() int { return childOf(p.w.t, p.cmd.Process.Pid) }
 
+// answers tells whether something listens where the file of variables says.
+func answers(t *testing.T, env string) bool {
+	t.Helper()
+	text, err := os.ReadFile(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "AWS_CONTAINER_CREDENTIALS_FULL_URI=")
+	address, _, _ := strings.Cut(strings.TrimPrefix(strings.Trim(rest, `"'`), "http://"), "/")
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
 // TestKeepPod: boto3 in one container lives on what another one keeps in a volume with
 // fsGroup, past expirations and the death of the keeper, as another user and under
 // another path; and the keeper ends at once when the pod does.
@@ -111,9 +128,13 @@ func TestKeepPod(t *testing.T) {
 	n := pod.container(client, "sh", "-c", `set -a; . /mnt/aws/env; set +a; exec "$@"`, "sh", program(t, "python"), "/mnt/src/boto3/client.py")
 	w.env = kept
 	w.until(n, "calls past an expiration", func() bool { _, ended := w.usedSets(); return ended >= 1 })
+	// Sessions are so short here that boto3 asks at each call: it is held while nobody answers.
+	syscall.Kill(n.init(), syscall.SIGSTOP)
 	syscall.Kill(first.init(), syscall.SIGKILL)
 	first.exit()
 	second := pod.container(keeper, argv...)
+	w.until(second, "the endpoint of before answers", func() bool { return answers(t, filepath.Join(pod.volume, "env")) })
+	syscall.Kill(n.init(), syscall.SIGCONT)
 	w.until(n, "calls past three expirations", func() bool {
 		used, ended := w.usedSets()
 		return len(used) >= 4 && ended >= 3 && len(n.stdout.lines()) >= 10

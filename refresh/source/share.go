@@ -28,7 +28,7 @@ const (
 	// askLimit is how long another process may ask before it is taken to hang, and
 	// programLimit the same if it has to run a program. Where there is less time, it is half
 	// of that.
-	askLimit, programLimit = 10 * time.Second, 30 * time.Second
+	askLimit, programLimit = 20 * time.Second, 30 * time.Second
 
 	// codeLimit is how long a process that can ask nobody waits for one that asks a person
 	// for a code.
