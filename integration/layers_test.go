@@ -88,7 +88,7 @@ var rooms = []struct{ room, imports string }{
 	{"refresh/source/keyfile", "refresh"},
 	{"refresh/source/logincache", "refresh writer/filelock"},
 	{"refresh/source/cache", "writer/filelock writer/pathsafe"},
-	{"refresh/source", "refresh refresh/source/cache refresh/source/keyfile refresh/source/logincache writer/filelock writer/ini"},
+	{"refresh/source", "refresh refresh/source/cache refresh/source/keyfile refresh/source/logincache writer/ini"},
 	{"refresh/simulator", ""}, // for the demonstration in cli alone
 	{"refresh/metrics", "refresh supervisor writer/pathsafe"},
 	{"refresh/events", "refresh supervisor writer/pathsafe"},

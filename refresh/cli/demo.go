@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -205,7 +204,7 @@ func demoClient(w io.Writer, lifetime time.Duration) error {
 		}
 		used[now.AccessKeyID] = true
 		fmt.Fprintf(w, "%s command: call accepted with %s; with the keys exported at the start: %s\n",
-			time.Now().Format(time.TimeOnly), short(now), callResult(ctx, frozen))
+			time.Now().Format(time.TimeOnly), refresh.ShortKeyID(now.AccessKeyID), callResult(ctx, frozen))
 		if len(used) == demoSets {
 			return nil
 		}
@@ -223,9 +222,4 @@ func callResult(ctx context.Context, client *sts.Client) string {
 		return "refused, " + refused.ErrorCode()
 	}
 	return "no answer"
-}
-
-func short(c aws.Credentials) string {
-	id := c.AccessKeyID
-	return id[:4] + "…" + id[max(4, len(id)-4):]
 }

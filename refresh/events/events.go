@@ -19,11 +19,11 @@ import (
 	"brs-exec/supervisor"
 )
 
-// Version is that of the lines: it changes when a program that reads them would have to.
-const Version = 1
+// version is that of the lines: it changes when a program that reads them would have to.
+const version = 1
 
-// A Line is one event. What does not apply to it is left out.
-type Line struct {
+// A line is one event. What does not apply to it is left out.
+type line struct {
 	V     int    `json:"v"`
 	Time  string `json:"time"` // RFC 3339, UTC, milliseconds
 	Event string `json:"event"`
@@ -125,7 +125,7 @@ func open(s sink, o Options) *Events {
 }
 
 // add takes a line. e.mu is not held.
-func (e *Events) add(l Line) {
+func (e *Events) add(l line) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.kept) >= maxKept {
@@ -133,15 +133,15 @@ func (e *Events) add(l Line) {
 		return
 	}
 	if e.dropped > 0 {
-		e.kept = append(e.kept, e.encode(Line{Event: "dropped", Dropped: e.dropped}))
+		e.kept = append(e.kept, e.encode(line{Event: "dropped", Dropped: e.dropped}))
 		e.dropped = 0
 	}
 	e.kept = append(e.kept, e.encode(l))
 	e.wake()
 }
 
-func (e *Events) encode(l Line) []byte {
-	l.V, l.Run, l.PID = Version, e.run, e.pid
+func (e *Events) encode(l line) []byte {
+	l.V, l.Run, l.PID = version, e.run, e.pid
 	if l.Time == "" {
 		l.Time = stamp(time.Now())
 	}
@@ -159,7 +159,7 @@ func stamp(t time.Time) string {
 
 // Engine follows an event of the engine.
 func (e *Events) Engine(ev refresh.Event) {
-	l := Line{
+	l := line{
 		Time: stamp(ev.Time), Profile: ev.Profile, Identity: ev.Identity, Session: ev.Session,
 		Expires: stamp(ev.Expires), Next: stamp(ev.Next), TookMS: ev.Took.Milliseconds(), Attempt: ev.Attempt, RequestID: ev.RequestID,
 	}
@@ -206,7 +206,7 @@ func (e *Events) Engine(ev refresh.Event) {
 }
 
 // why says why something has failed.
-func (l *Line) why(ev refresh.Event) {
+func (l *line) why(ev refresh.Event) {
 	l.Error, l.Permanent, l.Hint = oneLine(ev.Err.Error()), ev.Permanent, oneLine(refresh.HintOf(ev.Err))
 }
 
@@ -217,7 +217,7 @@ func (e *Events) Child(ev supervisor.Event) {
 	if ev.PID == 0 { // there is none: it is keep
 		return
 	}
-	l := Line{Child: ev.PID}
+	l := line{Child: ev.PID}
 	switch ev.Kind {
 	case supervisor.Started:
 		e.mu.Lock()
@@ -236,7 +236,7 @@ func (e *Events) Child(ev supervisor.Event) {
 	e.add(l)
 }
 
-func (l *Line) exit(code int, exit supervisor.Exit) {
+func (l *line) exit(code int, exit supervisor.Exit) {
 	l.Code = &code
 	if exit.Signal != 0 {
 		l.Signal = supervisor.SignalName(exit.Signal)
@@ -245,22 +245,22 @@ func (l *Line) exit(code int, exit supervisor.Exit) {
 
 // Stale says that a client seems to hold credentials that it does not replace.
 func (e *Events) Stale(profile, delivery, key string, read, expires time.Time) {
-	e.add(Line{Event: "stale", Profile: profile, Delivery: delivery, Key: refresh.PublicKeyID(key), Read: stamp(read), Expires: stamp(expires)})
+	e.add(line{Event: "stale", Profile: profile, Delivery: delivery, Key: refresh.PublicKeyID(key), Read: stamp(read), Expires: stamp(expires)})
 }
 
 // NotStale says that the last of these has read newer ones after all.
-func (e *Events) NotStale(profile string) { e.add(Line{Event: "not-stale", Profile: profile}) }
+func (e *Events) NotStale(profile string) { e.add(line{Event: "not-stale", Profile: profile}) }
 
 // SourceEnding says that the source itself is about to expire.
 func (e *Events) SourceEnding(profile, what, hint string, at time.Time) {
-	e.add(Line{Event: "source-ending", Profile: profile, What: oneLine(what), Hint: oneLine(hint), Expires: stamp(at)})
+	e.add(line{Event: "source-ending", Profile: profile, What: oneLine(what), Hint: oneLine(hint), Expires: stamp(at)})
 }
 
 // End says how the run has ended: what brs-exec exits with, and why if it is an error of
 // its own.
 func (e *Events) End(code int, exit supervisor.Exit, err error) {
 	took := time.Since(e.begun).Milliseconds()
-	l := Line{Event: "end", Duration: &took}
+	l := line{Event: "end", Duration: &took}
 	l.exit(code, exit)
 	if err != nil {
 		l.Error = oneLine(err.Error())
@@ -338,7 +338,7 @@ func (e *Events) flush() bool {
 		e.mu.Lock()
 		lines := e.kept
 		if len(lines) == 0 && e.dropped > 0 {
-			lines, e.dropped = append(lines, e.encode(Line{Event: "dropped", Dropped: e.dropped})), 0
+			lines, e.dropped = append(lines, e.encode(line{Event: "dropped", Dropped: e.dropped})), 0
 		}
 		e.kept = nil
 		e.mu.Unlock()

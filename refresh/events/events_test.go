@@ -237,9 +237,9 @@ func TestPart(t *testing.T) {
 		time.Sleep(time.Minute)
 		end()
 		whole := 0
-		for _, line := range strings.Split(m.String(), "\n") {
-			var l Line
-			if json.Unmarshal([]byte(line), &l) == nil && l.V == Version {
+		for _, text := range strings.Split(m.String(), "\n") {
+			var l line
+			if json.Unmarshal([]byte(text), &l) == nil && l.V == version {
 				whole++
 			}
 		}

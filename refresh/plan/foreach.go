@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -135,7 +134,7 @@ func (t table) times(list fileEntry) table {
 
 // readTable reads the file at path, which messages call name.
 func readTable(name, path string) (table, error) {
-	text, err := readRegular(path)
+	text, err := pathsafe.ReadFile(path)
 	if err != nil {
 		return table{}, wrong(nil, "", "%s: %v", name, reason(err))
 	}
@@ -143,29 +142,6 @@ func readTable(name, path string) (table, error) {
 		return parseCSV(name, text)
 	}
 	return parseJSON(name, ":", text)
-}
-
-// readRegular reads a file, and waits for no pipe that somebody has put in its place.
-func readRegular(path string) ([]byte, error) {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.OpenRoot(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	f, _, err := pathsafe.OpenRegular(dir, filepath.Base(path), os.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxTable+1))
-	if err == nil && len(text) > maxTable {
-		err = fmt.Errorf("longer than %d MiB", maxTable>>20)
-	}
-	return text, err
 }
 
 // run runs the command.
