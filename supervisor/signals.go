@@ -124,6 +124,9 @@ func (s *Signals) arrivals() <-chan struct{} {
 func (s *Signals) take() (siginfo.Info, bool) {
 	for {
 		sig, ok := s.stream.Take()
+		if ok && aboutLimit(sig) {
+			continue
+		}
 		if !ok || s.divert == nil || !s.divert(sig) {
 			return sig, ok
 		}

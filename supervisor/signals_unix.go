@@ -28,6 +28,14 @@ func holdPipe() {
 
 func forwarded() []syscall.Signal { return siginfo.Catchable() }
 
+// aboutLimit tells that a limit of this process has been reached (setrlimit(2)), which is no
+// matter of the child: a file that we have written to is as long as a file may be, or our
+// processor time is used up. As sender of the former Linux has the process that wrote.
+func aboutLimit(sig siginfo.Info) bool {
+	ours := sig.Origin == siginfo.Kernel || sig.Origin == siginfo.Process && sig.PID == os.Getpid()
+	return ours && (sig.Signal == unix.SIGXFSZ || sig.Signal == unix.SIGXCPU)
+}
+
 func signalNumber(name string) syscall.Signal {
 	if sig := realtimeNumber(name); sig != 0 {
 		return sig

@@ -3,6 +3,8 @@ package supervisor
 import (
 	"strings"
 	"syscall"
+
+	"brs-exec/supervisor/siginfo"
 )
 
 // Windows knows os.Interrupt (Ctrl-C, which the console also sends to the child)
@@ -21,6 +23,8 @@ var childSignals []syscall.Signal // the waiter's goroutine tells
 func forwarded() []syscall.Signal { return []syscall.Signal{syscall.SIGINT} }
 
 func holdPipe() {}
+
+func aboutLimit(siginfo.Info) bool { return false }
 
 func signalNumber(name string) syscall.Signal { return signalNames[strings.ToUpper(name)] }
 
