@@ -98,27 +98,8 @@ func (f *File) write() error {
 	if err := dir.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return pathsafe.Reason(err)
 	}
-	if err := create(dir, temp, append([]byte(mark), f.metrics.Text()...)); err != nil {
-		_ = dir.Remove(temp)
-		return pathsafe.Reason(err)
-	}
-	if err := dir.Rename(temp, name); err != nil {
-		_ = dir.Remove(temp)
-		return pathsafe.Reason(err)
-	}
-	return nil
-}
-
-func create(dir *os.Root, name string, text []byte) (err error) {
-	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.Write(text); err != nil {
-		return err
-	}
-	return f.Chmod(fileMode) // whatever the umask
+	text := append([]byte(mark), f.metrics.Text()...)
+	return pathsafe.Reason(pathsafe.Put(dir, temp, name, text, func(f *os.File) error { return f.Chmod(fileMode) }))
 }
 
 // ours returns why a file may not be replaced, nil if it may or is not there.

@@ -149,6 +149,32 @@ func CreateOwn(dir *os.Root, name string) (*os.File, error) {
 	return dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, FileMode)
 }
 
+// Put gives name to a new file with this content, in one step for readers. Until then its
+// name is temp, which no other file may have, and only its owner may read it. finish may
+// change the rest of it, or say with an error why name stays as it is.
+func Put(dir *os.Root, temp, name string, text []byte, finish func(*os.File) error) (err error) {
+	f, err := CreateOwn(dir, temp)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			dir.Remove(temp)
+		}
+	}()
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	if err := finish(f); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return dir.Rename(temp, name)
+}
+
 // ReadAll reads a file from its beginning; one of more than 16 MiB is an error.
 func ReadAll(f *os.File) ([]byte, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {

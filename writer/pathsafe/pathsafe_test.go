@@ -99,3 +99,36 @@ func TestReadAll(t *testing.T) {
 		t.Errorf("of nothing: %v", err)
 	}
 }
+
+// TestPut: readers see one content or the other, and an error leaves nothing behind.
+func TestPut(t *testing.T) {
+	dir, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	var refused error
+	put := func(text string) error {
+		return Put(dir, "temp", "name", []byte(text), func(*os.File) error { return refused })
+	}
+	if err := put("old"); err != nil {
+		t.Fatal(err)
+	}
+	refused = errors.New("not now")
+	if err := put("new"); !errors.Is(err, refused) {
+		t.Errorf("%v", err)
+	}
+	if text, err := dir.ReadFile("name"); string(text) != "old" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if names, err := Names(dir); len(names) != 1 {
+		t.Errorf("%q are left, %v", names, err)
+	}
+	refused = nil
+	if err := dir.WriteFile("temp", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := put("new"); !errors.Is(err, os.ErrExist) {
+		t.Errorf("over another file: %v", err)
+	}
+}

@@ -177,26 +177,15 @@ func foreign(err error) bool {
 }
 
 // put replaces the entry of a key.
-func put(dir *os.Root, key Key, text []byte) (err error) {
-	name := string(key) + ".tmp"
-	dir.Remove(name) // of a process that was killed: it is our turn
-	f, err := pathsafe.CreateOwn(dir, name)
-	if err != nil {
-		return pathsafe.Reason(err)
-	}
-	defer func() {
-		f.Close()
-		if err != nil {
-			dir.Remove(name)
+func put(dir *os.Root, key Key, text []byte) error {
+	temp := string(key) + ".tmp"
+	dir.Remove(temp) // of a process that was killed: it is our turn
+	return pathsafe.Reason(pathsafe.Put(dir, temp, string(key), text, func(f *os.File) error {
+		if !filelock.IsNamed(f, dir, temp) {
+			return errors.New("another process has taken its turn away")
 		}
-	}()
-	if _, err := f.Write(text); err != nil {
-		return pathsafe.Reason(err)
-	}
-	if !filelock.IsNamed(f, dir, name) {
-		return errors.New("another process has taken its turn away")
-	}
-	return pathsafe.Reason(dir.Rename(name, string(key)))
+		return nil
+	}))
 }
 
 // Forget removes an entry, whoever is about to use it.
