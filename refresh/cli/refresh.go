@@ -59,7 +59,7 @@ func (p *program) refresh(c *cli.Context, profiles []string, timeout time.Durati
 		time.Sleep(beginTime / 20)
 		all = seenRuns(word, askTime)
 	}
-	runs := which(all, word)
+	runs := ownFirst(which(all, word))
 	switch {
 	case len(runs) == 0:
 		p.code = exitNotRunning

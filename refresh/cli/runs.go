@@ -87,9 +87,12 @@ func (s seenRun) called() string {
 	return fmt.Sprintf("%s (%d)", cell(s.record.Name), s.PID)
 }
 
+// own tells a run of this user's.
+func (s seenRun) own() bool { return s.UID < 0 || s.UID == os.Geteuid() }
+
 // userName is whose a run is, "" if it is ours.
 func (s seenRun) userName() string {
-	if s.UID < 0 || s.UID == os.Geteuid() {
+	if s.own() {
 		return ""
 	}
 	number := strconv.Itoa(s.UID)
@@ -107,6 +110,15 @@ func which(runs []seenRun, word string) (chosen []seenRun) {
 		}
 	}
 	return chosen
+}
+
+// ownFirst are those of this user's, all if there are none. Anybody can have a run of the name
+// that one of root's has, which is meant then.
+func ownFirst(runs []seenRun) []seenRun {
+	if slices.ContainsFunc(runs, seenRun.own) {
+		return slices.DeleteFunc(slices.Clone(runs), func(s seenRun) bool { return !s.own() })
+	}
+	return runs
 }
 
 // noneSuch says that no run is known by a word.

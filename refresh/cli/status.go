@@ -67,6 +67,9 @@ func (p *program) status(c *cli.Context, f statusFlags) error {
 	}
 	now := time.Now()
 	if f.check || f.ready {
+		if word != "" {
+			runs = ownFirst(runs)
+		}
 		for _, s := range runs {
 			if h := s.health(now); h == expired || f.check {
 				p.code = max(p.code, int(h))

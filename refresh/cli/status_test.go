@@ -225,6 +225,30 @@ func TestWhich(t *testing.T) {
 	}
 }
 
+// TestOwnFirst: nobody is asked for root's run of a name, and nobody spoils its health, by a run
+// that has the same name.
+func TestOwnFirst(t *testing.T) {
+	run := func(pid, uid int) seenRun { return seenRun{Run: rundir.Run{PID: pid, UID: uid}} }
+	mine, theirs := os.Geteuid(), os.Geteuid()+1
+	for _, tt := range []struct {
+		runs []seenRun
+		want []int
+	}{
+		{[]seenRun{run(1, theirs), run(2, mine), run(3, theirs), run(4, mine)}, []int{2, 4}},
+		{[]seenRun{run(1, theirs), run(3, theirs)}, []int{1, 3}},
+		{[]seenRun{run(1, -1)}, []int{1}}, // no users have numbers
+		{nil, nil},
+	} {
+		var got []int
+		for _, s := range ownFirst(tt.runs) {
+			got = append(got, s.PID)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestFlagsFirst(t *testing.T) {
 	for line, want := range map[string]string{
 		"status":                                    "status",
