@@ -188,7 +188,7 @@ func TestStaleAlarm(t *testing.T) {
 			f := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnStale: tt.on}}})
 			f.child.refuse = tt.refuse
 			r := f.open(t)
-			s := &staleReaction{r.record.profiles, f.child, r.record}
+			s := &staleReaction{r.record.profiles, f.child, r.parts}
 			s.alarm(stale.Alarm{Profile: "brs-exec", Delivery: tt.by, Read: time.Now(), Expires: time.Now().Add(tt.ends)})
 			if p := f.profile(); p.Stale != 1 || !p.StaleNow {
 				t.Errorf("the record has %+v, want one stale client", p)

@@ -136,7 +136,7 @@ func (k *recorder) changeRun(f func(r *control.Record)) {
 }
 
 func (k *recorder) part() Part {
-	return Part{Name: "the status record", Engine: k.engine, Child: k.child}
+	return Part{Name: "the status record", Engine: k.engine, Child: k.child, notice: k.notice}
 }
 
 // engine follows an event of the engine.
@@ -210,12 +210,12 @@ func (k *recorder) sourceExpiry(profile string, end source.Expiry, known bool) {
 	k.change(profile, func(p *control.Profile) { p.LivesOn, p.SourceExpiry = plan.OneLine(end.What), end.At })
 }
 
-// stale counts a client that seems to hold old credentials, and fresh says that it has
-// read newer ones after all.
-func (k *recorder) stale(profile string) {
-	k.change(profile, func(p *control.Profile) { p.Stale, p.StaleNow = p.Stale+1, true })
-}
-
-func (k *recorder) fresh(profile string) {
-	k.change(profile, func(p *control.Profile) { p.StaleNow = false })
+// notice counts stale clients, and knows whether one still is.
+func (k *recorder) notice(n notice) {
+	switch n.kind {
+	case clientStale:
+		k.change(n.profile, func(p *control.Profile) { p.Stale, p.StaleNow = p.Stale+1, true })
+	case clientFresh:
+		k.change(n.profile, func(p *control.Profile) { p.StaleNow = false })
+	}
 }

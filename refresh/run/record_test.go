@@ -74,7 +74,7 @@ func TestRecorder(t *testing.T) {
 				k.engine(refresh.Event{Kind: refresh.Failed, Profile: "two", Err: refused, Attempt: 1}, false)
 				k.engine(refresh.Event{Kind: refresh.Removed, Profile: "two"}, false)
 			}, func() {}},
-			{"stale", func() { k.stale("one") }, func() { p.Stale, p.StaleNow = 1, true }},
+			{"stale", func() { k.notice(notice{kind: clientStale, profile: "one"}) }, func() { p.Stale, p.StaleNow = 1, true }},
 			{"the command is stopped", func() { k.child(supervisor.Event{Kind: supervisor.Stopping, PID: 4711}, false) }, func() { r.State = control.Stopping }},
 			{"and ends", func() {
 				k.child(supervisor.Event{Kind: supervisor.Ended, PID: 4711, Exit: supervisor.Exit{Code: 3}, Again: true, After: time.Second}, false)

@@ -157,7 +157,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	r.reactions = &reactions{profiles: ps, child: r.child, hooks: hooks, stop: r.stopExpired}
 	expiries := newSourceExpiries(ps, o.Plan.EndingBefore, r.record.sourceExpiry, r.reactions.sourceExpires)
 	deliveries := d.engine(s.count)
-	watch, stale := watchStale(o.Plan, d, &staleReaction{ps, r.child, r.record})
+	watch, stale := watchStale(o.Plan, d, &staleReaction{ps, r.child, p})
 	if watch != nil {
 		deliveries = append(deliveries, watch)
 	}

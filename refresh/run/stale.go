@@ -62,14 +62,8 @@ func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Optio
 		Reads:         reads,
 		Started:       files.LastStart,
 		KeysInProfile: p.Deliver.Files == writer.File,
-		Notify: func(a stale.Alarm) {
-			d.run.notice(notice{kind: clientStale, profile: a.Profile, stale: a})
-			react.alarm(a)
-		},
-		Cleared: func(profile string) {
-			d.run.notice(notice{kind: clientFresh, profile: profile})
-			react.cleared(profile)
-		},
+		Notify:        react.alarm,
+		Cleared:       react.cleared,
 	}
 }
 
@@ -77,11 +71,11 @@ func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Optio
 type staleReaction struct {
 	profiles *profiles
 	child    child
-	record   *recorder
+	parts    *parts
 }
 
 func (s *staleReaction) cleared(profile string) {
-	s.record.fresh(profile)
+	s.parts.notice(notice{kind: clientFresh, profile: profile})
 	s.profiles.logOf(profile).Warn("a client has read newer credentials after all: it holds no copy")
 }
 
@@ -92,7 +86,7 @@ func (s *staleReaction) alarm(a stale.Alarm) {
 		return
 	}
 	log := s.profiles.logOf(a.Profile)
-	s.record.stale(a.Profile)
+	s.parts.notice(notice{kind: clientStale, profile: a.Profile, stale: a})
 	expires, hint := "expire", "a command that has no need of AWS at the moment retrieves newer ones when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
 	if !a.Expires.After(time.Now()) {
 		expires = "expired"
