@@ -42,7 +42,7 @@ func TestRequire(t *testing.T) {
 		{"all, and all come", 0, 0, 0, true, "", 0},
 		{"all, and one is denied", 0, 1, 0, false, `profile "p0": api error AccessDenied`, 0},
 		{"nine, and one is denied", 9, 1, 0, true, "", 0},
-		{"nine, and two are denied", 9, 2, 0, false, `api error AccessDenied (and 1 profiles more)`, 0},
+		{"nine, and two are denied", 9, 2, 0, false, `api error AccessDenied (and 1 profile more)`, 0},
 		{"any, and one comes", 1, 9, 0, true, "", 0},
 		{"any, and none comes", 1, 10, 0, false, `api error AccessDenied (and 9 profiles more)`, 0},
 		{"any, and most hang", 1, 0, 9, true, "", 31 * time.Second},
@@ -318,7 +318,7 @@ func TestRefreshNow(t *testing.T) {
 		check("unknown", []string{"p0", "x"}, `no profile "x"`, 0)
 		check("none", []string{}, "<nil>", 0)
 		down.Store(true)
-		check("two of three denied", nil, `": api error AccessDenied (and 1 profiles more)`, 2*time.Second)
+		check("two of three denied", nil, `": api error AccessDenied (and 1 profile more)`, 2*time.Second)
 		check("the one that is not", []string{"p0", "p0"}, "<nil>", 2*time.Second)
 		down.Store(false)
 		pass(maxSlowBackoff) // or a retry would be under way

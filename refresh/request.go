@@ -127,7 +127,7 @@ func (s *schedule) resolve(p *profile, from stage, err error) {
 
 func (r *request) error() error {
 	if r.failed > 1 {
-		return fmt.Errorf("%w (and %d profiles more)", r.err, r.failed-1)
+		return fmt.Errorf("%w (and %s more)", r.err, countOf(r.failed-1))
 	}
 	return r.err
 }

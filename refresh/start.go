@@ -46,7 +46,7 @@ func isRefused(p *profile) bool { return p.current == nil && p.permanent }
 func (s *schedule) refused(p *profile, err error) error {
 	err = s.withProfile(p, err)
 	if n := s.count(isRefused); n > 1 {
-		err = fmt.Errorf("%w (and %d profiles more)", err, n-1)
+		err = fmt.Errorf("%w (and %s more)", err, countOf(n-1))
 	}
 	return err
 }
@@ -67,7 +67,7 @@ func (s *schedule) overdue() error {
 	}
 	err := s.withProfile(p, fmt.Errorf("no credentials within %v: %w", s.opts.StartTimeout, p.lastErr))
 	if missing > 1 {
-		err = fmt.Errorf("%w (and %d profiles more)", err, missing-1)
+		err = fmt.Errorf("%w (and %s more)", err, countOf(missing-1))
 	}
 	return err
 }
@@ -78,6 +78,14 @@ func (s *schedule) withProfile(p *profile, err error) error {
 		return err
 	}
 	return fmt.Errorf("profile %q: %w", p.name, err)
+}
+
+// countOf is so many profiles, in words.
+func countOf(profiles int) string {
+	if profiles == 1 {
+		return "1 profile"
+	}
+	return fmt.Sprintf("%d profiles", profiles)
 }
 
 // missing returns how many profiles have no credentials, and the one whose error says most.
