@@ -20,7 +20,6 @@ import (
 
 const (
 	fleetLatency = 50 * time.Millisecond // of STS, for the first delivery
-	fleetAtOnce  = 50                    // --concurrency of the first delivery
 	fleetLife    = time.Minute           // of the sessions, to see a day's refreshes in minutes
 
 	// Sessions of an hour are refreshed after 27 to 30 minutes.
@@ -29,13 +28,17 @@ const (
 
 // fleet measures one brs-exec that keeps 1 to 1,000 roles.
 func (b bench) fleet(ctx context.Context, watch duration) error {
-	fmt.Printf("many roles: first delivery with an STS of %v and --concurrency %d; then for %v sessions of %v,\n"+
-		"counted per hour of sessions of an hour (%.1f refreshes of each role)\n", fleetLatency, fleetAtOnce, watch, fleetLife, refreshesAnHour)
+	fmt.Printf("many roles: first delivery with an STS of %v, against calls x latency / concurrency; then for %v sessions of %v,\n"+
+		"counted per hour of sessions of an hour (%.1f refreshes of each role)\n", fleetLatency, watch, fleetLife, refreshesAnHour)
 	one := 0
 	for _, n := range []int{1, 10, 100, 1000} {
-		took, bound, err := b.firstDelivery(ctx, n)
-		if err != nil {
-			return err
+		first := ""
+		for _, atOnce := range []int{8, 50} { // the default, and one that two processors hardly serve, the server's part included
+			took, bound, err := b.firstDelivery(ctx, n, atOnce)
+			if err != nil {
+				return err
+			}
+			first += fmt.Sprintf(" %d at a time %6.0f ms, %.2f x the bound of %4.0f ms;", atOnce, ms(took), ratio(took, bound), ms(bound))
 		}
 		h, err := b.keepFleet(ctx, n, watch)
 		if err != nil {
@@ -44,8 +47,8 @@ func (b bench) fleet(ctx context.Context, watch duration) error {
 		if n == 1 {
 			one = h.rss
 		}
-		fmt.Printf("  %4d roles: first delivery %6.0f ms, %.2f x the bound of %4.0f ms; an hour: %6.1f calls, %6.2f s of processor, %8.1f kB written; resident %5.1f MB",
-			n, ms(took), ratio(took, bound), ms(bound), h.calls, h.cpu, h.written/1000, float64(h.rss)/1024)
+		fmt.Printf("  %4d roles: first delivery%s an hour: %6.1f calls, %6.2f s of processor, %8.1f kB written; resident %5.1f MB",
+			n, first, h.calls, h.cpu, h.written/1000, float64(h.rss)/1024)
 		if n > 1 {
 			fmt.Printf(", %.1f kB a role more", float64(h.rss-one)/float64(n-1))
 		}
@@ -72,7 +75,7 @@ func (b bench) fleetEnv(server *fakeaws.Server) []string {
 }
 
 // firstDelivery is how long a command waits for n roles, and how long the calls alone take.
-func (b bench) firstDelivery(ctx context.Context, n int) (took, bound duration, err error) {
+func (b bench) firstDelivery(ctx context.Context, n, atOnce int) (took, bound duration, err error) {
 	server, err := fakeaws.Listen(fakeaws.Options{Life: time.Hour, Hold: map[string]time.Duration{"AssumeRole": fleetLatency}})
 	if err != nil {
 		return 0, 0, err
@@ -84,14 +87,14 @@ func (b bench) firstDelivery(ctx context.Context, n int) (took, bound duration, 
 	}
 	var all []duration
 	for range 3 {
-		took, err := timed(ctx, []string{b.brsExec, "--config", config, "--concurrency", fmt.Sprint(fleetAtOnce), "--", "/bin/true"}, b.fleetEnv(server))
+		took, err := timed(ctx, []string{b.brsExec, "--config", config, "--concurrency", fmt.Sprint(atOnce), "--", "/bin/true"}, b.fleetEnv(server))
 		if err != nil {
 			return 0, 0, fmt.Errorf("%d roles: %w", n, err)
 		}
 		all = append(all, took)
 	}
 	slices.Sort(all)
-	return all[1], fleetLatency * duration((n+fleetAtOnce-1)/fleetAtOnce), nil
+	return all[1], fleetLatency * duration((n+atOnce-1)/atOnce), nil
 }
 
 // hour is what many roles cost.

@@ -17,16 +17,17 @@ const (
 // saveMemory gives back what the first credentials of many profiles took, and has the heap
 // stay small from then on. The variable GOGC is left its say.
 func saveMemory(ps *profiles, started <-chan struct{}) Part {
+	if len(ps.all()) < manyProfiles || os.Getenv("GOGC") != "" {
+		return Part{}
+	}
 	return Part{Name: "the saving of memory", Run: func(ctx context.Context) error {
 		select {
 		case <-started:
 		case <-ctx.Done():
 			return nil
 		}
-		if len(ps.all()) >= manyProfiles && os.Getenv("GOGC") == "" {
-			debug.SetGCPercent(smallHeap)
-			debug.FreeOSMemory()
-		}
+		debug.SetGCPercent(smallHeap)
+		debug.FreeOSMemory()
 		return nil
 	}}
 }
