@@ -91,6 +91,7 @@ type Events struct {
 	started   bool
 	refreshes int
 	failures  int
+	since     time.Time // since when a write is under way; zero: none is
 
 	begun   time.Time
 	writing sync.Mutex // one goroutine writes
@@ -308,8 +309,10 @@ func (e *Events) wake() {
 	}
 }
 
-// Close writes what is left, for a second at most.
+// Close writes what is left, for a second at most, in which a write that is under way for
+// long has been: who has stopped reading is not waited for.
 func (e *Events) Close() {
+	limit := time.After(e.patience())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -320,8 +323,18 @@ func (e *Events) Close() {
 	}()
 	select {
 	case <-done:
-	case <-time.After(endTime):
+	case <-limit:
 	}
+}
+
+// patience is how long the last lines may take.
+func (e *Events) patience() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.since.IsZero() {
+		return endTime
+	}
+	return max(endTime-time.Since(e.since), 0)
 }
 
 // tryFlush is flush, and false if that panics: nobody waits for it who could take that.
@@ -362,6 +375,12 @@ func (e *Events) flush() bool {
 	}
 }
 
+func (e *Events) setSince(t time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.since = t
+}
+
 // batch is how many bytes are written at once: what a pipe takes in one piece, so
 // that lines of others are not put in between.
 const batch = 4096
@@ -375,7 +394,9 @@ func (e *Events) writeAll(lines [][]byte) (left [][]byte, err error) {
 			b = append(b, lines[n]...)
 			n++
 		}
+		e.setSince(time.Now())
 		gone, err := e.sink.write(b)
+		e.setSince(time.Time{})
 		for len(lines) > 0 && gone >= len(lines[0]) {
 			gone -= len(lines[0])
 			lines = lines[1:]

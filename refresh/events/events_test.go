@@ -225,6 +225,41 @@ func TestStuck(t *testing.T) {
 	end()
 }
 
+// TestStuckForLong: and not even that, if it has not read for longer.
+func TestStuckForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &waits{until: make(chan struct{})}
+		e := newEvents(s)
+		end := run(t, e)
+		expect := func(want time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			if got := e.patience(); got != want {
+				t.Errorf("the end waits for %v, want %v", got, want)
+			}
+		}
+		time.Sleep(time.Minute)
+		expect(endTime)
+		e.Child(supervisor.Event{Kind: supervisor.Started, PID: 1})
+		expect(endTime)
+		time.Sleep(endTime / 4)
+		expect(endTime * 3 / 4)
+		time.Sleep(time.Minute)
+		expect(0)
+		close(s.until)
+		expect(endTime)
+		end()
+	})
+}
+
+// waits is a sink that takes nothing for some time.
+type waits struct {
+	memory
+	until chan struct{}
+}
+
+func (w *waits) write(b []byte) (int, error) { <-w.until; return w.memory.write(b) }
+
 // TestPart: a line that was written in part comes whole.
 func TestPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
