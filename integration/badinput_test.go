@@ -317,8 +317,11 @@ func TestExoticInput(t *testing.T) {
 		{name: "role ARN of another server", args: []string{"--role-arn", "arn:minio:iam:::role/idmp-x"}},
 		{name: "short duration", args: []string{"--role-arn", roleARN, "--duration", "5s"}},
 		{name: "no session token and no expiry", args: []string{"--credential-command", "cat keys.json"}, prepare: func(w *world) {
-			w.write("keys.json", `{"Version":1,"AccessKeyId":"AKIAFOREVER","SecretAccessKey":"forever"}`)
+			w.write("keys.json", `{"Version":1,"AccessKeyId":"FOREVERKEY","SecretAccessKey":"forever"}`)
 		}, says: regexp.MustCompile(`(?i)\A[^\n]*can(no|')t be refreshed[^\n]*\n\z`)},
+		{name: "long-term keys, which nobody can refresh", args: []string{"--credential-command", "cat keys.json"}, prepare: func(w *world) {
+			w.write("keys.json", `{"Version":1,"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"forever"}`)
+		}},
 		{name: "lifetime assumed", args: []string{"--credential-command", "cat keys.json", "--assume-lifetime", "1h"}, prepare: func(w *world) {
 			w.write("keys.json", `{"Version":1,"AccessKeyId":"ASIAHOUR","SecretAccessKey":"s","SessionToken":"t"}`)
 		}},

@@ -5,6 +5,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"net/http"
 	"net/http/httptest"
@@ -116,19 +117,24 @@ func sameKey(t *testing.T, all []*process) {
 	}
 }
 
-// holder is the process whose turn it is.
-func holder(t *testing.T, w *world) int {
-	t.Helper()
-	pid := 0
-	eventually(t, patience, "a process has its turn", func() bool {
-		locks, _ := filepath.Glob(w.path("share/*.lock"))
-		for _, path := range locks {
-			text, _ := os.ReadFile(path)
-			word, _, _ := strings.Cut(string(text), " ")
-			pid, _ = strconv.Atoi(word)
-		}
-		return pid != 0
-	})
+// atFirst opens the gate when the first call has come, and after do. Whoever waits for that
+// call is not kept waiting for the rest of a crowd to start.
+func (g *gate) atFirst(do func()) {
+	go func() {
+		<-g.came
+		do()
+		g.open()
+	}()
+}
+
+// holder is the process whose turn it is, 0 if there is none.
+func holder(w *world) (pid int) {
+	locks, _ := filepath.Glob(w.path("share/*.lock"))
+	for _, path := range locks {
+		text, _ := os.ReadFile(path)
+		word, _, _ := strings.Cut(string(text), " ")
+		pid, _ = strconv.Atoi(word)
+	}
 	return pid
 }
 
@@ -148,22 +154,22 @@ func TestShare(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			w, g := sharing(t, time.Hour)
-			all := crowd(w, tt.n, "--role-arn", roleARN)
-			g.await(t)
-			if tt.harm != 0 {
-				pid := holder(t, w)
-				if err := syscall.Kill(pid, tt.harm); err != nil {
-					t.Fatal(err)
-				}
-				w.leaves = true
-				for i, p := range all {
-					if p.cmd.Process.Pid == pid {
-						all = append(all[:i:i], all[i+1:]...)
-						break
+			harmed := make(chan int, 1)
+			w.leaves = tt.harm != 0
+			g.atFirst(func() {
+				pid := 0
+				if tt.harm != 0 {
+					if pid = holder(w); pid == 0 {
+						t.Error("nobody has its turn")
+					} else if err := syscall.Kill(pid, tt.harm); err != nil {
+						t.Error(err)
 					}
 				}
-			}
-			g.open()
+				harmed <- pid
+			})
+			all := crowd(w, tt.n, "--role-arn", roleARN)
+			pid := <-harmed
+			all = slices.DeleteFunc(all, func(p *process) bool { return p.cmd.Process.Pid == pid })
 			sameKey(t, all)
 			if got := g.asked(); got > tt.most {
 				t.Errorf("%d calls, want %d at most", got, tt.most)
@@ -188,9 +194,8 @@ func TestShareMFA(t *testing.T) {
 		g := newGate(t, mfaServer(t).URL)
 		w.env["AWS_ENDPOINT_URL"] = g.URL
 		code := w.script("code", `echo asked >> asked; echo 123456`)
+		g.atFirst(func() {})
 		all := crowd(w, 40, "--mfa-serial", mfaDevice, "--mfa-command", code, "--role-arn", roleARN)
-		g.await(t)
-		g.open()
 		sameKey(t, all)
 		other := w.brsExec("credentials", "--mfa-serial", mfaDevice, "--mfa-command", code, "--role-arn", roleARN+"2") // of the same session
 		other.keyID()
