@@ -51,6 +51,12 @@ func mfaServer(t *testing.T) *httptest.Server {
 // output or error. typed is what a person types at each prompt.
 func atTerminal(t *testing.T, w *world, typed []string, args ...string) (screen, stdout string, state *os.ProcessState) {
 	t.Helper()
+	return atPrompt(t, w, typed, func() {}, args...)
+}
+
+// atPrompt is atTerminal with something that happens at each prompt before anything is typed.
+func atPrompt(t *testing.T, w *world, typed []string, before func(), args ...string) (screen, stdout string, state *os.ProcessState) {
+	t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +89,7 @@ func atTerminal(t *testing.T, w *world, typed []string, args ...string) (screen,
 		eventually(t, patience, fmt.Sprintf("prompt %d", i+1), func() bool {
 			return strings.Count(seen.String(), "MFA code for") == i+1
 		})
+		before()
 		if sig, ok := strings.CutPrefix(answer, "signal "); ok && sig == "TERM" {
 			cmd.Process.Signal(syscall.SIGTERM)
 		} else {

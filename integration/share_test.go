@@ -209,27 +209,24 @@ func TestShareMFA(t *testing.T) {
 		w.user = alone{}
 		g := newGate(t, mfaServer(t).URL)
 		w.env["AWS_ENDPOINT_URL"] = g.URL
-		args := []string{"--mfa-serial", mfaDevice, "--role-arn", roleARN}
-		ended := make(chan string)
-		go func() {
-			screen, _, state := atTerminal(t, w, []string{"123456\n"}, append(args, "--", "true")...)
-			ended <- fmt.Sprint(strings.Count(screen, "MFA code for"), state.ExitCode())
-		}()
-		g.await(t) // with the code
-		all := crowd(w, 10, args...)
-		for _, p := range all {
-			eventually(t, patience, "it waits for the code", func() bool {
-				return strings.Contains(p.stderr.String(), "waiting for the MFA code of "+mfaDevice)
-			})
-		}
 		g.open()
-		sameKey(t, all)
-		if got := <-ended; got != "1 0" {
-			t.Errorf("prompts and exit code: %s", got)
+		args := []string{"--mfa-serial", mfaDevice, "--role-arn", roleARN}
+		var all []*process
+		screen, _, state := atPrompt(t, w, []string{"123456\n"}, func() {
+			all = crowd(w, 10, args...)
+			for _, p := range all {
+				eventually(t, patience, "it waits for the code", func() bool {
+					return strings.Contains(p.stderr.String(), "waiting for the MFA code of "+mfaDevice)
+				})
+			}
+		}, append(args, "--", "true")...)
+		if got := strings.Count(screen, "MFA code for"); got != 1 || state.ExitCode() != 0 {
+			t.Errorf("%d prompts, %v", got, state)
 		}
+		sameKey(t, all)
 		// It is cached now: nobody is asked, and no server.
 		before := g.asked()
-		screen, _, state := atTerminal(t, w, nil, append(args, "--", "true")...)
+		screen, _, state = atTerminal(t, w, nil, append(args, "--", "true")...)
 		if state.ExitCode() != 0 || strings.Contains(screen, "MFA code") || g.asked() != before {
 			t.Errorf("%v after %d more calls, screen %q", state, g.asked()-before, screen)
 		}
