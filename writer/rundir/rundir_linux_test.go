@@ -2,6 +2,7 @@ package rundir
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,26 @@ import (
 
 	"brs-exec/writer/process"
 )
+
+// startCat starts a cat, and returns once it runs: its environment may be missing for a
+// moment after exec(2).
+func startCat(command *exec.Cmd) (input io.WriteCloser, err error) {
+	if input, err = command.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := command.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := command.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := input.Write([]byte("x")); err != nil {
+		return nil, err
+	}
+	_, err = out.Read(make([]byte, 1))
+	return input, err
+}
 
 // The command of a brs-exec that was killed keeps its credentials, as long as it
 // lives and they do.
@@ -49,11 +70,8 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 			if !tt.used {
 				command.Env[1] += ".other"
 			}
-			input, err := command.StdinPipe()
+			input, err := startCat(command)
 			if err != nil {
-				t.Fatal(err)
-			}
-			if err := command.Start(); err != nil { // returns when its environment is in place
 				t.Fatal(err)
 			}
 
@@ -94,10 +112,7 @@ func TestRemoveKeepsTheNameInUse(t *testing.T) {
 		if used {
 			command.Env = []string{"AWS_CONFIG_FILE=" + filepath.Join(d.Path(), ConfigFile)}
 		}
-		input, err := command.StdinPipe()
-		if err == nil {
-			err = command.Start()
-		}
+		input, err := startCat(command)
 		if err == nil {
 			err = d.Remove()
 		}
@@ -125,10 +140,7 @@ func TestUsers(t *testing.T) {
 	d, _ := filled(t)
 	command := exec.Command("cat") // lives until its input ends
 	command.Env = []string{"AWS_CONFIG_FILE=" + filepath.Join(d.Path(), ConfigFile)}
-	input, err := command.StdinPipe()
-	if err == nil {
-		err = command.Start()
-	}
+	input, err := startCat(command)
 	if err != nil {
 		t.Fatal(err)
 	}
