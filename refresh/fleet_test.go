@@ -373,7 +373,7 @@ type fleetCase struct {
 // docs/scale.md and docs/scale.svg.
 func TestFleet(t *testing.T) {
 	if testing.Short() {
-		t.Skip("a day of 10,000 roles takes seconds")
+		t.Skip("a day of 10,000 roles takes seconds: left out by -short")
 	}
 	t.Parallel()
 	_, gs := simulate(t, 1000)

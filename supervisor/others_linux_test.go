@@ -162,8 +162,27 @@ func TestOthersByName(t *testing.T) {
 	if a, b := one(), two(); a != "got it" || b != "got it" {
 		t.Errorf("the neighbours say %q, %q", a, b)
 	}
-	if err := (Others{Name: filepath.Base(os.Args[0])}).Signal(syscall.SIGHUP, true); !errors.Is(err, errNobody) {
-		t.Errorf("of ourselves: %v", err)
+}
+
+// TestOthersNotOurselves: who bears the name itself is not meant. The test is started under a
+// name that no other test has.
+func TestOthersNotOurselves(t *testing.T) {
+	if name := filepath.Base(os.Args[0]); strings.HasPrefix(name, "me") {
+		if err := (Others{Name: name}).Signal(syscall.SIGHUP, true); !errors.Is(err, errNobody) {
+			t.Errorf("of ourselves: %v", err)
+		}
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), fmt.Sprintf("me%d", os.Getpid()))
+	if err := os.Symlink(self, program); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(program, "-test.run", "^TestOthersNotOurselves$").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
