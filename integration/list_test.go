@@ -40,16 +40,21 @@ func TestListChanges(t *testing.T) {
 	}
 	put("111111111111,eu-west-1", "333333333333,us-east-1")
 	eventually(t, patience, "the new list", func() bool { return has("333333333333") && !has("222222222222") || p.ended() })
+	calls := func() map[string]int {
+		asked := map[string]int{}
+		for _, call := range w.server.Calls() {
+			if call.Action == "AssumeRole" {
+				asked[strings.Join(call.Params["RoleArn"], " ")]++
+			}
+		}
+		return asked
+	}
+	eventually(t, patience, "the third role", func() bool { return len(calls()) == 3 || p.ended() })
 	p.stdin.Close()
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d, want 0\n%s", code, p.stderr.String())
 	}
-	asked := map[string]int{}
-	for _, call := range w.server.Calls() {
-		if call.Action == "AssumeRole" {
-			asked[strings.Join(call.Params["RoleArn"], " ")]++
-		}
-	}
+	asked := calls()
 	for role, n := range asked {
 		if n != 1 {
 			t.Errorf("%s was assumed %d times, want once", role, n)
