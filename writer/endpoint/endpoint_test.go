@@ -89,6 +89,11 @@ func exchange(address string, lines ...string) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	return converse(c, lines...)
+}
+
+// converse closes c.
+func converse(c net.Conn, lines ...string) (reply, error) {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(testTimeout))
 	// The server may answer and close before it has read all of an oversized request.
