@@ -343,79 +343,62 @@ func (e *Events) tryFlush() (ok bool) {
 	return ok
 }
 
-// flush writes all lines that there are, and tells whether that was possible.
+// flush writes all lines that there are, and tells whether that was possible. A line is
+// kept until it has been written.
 func (e *Events) flush() bool {
 	e.writing.Lock()
 	defer e.writing.Unlock()
 	for {
-		e.mu.Lock()
-		lines := e.kept
-		if len(lines) == 0 && e.dropped > 0 {
-			lines, e.dropped = append(lines, e.encode(line{Event: "dropped", Dropped: e.dropped})), 0
-		}
-		e.kept = nil
-		e.mu.Unlock()
+		lines := e.begin()
 		if len(lines) == 0 {
-			return true
-		}
-		left, err := e.writeAll(lines)
-		if err == nil {
 			if e.failed {
 				e.failed = false
 				e.notify(nil)
 			}
-			continue
+			return true
 		}
-		e.putBack(left)
-		if !e.failed {
-			e.failed = true
-			e.notify(err)
+		n, err := e.sink.write(lines)
+		e.written(n)
+		if err != nil {
+			if !e.failed {
+				e.failed = true
+				e.notify(err)
+			}
+			return false
 		}
-		return false
 	}
-}
-
-func (e *Events) setSince(t time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.since = t
 }
 
 // batch is how many bytes are written at once: what a pipe takes in one piece, so
 // that lines of others are not put in between.
 const batch = 4096
 
-// writeAll writes lines, and returns those that have not been.
-func (e *Events) writeAll(lines [][]byte) (left [][]byte, err error) {
-	for len(lines) > 0 {
-		var b []byte
-		n := 0
-		for n < len(lines) && (n == 0 || len(b)+len(lines[n]) <= batch) {
-			b = append(b, lines[n]...)
-			n++
-		}
-		e.setSince(time.Now())
-		gone, err := e.sink.write(b)
-		e.setSince(time.Time{})
-		for len(lines) > 0 && gone >= len(lines[0]) {
-			gone -= len(lines[0])
-			lines = lines[1:]
-		}
-		if err != nil {
-			return lines, err
-		}
-	}
-	return nil, nil
-}
-
-// putBack puts lines back in front of those that have come since.
-func (e *Events) putBack(lines [][]byte) {
+// begin returns the first of the lines, for a write that begins now.
+func (e *Events) begin() (lines []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	all := append(lines, e.kept...)
-	if over := len(all) - maxKept; over > 0 {
-		e.dropped += over
-		all = all[:maxKept]
+	if len(e.kept) == 0 && e.dropped > 0 {
+		e.kept, e.dropped = append(e.kept, e.encode(line{Event: "dropped", Dropped: e.dropped})), 0
 	}
-	e.kept = all
+	for i, l := range e.kept {
+		if i > 0 && len(lines)+len(l) > batch {
+			break
+		}
+		lines = append(lines, l...)
+	}
+	if lines != nil {
+		e.since = time.Now()
+	}
+	return lines
+}
+
+// written says that a write has ended, and how many bytes have gone.
+func (e *Events) written(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.since = time.Time{}
+	for len(e.kept) > 0 && n >= len(e.kept[0]) {
+		n -= len(e.kept[0])
+		e.kept = e.kept[1:]
+	}
 }

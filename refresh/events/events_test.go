@@ -209,6 +209,56 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// slowly is a sink whose writes wait to be told how they end.
+type slowly struct {
+	memory
+	begun chan struct{}
+	end   chan error
+}
+
+func (s *slowly) write(b []byte) (int, error) {
+	s.begun <- struct{}{}
+	s.set(<-s.end)
+	return s.memory.write(b)
+}
+
+// TestDropped: the count of what was dropped is not itself dropped by a write that fails
+// while more comes.
+func TestDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowly{begun: make(chan struct{}), end: make(chan error)}
+		e := newEvents(s)
+		stop := run(t, e)
+		add := func(n int) {
+			for range n {
+				e.Engine(refresh.Event{Kind: refresh.Refreshed, Profile: "main", Time: time.Now(), KeyID: "ASIAEXAMPLEEXAMPLE01"})
+			}
+		}
+		add(1)
+		<-s.begun // of the first line
+		add(maxKept + 99)
+		s.end <- errors.New("down")
+		<-s.begun
+		add(10)
+		s.end <- errors.New("down")
+		for done := false; !done; {
+			select {
+			case <-s.begun:
+				s.end <- nil
+			case <-time.After(time.Hour):
+				done = true
+			}
+		}
+		stop()
+		if n := len(valid(t, s.String())); n != maxKept+1 {
+			t.Errorf("%d lines, want %d", n, maxKept+1)
+		}
+		if !strings.Contains(s.String(), `"dropped":110}`) {
+			t.Error("it is not told how many were dropped")
+		}
+	})
+}
+
 // stuck is a sink that takes nothing.
 type stuck struct{ memory }
 
