@@ -19,7 +19,7 @@ import (
 	"brs-exec/writer/process"
 )
 
-const testTimeout = 10 * time.Second
+const testTimeout = time.Minute
 
 func testSet(id string, life time.Duration) aws.Credentials {
 	return aws.Credentials{

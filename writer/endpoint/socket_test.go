@@ -16,11 +16,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// closedWithin reports whether the server closes c, which has sent what it will ever send.
-func closedWithin(c net.Conn, d time.Duration) bool {
-	c.SetReadDeadline(time.Now().Add(d))
+// closed reports whether the server closes c, which has sent what it will ever send.
+func closed(c net.Conn) bool {
+	c.SetReadDeadline(time.Now().Add(testTimeout))
 	_, err := io.Copy(io.Discard, c)
 	return !isTimeout(err)
+}
+
+// noTimeouts is for a test of something else that ends a connection. s does not run yet.
+func noTimeouts(s *socket) {
+	h := s.http
+	h.ReadHeaderTimeout, h.ReadTimeout, h.WriteTimeout, h.IdleTimeout = time.Hour, time.Hour, time.Hour, time.Hour
 }
 
 func isTimeout(err error) bool {
@@ -51,7 +57,7 @@ func TestSlowClientIsClosed(t *testing.T) {
 	go func() {
 		drip := time.NewTicker(headerTime / 20)
 		defer drip.Stop()
-		for time.Since(begin) < 2*headerTime {
+		for time.Since(begin) < testTimeout {
 			if _, err := io.WriteString(dripping, "x"); err != nil {
 				dripped <- nil
 				return
@@ -61,7 +67,7 @@ func TestSlowClientIsClosed(t *testing.T) {
 		dripped <- errors.New("still open")
 	}()
 	for name, c := range map[string]net.Conn{"silent": silent, "stuck in the header": stuck, "without the body": bodiless} {
-		if !closedWithin(c, 2*headerTime) {
+		if !closed(c) {
 			t.Errorf("client %s: still open after %v", name, time.Since(begin))
 		}
 	}
@@ -92,19 +98,23 @@ func TestHugeHeaders(t *testing.T) {
 // TestIdleConnectionsDoNotLockOut holds more connections open than the server keeps, and still gets its answer.
 func TestIdleConnectionsDoNotLockOut(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, Options{}, map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)})
+	s, err := Listen(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	noTimeouts(s.socket)
+	if err := s.Deliver(t.Context(), map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	start(t, s.Run)
 	idle := make([]net.Conn, 2*maxConns)
 	for i := range idle {
 		idle[i] = dial(t, s.socket)
 	}
-	begin := time.Now()
 	if got := get(t, rootURL(s), s.token); got.status != 200 {
 		t.Errorf("status %d, want 200", got.status)
 	}
-	if took := time.Since(begin); took > headerTime*2/3 {
-		t.Errorf("answered after %v, want well before %v, when idle connections end by themselves", took, headerTime)
-	}
-	if !closedWithin(idle[0], time.Second) {
+	if !closed(idle[0]) {
 		t.Error("the oldest idle connection is still open")
 	}
 	s.socket.listener.mu.Lock()
@@ -269,6 +279,8 @@ func TestRunLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	noTimeouts(s.socket)
+	noTimeouts(m.socket)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 2)
 	go func() { done <- s.Run(ctx) }()
@@ -279,17 +291,13 @@ func TestRunLeavesNothing(t *testing.T) {
 	idle := dial(t, s.socket)
 	half := dial(t, m.socket)
 	io.WriteString(half, "GET /latest")
-	begin := time.Now()
 	cancel()
 	for range 2 {
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	}
-	if took := time.Since(begin); took > 4*drainTime {
-		t.Errorf("Run took %v to end, want about %v", took, drainTime)
-	}
-	if !closedWithin(idle, time.Second) || !closedWithin(half, time.Second) {
+	if !closed(idle) || !closed(half) {
 		t.Error("a connection is open after Run")
 	}
 	// The last instructions of a goroutine come after the news that it is done.
@@ -398,7 +406,7 @@ func TestFloodDrains(t *testing.T) {
 	}
 	l := s.socket.listener
 	l.max, l.dawdle = 4, 500*time.Millisecond
-	s.socket.http.ReadHeaderTimeout, s.socket.http.ReadTimeout = time.Hour, time.Hour // which end a connection, too
+	noTimeouts(s.socket)
 	var flood []net.Conn
 	for range 600 {
 		flood = append(flood, dial(t, s.socket))
