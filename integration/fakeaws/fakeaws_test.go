@@ -129,6 +129,23 @@ func TestExpiredInEveryProtocol(t *testing.T) {
 	}
 }
 
+// TestLate: what was signed in time is good for some seconds more.
+func TestLate(t *testing.T) {
+	s := listen(t, Options{})
+	set := s.Issue("arn:aws:iam::123456789012:role/App", time.Minute)
+	s.SetExpiry(set.AccessKeyID, s.Now().Add(-3*time.Second))
+	for ago, want := range map[time.Duration]string{0: "ExpiredToken", 5 * time.Second: "", late + time.Second: "ExpiredToken"} {
+		r := identityRequest(t, s, set)
+		body, _ := io.ReadAll(r.Body)
+		setBody(r, string(body))
+		r.Header.Del("Authorization")
+		sign(t, r, set, "sts", hexHash(body), s.Now().Add(-ago))
+		if got := errorCode(t, r); got != want {
+			t.Errorf("signed %v ago: code = %q, want %q", ago, got, want)
+		}
+	}
+}
+
 func TestAssumeRole(t *testing.T) {
 	s := listen(t, Options{Life: 20 * time.Second})
 	form := func(change func(url.Values)) url.Values {

@@ -115,6 +115,10 @@ const (
 	denied
 )
 
+// late is how much later than it was signed a request may come and still be judged by
+// when it was signed: it is the machine that is slow then, and not the client.
+const late = 15 * time.Second
+
 // judge decides on one request whose body has been read.
 func (s *Server) judge(r *signedRequest) (*identity, verdict, string) {
 	if r == nil {
@@ -132,8 +136,12 @@ func (s *Server) judge(r *signedRequest) (*identity, verdict, string) {
 	if why := r.verify(id.SecretAccessKey); why != "" {
 		return nil, badSignature, why
 	}
-	if d := now.Sub(r.date); d > 15*time.Minute || d < -15*time.Minute {
+	d := now.Sub(r.date)
+	if d > 15*time.Minute || d < -15*time.Minute {
 		return nil, skewed, "signed " + d.Round(time.Second).String() + " before the server's time"
+	}
+	if d > 0 && d < late {
+		now = r.date
 	}
 	if !id.Expires.IsZero() && !now.Before(id.Expires) {
 		return nil, expired, "expired " + now.Sub(id.Expires).Round(time.Millisecond).String() + " ago"
