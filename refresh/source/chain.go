@@ -446,7 +446,7 @@ func (c *chain) instance(origin ...aws.CredentialSource) error {
 	}
 	f := c.f
 	f.description, f.origins, f.byRole = "EC2 instance role", origin, true
-	m := &metadata{client: imds.NewFromConfig(f.cfg, func(o *imds.Options) { o.HTTPClient = c.web.metadata() })}
+	m := &metadata{client: imds.NewFromConfig(f.cfg, func(o *imds.Options) { o.HTTPClient = metadataClient{c.web.reach} })}
 	p := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = m })
 	f.metadata, f.baseKey = m, keyOf("instance")
 	f.base = unnamed(func(ctx context.Context) (aws.Credentials, error) {

@@ -190,3 +190,55 @@ func TestCertificateEndsHere(t *testing.T) {
 		t.Errorf("the end moved by %s, want -%s, as the server's clock is ahead", after.At.Sub(before.At), f.ahead)
 	}
 }
+
+// A machine that is busy answers late, and is asked with more patience from then on. What
+// it says to a request without a session token is not what is wrong.
+func TestSlowMetadata(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, method, path string
+		fault              func(http.ResponseWriter)
+		want               string
+	}{
+		{"token", "PUT", "", slowly, ""},
+		{"roles", "GET", "security-credentials/", slowly, ""},
+		{"credentials", "GET", "instance-role", slowly, ""},
+		{"no token", "PUT", "", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }, "the instance metadata service gave no session token, and refuses what comes without one"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			isolate(t)
+			setenv(t, "AWS_EC2_METADATA_DISABLED=false", "AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1")
+			synctest.Test(t, func(t *testing.T) {
+				n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == tt.method && strings.HasSuffix(r.URL.Path, tt.path) {
+						tt.fault(w)
+					}
+					switch {
+					case r.Method == http.MethodPut:
+						w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+						fmt.Fprint(w, "metadata-token")
+					case r.Header.Get("X-Aws-Ec2-Metadata-Token") != "metadata-token":
+						w.WriteHeader(http.StatusUnauthorized)
+					case strings.HasSuffix(r.URL.Path, "security-credentials/"):
+						fmt.Fprint(w, "instance-role")
+					default:
+						fmt.Fprintf(w, `{"Code":"Success","AccessKeyId":"ASIA1","SecretAccessKey":%q,"Token":%q,"Expiration":"2100-01-01T00:00:00Z"}`, roleSecret, roleToken)
+					}
+				}))
+				src := mustNew(t, Spec{limits: limits{dial: n.dial}})
+				for range 2 {
+					if _, err := src.Retrieve(t.Context()); tt.want == "" {
+						if err != nil {
+							t.Error(err)
+						}
+					} else if e := failure(t, err); !strings.HasSuffix(e.Error(), tt.want) || e.Permanent {
+						t.Errorf("error %q, permanent %v; want …%q", e, e.Permanent, tt.want)
+					}
+				}
+				time.Sleep(time.Minute) // the server is still at the first
+			})
+		})
+	}
+}
+
+func slowly(http.ResponseWriter) { time.Sleep(metadataAnswer + 100*time.Millisecond) }

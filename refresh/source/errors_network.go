@@ -83,6 +83,8 @@ func (s *Source) classifyMetadata(f *resolved, err error) *refresh.Error {
 		return refresh.Permanentf(s.vars().noSourceHint(), "this instance has no role")
 	case ok && r.code == "" && r.status >= 400:
 		return transientf("", "the instance metadata service answers %d %s", r.status, http.StatusText(r.status))
+	case !ok && s.web.lastStatus() == http.StatusUnauthorized: // the SDK hides it
+		return transientf("", "the instance metadata service gave no session token, and refuses what comes without one")
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type limits struct {
 type reach struct {
 	client   *awshttp.BuildableClient
 	metadata func() *http.Client // for the instance metadata service
+	patient  func() *http.Client // the same, if it is slow
 	body     int64
 	paces    paces
 }
@@ -53,7 +54,9 @@ type web struct {
 	id      string        // its service, in the SDK's words; "" if it is none of the SDK's
 	replied bool          // it has answered
 	anyone  bool          // anyone has answered in this retrieval
+	status  int           // of its answer
 	broken  error         // what kept its answer from being read to the end
+	slow    bool          // the instance metadata service is
 }
 
 func newWeb(l limits) *web { return &web{reach: newReach(l, false)} }
@@ -96,7 +99,8 @@ func newReach(l limits, many bool) *reach {
 				t.DialContext = l.dial
 			}
 		})
-	r.metadata = sync.OnceValue(func() *http.Client { return r.forMetadata(l) })
+	r.metadata = sync.OnceValue(func() *http.Client { return r.forMetadata(l, metadataAnswer) })
+	r.patient = sync.OnceValue(func() *http.Client { return r.forMetadata(l, slowMetadataAnswer) })
 	return r
 }
 
@@ -105,16 +109,38 @@ const (
 	// there at all.
 	metadataConnect = 250 * time.Millisecond
 	metadataAnswer  = 500 * time.Millisecond
+
+	// For one that has answered nothing in that time, but was there.
+	slowMetadataAnswer = 2 * time.Second
 )
+
+// metadataClient asks the instance metadata service. On a busy machine it may be slow, and the
+// SDK, which got no token in time, would be refused without one, each time again.
+type metadataClient struct{ *reach }
+
+// Do implements aws.HTTPClient.
+func (c metadataClient) Do(r *http.Request) (*http.Response, error) {
+	w := webOf(r.Context())
+	if w.slowly() {
+		return c.patient().Do(r)
+	}
+	resp, err := c.metadata().Do(r)
+	var late net.Error
+	var dial *net.OpError // there is none, for what can be seen
+	if errors.As(err, &late) && late.Timeout() && !errors.As(err, &dial) && r.Context().Err() == nil {
+		w.beSlow()
+	}
+	return resp, err
+}
 
 // forMetadata is the client for the instance metadata service. The SDK's would be the
 // same, but for the dial of tests.
-func (r *reach) forMetadata(l limits) *http.Client {
+func (r *reach) forMetadata(l limits, answer time.Duration) *http.Client {
 	c := r.client.
 		WithDialerOptions(func(d *net.Dialer) { d.Timeout = cmp.Or(l.metadata, metadataConnect) }).
 		WithTransportOptions(func(t *http.Transport) {
 			t.DisableKeepAlives = true
-			t.ResponseHeaderTimeout = cmp.Or(l.metadata, metadataAnswer)
+			t.ResponseHeaderTimeout = cmp.Or(l.metadata, answer)
 			if l.dial != nil {
 				t.DialContext = l.dial
 			}
@@ -174,6 +200,7 @@ func (m watch) HandleDeserialize(ctx context.Context, in middleware.DeserializeI
 	// Where there was no answer the SDK makes one up, with no status.
 	if resp, ok := out.RawResponse.(*smithyhttp.Response); ok && resp != nil && resp.Response != nil && resp.StatusCode != 0 {
 		w.answered(time.Now(), resp.Header.Get("Date"))
+		w.with(resp.StatusCode)
 		if resp.Body != nil {
 			resp.Body = &boundedBody{resp.Body, w, m.body}
 		}
@@ -185,7 +212,7 @@ func (m watch) HandleDeserialize(ctx context.Context, in middleware.DeserializeI
 func (w *web) asked(host string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.host, w.id, w.replied, w.broken = host, "", false, nil
+	w.host, w.id, w.replied, w.status, w.broken = host, "", false, 0, nil
 	w.anyone = w.anyone && host != ""
 }
 
@@ -193,6 +220,31 @@ func (w *web) by(service string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.id = service
+}
+
+func (w *web) with(status int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status = status
+}
+
+// lastStatus is that of the last answer, 0 for none.
+func (w *web) lastStatus() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.status
+}
+
+func (w *web) beSlow() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.slow = true
+}
+
+func (w *web) slowly() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.slow
 }
 
 func (w *web) service() string {
