@@ -208,7 +208,8 @@ func TestControlOfOthers(t *testing.T) {
 	t.Parallel()
 	alice, mallory := neighbours(t)
 	w := alice.world(time.Hour)
-	p := w.waits("--name", "of-alice")
+	alices, roots := fmt.Sprint("of-alice-", alice.uid), fmt.Sprint("of-root-", alice.uid) // root sees those of other tests, too
+	p := w.waits("--name", alices)
 	base := "/dev/shm/brs-exec-" + strconv.Itoa(alice.uid)
 	var socket string
 	eventually(t, patience, "the socket", func() bool {
@@ -223,8 +224,8 @@ func TestControlOfOthers(t *testing.T) {
 		t.Fatalf("%v, %v", info, err)
 	}
 	lists := func(n *neighbour) bool {
-		out, err := n.sh(`"$1" status --json of-alice`, brsExec(t))
-		return err == nil && strings.Contains(out, `"of-alice"`)
+		out, err := n.sh(`"$1" status --json "$2"`, brsExec(t), alices)
+		return err == nil && strings.Contains(out, alices)
 	}
 	eventually(t, patience, "alice's view", func() bool { return lists(alice) })
 	if lists(mallory) {
@@ -241,7 +242,7 @@ func TestControlOfOthers(t *testing.T) {
 	if got := askAs(t, mallory, socket, request); got != "" {
 		t.Errorf("mallory is told %q", got)
 	}
-	if got := askAs(t, alice, socket, request); !strings.Contains(got, `"of-alice"`) {
+	if got := askAs(t, alice, socket, request); !strings.Contains(got, alices) {
 		t.Errorf("alice is told %q", got)
 	}
 	for path, mode := range map[string]os.FileMode{base: 0o700, filepath.Dir(socket): 0o700, socket: 0o600} {
@@ -291,12 +292,12 @@ func TestControlOfOthers(t *testing.T) {
 	defer os.RemoveAll("/dev/shm/brs-exec-" + strconv.Itoa(alice.uid) + "-00000000deadbeef")
 
 	root := newWorld(t, time.Hour)
-	ours := root.waits("--name", "of-root")
+	ours := root.waits("--name", roots)
 	var lines []string
 	eventually(t, patience, "root's view", func() bool {
 		out, _, _ := root.ask("status", "--json")
 		lines = strings.Split(strings.TrimSuffix(out, "\n"), "\n")
-		return strings.Contains(out, `"of-alice"`) && strings.Contains(out, `"of-root"`)
+		return strings.Contains(out, alices) && strings.Contains(out, roots)
 	})
 	mallorysRuns := 0
 	for _, line := range lines {
@@ -309,9 +310,9 @@ func TestControlOfOthers(t *testing.T) {
 			t.Fatalf("%s: %v", line, err)
 		}
 		switch {
-		case s.Name == "of-alice" && (s.User != fmt.Sprint("user ", alice.uid) || s.PID != p.cmd.Process.Pid):
+		case s.Name == alices && (s.User != fmt.Sprint("user ", alice.uid) || s.PID != p.cmd.Process.Pid):
 			t.Errorf("alice's run is %s", line)
-		case s.Name == "of-root" && s.User != "":
+		case s.Name == roots && s.User != "":
 			t.Errorf("root's run is %s", line)
 		case s.User == fmt.Sprint("user ", mallory.uid):
 			if mallorysRuns++; s.State != "silent" {
@@ -322,7 +323,7 @@ func TestControlOfOthers(t *testing.T) {
 	if mallorysRuns != 3 || len(asked) != 0 {
 		t.Errorf("%d plants are shown as mallory's, want 3; a socket of somebody else's was asked %d times", mallorysRuns, len(asked))
 	}
-	if out, said, code := root.ask("refresh", "of-alice"); code != 0 {
+	if out, said, code := root.ask("refresh", alices); code != 0 {
 		t.Errorf("root's refresh: exit code %d\n%s%s", code, out, said)
 	}
 	hold.Close()

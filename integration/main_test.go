@@ -62,7 +62,7 @@ func raiseParallel() {
 }
 
 // built compiles a package of the module once, with the race detector and
-// coverage if the tests themselves have them. Tags are of builds that need C.
+// coverage if the tests themselves have them. Tags are of builds that need C, as that detector does.
 func built(name, pkg string, tags ...string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		path := filepath.Join(scratch, name)
@@ -77,8 +77,10 @@ func built(name, pkg string, tags ...string) func() (string, error) {
 			args = append(args, "-tags", strings.Join(tags, ","))
 		}
 		cmd := exec.Command("go", append(args, pkg)...)
-		if len(tags) > 0 {
+		if len(tags) > 0 || raceEnabled {
 			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=1")
+		} else { // as releases are
+			cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		}
 		out, err := cmd.CombinedOutput()
 		if err != nil {
