@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
@@ -47,6 +48,7 @@ type reach struct {
 // web is what one Source saw of the servers that it asked.
 type web struct {
 	*reach
+	slow atomic.Bool // the instance metadata service is
 
 	mu      sync.Mutex
 	ahead   time.Duration // local clock minus server's at the last response
@@ -56,7 +58,6 @@ type web struct {
 	anyone  bool          // anyone has answered in this retrieval
 	status  int           // of its answer
 	broken  error         // what kept its answer from being read to the end
-	slow    bool          // the instance metadata service is
 }
 
 func newWeb(l limits) *web { return &web{reach: newReach(l, false)} }
@@ -121,14 +122,14 @@ type metadataClient struct{ *reach }
 // Do implements aws.HTTPClient.
 func (c metadataClient) Do(r *http.Request) (*http.Response, error) {
 	w := webOf(r.Context())
-	if w.slowly() {
+	if w.slow.Load() {
 		return c.patient().Do(r)
 	}
 	resp, err := c.metadata().Do(r)
 	var late net.Error
-	var dial *net.OpError // there is none, for what can be seen
-	if errors.As(err, &late) && late.Timeout() && !errors.As(err, &dial) && r.Context().Err() == nil {
-		w.beSlow()
+	var unreachable *net.OpError // of the dialer
+	if errors.As(err, &late) && late.Timeout() && !errors.As(err, &unreachable) && r.Context().Err() == nil {
+		w.slow.Store(true)
 	}
 	return resp, err
 }
@@ -233,18 +234,6 @@ func (w *web) lastStatus() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.status
-}
-
-func (w *web) beSlow() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.slow = true
-}
-
-func (w *web) slowly() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.slow
 }
 
 func (w *web) service() string {
