@@ -10,6 +10,10 @@ import (
 	"brs-exec/supervisor/stage"
 )
 
+// killTime is how long what was killed may take to be gone: one that a hung file system holds
+// in the kernel is not waited for longer.
+const killTime = 5 * time.Second
+
 // stopOrphans ends what the command has left behind, and is adopted by our stage.
 // If the stage is gone, so are its orphans, to somebody whose other children are not
 // ours to signal.
@@ -37,14 +41,17 @@ func stopOrphans(grace time.Duration) {
 		return
 	}
 	signal(unix.SIGCONT) // a stopped process can't end
-	over := time.After(grace)
+	over, killed := time.After(grace), false
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
 	for signal(0) {
 		select {
 		case <-over:
+			if killed {
+				return
+			}
 			signal(unix.SIGKILL)
-			return
+			over, killed = time.After(killTime), true
 		case <-look.C:
 		}
 	}
