@@ -117,7 +117,7 @@ const (
 
 // late is how much later than it was signed a request may come and still be judged by
 // when it was signed: it is the machine that is slow then, and not the client.
-const late = 15 * time.Second
+const late = 5 * time.Second
 
 // judge decides on one request whose body has been read.
 func (s *Server) judge(r *signedRequest) (*identity, verdict, string) {

@@ -51,12 +51,16 @@ func TestLogFile(t *testing.T) {
 		r, w := pipe(t)
 		l := New(w)
 		line := strings.Repeat("x", 999) + "\n"
-		for range 1000 { // for ever, if a write waited
+		began := time.Now()
+		for range 1000 {
 			if n, err := io.WriteString(l, line); n != len(line) || err != nil {
 				t.Fatalf("write: %d, %v", n, err)
 			}
 		}
 		l.Flush(10 * time.Millisecond)
+		if d := time.Since(began); d > 30*time.Second { // milliseconds, if no write waits
+			t.Errorf("took %v", d)
+		}
 		// then somebody reads: what was kept, whole lines, and how much was lost
 		scan := bufio.NewScanner(r)
 		kept := 0
