@@ -1,4 +1,4 @@
-module brs-exec
+module brs-exec.example/brs-exec
 
 go 1.25.0
 

@@ -16,12 +16,12 @@ package main
 import (
 	"os"
 
-	"brs-exec/refresh/cli"
+	"brs-exec.example/brs-exec/refresh/cli"
 
 	// Two packages that do their work and end the program before main is
 	// initialised: credentials --run-dir, and the process in front of the worker.
-	_ "brs-exec/supervisor/stage"
-	_ "brs-exec/writer/process/early"
+	_ "brs-exec.example/brs-exec/supervisor/stage"
+	_ "brs-exec.example/brs-exec/writer/process/early"
 )
 
 func main() { os.Exit(cli.Run(os.Args[1:])) }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakesso"
+	"brs-exec.example/brs-exec/integration/fakesso"
 )
 
 // Version 2 of the AWS CLI is in no package registry, so that these tests are run

@@ -18,7 +18,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // ask runs a subcommand beside runs, and returns what it printed and its exit code.

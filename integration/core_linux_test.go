@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-var buildCompat = built("compat", "brs-exec/integration/compat")
+var buildCompat = built("compat", "brs-exec.example/brs-exec/integration/compat")
 
 // TestCore is the promise for the clients that most programs are made of: each
 // outlives its credentials under --deliver auto, and would not without brs-exec.

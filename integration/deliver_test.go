@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // unreadable starts a command with the run directories out of its sight, as in
@@ -135,7 +135,7 @@ func TestNoShell(t *testing.T) {
 		t.Skip("needs root, for a root directory of its own")
 	}
 	bin := t.TempDir()
-	for _, pkg := range []string{"brs-exec", "brs-exec/integration/clients/gov2"} {
+	for _, pkg := range []string{"brs-exec.example/brs-exec", "brs-exec.example/brs-exec/integration/clients/gov2"} {
 		build := exec.Command("go", "build", "-o", bin, pkg)
 		build.Env = append(build.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // child is the fastest of the clients, for tests that are not about clients.

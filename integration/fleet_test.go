@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // fleet writes a file of --config with a role in each of n accounts.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // TestColdStart: with any kind of source, what no waiting will mend ends brs-exec

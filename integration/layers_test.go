@@ -30,7 +30,7 @@ type goPackage struct {
 
 func modulePackages(t *testing.T) []goPackage {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,GoFiles,Imports,TestImports,XTestImports", "brs-exec/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,GoFiles,Imports,TestImports,XTestImports", "brs-exec.example/brs-exec/...")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -54,7 +54,7 @@ func within(path, tree string) bool {
 	return path == tree || strings.HasPrefix(path, tree+"/")
 }
 
-const module = "brs-exec"
+const module = "brs-exec.example/brs-exec"
 
 // rooms are the packages, from the bottom up, and what of ours each may import: rooms
 // that stand before it alone. Data goes one way: sources know nothing of files, files
@@ -144,14 +144,14 @@ func TestLayers(t *testing.T) {
 }
 
 // beforeMain do their work, and end the program, before main is initialised.
-var beforeMain = []string{"brs-exec/writer/process/early", "brs-exec/supervisor/stage"}
+var beforeMain = []string{"brs-exec.example/brs-exec/writer/process/early", "brs-exec.example/brs-exec/supervisor/stage"}
 
 // TestOnlyMainSpeaks keeps every word that a user reads, and every exit, in
 // packages main and cli.
 func TestOnlyMainSpeaks(t *testing.T) {
 	checked := 0
 	for _, p := range modulePackages(t) {
-		if p.Name == "main" || p.ImportPath == "brs-exec/refresh/cli" || slices.Contains(beforeMain, p.ImportPath) {
+		if p.Name == "main" || p.ImportPath == "brs-exec.example/brs-exec/refresh/cli" || slices.Contains(beforeMain, p.ImportPath) {
 			continue
 		}
 		for _, name := range p.GoFiles {

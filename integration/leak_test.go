@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // TestNoSecretLeaks runs through refreshes, failures of every kind and a hook,

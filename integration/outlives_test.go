@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // client is a long-lived program that makes a call every half second and prints

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // TestCommonBase: what the roles of a list are assumed from is asked for once: a program, the

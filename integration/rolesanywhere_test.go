@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakeanywhere"
+	"brs-exec.example/brs-exec/integration/fakeanywhere"
 )
 
 // anywhere is a Roles Anywhere whose sessions live for lifetime, and who had them.

@@ -316,7 +316,7 @@ func TestEarlyAnswer(t *testing.T) {
 		if code := q.exit(); code != 0 || !strings.Contains(q.stderr.String(), "init os @") {
 			t.Errorf("%q: exit code %d\n%s", tt.ask, code, q.stderr.String())
 		}
-		for _, name := range []string{"init github.com/aws/aws-sdk-go-v2/service/", "init brs-exec/"} {
+		for _, name := range []string{"init github.com/aws/aws-sdk-go-v2/service/", "init brs-exec.example/brs-exec/"} {
 			if strings.Contains(q.stderr.String(), name) {
 				t.Errorf("%q: it waited for %s…:\n%s", tt.ask, name, q.stderr.String())
 			}

@@ -27,7 +27,7 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // scrape asks for a path at the socket of --listen. body is "" if nobody answers.

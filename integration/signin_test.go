@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakesignin"
+	"brs-exec.example/brs-exec/integration/fakesignin"
 )
 
 // signinWorld is a world with AWS Sign-In and the profile "app", that someone has

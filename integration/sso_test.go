@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakesso"
+	"brs-exec.example/brs-exec/integration/fakesso"
 )
 
 // ssoWorld is a world with a portal, and the profiles "corp" (sso_session) and

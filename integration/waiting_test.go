@@ -11,7 +11,7 @@ import (
 
 	"github.com/creack/pty"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // TestSignOfLife: who looks at a terminal is told what is waited for; a log is not.

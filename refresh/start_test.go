@@ -121,7 +121,7 @@ func TestStart(t *testing.T) {
 		{
 			name:    "delivery panics",
 			deliver: func(context.Context, int) error { panic("x") },
-			want:    []string{"deliver credentials: internal error: panic in brs-exec/refresh.TestStart"}, hint: "this is a bug, please report it", asked: 1,
+			want:    []string{"deliver credentials: internal error: panic in brs-exec.example/brs-exec/refresh.TestStart"}, hint: "this is a bug, please report it", asked: 1,
 		},
 		{
 			name:    "delivery fails for ever",

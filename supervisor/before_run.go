@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"time"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // tidyTime is how long something may take to tidy up that a signal has

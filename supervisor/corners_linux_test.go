@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // What happens between the states that are easy to think of: a part of ours is

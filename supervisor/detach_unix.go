@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/job"
+	"brs-exec.example/brs-exec/supervisor/job"
 )
 
 // detach gives up what only the child needs, see Options.Once. Where it can't,

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // Exit codes of brs-exec itself, the ones that env, nohup and timeout use.

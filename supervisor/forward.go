@@ -3,7 +3,7 @@ package supervisor
 import (
 	"syscall"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // caught handles a signal that was sent to us.

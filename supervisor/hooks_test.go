@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/hook"
+	"brs-exec.example/brs-exec/supervisor/hook"
 )
 
 // The hook is in a group of its own, and never the one that is waited for.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"brs-exec/supervisor/job"
-	"brs-exec/supervisor/stage"
+	"brs-exec.example/brs-exec/supervisor/job"
+	"brs-exec.example/brs-exec/supervisor/stage"
 )
 
 // Idle stands in for [Supervisor.Run] where there is no command: it acts on the signals

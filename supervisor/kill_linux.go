@@ -4,7 +4,7 @@ import (
 	"os"
 	"strconv"
 
-	"brs-exec/supervisor/job"
+	"brs-exec.example/brs-exec/supervisor/job"
 )
 
 // descendants lists the children of pid, theirs, and so on, but for the process

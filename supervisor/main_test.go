@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // The test binary impersonates many small programs: the wrapper under test

@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/job"
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/job"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // The model: random events against the supervisor and a child that is none. Each

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/stage"
+	"brs-exec.example/brs-exec/supervisor/stage"
 )
 
 // killTime is how long what was killed may take to be gone: one that a hung file system holds

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/stage"
+	"brs-exec.example/brs-exec/supervisor/stage"
 )
 
 // other is a process, held so that its number is nobody else's meanwhile.

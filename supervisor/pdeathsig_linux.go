@@ -6,7 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/stage"
+	"brs-exec.example/brs-exec/supervisor/stage"
 )
 
 // lockForGood keeps the goroutine on its thread, which ends with it.

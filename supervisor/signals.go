@@ -8,8 +8,8 @@ import (
 	"sync"
 	"syscall"
 
-	"brs-exec/supervisor/siginfo"
-	"brs-exec/supervisor/stage"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/stage"
 )
 
 // Signals holds back the signals that this process gets until there is a child

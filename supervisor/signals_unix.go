@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // childSignals tell that something happened to a child.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"syscall"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // Windows knows os.Interrupt (Ctrl-C, which the console also sends to the child)

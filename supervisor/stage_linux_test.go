@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // asInit returns a command that runs argv as PID 1 of a new PID namespace with

@@ -5,8 +5,8 @@ import (
 	"syscall"
 	"time"
 
-	"brs-exec/supervisor/job"
-	"brs-exec/supervisor/stage"
+	"brs-exec.example/brs-exec/supervisor/job"
+	"brs-exec.example/brs-exec/supervisor/stage"
 )
 
 // start starts the child; a non-nil exit means that this can't be done.

@@ -43,9 +43,9 @@ import (
 	"syscall"
 	"time"
 
-	"brs-exec/supervisor/job"
-	"brs-exec/supervisor/siginfo"
-	"brs-exec/supervisor/stage"
+	"brs-exec.example/brs-exec/supervisor/job"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/stage"
 )
 
 // shrinkAfter is how long a child has to live for our memory to matter more than

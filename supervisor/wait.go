@@ -3,8 +3,8 @@ package supervisor
 import (
 	"syscall"
 
-	"brs-exec/supervisor/job"
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/job"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // subprocess is the child: a [job.Job], or what stands for one in tests.

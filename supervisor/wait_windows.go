@@ -4,7 +4,7 @@ import (
 	"os"
 	"syscall"
 
-	"brs-exec/supervisor/job"
+	"brs-exec.example/brs-exec/supervisor/job"
 )
 
 // goWaiter waits for the child in a goroutine, which ends with it.

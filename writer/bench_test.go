@@ -8,7 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/writer/rundir"
+	"brs-exec.example/brs-exec/writer/rundir"
 )
 
 // Benchmarks of a run with so many profiles.

@@ -13,8 +13,8 @@ import (
 	"slices"
 	"testing"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/process"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"

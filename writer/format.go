@@ -7,7 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // FormatProcess returns the credentials as the answer of a credential_process

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/writertest"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/google/go-cmp/cmp"

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 // keepEvery is how long a command may be without its files.

@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/writer/process"
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 // kept is a Private in a directory that others can write to, and what it told.

@@ -8,9 +8,9 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
-	"brs-exec/writer/rundir"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/rundir"
 )
 
 // A plan is what is known of a Private before anything is made.

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/writer/process"
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 func TestPrivateDiskFull(t *testing.T) {

@@ -14,9 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
-	"brs-exec/writer/rundir"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/rundir"
 )
 
 // newPrivate makes a Private from the user's files with these contents.

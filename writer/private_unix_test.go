@@ -14,9 +14,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
-	"brs-exec/writer/rundir"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/rundir"
 )
 
 // Whatever the umask, only the user can enter the directory and read what is

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 // credentialKeys are the settings that would have an SDK get the credentials of

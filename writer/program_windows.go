@@ -3,7 +3,7 @@ package writer
 import (
 	"golang.org/x/sys/windows"
 
-	"brs-exec/writer/rundir"
+	"brs-exec.example/brs-exec/writer/rundir"
 )
 
 func program(path string) (string, error) { return plainly(path, rundir.PlainPath, shortName) }

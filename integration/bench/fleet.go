@@ -16,7 +16,7 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 const (

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // settle is how long a process is left alone before its memory is read.

@@ -45,9 +45,9 @@ func build(ctx context.Context, dir string) (programs, error) {
 		floor:   filepath.Join(dir, "floor"),
 	}
 	builds := [][]string{
-		{"-trimpath", "-tags", "urfave_cli_no_docs,brs_fwdsig", "-ldflags", "-s -w -checklinkname=0", "-o", p.brsExec, "brs-exec"},
-		{"-o", p.plain, "brs-exec"},
-		{"-o", p.floor, "brs-exec/integration/bench/floor"},
+		{"-trimpath", "-tags", "urfave_cli_no_docs,brs_fwdsig", "-ldflags", "-s -w -checklinkname=0", "-o", p.brsExec, "brs-exec.example/brs-exec"},
+		{"-o", p.plain, "brs-exec.example/brs-exec"},
+		{"-o", p.floor, "brs-exec.example/brs-exec/integration/bench/floor"},
 	}
 	for _, args := range builds {
 		cmd := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 const (

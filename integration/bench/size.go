@@ -47,7 +47,7 @@ type source struct {
 
 // code counts lines and exported names for each package.
 func code(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Name,Dir,GoFiles,TestGoFiles,XTestGoFiles,IgnoredGoFiles", "brs-exec/...").Output()
+	out, err := exec.CommandContext(ctx, "go", "list", "-json=ImportPath,Name,Dir,GoFiles,TestGoFiles,XTestGoFiles,IgnoredGoFiles", "brs-exec.example/brs-exec/...").Output()
 	if err != nil {
 		return fmt.Errorf("go list: %w", err)
 	}
@@ -65,7 +65,7 @@ func code(ctx context.Context) error {
 			return err
 		}
 		fmt.Printf("  %-36s %6d %8d %8d\n", s.ImportPath, l, t, n)
-		if !strings.HasPrefix(s.ImportPath, "brs-exec/integration") {
+		if !strings.HasPrefix(s.ImportPath, "brs-exec.example/brs-exec/integration") {
 			lines, tests, names = lines+l, tests+t, names+n
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 type duration = time.Duration

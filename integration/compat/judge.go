@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // expirations is how many sets must end under a client that survives.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 
 	"github.com/google/go-cmp/cmp"
 )

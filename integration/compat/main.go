@@ -93,7 +93,7 @@ func findPlaces(ctx context.Context, scratch, binary string) (places, error) {
 		p.BrsExec, err = filepath.Abs(binary)
 		return p, err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-o", p.BrsExec, "brs-exec")
+	build := exec.CommandContext(ctx, "go", "build", "-o", p.BrsExec, "brs-exec.example/brs-exec")
 	build.Dir = p.Module
 	if out, err := build.CombinedOutput(); err != nil {
 		return places{}, fmt.Errorf("go build brs-exec: %w\n%s", err, out)

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 const (

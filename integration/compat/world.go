@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"brs-exec/integration/fakeaws"
+	"brs-exec.example/brs-exec/integration/fakeaws"
 )
 
 // lifetime is that of the credentials.

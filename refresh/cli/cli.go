@@ -19,12 +19,12 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/supervisor"
-	"brs-exec/supervisor/logfile"
-	"brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/supervisor/logfile"
+	"brs-exec.example/brs-exec/writer/filelock"
 )
 
 const (

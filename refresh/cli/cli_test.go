@@ -21,10 +21,10 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh/control"
-	"brs-exec/refresh/doctor"
-	"brs-exec/refresh/plan"
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/refresh/doctor"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 var update = flag.Bool("update", false, "write the golden files and the README's tables")

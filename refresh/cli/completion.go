@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/plan"
 )
 
 // The scripts complete subcommands and flags, and behind "--" whatever the

@@ -7,10 +7,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/run"
-	"brs-exec/writer"
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/run"
+	"brs-exec.example/brs-exec/writer"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 func (p *program) credentialsCommand() *cli.Command {

@@ -17,11 +17,11 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/run"
-	"brs-exec/refresh/simulator"
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/run"
+	"brs-exec.example/brs-exec/refresh/simulator"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/refresh/simulator"
+	"brs-exec.example/brs-exec/refresh/simulator"
 )
 
 // A client may fail here only because it wants a longer lifetime than 20 seconds.

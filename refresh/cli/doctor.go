@@ -9,8 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh/doctor"
-	"brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/doctor"
+	"brs-exec.example/brs-exec/refresh/plan"
 )
 
 func (p *program) doctorCommand() *cli.Command {

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"brs-exec/refresh/doctor"
-	"brs-exec/supervisor/runlock"
+	"brs-exec.example/brs-exec/refresh/doctor"
+	"brs-exec.example/brs-exec/supervisor/runlock"
 )
 
 // doctorWorld is a home, a path and an environment of their own for doctor.

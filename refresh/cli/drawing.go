@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/refresh/control"
 )
 
 const (

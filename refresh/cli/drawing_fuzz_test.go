@@ -6,8 +6,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"brs-exec/refresh/control"
-	"brs-exec/writer/rundir"
+	"brs-exec.example/brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/writer/rundir"
 )
 
 // FuzzDrawing: whatever a run says of itself, no line of it is wider than the terminal, and

@@ -10,7 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/plan"
 )
 
 // The three kinds of flags keep their names ready. The library asks each flag for them

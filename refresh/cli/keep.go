@@ -6,8 +6,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/run"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/run"
 )
 
 // keepCommand is a run without a command.

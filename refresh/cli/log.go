@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/plan"
 )
 
 // logger is what brs-exec says beside its errors.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 func (p *program) loginCommand() *cli.Command {

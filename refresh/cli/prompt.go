@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // prompt asks on the terminal, past what standard input and output are: these

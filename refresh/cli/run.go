@@ -13,11 +13,11 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/run"
-	"brs-exec/refresh/source"
-	"brs-exec/supervisor"
-	"brs-exec/supervisor/runlock"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/run"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/supervisor/runlock"
 )
 
 // exec is what brs-exec does without a subcommand.

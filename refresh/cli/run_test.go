@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"brs-exec/refresh/run"
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/refresh/run"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 func TestIsTerminal(t *testing.T) {

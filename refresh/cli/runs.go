@@ -12,9 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/refresh/control"
-	"brs-exec/refresh/plan"
-	"brs-exec/writer/rundir"
+	"brs-exec.example/brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/writer/rundir"
 )
 
 // A seen run is one that was found, and what it says of itself.

@@ -7,9 +7,9 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/control"
-	"brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/refresh/plan"
 )
 
 const exitNotRunning = 3

@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/refresh/control"
-	"brs-exec/writer/rundir"
+	"brs-exec.example/brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/writer/rundir"
 )
 
 var statusNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

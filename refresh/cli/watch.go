@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/plan"
 )
 
 const watchEvery = time.Second

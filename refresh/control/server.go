@@ -17,8 +17,8 @@ import (
 	"syscall"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // Options are what a [Server] answers with.

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 const unknownUID = -1

@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/refresh/doctor/clients"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh/doctor/clients"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // examineCommand says what the command is, and what becomes of its credentials.

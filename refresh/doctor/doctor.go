@@ -10,10 +10,10 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/refresh/doctor/clients"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/writer"
+	"brs-exec.example/brs-exec/refresh/doctor/clients"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/writer"
 )
 
 // Finding is one thing that there is to say.

@@ -15,8 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/refresh/doctor/clients"
-	"brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/doctor/clients"
+	"brs-exec.example/brs-exec/refresh/plan"
 )
 
 // typed are the settings of a test, by flag name.

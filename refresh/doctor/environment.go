@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/refresh/doctor/clients"
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/refresh/doctor/clients"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // examineEnvironment is about what brs-exec leaves as it is, and what some

@@ -12,10 +12,10 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/writer"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/writer"
 )
 
 // Profile is what an entry of a list makes, for programs.

@@ -3,7 +3,7 @@ package doctor
 import (
 	"net"
 
-	"brs-exec/supervisor/runlock"
+	"brs-exec.example/brs-exec/supervisor/runlock"
 )
 
 // examineMachine is about what brs-exec itself needs.

@@ -15,8 +15,8 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 // version is that of the lines: it changes when a program that reads them would have to.

@@ -21,8 +21,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"brs-exec/refresh"
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // Target is where lines go. One of its fields is set.

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // takeDescriptor takes a descriptor that we were started with. It is ours alone from then

@@ -11,8 +11,8 @@ import (
 	"strconv"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // File is a file for node_exporter's textfile collector. It stays after the end, so

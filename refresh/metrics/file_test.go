@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // TestFile: the file is written at the start, after events, and at the end, always

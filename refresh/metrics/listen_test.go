@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // served is a server that answers until the end of the test. end ends it.

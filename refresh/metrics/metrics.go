@@ -23,8 +23,8 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 // Options say what is told of.

@@ -22,8 +22,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"brs-exec/refresh"
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 var update = flag.Bool("update", false, "write the golden files")

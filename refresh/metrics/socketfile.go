@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // socketFile is a listener on a socket file that nobody but our user may connect to.

@@ -1,8 +1,8 @@
 package plan
 
 import (
-	"brs-exec/refresh/source"
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 )
 
 // The settings of the two sources that go by a certificate, by whom they are for.

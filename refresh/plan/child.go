@@ -6,7 +6,7 @@ import (
 	"strings"
 	"syscall"
 
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 // child reads how the command is supervised.

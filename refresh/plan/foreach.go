@@ -16,9 +16,9 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source"
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // forEach is what a template is filled in from: lists of its own, whose cross product is taken, and

@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 
-	"brs-exec/supervisor"
-	"brs-exec/writer/replace"
-	"brs-exec/writer/shared"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/shared"
 )
 
 // Keep is a run without a command: what keeps credentials for neighbours that others start.

@@ -10,9 +10,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/supervisor"
-	"brs-exec/writer/replace"
-	"brs-exec/writer/shared"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/shared"
 )
 
 func keepPlan(t *testing.T, in map[string][]string) (*Plan, error) {

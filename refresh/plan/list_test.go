@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // world writes files into a directory and returns it; DIR in them is that directory.

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/supervisor"
-	"brs-exec/writer"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer"
 )
 
 // Error is a setting that cannot be used.

@@ -13,12 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"brs-exec/refresh/source"
-	"brs-exec/refresh/source/keyfile"
-	"brs-exec/supervisor"
-	"brs-exec/writer"
-	"brs-exec/writer/replace"
-	"brs-exec/writer/shared"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer"
+	"brs-exec.example/brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/shared"
 )
 
 // values are settings as a test writes them.

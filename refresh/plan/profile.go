@@ -5,7 +5,7 @@ import (
 	"reflect"
 	"strconv"
 
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // Profile is one set of credentials of a run: where it comes from, the name that it has in

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"syscall"
 
-	"brs-exec/supervisor"
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 var (

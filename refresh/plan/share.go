@@ -3,8 +3,8 @@ package plan
 import (
 	"path/filepath"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 var (

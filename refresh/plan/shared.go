@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"brs-exec/refresh/source"
-	"brs-exec/writer/replace"
-	"brs-exec/writer/shared"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/shared"
 )
 
 // Shared is a file of the user's that the credentials are merged into.

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"brs-exec/refresh/events"
-	"brs-exec/refresh/metrics"
+	"brs-exec.example/brs-exec/refresh/events"
+	"brs-exec.example/brs-exec/refresh/metrics"
 )
 
 var (

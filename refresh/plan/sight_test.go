@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/refresh/events"
-	"brs-exec/refresh/metrics"
+	"brs-exec.example/brs-exec/refresh/events"
+	"brs-exec.example/brs-exec/refresh/metrics"
 )
 
 // TestSight: where others may see a run, and where they may not.

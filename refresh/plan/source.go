@@ -12,7 +12,7 @@ import (
 
 	"github.com/mattn/go-shellwords"
 
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // needRole are the settings that mean nothing without --role-arn.

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // List is where the profiles of a run come from, if that can change.

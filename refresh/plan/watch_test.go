@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // watched is a list that is watched in virtual time: touched is called for what a person does to a

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/refresh/control"
 )
 
 // controlAfter is how long a run lasts before it can be asked what it does: most commands

@@ -13,16 +13,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/supervisor/sdnotify"
-	"brs-exec/writer"
-	"brs-exec/writer/endpoint"
-	"brs-exec/writer/process"
-	"brs-exec/writer/shared"
-	"brs-exec/writer/stale"
-	"brs-exec/writer/volume"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor/sdnotify"
+	"brs-exec.example/brs-exec/writer"
+	"brs-exec.example/brs-exec/writer/endpoint"
+	"brs-exec.example/brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/shared"
+	"brs-exec.example/brs-exec/writer/stale"
+	"brs-exec.example/brs-exec/writer/volume"
 )
 
 // delivery is one way in which the command gets the credentials.

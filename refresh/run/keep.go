@@ -12,12 +12,12 @@ import (
 	"syscall"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/supervisor"
-	"brs-exec/writer/endpoint"
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/volume"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer/endpoint"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/volume"
 )
 
 // keeper stands where a command would: it is there as long as nobody asks for the end, and

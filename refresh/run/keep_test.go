@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 // absent is a neighbour that is not there until some time has passed.

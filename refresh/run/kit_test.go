@@ -17,11 +17,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/refresh/control"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/supervisor"
-	"brs-exec/writer"
+	"brs-exec.example/brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer"
 )
 
 // fakeSource gives credentials that live for an hour.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 const (

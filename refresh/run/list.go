@@ -5,7 +5,7 @@ import (
 	"errors"
 	"slices"
 
-	"brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/plan"
 )
 
 // followList keeps the profiles of a run as their list has them, for as long as the

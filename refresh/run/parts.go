@@ -7,8 +7,8 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 // Part works beside the command, or follows what happens, or both. What fails or

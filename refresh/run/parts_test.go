@@ -39,7 +39,7 @@ func TestKeep(t *testing.T) {
 				return nil
 			}
 			panic("secret")
-		}, time.Hour, 2, 2, 1, "internal error: panic in brs-exec/refresh/run.TestKeep"},
+		}, time.Hour, 2, 2, 1, "internal error: panic in brs-exec.example/brs-exec/refresh/run.TestKeep"},
 		// 1, 2, 4 … 60 seconds, up to a quarter less.
 		{"fails always", func(context.Context, int) error { return broken }, time.Hour, 60, 90, 1, "accept: broken"},
 		{"fails now and then", func(ctx context.Context, _ int) error {
@@ -94,7 +94,7 @@ func TestDo(t *testing.T) {
 	if strings.Count(said, "\n") != 2 || !strings.Contains(said, "part=a ") || !strings.Contains(said, "part=c ") || strings.Contains(said, "secret") || done != 3 {
 		t.Errorf("the one without a panic ran %d times; the log says\n%s", done, said)
 	}
-	if got := strings.Count(said, "panic in brs-exec/refresh/run.TestDo"); got != 2 {
+	if got := strings.Count(said, "panic in brs-exec.example/brs-exec/refresh/run.TestDo"); got != 2 {
 		t.Errorf("%d lines say where it was, want 2", got)
 	}
 }

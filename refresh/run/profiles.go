@@ -9,9 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // profile is one that a run keeps: what is wanted of it, and where its credentials come from.

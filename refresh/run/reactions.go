@@ -8,11 +8,11 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/supervisor/hook"
-	"brs-exec/writer"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor/hook"
+	"brs-exec.example/brs-exec/writer"
 )
 
 // reactions do what --on-refresh, --on-expiry and --on-source-ending ask for.

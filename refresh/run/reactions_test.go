@@ -13,12 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/control"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/writer"
-	"brs-exec/writer/stale"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/writer"
+	"brs-exec.example/brs-exec/writer/stale"
 )
 
 // TestReactions does what --on-refresh and --on-expiry can ask for.

@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 // logNotes logs what the source finds out.

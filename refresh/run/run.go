@@ -21,11 +21,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/control"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/supervisor"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 // Options is what a run is made of.

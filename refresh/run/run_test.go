@@ -17,13 +17,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/control"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
-	"brs-exec/supervisor"
-	"brs-exec/writer"
-	"brs-exec/writer/shared"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/control"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer"
+	"brs-exec.example/brs-exec/writer/shared"
 )
 
 // The tests of a run have a source and a command of their own, and mostly run in
@@ -38,7 +38,7 @@ func TestPartFails(t *testing.T) {
 		want string
 	}{
 		{"error", func() error { return errors.New("accept: no buffer space") }, `err="accept: no buffer space"`},
-		{"panic", func() error { panic("verysecret") }, "panic in brs-exec/refresh/run.TestPartFails"},
+		{"panic", func() error { panic("verysecret") }, "panic in brs-exec.example/brs-exec/refresh/run.TestPartFails"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestPartPanics(t *testing.T) {
 		if diff := cmp.Diff(want, r.child.seen()); diff != "" {
 			t.Errorf("the command (-want +got):\n%s", diff)
 		}
-		if got := r.lines("the broken one"); len(got) != 1 || !strings.Contains(got[0], "panic in brs-exec/refresh/run.TestPartPanics") {
+		if got := r.lines("the broken one"); len(got) != 1 || !strings.Contains(got[0], "panic in brs-exec.example/brs-exec/refresh/run.TestPartPanics") {
 			t.Errorf("the log has %q, want one line that says where", got)
 		}
 		if last.Refreshed != 2 {

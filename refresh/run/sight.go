@@ -12,12 +12,12 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/events"
-	"brs-exec/refresh/metrics"
-	"brs-exec/refresh/source"
-	"brs-exec/supervisor"
-	"brs-exec/writer/stale"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/events"
+	"brs-exec.example/brs-exec/refresh/metrics"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer/stale"
 )
 
 // notice is what a run has found out beside the events of engine and command.

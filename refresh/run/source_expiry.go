@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // sourceExpiries says in advance that a source expires: a login, a certificate.

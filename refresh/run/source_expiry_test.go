@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/source"
 )
 
 // TestSourceExpiryOfMany: an expiry that several profiles share is told of once, and one

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/plan"
-	"brs-exec/supervisor"
-	"brs-exec/writer"
-	"brs-exec/writer/process"
-	"brs-exec/writer/stale"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer"
+	"brs-exec.example/brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/stale"
 )
 
 // watchStale watches for a command that holds credentials and reads newer ones from none

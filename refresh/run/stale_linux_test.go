@@ -10,10 +10,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"golang.org/x/sys/unix"
 
-	"brs-exec/refresh/plan"
-	"brs-exec/writer"
-	"brs-exec/writer/process"
-	"brs-exec/writer/stale"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/writer"
+	"brs-exec.example/brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/stale"
 )
 
 // TestStaleOptions: each file that is read is a reading by its delivery, and that of

@@ -6,10 +6,10 @@ import (
 	"log/slog"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/supervisor"
-	"brs-exec/supervisor/sdnotify"
-	"brs-exec/supervisor/stage"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/supervisor/sdnotify"
+	"brs-exec.example/brs-exec/supervisor/stage"
 )
 
 // systemd tells the service manager what the log tells people. It is told

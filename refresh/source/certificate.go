@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 )
 
 // pair are the files that a Spec goes by, nil if it goes by none.

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 )
 
 // authority signs certificates, as a CA of one's own does.

@@ -15,8 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"brs-exec/integration/fakeanywhere"
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/integration/fakeanywhere"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // soakServer is either service for two weeks: it checks each certificate on its

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 )
 
 // checkJudged checks an error that only a person can mend; "" wants none.

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // common is the beginning of the way to their credentials that several sources of a pool have

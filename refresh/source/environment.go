@@ -6,7 +6,7 @@ import (
 	"runtime"
 	"strings"
 
-	"brs-exec/refresh/source/logincache"
+	"brs-exec.example/brs-exec/refresh/source/logincache"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 )

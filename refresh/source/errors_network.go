@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"strings"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // classifyNetwork classifies failures without a response: names, connections, TLS, time limits.

@@ -3,7 +3,7 @@ package source
 import (
 	"time"
 
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )

@@ -8,8 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/refresh"
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // parseFile reads credentials from a credentials file, from JSON as a credential_process

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // answering is a server that gives the same answer to everything.

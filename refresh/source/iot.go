@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 )

@@ -10,8 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/logincache"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source/logincache"
 )
 
 // Login begins an SSO session for a profile, as `aws sso login --use-device-code` does,

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"brs-exec/refresh/source/logincache"
+	"brs-exec.example/brs-exec/refresh/source/logincache"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 const (

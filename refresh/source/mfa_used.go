@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"brs-exec/refresh/source/logincache"
+	"brs-exec.example/brs-exec/refresh/source/logincache"
 )
 
 // usedSteps is for how many periods before and after its own a code may still

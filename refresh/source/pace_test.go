@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // throttling is an STS that takes so many calls a second.

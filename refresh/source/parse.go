@@ -13,7 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // Commands and files are read alike. The errors say what there is in place of credentials,

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // inJSON are the names that tools give the parts of credentials in JSON, in lower case and

@@ -15,8 +15,8 @@ import (
 
 	"github.com/xrash/smetrics"
 
-	"brs-exec/refresh"
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // profile is what the config and the credentials file say of one profile.

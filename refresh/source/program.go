@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // Output runs a program that prints something else than credentials, as a credential command is

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 )
 
 // RolesAnywhere retrieves from IAM Roles Anywhere, which knows a machine by a certificate

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 )
 
 // signX509 signs as AWS Signature Version 4 does, but with a private key, and

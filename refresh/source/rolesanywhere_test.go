@@ -20,8 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/integration/fakeanywhere"
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/integration/fakeanywhere"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 )
 
 const (

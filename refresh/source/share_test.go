@@ -19,8 +19,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/cache"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source/cache"
 )
 
 // shareIn is a Spec's Share in a directory of the test.

@@ -14,8 +14,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/refresh/source/cache"
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh/source/cache"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 )
 
 // shareKey names the credentials of f by all that determines them, between the processes of

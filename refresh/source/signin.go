@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/signin/types"
 	"github.com/aws/smithy-go/middleware"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/logincache"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source/logincache"
 )
 
 // The SDK has a provider for `aws login`. It is not used, because it renews credentials only

@@ -26,8 +26,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/signin"
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/logincache"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source/logincache"
 )
 
 const (

@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/logincache"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source/logincache"
 )
 
 // Two weeks of a chain of two roles on the keys of a profile: an hour each.

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // rotating is a metadata service that issues new credentials every so often, which last

@@ -30,7 +30,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // Source is one aws.CredentialsProvider for what a Spec says. Its methods may

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // Spec says which source is meant. The zero value is the AWS CLI's default chain.

@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sso"
 	"github.com/aws/aws-sdk-go-v2/service/ssooidc"
 
-	"brs-exec/refresh"
-	"brs-exec/refresh/source/logincache"
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/source/logincache"
 )
 
 // The SDK has a provider for this. It is not used, because it renews a token only

@@ -16,7 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"brs-exec/refresh/source/keyfile"
+	"brs-exec.example/brs-exec/refresh/source/keyfile"
 
 	"github.com/google/go-cmp/cmp"
 )

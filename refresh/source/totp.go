@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // period is how long a code is shown, with the devices that AWS supports.

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // Job is a started child. It is not safe for concurrent use.

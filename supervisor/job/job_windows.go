@@ -4,7 +4,7 @@ import (
 	"os"
 	"syscall"
 
-	"brs-exec/supervisor/siginfo"
+	"brs-exec.example/brs-exec/supervisor/siginfo"
 )
 
 // Job is a started child. On Windows there are no process groups, no job

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/filelock"
 )
 
 // files are locked until they are closed, or the process ends.

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/filelock"
 )
 
 // takes is the name of a lock that the test binary takes, in place of running tests,

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"unsafe"
 
-	"brs-exec/supervisor/job"
+	"brs-exec.example/brs-exec/supervisor/job"
 )
 
 // A stage has given its environment to the worker and has no use for it: keys may be

@@ -8,7 +8,7 @@ import (
 	"path"
 	"time"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // role is what the role listing says.

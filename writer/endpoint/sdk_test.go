@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 // asSeen is what a client makes of credentials: their expiry is the early one.

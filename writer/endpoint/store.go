@@ -11,7 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 // timestamp is how AWS writes an instant: UTC, whole seconds. botocore parses metadata timestamps with exactly this form.

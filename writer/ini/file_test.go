@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/writertest"
 
 	"github.com/google/go-cmp/cmp"
 )

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 // TestOpenOwn: what another user could have made, or could write to, is refused at

@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // While a file is written in place its old and its new content are beside it,

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // What a writer in place that was killed can have left.

@@ -7,7 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // A Location is a file's name in a directory that is held open. All that is done to

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"brs-exec/writer/pathsafe"
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 // TestReplaceDirectoryExchanged: who owns the directory puts a link to another one

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // lockTimeout bounds the wait for another writer, which holds the lock for

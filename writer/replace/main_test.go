@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 var (

@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // Target is a file to be replaced.

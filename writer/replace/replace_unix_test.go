@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 func TestReplaceKeepsOwnerAndMode(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // base is a candidate for the directory that run directories are made in. In one

@@ -9,7 +9,7 @@ import (
 	"os"
 	"testing"
 
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 func TestMain(m *testing.M) {

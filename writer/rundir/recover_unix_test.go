@@ -13,7 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 const (

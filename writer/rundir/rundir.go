@@ -15,8 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // A Dir is a run directory: brs-exec-PID-RANDOM, 0700. Its file "lock" is locked as

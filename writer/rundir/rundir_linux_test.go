@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 // startCat starts a cat, and returns once it runs: its environment may be missing for a

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // publish gives the directory its name. The lock goes with it.

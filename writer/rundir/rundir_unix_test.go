@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 func noFill(*Dir) error { return nil }

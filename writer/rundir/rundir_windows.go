@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/filelock"
 )
 
 // publish gives the directory its name. A directory that is open, or with an open

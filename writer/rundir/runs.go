@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // Run is a brs-exec that runs, seen from outside.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/pathsafe"
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 // Sweep removes what brs-exec processes of this user that were killed have left in

@@ -16,9 +16,9 @@ import (
 	"strings"
 	"time"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/pathsafe"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 // A claim is the file that says which sections of a shared file this process keeps,

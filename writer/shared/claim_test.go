@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/filelock"
 )
 
 // helpShared keeps the sections SECTION,... of PATH, at exit as MODE says. It

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 const userSection = "[user]\n# mine\nregion = x\n"

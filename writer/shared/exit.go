@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // takeOut removes the keys of profiles or restores what was there, as configured.

@@ -16,8 +16,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 // AtExit says what becomes of the keys in a shared file in the end.

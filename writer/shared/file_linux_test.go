@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/writer/replace"
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 // As `docker run -v FILE:FILE` does it: the name is a mount point.

@@ -17,10 +17,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/ini"
-	"brs-exec/writer/pathsafe"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 // told collects what a Shared notifies of.

@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 // sharedCorpus are files to merge into.

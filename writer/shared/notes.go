@@ -10,9 +10,9 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/pathsafe"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 // elsewhere are the settings that have some SDKs get the credentials of a

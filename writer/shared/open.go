@@ -12,10 +12,10 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/ini"
-	"brs-exec/writer/pathsafe"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 // Open looks at the file and makes sure that no other brs-exec keeps the

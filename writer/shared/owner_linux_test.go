@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"brs-exec/writer/replace"
-	"brs-exec/writer/writertest"
+	"brs-exec.example/brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 // TestActsAsOwner: in another user's directory root does what that user may do,

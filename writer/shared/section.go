@@ -9,7 +9,7 @@ import (
 	"encoding/hex"
 	"slices"
 
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // ownKeys are the settings that change with each refresh. No SDK reads an expiry, so

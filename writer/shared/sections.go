@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 // SetSections has other sections be kept from now on: sections and sources are what

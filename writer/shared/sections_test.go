@@ -13,8 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 // set has the sections with these names be kept, each for credentials of the same name.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // A snapshot is what stood in a profile's sections before we wrote to them.

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"brs-exec/writer/rundir"
+	"brs-exec.example/brs-exec/writer/rundir"
 )
 
 // spareDir returns a directory of this user's alone for what goes beside a file

@@ -12,9 +12,9 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/pathsafe"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 const (

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 const (

@@ -41,7 +41,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 // A Delivery is a way by which credentials were read.

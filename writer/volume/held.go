@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/ini"
 )
 
 // mark is how each of our files of settings begins: one that does not is the user's.

@@ -27,9 +27,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"brs-exec/writer/ini"
-	"brs-exec/writer/process"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/ini"
+	"brs-exec.example/brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 // allFiles are those that there may be besides the answers of a credential_process.

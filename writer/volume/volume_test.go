@@ -17,8 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/replace"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/replace"
 )
 
 func creds(id string) aws.Credentials {

@@ -1,4 +1,4 @@
-module brs-exec/integration/clients/gov1
+module brs-exec.example/brs-exec/integration/clients/gov1
 
 go 1.25.0
 

@@ -1,4 +1,4 @@
-module brs-exec/integration/clients/issuer
+module brs-exec.example/brs-exec/integration/clients/issuer
 
 go 1.25.0
 

@@ -27,8 +27,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // Cache is a directory of entries. Its methods may be called from several goroutines.

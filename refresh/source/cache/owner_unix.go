@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 func mine(info fs.FileInfo) bool { return pathsafe.UID(info) == os.Geteuid() }

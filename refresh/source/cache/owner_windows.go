@@ -4,7 +4,7 @@ import (
 	"errors"
 	"io/fs"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // Files are as the user's own directory is here.

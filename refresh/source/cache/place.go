@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"sync"
 
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // Open finds the directory of this user's cache, and makes it. dir is where it is to be;

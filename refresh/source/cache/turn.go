@@ -9,8 +9,8 @@ import (
 	"os"
 	"time"
 
-	"brs-exec/writer/filelock"
-	"brs-exec/writer/pathsafe"
+	"brs-exec.example/brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
 // Turn is that of this process to ask for what a key names.

@@ -8,7 +8,7 @@ import (
 	"io"
 	"sync"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 type signFunc func(digest []byte, opts crypto.SignerOpts) (signature []byte, err error)

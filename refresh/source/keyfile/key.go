@@ -10,7 +10,7 @@ import (
 	"os"
 	"strings"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // errPassphrase is a passphrase that does not open a key, as far as one can tell.

@@ -14,7 +14,7 @@ import (
 	"os"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // Pair names the PEM files of a certificate and its private key.

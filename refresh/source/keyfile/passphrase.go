@@ -6,7 +6,7 @@ import (
 	"os"
 	"runtime"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // passphrase reads the first line of the passphrase file.

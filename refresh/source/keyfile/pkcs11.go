@@ -16,7 +16,7 @@ import (
 
 	"github.com/miekg/pkcs11"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // cryptoki is what is used of a PKCS#11 module (*pkcs11.Ctx).

@@ -5,7 +5,7 @@ package keyfile
 import (
 	"crypto"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // pkcs11Signer is not in this build: modules are C libraries, and the plain build

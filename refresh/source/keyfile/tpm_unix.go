@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 const tssHint = "make it with tpm2-openssl: openssl genpkey -provider tpm2 -algorithm EC -pkeyopt group:P-256"

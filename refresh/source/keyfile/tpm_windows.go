@@ -3,7 +3,7 @@ package keyfile
 import (
 	"crypto"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // tpmSigner is for systems on which a TPM is a file.

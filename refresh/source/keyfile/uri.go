@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // Entry is an entry of a cache of logins: *SSOToken or *LoginSession.

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"brs-exec/writer/filelock"
+	"brs-exec.example/brs-exec/writer/filelock"
 )
 
 // User is whose caches of logins they are.

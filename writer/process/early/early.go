@@ -14,7 +14,7 @@ import (
 	"os"
 	"time"
 
-	"brs-exec/writer/process"
+	"brs-exec.example/brs-exec/writer/process"
 )
 
 const exitFailed = 125
