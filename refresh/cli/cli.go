@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -75,7 +74,8 @@ func (p *program) run(args []string) int {
 	}
 	switch strings.Join(p.typed, " ") {
 	case "--version", "-version", "-V", "-v":
-		p.typed = []string{"version"}
+		fmt.Fprintln(p.stdout, "brs-exec", version())
+		return 0
 	}
 	if len(p.typed) > 0 && (p.typed[0] == "status" || p.typed[0] == "refresh") {
 		p.typed = flagsFirst(p.typed, "profile", "timeout")
@@ -99,7 +99,6 @@ func (p *program) app() *cli.App {
 		Usage:                     "run a command and keep its AWS credentials fresh",
 		UsageText:                 "brs-exec [FLAGS] -- COMMAND [ARG...]\nbrs-exec SUBCOMMAND [FLAGS] [-- COMMAND [ARG...]]",
 		Description:               "Each flag has a variable BRS_EXEC_<FLAG> and a key in the file of --config; a flag wins over\nthe variable, the variable over the file.",
-		Version:                   version(),
 		HideVersion:               true,
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true,
@@ -109,7 +108,7 @@ func (p *program) app() *cli.App {
 		Commands: []*cli.Command{
 			p.credentialsCommand(), p.keepCommand(), p.loginCommand(), p.statusCommand(), p.refreshCommand(), p.doctorCommand(), p.demoCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", OnUsageError: usageError, HideHelpCommand: true, Action: func(*cli.Context) error {
-				_, err := fmt.Fprintln(p.stdout, "brs-exec", version())
+				_, err := fmt.Fprint(p.stdout, thisBuild())
 				return err
 			}},
 			{Name: "help", Usage: "print this text, or that of a subcommand", ArgsUsage: "[SUBCOMMAND]", HideHelp: true, OnUsageError: usageError, Action: p.help},
@@ -261,22 +260,4 @@ func escape(text []byte) []byte {
 		i += size
 	}
 	return out
-}
-
-// version is what was built: the module's version, or the commit.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && (v == "" || v == "(devel)") {
-			v = s.Value
-		}
-	}
-	if v == "" {
-		return "(devel)"
-	}
-	return v
 }

@@ -367,16 +367,6 @@ func TestPlaintextIsSaid(t *testing.T) {
 	}
 }
 
-// TestVersion: the flag that everybody tries.
-func TestVersion(t *testing.T) {
-	want, _, _ := runQuietly("version")
-	for _, flag := range []string{"--version", "-V", "-v"} {
-		if stdout, stderr, code := runQuietly(flag); stdout != want || stderr != "" || code != 0 {
-			t.Errorf("%s: exit code %d, %q and %q, want %q", flag, code, stdout, stderr, want)
-		}
-	}
-}
-
 // TestNotRun: what is said of a command that cannot be run.
 func TestNotRun(t *testing.T) {
 	missing := fmt.Errorf("run: %w", fs.ErrNotExist)

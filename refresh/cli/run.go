@@ -82,7 +82,7 @@ func (p *program) options(c *cli.Context) (o run.Options, err error) {
 			return o, err
 		}
 	}
-	o = run.Options{Plan: pl, Log: p.logger(out), Signals: p.signals, Version: version()}
+	o = run.Options{Plan: pl, Log: p.logger(out), Signals: p.signals, Version: version}
 	if isTerminal(os.Stderr) && !out.Quiet && !out.JSON {
 		o.Waiting = p.waiting
 	}

@@ -33,7 +33,7 @@ type Options struct {
 	Plan    *plan.Plan
 	Log     *slog.Logger
 	Signals *supervisor.Signals // held since the start
-	Version string              // of brs-exec
+	Version func() string       // of brs-exec
 
 	Waiting func(source string) // called, if not nil, when the first credentials take so long that a person wonders
 	Parts   []Part              // beside a run's own

@@ -67,7 +67,7 @@ func openSight(o Options, ps *profiles) (_ *sight, err error) {
 	if want.Listen.Network == "" && want.MetricsFile == "" {
 		return s, nil
 	}
-	s.metrics = metrics.New(metrics.Options{Name: nameOf(o.Plan), Version: o.Version, Profiles: ps.names(), Require: o.Plan.Require, Keep: o.Plan.Keep != nil})
+	s.metrics = metrics.New(metrics.Options{Name: nameOf(o.Plan), Version: o.Version(), Profiles: ps.names(), Require: o.Plan.Require, Keep: o.Plan.Keep != nil})
 	if want.Listen.Network != "" {
 		if s.server, err = metrics.Listen(want.Listen, s.metrics, s.engineAlive); err != nil {
 			return nil, want.ListenError(err)
