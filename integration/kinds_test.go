@@ -144,7 +144,7 @@ var defaultKey = regexp.MustCompile(`(?s)\[default\]\s+aws_access_key_id *= *(\w
 func TestWarmFailure(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	const life, loud = 15 * time.Second, "only a person can change this"
+	const life, loud = 15 * time.Second, "a person must act"
 	tests := []struct {
 		name  string
 		setup func(w *world) []string // the flags

@@ -42,7 +42,7 @@ func TestLeftBehind(t *testing.T) {
 		if code := p.exit(); code != 4 {
 			t.Errorf("%s: exit code %d, want 4", flag, code)
 		}
-		want := regexp.MustCompile(`(?m)^brs-exec: .* level=WARN msg="the command has ended, and with it the credentials of what it leaves behind" processes="\[` + strconv.Itoa(pid) + ` \(sh\)\]" count=1 hint="--wait-for-descendants `)
+		want := regexp.MustCompile(`(?m)^brs-exec: .* level=WARN msg="the command has ended; what it leaves running gets no more credentials" processes="\[` + strconv.Itoa(pid) + ` \(sh\)\]" count=1 hint="--wait-for-descendants `)
 		if !want.MatchString(p.stderr.String()) {
 			t.Errorf("%s: %q is not said:\n%s", flag, want, p.stderr.String())
 		}

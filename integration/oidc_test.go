@@ -157,7 +157,7 @@ func TestWebIdentity(t *testing.T) {
 		if p.ended() {
 			t.Fatalf("ended with the token: %d", p.exit())
 		}
-		if n := strings.Count(p.stderr.String(), "only a person can change this"); n != 1 {
+		if n := strings.Count(p.stderr.String(), "a person must act"); n != 1 {
 			t.Errorf("said %d times that a person must do something\n%s", n, p.stderr.String())
 		}
 		// Nothing is started with such a token.

@@ -137,7 +137,7 @@ func TestListen(t *testing.T) {
 	w.server.SetFaults(fakeaws.Fault{Kind: fakeaws.Unavailable})
 	look("failures", func() bool { return s["refresh_consecutive_failures brs-exec"] > 0 })
 	look("an expiry", func() bool { return s["run_ready"] == 0 })
-	if status, body := get("/readyz"); status != 503 || !strings.Contains(body, `1 of 1 profiles have no credentials that work: "brs-exec"`) {
+	if status, body := get("/readyz"); status != 503 || !strings.Contains(body, `1 of 1 profiles have no valid credentials: "brs-exec"`) {
 		t.Errorf("/readyz with credentials that have expired: %d %q", status, body)
 	}
 	if failed := s["refresh_failures_total other brs-exec"]; failed < 1 {

@@ -86,7 +86,7 @@ func TestSigninEnds(t *testing.T) {
 	signin.EndSessions()
 	was := w.read(signinFile)
 	eventually(t, 2*patience, "the loud line", func() bool {
-		return strings.Contains(p.stderr.String(), "refresh refused; the credentials at hand stay, but only a person can change this")
+		return strings.Contains(p.stderr.String(), "refresh refused; the command keeps its credentials, but a person must act before they expire")
 	})
 	for _, want := range []string{"the login session has expired: TOKEN_EXPIRED", "aws login --profile app"} {
 		if !strings.Contains(p.stderr.String(), want) {
@@ -147,7 +147,7 @@ func TestSigninFaults(t *testing.T) {
 			p := w.startSignin()
 			was := w.read(signinFile)
 			signin.SetFault(fault)
-			eventually(t, 2*patience, "a failure", func() bool { return strings.Contains(p.stderr.String(), "the credentials at hand stay") })
+			eventually(t, 2*patience, "a failure", func() bool { return strings.Contains(p.stderr.String(), "the command keeps its credentials") })
 			if now := w.read(signinFile); now != was {
 				t.Errorf("the cache has become %q", now)
 			}

@@ -238,7 +238,7 @@ func TestLoginRefused(t *testing.T) {
 			w.write("config", strings.ReplaceAll(w.read("config"), "//example.", "//elsewhere."))
 		}, false, "error: profile \"corp\": InvalidRequestException\nhint: look at sso_start_url and sso_region, or try again\n"},
 		{"garbage", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.SetFaults(fakesso.Fault{Kind: fakesso.Garbage}) }, false,
-			"error: profile \"corp\": unreadable answer from 127.0.0.1:PORT\nhint: is that the right endpoint, and nothing in between? (AWS_ENDPOINT_URL_SSO_OIDC is set)\n"},
+			"error: profile \"corp\": unreadable answer from 127.0.0.1:PORT\nhint: check the endpoint, and whether a proxy answers in its place (AWS_ENDPOINT_URL_SSO_OIDC is set)\n"},
 		{"empty", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.SetFaults(fakesso.Fault{Kind: fakesso.Empty}) }, false,
 			"error: profile \"corp\": unreadable answer\nhint: look at sso_start_url and sso_region, or try again\n"},
 		{"unavailable", []string{"--profile", "corp"}, func(_ *world, p *fakesso.Server) { p.SetFaults(fakesso.Fault{Kind: fakesso.Unavailable}) }, false,
@@ -333,7 +333,7 @@ func TestSSOEnds(t *testing.T) {
 	p := w.startSSO("--deliver", "env", "--on-refresh", "restart", "--on-source-ending", "exec:"+hook)
 	portal.EndSessions()
 	eventually(t, 2*patience, "the loud line", func() bool {
-		return strings.Contains(p.stderr.String(), "refresh refused; the credentials at hand stay, but only a person can change this")
+		return strings.Contains(p.stderr.String(), "refresh refused; the command keeps its credentials, but a person must act before they expire")
 	})
 	for _, want := range []string{"the SSO session has expired: InvalidGrantException", "brs-exec login --profile corp, or aws sso login --profile corp"} {
 		if !strings.Contains(p.stderr.String(), want) {
@@ -374,7 +374,7 @@ func TestSourceEnding(t *testing.T) {
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	line := regexp.MustCompile(`level=ERROR msg="the source expires, and only a person can change this" what="the SSO session of profile \\"old\\"" ends=\S+ hint="brs-exec login --profile old, or aws sso login --profile old"`)
+	line := regexp.MustCompile(`level=ERROR msg="the source expires, and a person must renew it" what="the SSO session of profile \\"old\\"" ends=\S+ hint="brs-exec login --profile old, or aws sso login --profile old"`)
 	if n := len(line.FindAllString(p.stderr.String(), -1)); n != 1 {
 		t.Errorf("said %d times, want once:\n%s", n, p.stderr.String())
 	}
@@ -418,7 +418,7 @@ func TestSSOFaults(t *testing.T) {
 				portal.SetFaults(fakesso.Fault{Kind: kind, Actions: []string{action}, To: elsewhere.URL})
 				fails := kind != fakesso.Late
 				if fails {
-					eventually(t, 2*patience, "a failure", func() bool { return strings.Contains(p.stderr.String(), "the credentials at hand stay") })
+					eventually(t, 2*patience, "a failure", func() bool { return strings.Contains(p.stderr.String(), "the command keeps its credentials") })
 					if action == "CreateToken" && w.read(w.tokenFile("corp")) != was {
 						t.Errorf("the cache has become %q", w.read(w.tokenFile("corp")))
 					}

@@ -45,7 +45,7 @@ func (p *Private) recover() error {
 	case missing && err != nil:
 		err = fmt.Errorf("the run directory %s is gone and cannot be made again: %w", p.Dir(), err)
 		if !p.lost {
-			p.tell("the command finds no newer credentials in its files; tried again until it does", err)
+			p.tell("the command finds no newer credentials in its files; brs-exec keeps trying", err)
 		}
 	case missing:
 		p.tell(fmt.Sprintf("the run directory %s, or a file in it, was removed by something else, and was made again", p.Dir()), nil)

@@ -72,15 +72,15 @@ func exchange(conn net.Conn, q Request, limit int64) (a Answer, err error) {
 	case in.N == 0:
 		return a, fmt.Errorf("its answer is longer than %d MiB", limit>>20)
 	case errors.Is(err, io.EOF):
-		return a, errors.New("has hung up: it is ending, or serves another user")
+		return a, errors.New("has closed the connection: it is ending, or belongs to another user")
 	case err != nil:
 		return a, err
 	}
 	if bytes.Count(line, []byte("{")) > len(line)/minObject+maxShort {
-		return a, errors.New("its answer is not understood: too many objects")
+		return a, errors.New("its answer cannot be parsed: too many objects")
 	}
 	if err := json.Unmarshal(line, &a); err != nil {
-		return Answer{}, fmt.Errorf("its answer is not understood: %w", err)
+		return Answer{}, fmt.Errorf("its answer cannot be parsed: %w", err)
 	}
 	if a.Version != Version && a.Error == "" {
 		return Answer{}, fmt.Errorf("it speaks version %d of the protocol, not %d", a.Version, Version)

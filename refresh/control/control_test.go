@@ -165,10 +165,10 @@ func TestNonsense(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{Status: func(context.Context) Record { panic("verysecret") }})
 	for _, tt := range []struct{ send, want string }{
-		{"garbage\n", "not understood"},
+		{"garbage\n", "cannot be parsed"},
 		{"{}\n", "speaks version 1 of the protocol, not 0"},
 		{`{"v":2,"do":"status"}` + "\n", "speaks version 1 of the protocol, not 2"},
-		{`{"v":1,"do":"format"}` + "\n", `"format" is nothing`},
+		{`{"v":1,"do":"format"}` + "\n", `"format" is not a request`},
 		{`{"v":1,"do":"status"}` + "\n", ""}, // the panic
 		{strings.Repeat("x", maxRequest+1), ""},
 		{"", ""},

@@ -209,7 +209,7 @@ func (s *Server) answer(ctx context.Context, cancel func(), conn *net.UnixConn, 
 	var q Request
 	switch err := json.Unmarshal(line, &q); {
 	case err != nil:
-		return Answer{Error: "the request is not understood: " + err.Error()}
+		return Answer{Error: "the request cannot be parsed: " + err.Error()}
 	case q.Version != Version:
 		return Answer{Error: fmt.Sprintf("this run speaks version %d of the protocol, not %d", Version, q.Version), Hint: "use the brs-exec that the run was started with"}
 	case q.Do == Status:
@@ -224,7 +224,7 @@ func (s *Server) answer(ctx context.Context, cancel func(), conn *net.UnixConn, 
 		})
 		return s.refresh(ctx, q.Profiles)
 	}
-	return Answer{Error: strconv.Quote(q.Do) + " is nothing that this run does"}
+	return Answer{Error: strconv.Quote(q.Do) + " is not a request that this run knows"}
 }
 
 func (s *Server) refresh(ctx context.Context, names []string) Answer {
@@ -238,7 +238,7 @@ func (s *Server) refresh(ctx context.Context, names []string) Answer {
 	case s.refreshes <- struct{}{}:
 		defer func() { <-s.refreshes }()
 	default:
-		return Answer{Error: fmt.Sprintf("%d others wait for a refresh of this run already", maxRefreshes), Hint: "try again when they are done"}
+		return Answer{Error: fmt.Sprintf("%d others already wait for a refresh of this run", maxRefreshes), Hint: "try again when they are done"}
 	}
 	if len(names) == 0 {
 		names = nil // all

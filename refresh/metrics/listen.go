@@ -223,13 +223,13 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) ready(w http.ResponseWriter) {
 	ready, missing, of := s.metrics.Ready()
-	line := "all profiles have credentials that work"
+	line := "all profiles have valid credentials"
 	if len(missing) > 0 || of == 0 {
 		told := make([]string, 0, namesTold)
 		for _, name := range missing[:min(len(missing), namesTold)] {
 			told = append(told, fmt.Sprintf("%q", name))
 		}
-		line = fmt.Sprintf("%d of %d profiles have no credentials that work: %s", len(missing), of, strings.Join(told, " "))
+		line = fmt.Sprintf("%d of %d profiles have no valid credentials: %s", len(missing), of, strings.Join(told, " "))
 		if len(missing) > namesTold {
 			line += " …"
 		}

@@ -82,7 +82,7 @@ func TestServer(t *testing.T) {
 	}{
 		{"GET", "/healthz", "localhost", 200, "ok\n"},
 		{"GET", "/healthz", "localhost:9090", 503, "the engine does not answer\n"},
-		{"GET", "/readyz", "127.0.0.1:9090", 503, "not ready: 1 of 2 profiles have no credentials that work: \"b\"\n"},
+		{"GET", "/readyz", "127.0.0.1:9090", 503, "not ready: 1 of 2 profiles have no valid credentials: \"b\"\n"},
 		{"HEAD", "/readyz", "[::1]:9090", 503, ""},
 		{"GET", "/metrics", "127.0.0.1", 200, string(m.Text())},
 		{"GET", "/", "localhost", 404, "there are /healthz, /readyz and /metrics\n"},

@@ -277,7 +277,7 @@ func (m *Metrics) Text() []byte {
 
 // credentials are those that the command has.
 func (m *Metrics) credentials(t *text, names []string) {
-	t.family("credentials_expiry_timestamp_seconds", gauge, "When the credentials expire that the command has; +Inf if they do not.")
+	t.family("credentials_expiry_timestamp_seconds", gauge, "When the command's credentials expire; +Inf if they do not.")
 	for _, name := range names {
 		if p := m.profiles[name]; p.delivered {
 			at := math.Inf(1)
@@ -292,11 +292,11 @@ func (m *Metrics) credentials(t *text, names []string) {
 // delivered is about the ways to the command.
 func (m *Metrics) delivered(t *text) {
 	names := slices.Sorted(maps.Keys(m.deliveries))
-	t.family("deliveries_total", counter, "How often new credentials were written to a delivery, or that was tried.")
+	t.family("deliveries_total", counter, "How often brs-exec tried to write new credentials to a delivery.")
 	for _, name := range names {
 		t.sample(float64(m.deliveries[name].total), "delivery", name)
 	}
-	t.family("delivery_failures_total", counter, "How often that failed.")
+	t.family("delivery_failures_total", counter, "How often a write to a delivery failed.")
 	for _, name := range names {
 		t.sample(float64(m.deliveries[name].failed), "delivery", name)
 	}
@@ -310,7 +310,7 @@ func (m *Metrics) refreshes(t *text, names []string) {
 	}
 	t.family("refresh_duration_seconds", histo, "How long the sources took to answer, with failures.")
 	m.took.write(t)
-	t.family("refresh_failures_total", counter, "Failures to retrieve new credentials: a permanent one is cured by nothing but a person.")
+	t.family("refresh_failures_total", counter, "Failures to retrieve new credentials: no retry cures a permanent one.")
 	for _, name := range names {
 		for i, class := range classes {
 			t.sample(float64(m.profiles[name].failures[i]), "class", class, "profile", name)
@@ -331,11 +331,11 @@ func (m *Metrics) refreshes(t *text, names []string) {
 // ofRun is about the run as a whole.
 func (m *Metrics) ofRun(t *text, now time.Time) {
 	if m.end != nil {
-		t.family("run_duration_seconds", gauge, "How long the run took that has ended.")
+		t.family("run_duration_seconds", gauge, "How long the run took, once it has ended.")
 		t.sample(m.end.at.Sub(m.begun).Seconds())
 		t.family("run_end_timestamp_seconds", gauge, "When the run ended.")
 		t.sample(seconds(m.end.at))
-		t.family("run_exit_code", gauge, "The exit code of the run that has ended.")
+		t.family("run_exit_code", gauge, "The exit code of the run, once it has ended.")
 		t.sample(float64(m.end.code))
 	}
 	t.family("run_ready", gauge, "1 if as many profiles as required have credentials that are delivered and have not expired.")

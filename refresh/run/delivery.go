@@ -154,7 +154,7 @@ func (d *deliveries) openFiles(o Options) error {
 	}
 	d.add(delivery{name: "the run directory", Delivery: d.files, close: func() {
 		if err := d.files.Close(); err != nil {
-			o.Log.Warn("the run directory stays behind", "err", err)
+			o.Log.Warn("the run directory could not be removed", "err", err)
 		}
 	}})
 	return nil
@@ -297,7 +297,7 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 		ctx, cancel := context.WithTimeout(context.Background(), tidyTime)
 		defer cancel()
 		if err := o.Signals.AfterRun(ctx, file.Close); err != nil {
-			o.Log.Warn("the credentials file is not as it should be left", "err", err)
+			o.Log.Warn("the credentials file could not be put back", "err", err)
 		}
 	}})
 	return nil

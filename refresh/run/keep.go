@@ -135,7 +135,7 @@ func (d *deliveries) openVolume(_ context.Context, o Options) (err error) {
 	}
 	d.add(delivery{name: "the directory of --run-dir", Delivery: d.volume, run: d.volume.Run, close: func() {
 		if err := d.volume.Close(); err != nil {
-			o.Log.Warn("the directory of --run-dir is not as it should be left", "err", err)
+			o.Log.Warn("the directory of --run-dir could not be put back", "err", err)
 		}
 	}})
 	return nil

@@ -25,7 +25,7 @@ type leftBehind struct {
 }
 
 func (l *leftBehind) part() Part {
-	return Part{Name: "the look for what the command leaves behind", Child: func(e supervisor.Event, first bool) {
+	return Part{Name: "the search for what the command leaves running", Child: func(e supervisor.Event, first bool) {
 		if first && e.Kind == supervisor.Started {
 			l.first, l.began = e.PID, time.Now()
 		}
@@ -45,7 +45,7 @@ func (l *leftBehind) say(ctx context.Context, users func(above int) []string) {
 	if len(left) == 0 {
 		return
 	}
-	l.log.Warn("the command has ended, and with it the credentials of what it leaves behind",
+	l.log.Warn("the command has ended; what it leaves running gets no more credentials",
 		"processes", left[:min(len(left), leftNamed)], "count", len(left), "hint", "--wait-for-descendants stays until they have ended")
 }
 

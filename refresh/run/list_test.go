@@ -143,7 +143,7 @@ func TestRequire(t *testing.T) {
 			t.Errorf("the command (-want +got):\n%s", diff)
 		}
 		for _, want := range []string{
-			`level=ERROR msg="no credentials yet, and only a person can change this" profile=denied`,
+			`level=ERROR msg="no credentials yet, and no retry will help: a person must act" profile=denied`,
 			`level=WARN msg="no credentials yet; the command has started without them" profile=down`,
 			`level=WARN msg="credentials obtained at last" profile=down`,
 			`level=WARN msg="exit 0 after 1h10m; `, // of who never got any there were failures

@@ -20,7 +20,7 @@ func saveMemory(ps *profiles, started <-chan struct{}) Part {
 	if len(ps.all()) < manyProfiles || os.Getenv("GOGC") != "" {
 		return Part{}
 	}
-	return Part{Name: "the saving of memory", Run: func(ctx context.Context) error {
+	return Part{Name: "the release of memory", Run: func(ctx context.Context) error {
 		select {
 		case <-started:
 		case <-ctx.Done():

@@ -174,6 +174,6 @@ func (p *parts) finish(name string, f func()) {
 	case <-done:
 	case <-timer.C:
 		p.hung = true
-		p.log.Warn("a part of brs-exec hangs, and is left behind", "part", name)
+		p.log.Warn("a part of brs-exec hangs; brs-exec ends without it", "part", name)
 	}
 }

@@ -88,7 +88,7 @@ func textOf(err error) string {
 // sourceExpires tells a person, in the log and by the hook of --on-source-ending.
 func (r *reactions) sourceExpires(p *profile, end source.Expiry) {
 	r.hooks.parts.notice(notice{kind: sourceEnding, profile: p.Name, source: end})
-	r.profiles.logOf(p.Name).Error("the source expires, and only a person can change this", "what", end.What, "ends", end.At, "hint", end.Hint)
+	r.profiles.logOf(p.Name).Error("the source expires, and a person must renew it", "what", end.What, "ends", end.At, "hint", end.Hint)
 	r.onSource(p, hookEvent{name: "source-ending", ofSource: true, source: end.What, hint: end.Hint, expires: end.At})
 }
 

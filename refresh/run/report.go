@@ -147,7 +147,7 @@ func (r *reporter) message(e refresh.Event, first bool) (level slog.Level, messa
 		return r.failed(e, first, was)
 	case refresh.DeliveryFailed:
 		r.unwritten = !first
-		level, message = slog.LevelError, "credentials could not be written; what is there stays"
+		level, message = slog.LevelError, "credentials could not be delivered; the previous ones stay"
 	case refresh.Expired:
 		was.expired = true
 		level, message = slog.LevelError, "credentials have expired, and there are no newer ones"
@@ -174,7 +174,7 @@ func (r *reporter) failed(e refresh.Event, first bool, was *reported) (level slo
 	switch {
 	case first && many && refused:
 		was.failed = true
-		return slog.LevelError, "no credentials yet, and only a person can change this"
+		return slog.LevelError, "no credentials yet, and no retry will help: a person must act"
 	case first && !was.failed && r.goesOn():
 		was.failed = true
 		return slog.LevelWarn, "no credentials yet; the command has started without them"
@@ -184,11 +184,11 @@ func (r *reporter) failed(e refresh.Event, first bool, was *reported) (level slo
 	was.failed = true
 	switch {
 	case refused:
-		return slog.LevelError, "refresh refused; the credentials at hand stay, but only a person can change this"
+		return slog.LevelError, "refresh refused; the command keeps its credentials, but a person must act before they expire"
 	case many && e.Attempt > 1:
-		return slog.LevelInfo, "refresh failed; the credentials at hand stay"
+		return slog.LevelInfo, "refresh failed; the command keeps its credentials"
 	}
-	return slog.LevelWarn, "refresh failed; the credentials at hand stay"
+	return slog.LevelWarn, "refresh failed; the command keeps its credentials"
 }
 
 // goesOn tells whether the command runs without the credentials that some profile lacks.

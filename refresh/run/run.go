@@ -84,7 +84,7 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 		return exit, err
 	}
 	exit, err = r.untilExit(ctx)
-	p.do("the look for what the command leaves behind", func() { r.left.say(ctx, d.files.Users) })
+	p.do("the search for what the command leaves running", func() { r.left.say(ctx, d.files.Users) })
 	return exit, err
 }
 

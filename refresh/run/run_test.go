@@ -207,7 +207,7 @@ func TestOrderOfParts(t *testing.T) {
 			if diff := cmp.Diff(want, told.names(t, len(want))); diff != "" {
 				t.Errorf("systemd (-want +got):\n%s", diff)
 			}
-			if got := f.lines("refresh failed; the credentials at hand stay"); len(got) != 1 {
+			if got := f.lines("refresh failed; the command keeps its credentials"); len(got) != 1 {
 				t.Errorf("the log has %q", got)
 			}
 		})
@@ -499,7 +499,7 @@ func TestHangAtEnd(t *testing.T) {
 				if !closed {
 					t.Error("what does not hang was not tidied up")
 				}
-				if got := f.lines("is left behind"); len(got) != 1 {
+				if got := f.lines("brs-exec ends without it"); len(got) != 1 {
 					t.Errorf("the log has %q", got)
 				}
 				close(gone)

@@ -124,7 +124,7 @@ func (s *sight) parts(alive func(context.Context) error) (list []Part) {
 		})
 	}
 	if s.server != nil {
-		list = append(list, Part{Name: "the answers at --listen", Run: s.server.Run})
+		list = append(list, Part{Name: "the server of --listen", Run: s.server.Run})
 	}
 	if s.file != nil {
 		list = append(list, Part{Name: "the file of --metrics-file", Run: s.file.Run})

@@ -26,7 +26,7 @@ func tellSystemd(childTalks bool, log *slog.Logger, ps *profiles, alive func(con
 	if !childTalks {
 		d.Notifier, err = sdnotify.New(stage.PID())
 	}
-	return Part{Name: "the notices to systemd", Run: d.watchdog, Engine: d.event, Child: d.child}, err
+	return Part{Name: "the notifications to systemd", Run: d.watchdog, Engine: d.event, Child: d.child}, err
 }
 
 // event follows the engine.

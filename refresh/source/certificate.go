@@ -57,7 +57,7 @@ func (s *Source) identity() (*keyfile.Identity, error) {
 		if old == nil || old.ValidAt(now, "") != nil {
 			return nil, err
 		}
-		s.pair.broken = fmt.Sprintf("%v: keeping to the certificate and key that were read before", err)
+		s.pair.broken = fmt.Sprintf("%v: the certificate and key that were read before are still used", err)
 		s.note("%s", s.pair.broken)
 		id = old
 	} else if s.pair.broken != "" {

@@ -61,7 +61,7 @@ func certificateFaults(t *testing.T, spec Spec, prefix string, connections func(
 			fmt.Fprint(w, set[:len(set)/2])
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
-		}, "the answer breaks off from " + host, false},
+		}, "incomplete answer from " + host, false},
 		{"oversized", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)
 			for range 100 {

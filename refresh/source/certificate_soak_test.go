@@ -158,7 +158,7 @@ func soakByCertificate(t *testing.T, kind, dir string) {
 		switch {
 		case strings.Contains(n, " expires in "):
 			ends++
-		case strings.Contains(n, "keeping to the certificate and key that were read before"):
+		case strings.Contains(n, "the certificate and key that were read before are still used"):
 			broken++
 		default:
 			t.Errorf("an unexpected note: %s", n)

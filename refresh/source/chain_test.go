@@ -59,7 +59,7 @@ func TestOrder(t *testing.T) {
 			notes: []string{"AWS_PROFILE=p does not say whose credentials are used: AWS_ACCESS_KEY_ID is set, and comes first, as for the AWS CLI; --profile p chooses the profile"}},
 		{name: "environment and a profile of settings alone", config: "[profile p]\nregion = r-1\n", env: envKeys + "|AWS_PROFILE=p", want: "AKIAENV"},
 		{name: "AWS_PROFILE before AWS_DEFAULT_PROFILE", credentials: "[p]\n" + keys("AKIAP") + "[q]\n" + keys("AKIAQ"), env: "AWS_PROFILE=p|AWS_DEFAULT_PROFILE=q", want: "AKIAP",
-			notes: []string{"AWS_DEFAULT_PROFILE=q does not count: AWS_PROFILE=p comes first, as for version 2 of the AWS CLI"}},
+			notes: []string{"AWS_DEFAULT_PROFILE=q is ignored: AWS_PROFILE=p comes first, as for version 2 of the AWS CLI"}},
 		{name: "old names after the profile", credentials: "[default]\n" + keys("AKIADEF"), env: "AWS_ACCESS_KEY=AKIAOLD|AWS_SECRET_KEY=s", want: "AKIADEF"},
 		{name: "half a pair in the environment", credentials: "[default]\n" + keys("AKIADEF"), env: "AWS_ACCESS_KEY_ID=A", want: "AKIADEF",
 			notes: []string{"AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY: ignored"}},
@@ -287,7 +287,7 @@ func TestPiped(t *testing.T) {
 		t.Errorf("hint %q", e.Hint)
 	}
 	src = mustNew(t, Spec{})
-	if diff := cmp.Diff([]string{"the AWS configuration in " + path + " cannot be read, and counts as empty: it is a pipe, and nobody writes to it"}, src.Notes()); diff != "" {
+	if diff := cmp.Diff([]string{"the AWS configuration in " + path + " cannot be read, and is taken as empty: it is a pipe, and nobody writes to it"}, src.Notes()); diff != "" {
 		t.Errorf("Notes (-want +got):\n%s", diff)
 	}
 	_, err = src.Retrieve(t.Context())

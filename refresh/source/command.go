@@ -107,7 +107,7 @@ func (s *Source) run(ctx context.Context, argv []string, name string, limit time
 	}
 	e := &refresh.Error{}
 	if tty == nil {
-		e.Hint = "it must not ask anything: it has neither standard input nor terminal"
+		e.Hint = "it must not ask anything: it has neither standard input nor a terminal"
 	}
 	if deadline && context.Cause(late) != errLate {
 		limit = max(time.Second, time.Since(began).Round(time.Second))
@@ -142,13 +142,13 @@ func programFailed(name string, err error, alone bool) *refresh.Error {
 	}
 	switch exit.ExitCode() {
 	case 127: // of a shell, or env
-		return refresh.Permanentf("what it is to run has not been found: give the whole path", "%s%v", name, exit.ProcessState)
+		return refresh.Permanentf("its program was not found: give the full path", "%s%v", name, exit.ProcessState)
 	case 126:
-		return refresh.Permanentf("what it is to run cannot be executed: look at its mode", "%s%v", name, exit.ProcessState)
+		return refresh.Permanentf("its program cannot be executed: check its mode", "%s%v", name, exit.ProcessState)
 	}
 	hint := ""
 	if alone {
-		hint = "look at what it says itself; it can ask nothing, because it has neither standard input nor terminal"
+		hint = "see its own messages; it cannot ask anything, because it has neither standard input nor a terminal"
 	}
 	return transientf(hint, "%s%v", name, exit.ProcessState)
 }

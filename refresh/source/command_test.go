@@ -188,8 +188,8 @@ func TestCommandErrors(t *testing.T) {
 		permanent bool
 		hint      string
 	}{
-		{"exit status", helperCommand("exit"), "command " + self + ": exit status 3", false, "neither standard input nor terminal"},
-		{"not found by a shell", []string{"sh", "-c", "brs-no-such-program 2>/dev/null"}, "command sh: exit status 127", true, "the whole path"},
+		{"exit status", helperCommand("exit"), "command " + self + ": exit status 3", false, "neither standard input nor a terminal"},
+		{"not found by a shell", []string{"sh", "-c", "brs-no-such-program 2>/dev/null"}, "command sh: exit status 127", true, "the full path"},
 		{"not executable for a shell", []string{"sh", "-c", filepath.Dir(conf) + " 2>/dev/null"}, "command sh: exit status 126", true, "its mode"},
 		{"no token", helperCommand("print", `{"AccessKeyId":"ASIA1","SecretAccessKey":"`+baseSecret+`"}`), "command " + self + ": prints a temporary access key without its session token", true, "SessionToken"},
 		{"no such program", []string{"brs-no-such-program"}, "command brs-no-such-program: executable file not found in $PATH", true, "without a shell"},
@@ -269,7 +269,7 @@ func TestProgramsAreLate(t *testing.T) {
 			mfaEnv(t)
 			tt.spec.limits.program = 200 * time.Millisecond
 			_, err := mustNew(t, tt.spec).Retrieve(t.Context())
-			if e := failure(t, err); e.Error() != tt.want || e.Permanent || !strings.Contains(e.Hint, "neither standard input nor terminal") {
+			if e := failure(t, err); e.Error() != tt.want || e.Permanent || !strings.Contains(e.Hint, "neither standard input nor a terminal") {
 				t.Errorf("error %q, permanent %v, hint %q; want %q", e, e.Permanent, e.Hint, tt.want)
 			}
 		})

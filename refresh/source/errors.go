@@ -114,7 +114,7 @@ func (s *Source) classify(ctx context.Context, f *resolved, call *callError, err
 			return refresh.Permanentf("something must write the token there", "%v", err)
 		}
 		if f.from(aws.CredentialSourceHTTP) && bytes.ContainsAny(text, "\r\n") {
-			return refresh.Permanentf("AWS's SDKs take a token alone, without the end of a line after it", "%s: holds a line break", f.tokenFile)
+			return refresh.Permanentf("AWS's SDKs expect the token alone, without a line end", "%s: holds a line break", f.tokenFile)
 		}
 	}
 	return transientf("", "%s", redactForeign(deepest(err).Error()))
@@ -123,7 +123,7 @@ func (s *Source) classify(ctx context.Context, f *resolved, call *callError, err
 // unreadable is for an answer that is none of the protocol's, or has nothing in it that is
 // needed. What it says may be anything, and is not shown; detail is.
 func (s *Source) unreadable(detail string) *refresh.Error {
-	return transientf("is that the right endpoint, and nothing in between?"+s.endpointHint(), "%v%s%s", errUnreadable, s.fromServer(), detail)
+	return transientf("check the endpoint, and whether a proxy answers in its place"+s.endpointHint(), "%v%s%s", errUnreadable, s.fromServer(), detail)
 }
 
 func (s *Source) fromServer() string {
@@ -256,7 +256,7 @@ func (s *Source) remedy(f *resolved, call *callError, service string, r refusal)
 	case "InvalidIdentityToken":
 		return "IAM must have an OpenID Connect provider for the token's issuer, with its audience in the list", true
 	case "IDPRejectedClaim":
-		return "the identity provider does not stand by this token: revoked, or of another configuration", true
+		return "the identity provider does not accept this token: revoked, or of another configuration", true
 	case "AssumeRoleUnauthorizedAccess": // of the metadata service
 		return "the trust policy of the instance's role must allow ec2.amazonaws.com", true
 	}
@@ -270,7 +270,7 @@ func (s *Source) remedy(f *resolved, call *callError, service string, r refusal)
 	case f.from(aws.CredentialSourceHTTP) && call.step == "" && r.status == http.StatusBadRequest:
 		return s.vars().agentHint(), true
 	case r.status == http.StatusNotFound, r.status >= 300 && r.status < 400:
-		return "is that the right endpoint?" + s.endpointHint(), true
+		return "check the endpoint" + s.endpointHint(), true
 	case r.status == http.StatusRequestTimeout, r.status == 0:
 		return "", false
 	}

@@ -27,7 +27,7 @@ func (s *Source) classifyNetwork(err error) *refresh.Error {
 	switch {
 	case errors.Is(err, errElsewhere):
 		_, status, _ := strings.Cut(err.Error(), errElsewhere.Error()+": ")
-		return refresh.Permanentf("is that the right endpoint?"+s.endpointHint(), "%s%s", status, s.fromServer())
+		return refresh.Permanentf("check the endpoint"+s.endpointHint(), "%s%s", status, s.fromServer())
 	case errors.Is(err, errTooLong):
 		return transientf("", "%v%s", errTooLong, s.fromServer())
 	case errors.As(err, &dns):
@@ -53,7 +53,7 @@ func (s *Source) classifyNetwork(err error) *refresh.Error {
 	case errors.As(err, &op): // without its port of ours, which is another one each time
 		return transientf("", "connection%s: %v", strings.Replace(s.fromServer(), "from", "to", 1), deepest(op))
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return transientf("", "the answer breaks off%s", s.fromServer())
+		return transientf("", "incomplete answer%s", s.fromServer())
 	case errors.Is(err, io.EOF):
 		return transientf("", "connection closed without an answer%s", s.fromServer())
 	}

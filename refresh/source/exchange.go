@@ -189,5 +189,5 @@ func (s *Source) unreadableAnswer(resp *http.Response) error {
 	if kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind != "" && kind != "application/json" {
 		text += " (" + redactForeign(kind) + ")"
 	}
-	return transientf("is that the right endpoint, and nothing in between?", "%s", text)
+	return transientf("check the endpoint, and whether a proxy answers in its place", "%s", text)
 }

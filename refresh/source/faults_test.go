@@ -112,7 +112,7 @@ func TestFaults(t *testing.T) {
 			http.Redirect(w, r, "http://127.0.0.2/elsewhere?"+shortSecret, status)
 		}
 	}
-	const late, cut, unread = "no answer in time from HOST", "the answer breaks off from HOST", "unreadable answer from HOST"
+	const late, cut, unread = "no answer in time from HOST", "incomplete answer from HOST", "unreadable answer from HOST"
 	faults := []struct {
 		name      string
 		fault     func(http.ResponseWriter, *http.Request)

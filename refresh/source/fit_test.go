@@ -111,9 +111,9 @@ func TestNoTime(t *testing.T) {
 			setenv(t, "AWS_ENDPOINT_URL_STS="+answering(t, xml))
 			return Spec{Roles: []Role{{ARN: roleA}}}
 		}, "unreadable answer"},
-		{"container", container(json(no)), "whose expiry is no time"},
+		{"container", container(json(no)), "whose expiry is not a time"},
 		{"container, none", container(json("")), ""},
-		{"instance", instance(json(no)), "whose expiry is no time"},
+		{"instance", instance(json(no)), "whose expiry is not a time"},
 		{"instance, none", instance(json("")), ""},
 		{"command", func(t *testing.T) Spec { return Spec{Command: helperCommand("print", json(no))} }, "prints an expiry that is not a time"},
 		{"file", func(t *testing.T) Spec {

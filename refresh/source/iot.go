@@ -114,9 +114,9 @@ func (i *IoT) classify(a refusal, byServer string) *refresh.Error {
 	case a.status == http.StatusForbidden:
 		e.Hint = fmt.Sprintf("an IoT policy attached to the certificate must allow iot:AssumeRoleWithCertificate on the role alias %q (its conditions may ask for --iot-thing-name)", i.RoleAlias)
 	case a.status == http.StatusNotFound, a.status < 400:
-		e.Hint = "is that the right endpoint? " + describeHint
+		e.Hint = "check the endpoint: " + describeHint
 	case a.code == "" && a.message == "":
-		e.Hint = "this is no answer of AWS IoT: is that the right endpoint, and nothing in between?"
+		e.Hint = "this is no answer of AWS IoT: check the endpoint, and whether a proxy answers in its place"
 	}
 	return e
 }

@@ -120,7 +120,7 @@ func (l Login) find(s *Source, f *resolved) (session ssoSession, err error) {
 	switch {
 	case session.startURL != "" && session.region != "":
 	case p.get(loginKey) != "":
-		return session, refresh.Permanentf(f.withProfile("aws login"), "its login_session is none of SSO")
+		return session, refresh.Permanentf(f.withProfile("aws login"), "its login_session is not one of SSO")
 	default:
 		return session, refresh.Permanentf("`aws configure sso` writes them, or name another --profile",
 			"has no SSO settings: sso_session, or sso_start_url and sso_region")

@@ -221,7 +221,7 @@ func (s *Source) promptCode(ctx context.Context, serial, said string) error {
 		}
 		said = "A code has six digits. "
 	}
-	return refresh.Permanentf(promptHint, "MFA code: nothing of six digits was typed")
+	return refresh.Permanentf(promptHint, "MFA code: no six digits were typed")
 }
 
 // authenticate exchanges the keys of a user for a session of theirs with MFA. One
@@ -249,7 +249,7 @@ func (s *Source) newSession(ctx context.Context, f *resolved, base aws.Credentia
 	}
 	if base.SessionToken != "" {
 		return refresh.Permanentf("leave MFA out, or take the keys of a user for the source: AWS gives no such session to a role or another session",
-			"an MFA session can only be begun with the long-term keys of a user, and these are temporary")
+			"an MFA session can only be started with the long-term keys of a user, and these are temporary")
 	}
 	used, err := openUsedCodes(ctx, s.vars().user(), f.mfa)
 	if err != nil {
@@ -330,7 +330,7 @@ func (s *Source) getSessionToken(ctx context.Context, f *resolved, base aws.Cred
 }
 
 // errCode is in the error of a code that was refused: another one may do.
-var errCode = errors.New("another code may do")
+var errCode = errors.New("another code may work")
 
 func codeError(hint, text string) *refresh.Error {
 	return &refresh.Error{Err: fmt.Errorf("%s%.0w", text, errCode), Hint: hint}

@@ -167,7 +167,7 @@ func TestMFAPromptErrors(t *testing.T) {
 		calls   int
 	}{
 		{"end of file", nil, nil, "MFA code: end of file", "", 1, 0},
-		{"never a code", []string{"a", "12345", "1234567", "123456"}, nil, "MFA code: nothing of six digits was typed", "", 3, 0},
+		{"never a code", []string{"a", "12345", "1234567", "123456"}, nil, "MFA code: no six digits were typed", "", 3, 0},
 		{"refused thrice", []string{"111111", "222222", "333333", "444444"}, invalid, "AccessDenied: MultiFactorAuthentication failed with invalid MFA one time pass code", "the device shows now", 3, 3},
 		{"the same again", []string{"111111", "111111", "111111"}, invalid, "That code was used already", "wait for the next", 3, 1},
 		{"wrong device", []string{"111111"}, func(w http.ResponseWriter, _ call) bool {

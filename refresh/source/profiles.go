@@ -143,7 +143,7 @@ func (sh *awsFiles) text(path string) ([]byte, error) {
 // empty notes that what is at path counts as empty.
 func (sh *awsFiles) empty(path, why string) {
 	sh.unread = append(sh.unread, path)
-	sh.notes = append(sh.notes, fmt.Sprintf("the AWS configuration in %s cannot be read, and counts as empty: %s", path, why))
+	sh.notes = append(sh.notes, fmt.Sprintf("the AWS configuration in %s cannot be read, and is taken as empty: %s", path, why))
 }
 
 // pipes holds what pipes have given, by path: each gives it once.

@@ -163,7 +163,7 @@ func (s *Source) resolveAgain(ctx context.Context) *resolved {
 		if !s.pool.one {
 			named = nil // it is the same for all
 		}
-		s.note("the AWS configuration has changed and cannot be read (%v): keeping to what was read before", s.explain(ctx, named, err))
+		s.note("the AWS configuration has changed and cannot be read (%v): what was read before is still used", s.explain(ctx, named, err))
 		return old
 	}
 	if !s.retired.Load() {
@@ -207,7 +207,7 @@ func (f *resolved) checkCredentials(c aws.Credentials) error {
 		}
 		return refresh.Permanentf(hint, "gives %v", errTokenless)
 	case c.CanExpire && (c.Expires.Year() < 1970 || c.Expires.Year() > 9999):
-		return transientf("", "gives credentials whose expiry is no time")
+		return transientf("", "gives credentials whose expiry is not a time")
 	}
 	return nil
 }
@@ -241,7 +241,7 @@ func (s *Source) checkDate(f *resolved, c aws.Credentials) {
 	skew := s.web.skew()
 	plausible := func(d time.Duration) bool { return d > 0 && d <= limit }
 	if left := c.Expires.Sub(time.Now().Round(0)); c.CanExpire && skew.Abs() > limit && plausible(left) && !plausible(left+skew) {
-		s.note("the Date%s is %s off, which no credentials last: this machine's clock counts", s.fromServer(), skew.Abs().Round(time.Hour))
+		s.note("the Date%s is %s off, longer than credentials last: this machine's clock is used", s.fromServer(), skew.Abs().Round(time.Hour))
 		s.web.disbelieve()
 	}
 }

@@ -237,9 +237,9 @@ func (r *RolesAnywhere) classify(a refusal, byServer string, skew time.Duration)
 	case a.code == "ResourceNotFoundException":
 		e.Hint = "are the trust anchor and the profile in this account and region, and enabled?"
 	case a.status == http.StatusNotFound, a.status < 400:
-		e.Hint = "is that the right endpoint?"
+		e.Hint = "check the endpoint"
 	case a.code == "" && a.message == "":
-		e.Hint = "this is no answer of IAM Roles Anywhere: is that the right endpoint, and nothing in between?"
+		e.Hint = "this is no answer of IAM Roles Anywhere: check the endpoint, and whether a proxy answers in its place"
 	}
 	return e
 }

@@ -51,7 +51,7 @@ func (s *Source) resolve() (*resolved, error) {
 	}
 	s.capDuration(f)
 	if len(f.roles) == 0 && f.tokenRole == "" && s.spec.SessionName != "" {
-		s.note("no role is assumed here, so that the session name %q goes to none", s.spec.SessionName)
+		s.note("no role is assumed here, so the session name %q is not used", s.spec.SessionName)
 	}
 	return f, nil
 }
@@ -72,7 +72,7 @@ func (s *Source) configuration() (*chain, error) {
 	c := &chain{Source: s, env: env, files: files}
 	c.name, c.by = s.profileName()
 	if other := s.vars().get("AWS_DEFAULT_PROFILE"); c.by == "AWS_PROFILE" && other != "" && other != c.name {
-		s.note("AWS_DEFAULT_PROFILE=%s does not count: AWS_PROFILE=%s comes first, as for version 2 of the AWS CLI", other, c.name)
+		s.note("AWS_DEFAULT_PROFILE=%s is ignored: AWS_PROFILE=%s comes first, as for version 2 of the AWS CLI", other, c.name)
 	}
 	p, _ := c.profile()
 	c.f = &resolved{

@@ -230,7 +230,7 @@ func TestShareSessionName(t *testing.T) {
 	} {
 		_, err := newIn(t, s)
 		e := failure(t, err)
-		if !e.Permanent || e.Error() != `session name "a-{pid}": is another one in each process, so that none could be shared` || e.Hint == "" {
+		if !e.Permanent || e.Error() != `session name "a-{pid}": is different in each process, so that no session could be shared` || e.Hint == "" {
 			t.Errorf("%v (%s)", e, e.Hint)
 		}
 	}

@@ -97,7 +97,7 @@ func (s *Spec) validate() error {
 	for _, template := range templates {
 		if s.Share.On && strings.Contains(template, "{pid}") {
 			return refresh.Permanentf("leave {pid} out, or --share; without a name it is "+sharedSessionName,
-				"session name %q: is another one in each process, so that none could be shared", template)
+				"session name %q: is different in each process, so that no session could be shared", template)
 		}
 		if _, err := expand(template, s.Names); err != nil {
 			return refresh.Permanentf("the placeholders are {user} {host} {command} {pid} {profile}", "session name %q: %v", template, err)

@@ -66,7 +66,7 @@ func (sh *awsFiles) ssoSession(p *profile) (ssoSession, error) {
 	for key, value := range map[string]*string{"sso_start_url": &s.startURL, "sso_region": &s.region} {
 		if theirs := section.get(key); theirs != "" {
 			if *value != "" && *value != theirs {
-				return s, refresh.Permanentf("leave it out of one of the two", "profile %q: %s is another one in its sso_session %q", p.name, key, s.name)
+				return s, refresh.Permanentf("leave it out of one of the two", "profile %q: %s differs from that of its sso_session %q", p.name, key, s.name)
 			}
 			*value = theirs
 		}
@@ -81,7 +81,7 @@ func (s ssoSession) validate(p *profile) error {
 		{"sso_account_id", s.account}, {"sso_role_name", s.role}, {"sso_start_url", s.startURL}, {"sso_region", s.region},
 	} {
 		if f.value == "" {
-			return refresh.Permanentf("`aws configure sso` writes it", "profile %q: is one of SSO, but has no %s", p.name, f.key)
+			return refresh.Permanentf("`aws configure sso` writes it", "profile %q: has SSO settings, but no %s", p.name, f.key)
 		}
 	}
 	return nil

@@ -149,7 +149,7 @@ func (r *reach) forMetadata(l limits, answer time.Duration) *http.Client {
 	return c.Freeze().(*http.Client)
 }
 
-var errElsewhere = errors.New("the server sends us elsewhere")
+var errElsewhere = errors.New("the server answers with a redirect, which is not followed")
 
 // notElsewhere refuses what follows a redirect. No service of AWS's sends one, and
 // what a request holds (a container's token, that of a web identity) is for the

@@ -193,7 +193,7 @@ func TestNetworkFaults(t *testing.T) {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, "<AssumeRoleResponse><"+shortSecret)
 			return true
-		}, "the answer breaks off", false},
+		}, "incomplete answer", false},
 		{"too long", func(w http.ResponseWriter, _ call) bool {
 			ok(w)
 			fmt.Fprint(w, "<AssumeRoleResponse>"+strings.Repeat(" ", 1<<20))

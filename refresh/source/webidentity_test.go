@@ -225,7 +225,7 @@ func TestGitHubErrors(t *testing.T) {
 		{"cut off", func(w http.ResponseWriter, _ *http.Request, _ int) {
 			w.Header().Set("Content-Length", "1000")
 			fmt.Fprint(w, `{"value":"`+jwt)
-		}, "", "the answer breaks off from 127.0.0.1", false, ""},
+		}, "", "incomplete answer from 127.0.0.1", false, ""},
 		{"slow", func(w http.ResponseWriter, r *http.Request, _ int) { <-r.Context().Done() }, "", "no answer in time from 127.0.0.1", false, ""},
 	}
 	for _, tt := range tests {
@@ -271,7 +271,7 @@ func TestTokenRefused(t *testing.T) {
 		{400, "ExpiredTokenException", "Token expired: current date/time 1 must be before the expiration date/time 0", "ExpiredTokenException: Token expired", false, "nothing has renewed it"},
 		{400, "InvalidIdentityToken", "No OpenIDConnect provider found in your account for https://token.example", "InvalidIdentityToken: No OpenIDConnect provider found", true, "OpenID Connect provider"},
 		{400, "InvalidIdentityToken", "Incorrect token audience", "InvalidIdentityToken: Incorrect token audience", true, "audience"},
-		{403, "IDPRejectedClaim", "x", "IDPRejectedClaim", true, "does not stand by"},
+		{403, "IDPRejectedClaim", "x", "IDPRejectedClaim", true, "does not accept"},
 		{400, "IDPCommunicationError", "x", "IDPCommunicationError", false, ""},
 		{403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", "AccessDenied: Not authorized", true, "trust policy must allow this identity provider, audience and subject"},
 		{403, "AccessDenied", "bad token " + jwt, "AccessDenied: bad token [redacted]", true, ""},

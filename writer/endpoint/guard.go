@@ -17,7 +17,7 @@ var foreign = []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via", "Orig
 // of Host is not looked at, since the CRT leaves it out and nothing depends on it.
 func admit(w http.ResponseWriter, r *http.Request) bool {
 	if r.URL.Host != "" { // net/http has put this into r.Host, and thrown the header away
-		refuse(w, http.StatusForbidden, "Forbidden", "this is no proxy")
+		refuse(w, http.StatusForbidden, "Forbidden", "this is not a proxy")
 		return false
 	}
 	if !loopbackHost(r.Host) {

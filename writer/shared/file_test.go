@@ -245,7 +245,7 @@ func TestSharedErrors(t *testing.T) {
 		{"long-term keys, removed at exit", long, Options{AtExit: Remove}, "holds long-term keys"},
 		{"no section", "", Options{Sections: map[string]string{}}, "no section"},
 		{"bad name", "", Options{Sections: map[string]string{"x": "a]"}}, "cannot be written"},
-		{"one section for two", "", Options{Sections: map[string]string{"x": "a", "y": "a"}}, "two sets"},
+		{"one section for two", "", Options{Sections: map[string]string{"x": "a", "y": "a"}}, "given twice"},
 		{"the source itself", "[app]\n", Options{SourceProfiles: []string{"app"}}, "[app] of $ is what the credentials are made from"},
 		{"the source of the source", "[role]\nsource_profile = app\n[app]\n", Options{SourceProfiles: []string{"role"}}, "is what the credentials are made from"},
 		{"the default profile", "", Options{SourceProfiles: []string{""}, Sections: map[string]string{"x": "default"}}, "[default] of $ is what"},

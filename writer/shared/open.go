@@ -179,7 +179,7 @@ func (s *File) newProfiles(sections map[string]string) (list []*profile, err err
 			return nil, err
 		}
 		if seen[name] {
-			return nil, fmt.Errorf("profile %q: two sets of credentials for one section", name)
+			return nil, fmt.Errorf("profile %q: given twice for one section", name)
 		}
 		seen[name] = true
 		list = append(list, &profile{section: newSection(name, s.inConfig), from: from, record: &record{section: name, prints: [2]string{noPrint, noPrint}}})

@@ -135,7 +135,7 @@ func TestSetSectionsErrors(t *testing.T) {
 		{"another process has it", "section [theirs] of " + path + ": another brs-exec keeps it", sectionsOf("b,theirs"), nil},
 		{"long-term keys", "section [long] of " + path + " holds long-term keys", sectionsOf("a,long"), nil},
 		{"no name", "cannot be written", map[string]string{"b": "x]"}, nil},
-		{"twice", "two sets", map[string]string{"b": "x", "c": "x"}, nil},
+		{"twice", "given twice", map[string]string{"b": "x", "c": "x"}, nil},
 		{"the source", "section [b] of " + path + " is what the credentials are made from", sectionsOf("b"), []string{"b"}},
 	} {
 		if err := s.SetSections(t.Context(), tt.sections, tt.sources); err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -306,7 +306,7 @@ func (d *Dir) look() {
 	case err == nil:
 		d.tell(fmt.Sprintf("%s, or a file in it, was removed by something else, and was made again", d.opt.Path))
 	case !d.said:
-		d.tell(fmt.Sprintf("%v; tried again until it can be made", err))
+		d.tell(fmt.Sprintf("%v; brs-exec keeps trying", err))
 		d.said = true
 	}
 }

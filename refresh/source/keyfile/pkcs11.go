@@ -231,7 +231,7 @@ func (m *module) slot(u *pkcs11URI) (uint, pkcs11.TokenInfo, error) {
 	case len(found) == 1:
 		return found[0], tokens[0], nil
 	case len(found) > 1:
-		return 0, pkcs11.TokenInfo{}, refresh.Permanentf("add what tells it from the others: "+strings.Join(others, ", "), "private key %s: %d tokens are meant", u, len(found))
+		return 0, pkcs11.TokenInfo{}, refresh.Permanentf("add what only the right one has: "+strings.Join(others, ", "), "private key %s: %d tokens match", u, len(found))
 	case len(others) == 0:
 		return 0, pkcs11.TokenInfo{}, refresh.Permanentf("is it plugged in, and may this user reach it? pkcs11-tool --module "+m.path+" --list-slots", "private key %s: no token is there", u)
 	}
@@ -316,7 +316,7 @@ func (m *module) object(u *pkcs11URI, s pkcs11.SessionHandle) (pkcs11.ObjectHand
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return 0, refresh.Permanentf("add what tells it from the others: "+m.list(s, found), "private key %s: %d keys are meant", u, len(found))
+		return 0, refresh.Permanentf("add what only the right one has: "+m.list(s, found), "private key %s: %d keys match", u, len(found))
 	}
 	hint := "the token shows no private key at all"
 	if all, err := m.find(s, template[:1]); err == nil && len(all) > 0 {

@@ -68,7 +68,7 @@ func takeTexts(from map[string]json.RawMessage, into map[string]*string) error {
 	for key, text := range into {
 		value, ok := from[key]
 		if ok && json.Unmarshal(value, text) != nil {
-			return fmt.Errorf("%s is no text", key)
+			return fmt.Errorf("%s is not text", key)
 		}
 		delete(from, key)
 	}

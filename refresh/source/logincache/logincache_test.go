@@ -25,7 +25,7 @@ func TestTokenFormat(t *testing.T) {
 		{name: "empty", text: "", err: "is not the JSON of an SSO token"},
 		{name: "half", text: theirs[:60], err: "is not the JSON of an SSO token"},
 		{name: "no token", text: `{"expiresAt":"2026-01-02T03:04:05Z"}`, err: "has no accessToken"},
-		{name: "a number", text: `{"accessToken":5}`, err: "accessToken is no text"},
+		{name: "a number", text: `{"accessToken":5}`, err: "accessToken is not text"},
 		{name: "no time", text: `{"accessToken":"a","expiresAt":"soon"}`, err: "has no time in expiresAt"},
 	} {
 		token, err := ParseSSO([]byte(tt.text))
@@ -123,7 +123,7 @@ func TestLoginFormat(t *testing.T) {
 		{name: "half", text: theirs[:60], err: "is not the JSON of a login session"},
 		{name: "of SSO", text: `{"accessToken":"a","expiresAt":"2026-01-02T03:04:05Z"}`, err: "is not the JSON of a login session"},
 		{name: "no set", text: `{"accessToken":{},"refreshToken":"r"}`, err: "has no complete credentials"},
-		{name: "a number", text: `{"accessToken":{},"refreshToken":5}`, err: "refreshToken is no text"},
+		{name: "a number", text: `{"accessToken":{},"refreshToken":5}`, err: "refreshToken is not text"},
 		{name: "no time", text: strings.Replace(theirs, "2026-01-02T03:04:05Z", "soon", 1), err: "has no time in expiresAt"},
 	} {
 		token, err := ParseLogin([]byte(tt.text))
