@@ -98,7 +98,7 @@ var rooms = []struct{ room, imports string }{
 	{"refresh/doctor/clients", ""},
 	{"refresh/doctor", "refresh refresh/doctor/clients refresh/plan refresh/source supervisor/runlock writer writer/ini"},
 	{"refresh/cli", "refresh refresh/control refresh/doctor refresh/plan refresh/run refresh/simulator refresh/source supervisor supervisor/logfile " +
-		"supervisor/runlock writer writer/filelock writer/process writer/rundir"},
+		"supervisor/runlock writer writer/filelock writer/pathsafe writer/process writer/replace writer/rundir"},
 	{"", "refresh/cli supervisor/stage writer/process/early"}, // main
 }
 
