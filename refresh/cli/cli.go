@@ -98,7 +98,6 @@ func (p *program) app() *cli.App {
 		Name:                      "brs-exec",
 		Usage:                     "run a command and keep its AWS credentials fresh",
 		UsageText:                 "brs-exec [FLAGS] -- COMMAND [ARG...]\nbrs-exec SUBCOMMAND [FLAGS] [-- COMMAND [ARG...]]",
-		Description:               "Each flag has a variable BRS_EXEC_<FLAG> and a key in the file of --config; a flag wins over\nthe variable, the variable over the file.",
 		HideVersion:               true,
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true,
@@ -111,23 +110,12 @@ func (p *program) app() *cli.App {
 				_, err := fmt.Fprint(p.stdout, thisBuild())
 				return err
 			}},
-			{Name: "help", Usage: "print this text, or that of a subcommand", ArgsUsage: "[SUBCOMMAND]", HideHelp: true, OnUsageError: usageError, Action: p.help},
+			{Name: "help", Usage: "print help: in short, about a subcommand, all flags, a manual page", ArgsUsage: "[SUBCOMMAND | flags | man]", HideHelp: true, OnUsageError: usageError, Action: p.help},
 		},
 		OnUsageError:   usageError,
 		ExitErrHandler: func(*cli.Context, error) {}, // run returns the code; nothing exits underneath it
 		Action:         p.exec,
 	}
-}
-
-func (p *program) help(c *cli.Context) error {
-	app := c.Lineage()[1]
-	if name := c.Args().First(); name != "" {
-		if app.App.Command(name) == nil {
-			return &plan.Error{Text: fmt.Sprintf("no subcommand is named %q", name), Hint: "brs-exec help"}
-		}
-		return cli.ShowCommandHelp(app, name)
-	}
-	return cli.ShowAppHelp(app)
 }
 
 // unexpectedArgs is about words that stand where a flag or a "--" should. What was typed is
@@ -179,14 +167,11 @@ func (p *program) unexpectedArgs(c *cli.Context) error {
 	return wrong
 }
 
-func subcommands(c *cli.Context) (names []string) {
+func subcommands(c *cli.Context) []string {
 	if len(c.Lineage()) > 2 {
 		return nil // it is one already
 	}
-	for _, command := range c.App.VisibleCommands() {
-		names = append(names, command.Name)
-	}
-	return names
+	return subcommandNames(c.App)
 }
 
 // plainDashes puts two hyphens in place of a long dash in front of a word.

@@ -55,12 +55,14 @@ func golden(t *testing.T, name, got string) {
 }
 
 func TestHelp(t *testing.T) {
+	t.Setenv("COLUMNS", "")
 	for _, test := range []struct {
 		golden string
 		args   []string
 	}{
 		{"help.golden", []string{"--help"}},
 		{"help.golden", []string{"help"}},
+		{"help.golden", []string{"--profile", "x", "-h"}},
 		{"help-credentials.golden", []string{"credentials", "--help"}},
 		{"help-credentials.golden", []string{"help", "credentials"}},
 		{"help-keep.golden", []string{"keep", "--help"}},
@@ -68,6 +70,9 @@ func TestHelp(t *testing.T) {
 		{"help-demo.golden", []string{"demo", "--help"}},
 		{"help-doctor.golden", []string{"doctor", "--help"}},
 		{"help-status.golden", []string{"status", "--help"}},
+		{"help-refresh.golden", []string{"refresh", "-h"}},
+		{"help-help.golden", []string{"help", "help"}},
+		{"help-flags.golden", []string{"help", "flags"}},
 		{"completion-bash.golden", []string{"completion", "bash"}},
 		{"completion-zsh.golden", []string{"completion", "zsh"}},
 		{"completion-fish.golden", []string{"completion", "fish"}},
@@ -140,7 +145,7 @@ func TestUsageErrors(t *testing.T) {
 		{name: "command for login", args: []string{"login", "--profile", "p", "--", "true"}, want: "login runs no command\nbrs-exec login --profile NAME, and then brs-exec --profile NAME -- COMMAND"},
 		{name: "run directory and a source", args: []string{"credentials", "--run-dir", "/x", "--region", "p"}, want: "--run-dir takes what a running brs-exec holds; --region would retrieve from a source"},
 		{name: "bad level", args: []string{"--log-level", "loud", "--", "true"}, want: "--log-level \"loud\": no such level\none of debug, info, warn, error"},
-		{name: "bad format", args: []string{"--log-format", "xml", "--", "true"}, want: "--log-format \"xml\": no such format\ntext or json"},
+		{name: "bad format", args: []string{"--log-format", "xml", "--", "true"}, want: "--log-format \"xml\": no such format\none of text, json"},
 		{name: "flag before subcommand", args: []string{"--profile", "x", "credentials"}, want: "flags stand before \"credentials\", where they would be lost\nbrs-exec credentials --profile x"},
 		{name: "flags before doctor", args: []string{"--quiet", "--profile=a b", "doctor", "--ask", "--", "aws", "s3"}, want: "flags stand before \"doctor\", where they would be lost\nbrs-exec doctor --quiet '--profile=a b' --ask -- aws s3"},
 		{name: "command for credentials", args: []string{"credentials", "--", "true"}, want: "credentials runs no command\nbrs-exec -- COMMAND runs one with fresh credentials"},
@@ -445,22 +450,12 @@ func TestFlagsPage(t *testing.T) {
 func flagTable() string {
 	var b strings.Builder
 	about := ""
-	for _, f := range flags("") {
-		category := f.(cli.CategorizableFlag).GetCategory()
-		if category != about {
-			fmt.Fprintf(&b, "\n## %s\n\n| flag | |\n|---|---|\n", category)
-			about = category
+	for _, f := range plan.Flags("") {
+		if f.About != about {
+			about = f.About
+			fmt.Fprintf(&b, "\n## %s\n\n| flag | |\n|---|---|\n", about)
 		}
-		doc := f.(cli.DocGenerationFlag)
-		usage, value := doc.GetUsage(), ""
-		if head, tail, ok := strings.Cut(usage, "`"); ok {
-			name, rest, _ := strings.Cut(tail, "`")
-			usage, value = head+name+rest, " "+name
-		}
-		if d := doc.GetDefaultText(); d != "" && doc.TakesValue() {
-			usage += " (default: " + strings.Trim(d, `"`) + ")"
-		}
-		fmt.Fprintf(&b, "| `--%s%s` | %s |\n", f.Names()[0], value, strings.ReplaceAll(usage, "|", `\|`))
+		fmt.Fprintf(&b, "| `%s` | %s |\n", written(f), strings.ReplaceAll(f.Text(), "|", `\|`))
 	}
 	return b.String() + "\n"
 }

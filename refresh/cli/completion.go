@@ -51,7 +51,7 @@ func (p *program) completionCommand() *cli.Command {
 		Name:            "completion",
 		Usage:           "print the completion script of a shell: bash, zsh, fish",
 		ArgsUsage:       "SHELL",
-		Description:     "bash:  source <(brs-exec completion bash)\nzsh:   source <(brs-exec completion zsh)\nfish:  brs-exec completion fish | source",
+		Description:     "For a file that bash, zsh or fish reads at its start:\n  source <(brs-exec completion bash)\n  source <(brs-exec completion zsh)\n  brs-exec completion fish | source",
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action: func(c *cli.Context) error {

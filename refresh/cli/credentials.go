@@ -18,7 +18,7 @@ func (p *program) credentialsCommand() *cli.Command {
 		Name:            "credentials",
 		Usage:           "print credentials once, for a credential_process line or a script",
 		UsageText:       "brs-exec credentials [FLAGS]",
-		Description:     "credential_process = brs-exec credentials --role-arn arn:aws:iam::123456789012:role/NAME",
+		Description:     "  credential_process = brs-exec credentials --role-arn arn:aws:iam::123456789012:role/NAME",
 		Flags:           flags("credentials"),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,

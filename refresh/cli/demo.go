@@ -40,7 +40,7 @@ func (p *program) demoCommand() *cli.Command {
 		Name:        "demo",
 		Usage:       "watch a command outlive its credentials; needs no AWS account",
 		UsageText:   "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
-		Description: "A simulated STS on loopback gives credentials with a lifetime of 20 seconds. COMMAND may be\nany AWS client, as in: brs-exec demo -- aws sts get-caller-identity\nSome clients refuse credentials with so little time left: add --life 2m.",
+		Description: "A simulated STS on loopback gives credentials with a lifetime of 20 seconds. COMMAND may be\nany AWS client.\n  brs-exec demo -- aws sts get-caller-identity\nSome clients refuse credentials with so little time left: add --life 2m.",
 		Flags: append(flags("demo"),
 			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Value: demoLifetime.String(), Usage: "lifetime of the credentials, a `DURATION`"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
 		HideHelpCommand: true,

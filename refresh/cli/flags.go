@@ -43,11 +43,11 @@ func flags(of string) []cli.Flag {
 		names := []string{f.Name}
 		switch {
 		case f.Boolean:
-			list = append(list, &truthFlag{&cli.BoolFlag{Category: f.About, Name: f.Name, Usage: f.Usage, Hidden: f.Hidden, DisableDefaultText: true}, names})
+			list = append(list, &truthFlag{&cli.BoolFlag{Name: f.Name, Hidden: f.Hidden}, names})
 		case f.Repeatable:
-			list = append(list, &listFlag{&cli.StringSliceFlag{Category: f.About, Name: f.Name, Usage: f.Usage}, names})
+			list = append(list, &listFlag{&cli.StringSliceFlag{Name: f.Name}, names})
 		default:
-			list = append(list, &textFlag{&cli.StringFlag{Category: f.About, Name: f.Name, Value: f.Default, Usage: f.Usage}, names, f.Once})
+			list = append(list, &textFlag{&cli.StringFlag{Name: f.Name, Value: f.Default}, names, f.Once})
 		}
 	}
 	return list

@@ -22,7 +22,7 @@ import (
 func (p *program) installCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "install",
-		Usage:     "copy this program to a directory, as an init container does that has no cp",
+		Usage:     "copy this program to a directory; an init container may have no cp",
 		UsageText: "brs-exec install DIR",
 		Description: "The copy is DIR/brs-exec, mode 0755. It takes the place of an older one in one step, also while that\n" +
 			"one runs. DIR has to be there: one that is made by mistake beside the volume would vanish with the\ncontainer.",

@@ -33,8 +33,8 @@ func (p *program) refreshCommand() *cli.Command {
 		UsageText:   "brs-exec refresh [FLAGS] [PID|NAME]",
 		Description: "Returns when the new credentials are delivered (exit code 0), or when it is known why not (1). Without\nPID or NAME, as status has it, it is the one that is running. Exit code 3 if there is none.",
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "profile", Category: about, Usage: "`NAME` of a profile of a run with many; without it, all are refreshed (may be repeated)"},
-			&cli.DurationFlag{Name: "timeout", Destination: &timeout, Category: about, Value: refreshTimeout, Usage: "`DURATION` to wait for that; the run itself goes on trying"},
+			&cli.StringSliceFlag{Name: "profile", Category: about, Usage: "profile `NAME` of a run with many (may be repeated; default: all of them)"},
+			&cli.DurationFlag{Name: "timeout", Destination: &timeout, Category: about, Value: refreshTimeout, Usage: "how long to wait, a `DURATION`; the run itself goes on trying"},
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,

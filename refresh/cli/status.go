@@ -18,14 +18,14 @@ const exitNotRunning = 3
 type statusFlags struct{ json, check, ready, wide, watch bool }
 
 func (p *program) statusCommand() *cli.Command {
-	const about = "What brs-exec says"
+	const about = "What is shown"
 	var f statusFlags
 	flag := func(into *bool, name, usage string) cli.Flag {
 		return &cli.BoolFlag{Name: name, Destination: into, Category: about, Usage: usage, DisableDefaultText: true}
 	}
 	return &cli.Command{
 		Name:      "status",
-		Usage:     "say what the running brs-exec processes hold, and what they wait for",
+		Usage:     "show the running brs-exec processes and their credentials",
 		UsageText: "brs-exec status [FLAGS] [PID|NAME]",
 		Description: "Asks the runs of this user whose run directory is in one of the places that a new run would try;\nroot (Linux) asks those of all users. " +
 			"Exit code 3 if there is none, or not that one. The bar is the\nlifetime of the credentials: = is over, | is now, ^ is the next refresh.",

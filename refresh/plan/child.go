@@ -83,7 +83,7 @@ func (p *Plan) restart(v *Settings) (err error) {
 	case "always":
 		r.Policy = supervisor.RestartAlways
 	default:
-		return wrong(flagRestart, "one of never, on-failure, always", "%q: no such policy", s)
+		return wrong(flagRestart, flagRestart.oneOf(), "%q: no such policy", s)
 	}
 	if s := flagRestartMax.of(v); s != "" {
 		if r.Max, err = strconv.Atoi(s); err != nil || r.Max < 1 {

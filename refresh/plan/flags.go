@@ -8,15 +8,41 @@ import (
 // A Flag is a setting: a flag of the command line, the variable BRS_EXEC_<FLAG> and a key in
 // the file of --config.
 type Flag struct {
-	Name       string // without dashes
+	Name       string   // without dashes
+	Value      string   // what the value is called, as in FILE; empty of a boolean
+	Values     []string // all that it takes, if these are few; words in capitals stand for others
 	Default    string
-	Usage      string // of one line; what stands in backquotes is what the value is called
+	Usage      string // what help says, on one line: see [Flag.Text]
 	About      string // the heading that it stands under
 	Repeatable bool
 	Boolean    bool
 	Once       bool // of two values one is a mistake: it says whose the credentials are
 	Hidden     bool // left out where flags are listed
 }
+
+// Text is what help says of a flag: its usage, with its values in place of %s, and its default.
+func (f *Flag) Text() string {
+	text := strings.Replace(f.Usage, "%s", strings.Join(f.Values, ", "), 1)
+	if f.Default != "" {
+		text += " (default: " + f.Default + ")"
+	}
+	if f.Repeatable {
+		text += " (may be repeated)"
+	}
+	return text
+}
+
+// Gist is the first clause of a text, for where there is little room. The rest follows a
+// colon, a semicolon or a parenthesis.
+func Gist(text string) string {
+	for _, end := range []string{": ", "; ", " ("} {
+		text, _, _ = strings.Cut(text, end)
+	}
+	return text
+}
+
+// oneOf is the hint for a value that is none of those.
+func (f *Flag) oneOf() string { return "one of " + strings.Join(f.Values, ", ") }
 
 // variable is the name of the environment variable behind a flag.
 func (f *Flag) variable() string {
@@ -62,11 +88,21 @@ func (g *group) add(f *Flag) *Flag {
 }
 
 func (g *group) text(name, value, usage string) textFlag {
-	return textFlag{g.add(&Flag{Name: name, Default: value, Usage: usage})}
+	return textFlag{g.add(&Flag{Name: name, Value: value, Usage: usage})}
 }
 
-func (g *group) list(name, usage string) listFlag {
-	return listFlag{g.add(&Flag{Name: name, Usage: usage + " (may be repeated)", Repeatable: true})}
+// textElse is one with a default.
+func (g *group) textElse(name, value, otherwise, usage string) textFlag {
+	return textFlag{g.add(&Flag{Name: name, Value: value, Default: otherwise, Usage: usage})}
+}
+
+// choice is one of few values. The default, empty for none, is one of them.
+func (g *group) choice(name, value, otherwise string, values []string, usage string) textFlag {
+	return textFlag{g.add(&Flag{Name: name, Value: value, Values: values, Default: otherwise, Usage: usage})}
+}
+
+func (g *group) list(name, value, usage string) listFlag {
+	return listFlag{g.add(&Flag{Name: name, Value: value, Usage: usage, Repeatable: true})}
 }
 
 func (g *group) truth(name, usage string) boolFlag {
@@ -76,113 +112,113 @@ func (g *group) truth(name, usage string) boolFlag {
 var (
 	sourceFlags = &group{about: "Where the credentials come from", once: true}
 
-	flagProfile                  = sourceFlags.text("profile", "", "`NAME` of a profile in the AWS configuration; without any source, the AWS CLI's default chain is used")
-	flagRegion                   = sourceFlags.text("region", "", "AWS `REGION` for the source and the command")
-	flagCredentialCommand        = sourceFlags.text("credential-command", "", "`COMMAND` that prints credentials (no shell): credential_process JSON, an STS response, or KEY=VALUE lines")
-	flagWebIdentityTokenFile     = sourceFlags.text("web-identity-token-file", "", "`FILE` with a token that the first --role-arn is assumed with; read anew each time")
-	flagWebIdentityTokenCommand  = sourceFlags.text("web-identity-token-command", "", "`COMMAND` that prints such a token (no shell)")
-	flagGitHubOIDC               = sourceFlags.truth("github-oidc", "in GitHub Actions: assume the first --role-arn with a new token each time")
-	flagAudience                 = sourceFlags.text("audience", "", "`AUDIENCE` of that token (default: sts.amazonaws.com)")
-	flagIoTEndpoint              = sourceFlags.text("iot-endpoint", "", "`HOST` of AWS IoT Core's credentials provider, to retrieve from with a --certificate")
-	flagIoTRoleAlias             = sourceFlags.text("iot-role-alias", "", "`ALIAS` of the role that IoT Core gives")
-	flagIoTThingName             = sourceFlags.text("iot-thing-name", "", "`NAME` of the thing that the certificate is attached to, if a policy asks for it")
-	flagTrustAnchorARN           = sourceFlags.text("trust-anchor-arn", "", "`ARN` of the trust anchor of IAM Roles Anywhere, to assume the first --role-arn with a --certificate")
-	flagRolesAnywhereProfileARN  = sourceFlags.text("rolesanywhere-profile-arn", "", "`ARN` of the Roles Anywhere profile")
-	flagRolesAnywhereEndpoint    = sourceFlags.text("rolesanywhere-endpoint", "", "`URL` of IAM Roles Anywhere (default: that of the trust anchor's region)")
-	flagCertificate              = sourceFlags.text("certificate", "", "PEM `FILE` with the X.509 certificate, read anew each time")
-	flagPrivateKey               = sourceFlags.text("private-key", "", "PEM `FILE` with its private key; or a pkcs11: or tpm2: URI of one in hardware, see docs/sources.md")
-	flagPrivateKeyPassphraseFile = sourceFlags.text("private-key-passphrase-file", "", "`FILE` of mode 0600 with the passphrase of that key, or the PIN of its token")
-	flagIntermediates            = sourceFlags.text("intermediates", "", "PEM `FILE` with the certificates between that one and the trust anchor")
-	flagCAFile                   = sourceFlags.text("ca-file", "", "PEM `FILE` with the authorities to believe the IoT endpoint by (default: AWS_CA_BUNDLE, else the system's)")
-	flagFromFile                 = sourceFlags.text("from-file", "", "`FILE` with credentials that something else keeps: watched, and read again at each change")
-	flagFromProfile              = sourceFlags.text("from-profile", "", "`NAME` of the profile in that file (default: the only one, or default)")
-	flagMFASerial                = sourceFlags.text("mfa-serial", "", "`DEVICE` whose MFA code begins the MFA session that all else is done with: ARN or serial number (default: the profile's mfa_serial)")
-	flagMFACommand               = sourceFlags.text("mfa-command", "", "`COMMAND` that prints a code (no shell; default: you are asked on the terminal before the command starts)")
-	flagMFATOTPFile              = sourceFlags.text("mfa-totp-file", "", "`FILE` of mode 0600, or /dev/fd/N, with the secret of a virtual device: base32 or an otpauth:// URI")
-	flagMFASession               = sourceFlags.text("mfa-session", "", "`DURATION` that one code serves (default: 12h; at most 36h)")
-	flagSource                   = sourceFlags.text("source", "", "`ORDER` in which several sources are tried at each refresh, as in iot,profile:backup; in the file of --config also a list of sources with roles of their own; see docs/sources.md")
-	flagAssumeLifetime           = sourceFlags.text("assume-lifetime", "", "lifetime, a `DURATION`, of credentials whose source tells no expiry")
+	flagProfile                  = sourceFlags.text("profile", "NAME", "AWS profile to get credentials from (without any source: what the AWS CLI would use)")
+	flagRegion                   = sourceFlags.text("region", "REGION", "AWS region, for the source and for the command")
+	flagCredentialCommand        = sourceFlags.text("credential-command", "COMMAND", "command that prints credentials: the JSON of a credential_process, an STS response, or KEY=VALUE lines; run without a shell")
+	flagWebIdentityTokenFile     = sourceFlags.text("web-identity-token-file", "FILE", "file with an OIDC token to assume the first --role-arn with; read again at each refresh")
+	flagWebIdentityTokenCommand  = sourceFlags.text("web-identity-token-command", "COMMAND", "command that prints an OIDC token to assume the first --role-arn with; run without a shell")
+	flagGitHubOIDC               = sourceFlags.truth("github-oidc", "assume the first --role-arn with the OIDC token of a GitHub Actions job; a new token at each refresh")
+	flagAudience                 = sourceFlags.text("audience", "AUDIENCE", "audience of the --github-oidc token (default: sts.amazonaws.com)")
+	flagIoTEndpoint              = sourceFlags.text("iot-endpoint", "HOST", "credentials provider endpoint of AWS IoT Core; needs a --certificate")
+	flagIoTRoleAlias             = sourceFlags.text("iot-role-alias", "ALIAS", "role alias in AWS IoT Core")
+	flagIoTThingName             = sourceFlags.text("iot-thing-name", "NAME", "IoT thing that the certificate is attached to, if a policy asks for it")
+	flagTrustAnchorARN           = sourceFlags.text("trust-anchor-arn", "ARN", "trust anchor of IAM Roles Anywhere to assume the first --role-arn with; needs a --certificate")
+	flagRolesAnywhereProfileARN  = sourceFlags.text("rolesanywhere-profile-arn", "ARN", "profile of IAM Roles Anywhere")
+	flagRolesAnywhereEndpoint    = sourceFlags.text("rolesanywhere-endpoint", "URL", "endpoint of IAM Roles Anywhere (default: that of the trust anchor's region)")
+	flagCertificate              = sourceFlags.text("certificate", "FILE", "PEM file with the X.509 certificate; read again at each refresh")
+	flagPrivateKey               = sourceFlags.text("private-key", "FILE", "PEM file with the private key of the certificate; or a pkcs11: or tpm2: URI, see docs/sources.md")
+	flagPrivateKeyPassphraseFile = sourceFlags.text("private-key-passphrase-file", "FILE", "file of mode 0600 with the passphrase of the private key, or the PIN of its token")
+	flagIntermediates            = sourceFlags.text("intermediates", "FILE", "PEM file with the certificates between the --certificate and the trust anchor")
+	flagCAFile                   = sourceFlags.text("ca-file", "FILE", "PEM file with the CA certificates to verify the IoT endpoint with (default: AWS_CA_BUNDLE, else the system's)")
+	flagFromFile                 = sourceFlags.text("from-file", "FILE", "credentials file that another program keeps fresh; read again at each change")
+	flagFromProfile              = sourceFlags.text("from-profile", "NAME", "profile in --from-file (default: the only one, or default)")
+	flagMFASerial                = sourceFlags.text("mfa-serial", "DEVICE", "MFA device to ask for a code of: its ARN or serial number (default: the profile's mfa_serial)")
+	flagMFACommand               = sourceFlags.text("mfa-command", "COMMAND", "command that prints an MFA code; run without a shell (default: you are asked at the terminal before the command starts)")
+	flagMFATOTPFile              = sourceFlags.text("mfa-totp-file", "FILE", "file of mode 0600 with the secret of a virtual MFA device: base32 or an otpauth:// URI; or /dev/fd/N")
+	flagMFASession               = sourceFlags.text("mfa-session", "DURATION", "lifetime of the MFA session, which needs one code (default: 12h; at most 36h)")
+	flagSource                   = sourceFlags.text("source", "ORDER", "several sources to try in this order at each refresh: iot,profile:backup, for example; in the file of --config also a list of sources with roles of their own; see docs/sources.md")
+	flagAssumeLifetime           = sourceFlags.text("assume-lifetime", "DURATION", "lifetime of credentials whose source gives no expiry")
 )
 
 var (
-	roleFlags = &group{about: "Assuming a role on top of that", once: true}
+	roleFlags = &group{about: "Roles to assume", once: true}
 
-	flagRoleARN         = roleFlags.list("role-arn", "`ARN` of a role to assume; several make a chain, in the order given")
-	flagRoleSessionName = roleFlags.text("role-session-name", "", "session `NAME`; {user} {host} {command} {pid} {profile} are filled in (default: brs-exec-{command}-{pid})")
-	flagExternalID      = roleFlags.text("external-id", "", "external `ID` that the role's trust policy asks for")
-	flagDuration        = roleFlags.text("duration", "", "lifetime of the session, a `DURATION` such as 1h (default: the role's own; a chained role has at most 1h)")
-	flagPolicy          = roleFlags.text("policy", "", "session policy: `JSON`, or @FILE")
-	flagPolicyARN       = roleFlags.list("policy-arn", "`ARN` of a managed policy that limits the session")
-	flagTag             = roleFlags.list("tag", "session tag `KEY=VALUE`")
-	flagTransitiveTag   = roleFlags.list("transitive-tag", "`KEY` of a --tag that later roles inherit")
-	flagProvidedContext = roleFlags.list("provided-context", "context that a provider of AWS's asserts about the user, `ARN=FILE`: the file is read anew each time")
-	flagSourceIdentity  = roleFlags.text("source-identity", "", "source `IDENTITY` that CloudTrail shows for the session and all that follow")
+	flagRoleARN         = roleFlags.list("role-arn", "ARN", "role to assume; several make a chain, in the order given")
+	flagRoleSessionName = roleFlags.text("role-session-name", "NAME", "session name; {user} {host} {command} {pid} {profile} are filled in (default: brs-exec-{command}-{pid})")
+	flagExternalID      = roleFlags.text("external-id", "ID", "external ID that the role's trust policy asks for")
+	flagDuration        = roleFlags.text("duration", "DURATION", "lifetime of the role's session (default: the role's own; at most 1h in a chain of roles)")
+	flagPolicy          = roleFlags.text("policy", "JSON", "session policy: JSON, or @FILE")
+	flagPolicyARN       = roleFlags.list("policy-arn", "ARN", "managed policy that limits the session")
+	flagTag             = roleFlags.list("tag", "KEY=VALUE", "session tag")
+	flagTransitiveTag   = roleFlags.list("transitive-tag", "KEY", "key of a --tag that is passed on to the next roles of a chain")
+	flagProvidedContext = roleFlags.list("provided-context", "ARN=FILE", "context assertion for the session: the ARN of its provider, and a file that is read again at each refresh")
+	flagSourceIdentity  = roleFlags.text("source-identity", "IDENTITY", "source identity; CloudTrail shows it for the session and all that follow from it")
 )
 
 var (
-	deliveryFlags = &group{about: "What the command finds"}
+	deliveryFlags = &group{about: "How the command gets the credentials"}
 
-	flagDeliver                = deliveryFlags.text("deliver", "auto", "`HOW` the command gets credentials: auto, process, file, endpoint, imds, env; see the README")
-	flagAsProfile              = deliveryFlags.list("as-profile", "further profile `NAME` to find them under")
-	flagCredentialsFile        = deliveryFlags.text("credentials-file", "", "`FILE` of your own to keep the credentials in as well")
-	flagCredentialsFileProfile = deliveryFlags.text("credentials-file-profile", "", "`NAME` of the section there (default: default)")
-	flagCredentialsFileAtExit  = deliveryFlags.text("credentials-file-at-exit", "", "`WHAT` becomes of it at exit: restore what stood there, remove, leave (default: restore)")
-	flagFileMode               = deliveryFlags.text("file-mode", "", "octal `MODE` of that file if it has to be made (default: 0600)")
-	flagFileOwner              = deliveryFlags.text("file-owner", "", "`UID:GID` of that file if it has to be made")
-	flagIMDSV1                 = deliveryFlags.truth("imds-v1", "with --deliver imds: answer version 1 as well, which asks for no token")
+	flagDeliver                = deliveryFlags.choice("deliver", "HOW", "auto", []string{"auto", "process", "file", "endpoint", "imds", "env"}, "how the command gets the credentials: %s; see docs/delivery.md")
+	flagAsProfile              = deliveryFlags.list("as-profile", "NAME", "another profile name under which the command finds the credentials")
+	flagCredentialsFile        = deliveryFlags.text("credentials-file", "FILE", "file of yours to keep the credentials in as well; all else in it stays as it is")
+	flagCredentialsFileProfile = deliveryFlags.text("credentials-file-profile", "NAME", "section of the --credentials-file (default: default)")
+	flagCredentialsFileAtExit  = deliveryFlags.choice("credentials-file-at-exit", "WHAT", "", []string{"restore", "remove", "leave"}, "what becomes of that section at exit: %s (default: restore)")
+	flagFileMode               = deliveryFlags.text("file-mode", "MODE", "octal mode of the --credentials-file if brs-exec creates it (default: 0600)")
+	flagFileOwner              = deliveryFlags.text("file-owner", "UID:GID", "owner of the --credentials-file if brs-exec creates it")
+	flagIMDSV1                 = deliveryFlags.truth("imds-v1", "with --deliver imds, answer IMDSv1 as well, which needs no token")
 	flagKeepIMDS               = deliveryFlags.truth("keep-imds", "leave the instance metadata service reachable for the command")
 )
 
 var (
-	refreshFlags = &group{about: "When to refresh, and what follows"}
+	refreshFlags = &group{about: "Refresh and expiry"}
 
-	flagRefreshBefore      = refreshFlags.text("refresh-before", "", "refresh this `DURATION` before the expiry (default: 30m or a quarter of the lifetime, at most half of it)")
-	flagMinTTL             = refreshFlags.text("min-ttl", "", "do not start the command with credentials of which less than this `DURATION` remains")
-	flagStartTimeout       = refreshFlags.text("start-timeout", "", "`DURATION` to try for the first credentials (default: 30s, or 70s if a command has to be run for them)")
-	flagOnRefresh          = refreshFlags.text("on-refresh", "none", "`REACTION` to a refresh: none, signal:SIG (if the command handles it), signal:SIG! (even if not), restart, exec:COMMAND")
-	flagOnExpiry           = refreshFlags.text("on-expiry", "keep", "`REACTION` when the credentials have expired and there are no newer: keep, signal:SIG, restart, stop (exit code 124)")
-	flagSourceEndingBefore = refreshFlags.text("source-ending-before", "1h", "say this `DURATION` before it that the source itself expires (an SSO session, a certificate)")
-	flagOnSourceEnding     = refreshFlags.text("on-source-ending", "none", "`REACTION` when the source is about to expire, or refuses what only a person can change: none, exec:COMMAND")
-	flagOnStale            = refreshFlags.text("on-stale", "warn", "`REACTION` when no client has read newer credentials and those that were read are about to expire: none, warn, signal:SIG, restart")
+	flagRefreshBefore      = refreshFlags.text("refresh-before", "DURATION", "refresh this long before the expiry (default: 30m or a quarter of the lifetime, whichever is longer; at most half of it)")
+	flagMinTTL             = refreshFlags.text("min-ttl", "DURATION", "do not start with credentials that expire sooner")
+	flagStartTimeout       = refreshFlags.text("start-timeout", "DURATION", "how long to try for the first credentials (default: 30s, or 70s if a command has to be run for them)")
+	flagOnRefresh          = refreshFlags.choice("on-refresh", "REACTION", "none", []string{"none", "signal:SIG", "signal:SIG!", "restart", "exec:COMMAND"}, "what to do after a refresh: %s; signal:SIG is sent only if the command handles it, signal:SIG! always")
+	flagOnExpiry           = refreshFlags.choice("on-expiry", "REACTION", "keep", []string{"keep", "signal:SIG", "restart", "stop"}, "what to do when the credentials have expired: %s; after stop the exit code is 124")
+	flagSourceEndingBefore = refreshFlags.textElse("source-ending-before", "DURATION", "1h", "warn this long before the login or certificate of the source expires")
+	flagOnSourceEnding     = refreshFlags.choice("on-source-ending", "REACTION", "none", []string{"none", "exec:COMMAND"}, "what to do when the source is about to expire, or refuses until a person acts: %s")
+	flagOnStale            = refreshFlags.choice("on-stale", "REACTION", "warn", []string{"none", "warn", "signal:SIG", "restart"}, "what to do when no client has read newer credentials, and those that were read are about to expire: %s")
 )
 
 var (
 	listFlags = &group{about: "Many profiles: the list profiles: in the file of --config, see docs/fleet.md"}
 
-	flagRequire     = listFlags.text("require", "all", "`HOW` many profiles must be delivered before the command starts: all, any, or a number")
-	flagConcurrency = listFlags.text("concurrency", "8", "`NUMBER` of sources that are asked at the same time, 1 to 1000")
+	flagRequire     = listFlags.choice("require", "HOW", "all", []string{"all", "any", "NUMBER"}, "how many profiles must have credentials before the command starts: %s")
+	flagConcurrency = listFlags.textElse("concurrency", "NUMBER", "8", "how many sources to ask at the same time: 1 to 1000")
 )
 
 var (
-	childFlags = &group{about: "Supervising the command"}
+	childFlags = &group{about: "Supervision of the command"}
 
-	flagStopSignal         = childFlags.text("stop-signal", "TERM", "`SIGNAL` that asks the command to stop")
-	flagStopTimeout        = childFlags.text("stop-timeout", "10s", "`DURATION` from that signal to KILL")
-	flagRestart            = childFlags.text("restart", "never", "`WHEN` to start the command again that ended by itself: never, on-failure, always")
-	flagRestartMax         = childFlags.text("restart-max", "", "`NUMBER` of restarts in a row, without a good run of 10s between them (default: no limit)")
+	flagStopSignal         = childFlags.textElse("stop-signal", "SIGNAL", "TERM", "signal that asks the command to stop")
+	flagStopTimeout        = childFlags.textElse("stop-timeout", "DURATION", "10s", "send KILL this long after the stop signal")
+	flagRestart            = childFlags.choice("restart", "WHEN", "never", []string{"never", "on-failure", "always"}, "when to start the command again after it has ended by itself: %s")
+	flagRestartMax         = childFlags.text("restart-max", "NUMBER", "how many restarts in a row; a good run of 10s begins a new count (default: no limit)")
 	flagSignalGroup        = childFlags.truth("signal-group", "pass signals to the command's whole process group")
-	flagRewriteSignal      = childFlags.list("rewrite-signal", "pass on another signal, `FROM:TO`; TERM:0 drops it")
-	flagLock               = childFlags.text("lock", "", "`NAME` of a lock: a second run with the same one ends at once, with exit code 75")
+	flagRewriteSignal      = childFlags.list("rewrite-signal", "FROM:TO", "pass on another signal than the one received; TERM:0 drops TERM")
+	flagLock               = childFlags.text("lock", "NAME", "allow one run at a time: another one with this name ends at once, with exit code 75")
 	flagNotifyChild        = childFlags.truth("notify-child", "let the command talk to systemd, in place of brs-exec")
-	flagPdeathsig          = childFlags.text("pdeathsig", "", "`SIGNAL` that the command gets if brs-exec is killed (default: none, it goes on)")
-	flagSubreaper          = childFlags.truth("subreaper", "adopt what the command leaves behind, as PID 1 does")
-	flagWaitForDescendants = childFlags.truth("wait-for-descendants", "stay, with fresh credentials, until what the command leaves behind has ended, too (includes --subreaper)")
-	flagStopOrphans        = childFlags.text("stop-orphans", "", "end what the command leaves behind: TERM, and KILL after this `DURATION` (as PID 1, or with --subreaper)")
+	flagPdeathsig          = childFlags.text("pdeathsig", "SIGNAL", "signal that the command gets if brs-exec is killed (default: none, the command goes on)")
+	flagSubreaper          = childFlags.truth("subreaper", "adopt the processes that the command leaves behind, as PID 1 does")
+	flagWaitForDescendants = childFlags.truth("wait-for-descendants", "keep the credentials fresh until all processes that the command leaves behind have ended, too; includes --subreaper")
+	flagStopOrphans        = childFlags.text("stop-orphans", "DURATION", "stop the processes that the command leaves behind: TERM, then KILL after this long; as PID 1, or with --subreaper")
 )
 
 var (
-	outputFlags = &group{about: "What brs-exec says"}
+	outputFlags = &group{about: "Messages and settings"}
 
-	flagConfig    = outputFlags.text("config", "", "YAML `FILE` with settings, a flag's name as the key")
-	flagLogLevel  = outputFlags.text("log-level", "warn", "`LEVEL`: debug, info, warn, error")
-	flagLogFormat = outputFlags.text("log-format", "text", "`FORMAT`: text, json")
-	flagQuiet     = outputFlags.truth("quiet", "say nothing but errors, as for cron")
+	flagConfig    = outputFlags.text("config", "FILE", "YAML file with settings; the name of a flag is a key")
+	flagLogLevel  = outputFlags.choice("log-level", "LEVEL", "warn", []string{"debug", "info", "warn", "error"}, "print messages of this level and above: %s")
+	flagLogFormat = outputFlags.choice("log-format", "FORMAT", "text", []string{"text", "json"}, "format of the messages: %s")
+	flagQuiet     = outputFlags.truth("quiet", "print only errors, as for cron")
 )
 
 // What a run is known by to status and refresh.
 var (
 	runFlags = &group{about: outputFlags.about}
-	flagName = runFlags.text("name", "", "`NAME` of this run, for status and refresh (default: that of --lock, or the command with its first argument)")
+	flagName = runFlags.text("name", "NAME", "name of this run, for status and refresh (default: that of --lock, or the command with its first argument)")
 )
 
 // What single subcommands have besides.
@@ -191,11 +227,11 @@ var (
 	doctorFlags      = &group{about: outputFlags.about}
 	loginFlags       = &group{}
 
-	flagFormat = credentialsFlags.text("format", "process", "`FORMAT`: process (what a credential_process prints), env (export lines), ini (a section for a credentials file)")
-	flagRunDir = credentialsFlags.text("run-dir", "", "take what the brs-exec that owns this `DIR` holds, of its profile --profile if it has many, instead of retrieving from a source")
+	flagFormat = credentialsFlags.choice("format", "FORMAT", "process", []string{"process", "env", "ini"}, "format of the credentials: %s; that is, the JSON of a credential_process, export lines, a section of a credentials file")
+	flagRunDir = credentialsFlags.text("run-dir", "DIR", "take the credentials from the run that owns this run directory, in place of a source; --profile is one of that run's profiles")
 
 	flagAsk  = doctorFlags.truth("ask", "retrieve credentials from the source, and ask STS whose they are")
-	flagJSON = doctorFlags.truth("json", "print a list of findings in JSON")
+	flagJSON = doctorFlags.truth("json", "print the findings as JSON")
 )
 
 func init() {
@@ -236,3 +272,6 @@ func AllFlags() []*Flag {
 	ofKeep = slices.DeleteFunc(ofKeep, func(f *Flag) bool { return f.Name == flagRunDir.Name })
 	return slices.Concat(Flags(""), credentialsFlags.flags, loginFlags.flags, doctorFlags.flags, ofKeep)
 }
+
+// Signals are those that commands are mostly sent, for help where one is asked for.
+var Signals = []string{"HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "KILL"}

@@ -31,41 +31,51 @@ var (
 	keepFlags = &group{about: "What the neighbours find"}
 
 	flagOnce          = keepFlags.truth("once", "end with exit code 0 as soon as the credentials are delivered; what was delivered stays")
-	flagKeepDir       = keepFlags.text("run-dir", "", "`DIR` of your own to keep the files in that --deliver asks for: a volume, a unit's /run/NAME; see docs/keep.md")
-	flagKeepDirAs     = keepFlags.text("run-dir-as", "", "`PATH` by which the neighbours know that directory, if by another")
-	flagKeepDirAtExit = keepFlags.text("run-dir-at-exit", "leave", "`WHAT` becomes of our files there at exit: leave, remove")
-	flagEndpointPort  = keepFlags.text("endpoint-port", "", "`PORT` of the endpoint, which then is at http://127.0.0.1:PORT/credentials (default: that of the last time in this --run-dir, else any)")
+	flagKeepDir       = keepFlags.text("run-dir", "DIR", "directory of yours for the files that --deliver asks for: a volume, or a unit's /run/NAME; see docs/keep.md")
+	flagKeepDirAs     = keepFlags.text("run-dir-as", "PATH", "path by which the neighbours know that directory, if by another")
+	flagKeepDirAtExit = keepFlags.choice("run-dir-at-exit", "WHAT", "leave", []string{"leave", "remove"}, "what becomes of the files of --run-dir at exit: %s")
+	flagEndpointPort  = keepFlags.text("endpoint-port", "PORT", "port of the endpoint, http://127.0.0.1:PORT/credentials (default: that of the last time in this --run-dir, else any)")
 
 	neighbourFlags = &group{about: refreshFlags.about}
 
-	flagPIDFile       = neighbourFlags.text("pid-file", "", "`FILE` that begins with the number of the process that gets the signal of a reaction")
-	flagSignalProcess = neighbourFlags.text("signal-process", "", "`NAME` of the program that gets it; of its own processes only those that no other of the name has started")
+	flagPIDFile       = neighbourFlags.text("pid-file", "FILE", "file that begins with the process id of the neighbour that gets the signal of a reaction")
+	flagSignalProcess = neighbourFlags.text("signal-process", "NAME", "program that gets the signal of a reaction; of its own processes only those that no other of the name has started")
 )
 
 // flagsOfKeep are those of a run that mean something without a command, with what is
 // different about them, and those of keep alone.
 func flagsOfKeep() (list []*Flag) {
+	without := func(values ...string) func(*Flag) {
+		return func(f *Flag) {
+			f.Values = slices.DeleteFunc(slices.Clone(f.Values), func(v string) bool { return slices.Contains(values, v) })
+		}
+	}
+	replace := func(old, new string) func(*Flag) {
+		return func(f *Flag) { f.Usage = strings.Replace(f.Usage, old, new, 1) }
+	}
 	differ := map[string]func(*Flag){
 		flagDeliver.Name: func(f *Flag) {
-			f.Usage = "`HOW` the neighbours get what is in --run-dir: auto (endpoint, and files), file, process (by cat), endpoint; see docs/keep.md"
+			without("imds", "env")(f)
+			f.Usage = "how the neighbours get what is in --run-dir: %s; see docs/keep.md"
 		},
-		flagCredentialsFileAtExit.Name: func(f *Flag) { f.Usage = strings.Replace(f.Usage, "default: restore", "default: leave", 1) },
-		flagFileMode.Name: func(f *Flag) {
-			f.Usage = "octal `MODE` of that file if it has to be made, and of those in --run-dir (default: 0600)"
+		flagAsProfile.Name:             replace("the command finds", "the neighbours find"),
+		flagCredentialsFileAtExit.Name: replace("default: restore", "default: leave"),
+		flagFileMode.Name:              replace("creates it", "creates it, and of the files in --run-dir"),
+		flagFileOwner.Name:             replace("creates it", "creates it, and of the files in --run-dir"),
+		flagName.Name:                  replace("that of --lock, or the command with its first argument", "keep"),
+		flagRequire.Name:               replace("before the command starts", "before keep is ready"),
+		flagKeepIMDS.Name:              func(f *Flag) { f.Usage = "do not tell the neighbours to leave the instance metadata service alone" },
+		flagRegion.Name:                replace("for the command", "for the neighbours"),
+		flagMFACommand.Name:            replace(" before the command starts", ""),
+		flagMinTTL.Name:                replace("start with", "deliver, at first,"),
+		flagOnRefresh.Name: func(f *Flag) {
+			without("restart")(f)
+			replace("the command", "the neighbour")(f)
 		},
-		flagFileOwner.Name: func(f *Flag) { f.Usage = "`UID:GID` of that file if it has to be made, and of those in --run-dir" },
-		flagName.Name:      func(f *Flag) { f.Usage = "`NAME` of this run, for status and refresh (default: keep)" },
-		flagRequire.Name: func(f *Flag) {
-			f.Usage = strings.Replace(f.Usage, "before the command starts", "before keep is ready", 1)
-		},
-		flagKeepIMDS.Name: func(f *Flag) { f.Usage = "do not tell the neighbours to leave the instance metadata service alone" },
-		flagMinTTL.Name: func(f *Flag) {
-			f.Usage = strings.Replace(f.Usage, "start the command with", "deliver at first", 1)
-		},
-		flagOnRefresh.Name: func(f *Flag) { f.Usage = strings.Replace(f.Usage, "restart, ", "", 1) },
-		flagOnExpiry.Name:  func(f *Flag) { f.Usage = strings.Replace(f.Usage, "restart, ", "", 1) },
+		flagOnExpiry.Name: without("restart"),
 		flagOnStale.Name: func(f *Flag) {
-			f.Usage, f.Default = strings.Replace(f.Usage, ", restart", "", 1), "none"
+			without("restart")(f)
+			f.Default = "none"
 		},
 	}
 	for _, f := range Flags("") {
@@ -139,7 +149,7 @@ func (p *Plan) keepDir(v *Settings) (err error) {
 	switch e := flagKeepDirAtExit.of(v); {
 	case e == "leave":
 	case e != "remove":
-		return wrong(flagKeepDirAtExit, "leave or remove", "%q: no such choice", e)
+		return wrong(flagKeepDirAtExit, flagKeepDirAtExit.oneOf(), "%q: no such choice", e)
 	case k.Once:
 		return wrong(flagKeepDirAtExit, "leave it out", "remove: with --once all stays")
 	case !v.has(flagKeepDir):

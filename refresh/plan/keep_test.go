@@ -75,7 +75,7 @@ func TestKeepErrors(t *testing.T) {
 		{values{"run-dir": {"/v"}, "endpoint-port": {"8000"}, "deliver": {"file"}}, "there is no endpoint with --deliver file", "auto"},
 		{values{"credentials-file": {"/f"}, "endpoint-port": {"8000"}}, "--endpoint-port needs --run-dir", "--run-dir DIR"},
 		{values{"run-dir": {"/v"}, "run-dir-as": {"w"}}, "not absolute", "/"},
-		{values{"run-dir": {"/v"}, "run-dir-at-exit": {"restore"}}, "no such choice", "leave or remove"},
+		{values{"run-dir": {"/v"}, "run-dir-at-exit": {"restore"}}, "no such choice", "one of leave, remove"},
 		{values{"run-dir": {"/v"}, "run-dir-at-exit": {"remove"}, "once": {"true"}}, "with --once all stays", "leave it out"},
 		{values{"credentials-file": {"/v"}, "credentials-file-at-exit": {"remove"}, "once": {"true"}}, "with --once all stays", "leave it out"},
 		{values{"run-dir": {"/v"}, "on-refresh": {"restart"}}, "--on-refresh restart: keep has no command to restart", "try-restart"},

@@ -18,7 +18,7 @@ func TestNamesInTexts(t *testing.T) {
 	t.Parallel()
 	known := append(names(AllFlags()), "help", "version", "life", "check", "ready", "wide", "watch", "timeout", "be-the-command") // of subcommands
 	known = append(known, "accept-role-session-name", "clear-lockout", "endpoint-type", "fcs-skip", "id", "list-all", "list-objects",
-		"list-slots", "login", "module", "pids-limit", "read-object", "thing-name", "type", "wait") // of other programs
+		"list-slots", "login", "module", "pids-limit", "read-object", "some-flag", "thing-name", "type", "wait") // of other programs
 	flag := regexp.MustCompile(`(?:^|[^\w-])--([a-z][a-z0-9-]*)`)
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == "clients" {

@@ -124,7 +124,7 @@ func (p *Plan) delivery(v *Settings) error {
 	}
 	var ok bool
 	if p.Deliver, ok = deliveries[d]; !ok {
-		return wrong(flagDeliver, "one of auto, process, file, endpoint, imds, env", "%q: no such delivery", d)
+		return wrong(flagDeliver, flagDeliver.oneOf(), "%q: no such delivery", d)
 	}
 	if p.Deliver.V1 = flagIMDSV1.of(v); p.Deliver.V1 && !p.Deliver.IMDS {
 		return wrong(flagIMDSV1, "add --deliver imds", "needs --deliver imds")

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"errors"
 	"os/exec"
 	"slices"
@@ -42,28 +43,27 @@ type Reaction struct {
 
 // reactions are the settings that ask for one.
 var reactions = []struct {
-	flag  textFlag
-	of    func(*Profile) *Reaction
-	words map[string]Act // what a word alone asks for
-	kinds string         // what can stand before a colon
-	forms string
+	flag textFlag
+	of   func(*Profile) *Reaction
 }{
-	{flagOnRefresh, func(p *Profile) *Reaction { return &p.OnRefresh }, map[string]Act{"": None, "none": None, "restart": Restart}, "signal exec", "none, signal:HUP, signal:HUP!, restart, exec:COMMAND"},
-	{flagOnExpiry, func(p *Profile) *Reaction { return &p.OnExpiry }, map[string]Act{"": None, "keep": None, "stop": Stop, "restart": Restart}, "signal", "keep, stop, restart, signal:TERM"},
-	{flagOnSourceEnding, func(p *Profile) *Reaction { return &p.OnSourceEnding }, map[string]Act{"": None, "none": None}, "exec", "none, exec:COMMAND"},
-	{flagOnStale, func(p *Profile) *Reaction { return &p.OnStale }, map[string]Act{"": Warn, "warn": Warn, "none": None, "restart": Restart}, "signal", "none, warn, restart, signal:HUP"},
+	{flagOnRefresh, func(p *Profile) *Reaction { return &p.OnRefresh }},
+	{flagOnExpiry, func(p *Profile) *Reaction { return &p.OnExpiry }},
+	{flagOnSourceEnding, func(p *Profile) *Reaction { return &p.OnSourceEnding }},
+	{flagOnStale, func(p *Profile) *Reaction { return &p.OnStale }},
 }
+
+// acts are what words alone ask for.
+var acts = map[string]Act{"none": None, "keep": None, "warn": Warn, "restart": Restart, "stop": Stop}
 
 func (p *Profile) reactions(v *Settings) (err error) {
 	for _, r := range reactions {
-		s, into := r.flag.of(v), r.of(p)
-		act, word := r.words[s]
+		s, into := cmp.Or(r.flag.of(v), r.flag.Default), r.of(p)
 		kind, rest, colon := strings.Cut(s, ":")
 		switch {
-		case word:
-			*into = Reaction{Act: act}
-		case !colon || !slices.Contains(strings.Fields(r.kinds), kind):
-			return wrong(r.flag, "one of "+r.forms, "%q: no such reaction", s)
+		case slices.Contains(r.flag.Values, s) && !colon:
+			*into = Reaction{Act: acts[s]}
+		case !colon || !slices.ContainsFunc(r.flag.Values, func(form string) bool { return strings.HasPrefix(form, kind+":") }):
+			return wrong(r.flag, strings.ReplaceAll(r.flag.oneOf(), ":SIG", ":HUP"), "%q: no such reaction", s)
 		case kind == "signal":
 			*into, err = signal(r.flag, s, rest)
 		default:

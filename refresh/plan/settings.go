@@ -234,10 +234,10 @@ func (s *Settings) Output() (o Output, err error) {
 	format, level := flagLogFormat.of(s), flagLogLevel.of(s)
 	o.JSON, o.Quiet = s.JSON(), flagQuiet.of(s)
 	if err := o.Level.UnmarshalText([]byte(level)); err != nil {
-		return o, s.explain(wrong(flagLogLevel, "one of debug, info, warn, error", "%q: no such level", level))
+		return o, s.explain(wrong(flagLogLevel, flagLogLevel.oneOf(), "%q: no such level", level))
 	}
-	if !o.JSON && format != "text" {
-		return o, s.explain(wrong(flagLogFormat, "text or json", "%q: no such format", format))
+	if !slices.Contains(flagLogFormat.Values, format) {
+		return o, s.explain(wrong(flagLogFormat, flagLogFormat.oneOf(), "%q: no such format", format))
 	}
 	if o.Quiet {
 		o.Level = max(o.Level, slog.LevelError)
@@ -250,8 +250,8 @@ func (s *Settings) Output() (o Output, err error) {
 func (s *Settings) Credentials() (format, runDir string, err error) {
 	format, runDir = flagFormat.of(s), flagRunDir.of(s)
 	switch {
-	case !slices.Contains([]string{"process", "env", "ini"}, format):
-		return "", "", wrong(nil, "one of process, env, ini", "--format %q: no such format", format)
+	case !slices.Contains(flagFormat.Values, format):
+		return "", "", wrong(nil, flagFormat.oneOf(), "--format %q: no such format", format)
 	case runDir != "" && format != "process":
 		return "", "", wrong(nil, "", "--run-dir has only --format process")
 	case runDir != "":

@@ -82,7 +82,7 @@ func TestResolveRefuses(t *testing.T) {
 		{name: "no file", typed: map[string][]string{"config": {"/no/such"}}, want: "--config /no/such: no such file or directory"},
 		{name: "no file, by a variable", env: []string{"BRS_EXEC_CONFIG=/no/such"}, want: "--config /no/such: no such file or directory (--config is from BRS_EXEC_CONFIG)"},
 		{name: "level", env: []string{"BRS_EXEC_LOG_LEVEL=loud"}, want: `--log-level "loud": no such level (--log-level is from BRS_EXEC_LOG_LEVEL) | one of debug, info, warn, error`},
-		{name: "format", file: "log-format: xml\n", want: `--log-format "xml": no such format (--log-format is from F:1) | text or json`},
+		{name: "format", file: "log-format: xml\n", want: `--log-format "xml": no such format (--log-format is from F:1) | one of text, json`},
 		{name: "format of credentials", of: "credentials", typed: map[string][]string{"format": {"csv"}}, want: `--format "csv": no such format | one of process, env, ini`},
 		{name: "format of a run", of: "credentials", typed: map[string][]string{"format": {"env"}, "run-dir": {"/r"}}, want: "--run-dir has only --format process"},
 		{name: "a run and a source", of: "credentials", typed: map[string][]string{"run-dir": {"/r"}}, env: []string{"BRS_EXEC_PROFILE=p"}, want: "--run-dir takes what a running brs-exec holds; --profile would retrieve from a source"},

@@ -10,8 +10,8 @@ import (
 var (
 	shareFlags = &group{about: "What processes share"}
 
-	flagShare    = shareFlags.truth("share", "have processes of this user with the same source retrieve its credentials, and ask for an MFA code, once for all")
-	flagShareDir = shareFlags.text("share-dir", "", "`DIR` of mode 0700 where they find what they share (default: in memory, see docs/share.md)")
+	flagShare    = shareFlags.truth("share", "retrieve credentials once for all processes of this user with the same source; a person types one MFA code")
+	flagShareDir = shareFlags.text("share-dir", "DIR", "directory of mode 0700 for what is shared (default: in memory, see docs/share.md)")
 )
 
 // share reads what a source shares with those of other processes.

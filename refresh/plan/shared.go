@@ -52,7 +52,7 @@ func (p *Plan) shared(v *Settings) (err error) {
 	case "leave":
 		s.AtExit = shared.Leave
 	default:
-		return wrong(flagCredentialsFileAtExit, "one of restore, remove, leave", "%q: no such choice", e)
+		return wrong(flagCredentialsFileAtExit, flagCredentialsFileAtExit.oneOf(), "%q: no such choice", e)
 	}
 	s.Perm, s.Owner, err = permissions(v)
 	return err

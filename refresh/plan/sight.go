@@ -14,9 +14,9 @@ import (
 var (
 	sightFlags = &group{about: "How others see the run"}
 
-	flagListen      = sightFlags.text("listen", "", "`ADDRESS` to answer /healthz, /readyz and /metrics at: 127.0.0.1:PORT or unix:PATH; see docs/monitoring.md")
-	flagMetricsFile = sightFlags.text("metrics-file", "", "`FILE`, named *.prom, to keep the same metrics in, for node_exporter's textfile collector")
-	flagEvents      = sightFlags.text("events", "", "where to write each event as a line of JSON: a `FILE`, fd:N or unix:PATH; see docs/events.md")
+	flagListen      = sightFlags.text("listen", "ADDRESS", "answer /healthz, /readyz and /metrics at this address: 127.0.0.1:PORT or unix:PATH; see docs/monitoring.md")
+	flagMetricsFile = sightFlags.text("metrics-file", "FILE", "keep the metrics in this file, too: *.prom, for node_exporter's textfile collector")
+	flagEvents      = sightFlags.text("events", "FILE", "write each event as a line of JSON: to a file, fd:N or unix:PATH; see docs/events.md")
 )
 
 // Sight is how others see the run.
