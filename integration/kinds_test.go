@@ -342,7 +342,7 @@ func TestListOfSources(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, _ := strings.Cut(string(docs), "With roles of their own they stand in the file of `--config`")
+	_, text, _ := strings.Cut(string(docs), "\n## Several, with fallback\n")
 	_, text, _ = strings.Cut(text, "```yaml\n")
 	text, _, _ = strings.Cut(text, "```")
 	w := newWorld(t, time.Hour)
