@@ -2,5 +2,5 @@
 
 package runlock
 
-// Held cannot tell here without taking the lock.
-func Held(string) bool { return false }
+// holder cannot tell here without taking the lock.
+func holder(string) (pid int, held bool) { return 0, false }

@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// holder starts a process that takes a lock, and returns what it says of that.
-func holder(t *testing.T, name string) (*exec.Cmd, string) {
+// taker starts a process that takes a lock, and returns what it says of that.
+func taker(t *testing.T, name string) (*exec.Cmd, string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), takes+"="+name)
@@ -58,7 +58,7 @@ func TestLock(t *testing.T) {
 	t.Parallel()
 	name := fmt.Sprintf("test-%d", os.Getpid())
 	for _, name := range []string{name, filepath.Join(t.TempDir(), "lock")} {
-		other, said := holder(t, name)
+		other, said := taker(t, name)
 		if said != "lock: <nil>\n" {
 			t.Errorf("%s: %s", name, said)
 		}

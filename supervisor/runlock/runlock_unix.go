@@ -25,3 +25,6 @@ func private(dir string) error {
 	}
 	return unix.Access(dir, unix.W_OK)
 }
+
+func mayMake(dir string) error   { return unix.Access(dir, unix.W_OK|unix.X_OK) }
+func mayWrite(path string) error { return unix.Access(path, unix.R_OK|unix.W_OK) }
