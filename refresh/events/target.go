@@ -45,6 +45,36 @@ func (t Target) open() (sink, error) {
 	return f, f.reopen()
 }
 
+// Check says why lines could not be written there, as far as that is known at a start. It makes
+// and takes nothing.
+func (t Target) Check() error {
+	switch {
+	case t.Socket != "": // somebody may listen later
+		return nil
+	case t.FD != 0:
+		return checkDescriptor(t.FD)
+	}
+	place, dir, err := pathsafe.Open(t.File)
+	if err != nil {
+		return pathsafe.Reason(err)
+	}
+	defer dir.Close()
+	name := filepath.Base(place.Path)
+	info, err := dir.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = pathsafe.MayMake(dir)
+	case err != nil:
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("%w (%s)", pathsafe.ErrNotRegular, info.Mode().Type())
+	default:
+		if err = mayAdd(info, place.UID); err == nil {
+			err = pathsafe.MayWrite(dir, name)
+		}
+	}
+	return pathsafe.Reason(err)
+}
+
 // descriptor is one that we were started with.
 type descriptor struct{ f *os.File }
 

@@ -17,13 +17,8 @@ import (
 // on: a command that had it too would keep whoever reads from seeing the end. 1 and 2
 // stay the command's as well.
 func takeDescriptor(fd int) (*os.File, error) {
-	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	if err != nil || fd > 2 && flags&unix.FD_CLOEXEC != 0 { // that one is of our own
-		return nil, fmt.Errorf("descriptor %d %w", fd, errNotOpen)
-	}
-	mode, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-	if err != nil || mode&unix.O_ACCMODE == unix.O_RDONLY {
-		return nil, fmt.Errorf("descriptor %w", notWritable(fd))
+	if err := checkDescriptor(fd); err != nil {
+		return nil, err
 	}
 	// Not 1, 2: there a closed pipe would end us.
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
@@ -37,6 +32,19 @@ func takeDescriptor(fd int) (*os.File, error) {
 		}
 	}
 	return os.NewFile(uintptr(own), fmt.Sprintf("fd:%d", fd)), nil
+}
+
+// checkDescriptor says why a descriptor cannot be taken.
+func checkDescriptor(fd int) error {
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	if err != nil || fd > 2 && flags&unix.FD_CLOEXEC != 0 { // that one is of our own
+		return fmt.Errorf("descriptor %d %w", fd, errNotOpen)
+	}
+	mode, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err != nil || mode&unix.O_ACCMODE == unix.O_RDONLY {
+		return fmt.Errorf("descriptor %w", notWritable(fd))
+	}
+	return nil
 }
 
 // holdPlace puts nothing in the place of a descriptor, for us alone. Its number stays

@@ -83,17 +83,39 @@ func (f *File) Close() error {
 	}
 }
 
+// CheckFile says why [CreateFile] would fail, and makes nothing.
+func CheckFile(path string) error {
+	dir, _, err := locate(path)
+	if err == nil {
+		dir.Close()
+	}
+	return err
+}
+
+// locate finds the directory of the file, and makes sure that it may be replaced there.
+func locate(path string) (dir *os.Root, name string, err error) {
+	place, dir, err := pathsafe.Open(path)
+	if err != nil {
+		return nil, "", pathsafe.Reason(err)
+	}
+	name = filepath.Base(place.Path)
+	if err = ours(dir, name); err == nil {
+		err = pathsafe.MayMake(dir)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, "", pathsafe.Reason(err)
+	}
+	return dir, name, nil
+}
+
 // write replaces the file in one step.
 func (f *File) write() error {
-	place, dir, err := pathsafe.Open(f.path)
+	dir, name, err := locate(f.path)
 	if err != nil {
-		return pathsafe.Reason(err)
+		return err
 	}
 	defer dir.Close()
-	name := filepath.Base(place.Path)
-	if err := ours(dir, name); err != nil {
-		return pathsafe.Reason(err)
-	}
 	temp := "." + name + "." + strconv.Itoa(os.Getpid()) // not .prom, which is what the collector reads
 	if err := dir.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return pathsafe.Reason(err)

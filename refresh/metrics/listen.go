@@ -70,6 +70,22 @@ func Listen(at Address, m *Metrics, alive func(context.Context) error) (*Server,
 	return s, nil
 }
 
+// Check says why [Listen] would fail. It leaves nothing behind, but has the port for a moment.
+func Check(at Address) error {
+	if at.Network == "unix" {
+		dir, _, err := locateSocket(at.Address)
+		if err == nil {
+			dir.Close()
+		}
+		return err
+	}
+	l, err := bind(at)
+	if err == nil {
+		err = l.Close()
+	}
+	return err
+}
+
 // bind opens the socket.
 func bind(at Address) (net.Listener, error) {
 	if at.Network == "unix" {

@@ -27,11 +27,11 @@ type socketFile struct {
 // The socket is made in a directory that nobody else can enter, and comes out of it once its mode
 // is right: before that, another user could connect to it, or put a file of ours in its place.
 func bindFile(path string) (_ net.Listener, err error) {
-	place, dir, err := pathsafe.Open(path)
+	dir, name, err := locateSocket(path)
 	if err != nil {
-		return nil, pathsafe.Reason(err)
+		return nil, err
 	}
-	name, temp := filepath.Base(place.Path), "."+pathsafe.RandomName()[:6]
+	temp := "." + pathsafe.RandomName()[:6]
 	var l *net.UnixListener
 	defer func() {
 		if err != nil {
@@ -42,9 +42,6 @@ func bindFile(path string) (_ net.Listener, err error) {
 			err = pathsafe.Reason(err)
 		}
 	}()
-	if err := replaceable(dir, name); err != nil {
-		return nil, err
-	}
 	if err := dir.Mkdir(temp, 0o700); err != nil {
 		return nil, err
 	}
@@ -58,6 +55,23 @@ func bindFile(path string) (_ net.Listener, err error) {
 		return nil, err
 	}
 	return &socketFile{l, dir, name, is}, nil
+}
+
+// locateSocket finds the directory of a socket file, and makes sure that it can be made there.
+func locateSocket(path string) (dir *os.Root, name string, err error) {
+	place, dir, err := pathsafe.Open(path)
+	if err != nil {
+		return nil, "", pathsafe.Reason(err)
+	}
+	name = filepath.Base(place.Path)
+	if err = replaceable(dir, name); err == nil {
+		err = pathsafe.MayMake(dir)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, "", pathsafe.Reason(err)
+	}
+	return dir, name, nil
 }
 
 const tempSocket = "s"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -75,4 +76,22 @@ func UID(info fs.FileInfo) int {
 		return int(st.Uid)
 	}
 	return -1
+}
+
+// MayMake says why nothing can be made in a directory, and makes nothing to find out.
+func MayMake(dir *os.Root) error { return access(dir, ".", unix.W_OK|unix.X_OK) }
+
+// MayWrite says why a file cannot be written to, and does not open it.
+func MayWrite(dir *os.Root, name string) error { return access(dir, name, unix.W_OK) }
+
+func access(dir *os.Root, name string, mode uint32) error {
+	d, err := dir.Open(".")
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := unix.Faccessat(int(d.Fd()), name, mode, unix.AT_EACCESS); err != nil {
+		return &fs.PathError{Op: "access", Path: filepath.Join(dir.Name(), name), Err: err}
+	}
+	return nil
 }

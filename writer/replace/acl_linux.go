@@ -32,3 +32,10 @@ func setACL(f *os.File, acl []byte) error {
 	}
 	return unix.Fsetxattr(int(f.Fd()), aclAttribute, acl, 0)
 }
+
+// mayChown tells whether we may give files away: CAP_CHOWN, which root may be without.
+func mayChown() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	return unix.Capget(&header, &data[0]) != nil || data[0].Effective&(1<<unix.CAP_CHOWN) != 0
+}

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 
 	"brs-exec.example/brs-exec/writer/pathsafe"
 )
@@ -137,4 +139,34 @@ type plantedError struct{ uid int }
 
 func (e *plantedError) Error() string {
 	return fmt.Sprintf("it is user %d's, in a directory where all users can make files: the keys in it would be that user's", e.uid)
+}
+
+// MayReplace says why [Target.Replace] could not write the file, as far as that is known without
+// trying. was is what [Location.Read] has returned.
+func (p *Location) MayReplace(was *Content) error {
+	err := pathsafe.MayMake(p.dir)
+	switch {
+	case was != nil && err != nil: // in place
+		return pathsafe.MayWrite(p.dir, p.name)
+	case was != nil:
+		return nil
+	case err != nil:
+		return err
+	}
+	return mayGive(p.meant)
+}
+
+// errOwner: the owner of a new file cannot be the one that is wanted.
+var errOwner = errors.New("only root may make files of another owner, and others those of a group of their own")
+
+// mayGive says whether a new file of ours can be given an owner.
+func mayGive(to *Owner) error {
+	if to == nil || runtime.GOOS == "windows" || mayChown() {
+		return nil
+	}
+	groups, err := os.Getgroups()
+	if to.UID >= 0 && to.UID != os.Geteuid() || err == nil && to.GID >= 0 && to.GID != os.Getegid() && !slices.Contains(groups, to.GID) {
+		return &fs.PathError{Op: "chown", Err: errOwner}
+	}
+	return nil
 }

@@ -126,6 +126,10 @@ func Hint(path string, err error) string {
 		return "correct that line; brs-exec changes no file that it cannot read"
 	case errors.Is(err, fs.ErrNotExist):
 		return "mkdir -p " + filepath.Dir(path)
+	case errors.Is(err, fs.ErrPermission):
+		return "name a file in a directory that this user can write to"
+	case errors.As(err, new(*keysError)):
+		return "--credentials-file-profile NAME for a section of its own, or --credentials-file-at-exit restore"
 	}
 	return ""
 }

@@ -56,15 +56,18 @@ func Preview(opt Options) (notes []string, err error) {
 		return nil, err
 	}
 	if s.target.DirUID == nil {
-		return nil, nil // its directory will be made
+		return nil, s.mayMakeDir()
 	}
 	var f *ini.File
 	var was *replace.Content
 	err = s.target.At(func(p *replace.Location) error {
-		was, err = p.Read()
-		if err == nil {
-			f, err = s.look(was)
+		if was, err = p.Read(); err != nil {
+			return err
 		}
+		if err := p.MayReplace(was); err != nil {
+			return err
+		}
+		f, err = s.look(was)
 		return err
 	})
 	if err != nil {
@@ -117,6 +120,13 @@ func (s *File) makeDir() error {
 		s.target.DirUID = &w.UID
 	}
 	return err
+}
+
+// mayMakeDir says why makeDir would fail.
+func (s *File) mayMakeDir() error {
+	return replace.Target{Path: filepath.Dir(s.opt.Path)}.At(func(p *replace.Location) error {
+		return p.MayReplace(nil)
+	})
 }
 
 // begin takes the claims, tidies up after writers that were killed, and looks

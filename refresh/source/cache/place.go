@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -96,6 +97,59 @@ func (c *Cache) InVirtualTime() { c.virtual.Store(true) }
 // Dir is the path of the directory.
 func (c *Cache) Dir() string { return c.path }
 
+// Check says why [Open] would fail, and makes nothing.
+func Check(dir string) error {
+	list := candidates()
+	if dir != "" {
+		list = []*Cache{{path: filepath.Clean(dir)}}
+	}
+	var first error
+	for _, c := range list {
+		err := c.usable()
+		if err == nil {
+			return nil
+		}
+		first = cmp.Or(first, err)
+	}
+	return first
+}
+
+// usable says why the directory cannot be used, or made.
+func (c *Cache) usable() error {
+	place, parent, err := c.parent()
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	named, err := parent.Lstat(filepath.Base(place.Path))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := pathsafe.MayMake(parent); err != nil {
+			return fmt.Errorf("%s: %w", c.path, pathsafe.Reason(err))
+		}
+		return nil
+	case err == nil:
+		err = alone(named)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %w", c.path, pathsafe.Reason(err))
+	}
+	return nil
+}
+
+// parent opens the directory that it is in.
+func (c *Cache) parent() (*pathsafe.Place, *os.Root, error) {
+	place, parent, err := pathsafe.Open(c.path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", c.path, pathsafe.Reason(err))
+	}
+	if err := trusted(place); err != nil {
+		parent.Close()
+		return nil, nil, fmt.Errorf("%s %w", filepath.Dir(place.Path), err)
+	}
+	return place, parent, nil
+}
+
 // make makes the directory, if it is not there, and says why it cannot be used.
 func (c *Cache) make() error {
 	dir, err := c.open()
@@ -111,14 +165,11 @@ func (c *Cache) open() (*os.Root, error) {
 	if c.inHome {
 		os.MkdirAll(filepath.Dir(c.path), 0o700)
 	}
-	place, parent, err := pathsafe.Open(c.path)
+	place, parent, err := c.parent()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, pathsafe.Reason(err))
+		return nil, err
 	}
 	defer parent.Close()
-	if err := trusted(place); err != nil {
-		return nil, fmt.Errorf("%s %w", filepath.Dir(place.Path), err)
-	}
 	name := filepath.Base(place.Path)
 	named, err := parent.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) {
