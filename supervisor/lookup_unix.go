@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -92,4 +93,20 @@ func found(path string) bool {
 func isDirectory(path string) bool {
 	var st unix.Stat_t
 	return unix.Stat(path, &st) == nil && uint32(st.Mode)&syscall.S_IFMT == syscall.S_IFDIR
+}
+
+// Find says why a command that is started with the environment env would not be found, or not be
+// started, with the exit code that a run has then. It starts nothing; what only a start tells, such
+// as that the interpreter of a script is missing, it does not know.
+func Find(argv, env []string) (Exit, error) {
+	err := execvp(argv, env, func(path string, _ []string) error {
+		if err := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS); err != nil || isDirectory(path) {
+			return cmp.Or(err, error(unix.EACCES))
+		}
+		return nil
+	})
+	if err != nil {
+		return startExit(err), err
+	}
+	return Exit{}, nil
 }

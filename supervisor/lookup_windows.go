@@ -18,3 +18,12 @@ func execvp(argv, _ []string, start func(path string, argv []string) error) erro
 	}
 	return nil
 }
+
+// Find says why a command would not be found, with the exit code of a run. It starts nothing.
+func Find(argv, env []string) (Exit, error) {
+	err := execvp(argv, env, func(string, []string) error { return nil })
+	if err != nil {
+		return startExit(err), err
+	}
+	return Exit{}, nil
+}

@@ -69,6 +69,11 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 	if err := ps.checkShared(o.Plan); err != nil { // before a person is asked for anything
 		return exit, err
 	}
+	if o.Plan.Keep == nil && o.newChild == nil { // before a person is asked, and before AWS is
+		if exit, err = supervisor.Find(o.Plan.Argv, os.Environ()); err != nil {
+			return exit, err
+		}
+	}
 	warnOfRestarts(ps, o.Log)
 	// What may need a person is done while the terminal is ours.
 	if err := o.Signals.BeforeRun(ctx, ps.authenticate); err != nil {
