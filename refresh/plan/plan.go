@@ -167,7 +167,11 @@ func (p *Plan) lifetime(v *Settings) error {
 		lifetime, _ = time.ParseDuration(d)
 		of = "a session of --duration " + d
 	}
-	if chained := len(flagRoleARN.of(v)) > 1; chained && (lifetime == 0 || lifetime > time.Hour) && !otherSTS() {
+	roles := len(flagRoleARN.of(v))
+	if roles == 1 && lifetime == 0 && !v.has(flagTrustAnchorARN) && !otherSTS() {
+		lifetime, of = time.Hour, "a session without --duration, 1h"
+	}
+	if chained := roles > 1; chained && (lifetime == 0 || lifetime > time.Hour) && !otherSTS() {
 		lifetime, of = time.Hour, "a session of a chain of roles, at most 1h"
 	}
 	if lifetime == 0 {

@@ -290,6 +290,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a session too long for AWS", values{"role-arn": {app}, "duration": {"13h"}}, `--duration "13h": not a valid session duration`},
 		{"a session too long for a request", values{"role-arn": {app}, "duration": {"600000h"}}, `--duration "600000h": not a valid session duration`},
 		{"more life than a session", values{"role-arn": {app}, "duration": {"1h"}, "min-ttl": {"1h"}}, "--min-ttl 1h: not shorter than a session of --duration 1h"},
+		{"more life than the session of a role", values{"role-arn": {app}, "min-ttl": {"2h"}}, "--min-ttl 2h: not shorter than a session without --duration, 1h"},
 		{"more life than a chained session", values{"role-arn": {app, app}, "min-ttl": {"2h"}}, "--min-ttl 2h: not shorter than a session of a chain of roles, at most 1h"},
 		{"refreshed before it begins", values{"role-arn": {app}, "duration": {"1h"}, "refresh-before": {"2h"}}, "--refresh-before 2h: not shorter than a session of --duration 1h"},
 		{"profile name", values{"as-profile": {"a]"}}, `--as-profile "a]": not a profile name`},

@@ -1,11 +1,14 @@
 package plan
 
 import (
+	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"brs-exec.example/brs-exec/refresh/events"
 	"brs-exec.example/brs-exec/refresh/metrics"
@@ -108,15 +111,48 @@ func target(s string) (*events.Target, error) {
 
 // ListenError, MetricsFileError and EventsError make errors of what cannot be opened.
 func (s Sight) ListenError(err error) error {
-	return wrong(flagListen, "", "%s: %v", s.Listen, err)
+	return wrong(flagListen, sightHint(s.Listen.Address, err), "%s: %v", s.Listen, err)
 }
 
 // MetricsFileError is as [Sight.ListenError].
 func (s Sight) MetricsFileError(err error) error {
-	return wrong(flagMetricsFile, "", "%s: %v", s.MetricsFile, err)
+	return wrong(flagMetricsFile, sightHint(s.MetricsFile, err), "%s: %v", s.MetricsFile, err)
 }
 
 // EventsError is as [Sight.ListenError].
 func (s Sight) EventsError(err error) error {
-	return wrong(flagEvents, "", "%s: %v", s.Events, err)
+	return wrong(flagEvents, sightHint(s.Events.File, err), "%s: %v", s.Events, err)
+}
+
+// sightHint says what a person can do about what cannot be opened.
+func sightHint(path string, err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "mkdir -p " + filepath.Dir(path)
+	case errors.Is(err, fs.ErrPermission):
+		return "name one in a directory that this user can write to"
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "another port: another program has this one"
+	}
+	return ""
+}
+
+// Check says what of it cannot be opened. Nothing is made, but a port is taken for a moment.
+func (s Sight) Check() (wrong []error) {
+	if s.Events != nil {
+		if err := s.Events.Check(); err != nil {
+			wrong = append(wrong, s.EventsError(err))
+		}
+	}
+	if s.Listen.Network != "" {
+		if err := metrics.Check(s.Listen); err != nil {
+			wrong = append(wrong, s.ListenError(err))
+		}
+	}
+	if s.MetricsFile != "" {
+		if err := metrics.CheckFile(s.MetricsFile); err != nil {
+			wrong = append(wrong, s.MetricsFileError(err))
+		}
+	}
+	return wrong
 }
