@@ -96,7 +96,7 @@ var rooms = []struct{ room, imports string }{
 	{"refresh/run", "refresh refresh/control refresh/events refresh/metrics refresh/plan refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
 		"writer writer/endpoint writer/filelock writer/process writer/shared writer/stale writer/volume"},
 	{"refresh/doctor/clients", ""},
-	{"refresh/doctor", "refresh refresh/doctor/clients refresh/plan refresh/source supervisor/runlock writer writer/ini"},
+	{"refresh/doctor", "refresh refresh/doctor/clients refresh/plan refresh/source refresh/source/cache supervisor supervisor/runlock writer writer/filelock writer/ini"},
 	{"refresh/cli", "refresh refresh/control refresh/doctor refresh/plan refresh/run refresh/simulator refresh/source supervisor supervisor/logfile " +
 		"supervisor/runlock writer writer/filelock writer/pathsafe writer/process writer/replace writer/rundir"},
 	{"", "refresh/cli supervisor/stage writer/process/early"}, // main

@@ -102,6 +102,13 @@ func (n *neighbour) world(life time.Duration) *world {
 	w.user, w.env["PATH"] = n, "/usr/bin:/bin:/usr/sbin:/sbin"
 	w.unset("XDG_RUNTIME_DIR", "TMPDIR", "GOCOVERDIR")
 	w.env["HOME"] = n.home
+	n.own()
+	return w
+}
+
+// own makes all that is in the home this user's.
+func (n *neighbour) own() {
+	n.t.Helper()
 	err := filepath.WalkDir(n.home, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -111,7 +118,6 @@ func (n *neighbour) world(life time.Duration) *world {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	return w
 }
 
 // TestNeighbours holds the two against what the tests take for granted.

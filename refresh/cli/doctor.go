@@ -38,9 +38,16 @@ func (p *program) doctor(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	var refused []error
+	if _, err := settings.Output(); err != nil {
+		refused = append(refused, err)
+	}
+	if err := settings.FindHooks(pl); err != nil {
+		refused = append(refused, err)
+	}
 	ask, asJSON := settings.Doctor()
 	findings := doctor.Examine(doctor.Options{
-		Plan: pl, Deliver: pl.Deliver.Name, Ask: ask, All: asJSON,
+		Plan: pl, Deliver: pl.Deliver.Name, Refused: refused, Ask: ask, All: asJSON,
 		With: func(flags string) string { return p.with(c.Command.Flags, flags) },
 	})
 	if slices.ContainsFunc(findings, func(f doctor.Finding) bool { return f.Level == "problem" }) {
@@ -70,11 +77,17 @@ func (p *program) printFindings(findings []doctor.Finding, asJSON bool) error {
 		if _, err := fmt.Fprintf(out, "%-8s %s: %s\n", f.Level, f.About, f.Text); err != nil {
 			return err
 		}
-		if f.Hint == "" {
-			continue
-		}
-		if _, err := fmt.Fprintf(out, "         hint: %s\n", f.Hint); err != nil {
-			return err
+		for i, line := range append([]string{f.Hint}, f.Try...) {
+			name := "hint:"
+			switch {
+			case line == "":
+				continue
+			case i > 0:
+				name = "try: "
+			}
+			if _, err := fmt.Fprintf(out, "         %s %s\n", name, line); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"brs-exec.example/brs-exec/refresh/doctor/clients"
-	"brs-exec.example/brs-exec/refresh/plan"
 	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 // examineCommand says what the command is, and what becomes of its credentials.
@@ -21,6 +21,9 @@ func (d *examination) examineCommand() {
 		return
 	}
 	r := d.look
+	if _, err := supervisor.Find(d.Plan.Argv, os.Environ()); err != nil { // as a run says it
+		r.Err = err
+	}
 	if r.Err != nil {
 		hint := "check PATH, or give the path of the file"
 		switch {
@@ -56,13 +59,11 @@ func (d *examination) examineCommand() {
 	switch {
 	case r.Err != nil || cut:
 	case r.Shell:
-		d.note("command", d.trial()+"; or ask of each command in it: brs-exec doctor -- COMMAND",
-			"is a script of a shell, into which doctor does not look: what AWS clients it starts is not known")
+		d.unknown("is a script of a shell, into which doctor does not look: what AWS clients it starts is not known; or ask of each command in it: brs-exec doctor -- COMMAND")
 	case len(beside) > 0:
-		d.note("command", d.trial(), "names no AWS client, so that its own is not known; installed beside it: %s", strings.Join(beside, ", "))
+		d.unknown("names no AWS client, so that its own is not known; installed beside it: %s", strings.Join(beside, ", "))
 	case len(r.Clients) == 0:
-		d.note("command", d.trial(),
-			"no AWS client that is known here was found; looked at %s", strings.Join(append(r.Looked, "its name"), "; "))
+		d.unknown("no AWS client that is known here was found; looked at %s", strings.Join(append(r.Looked, "its name"), "; "))
 	}
 }
 
@@ -81,7 +82,7 @@ func (d *examination) client(c clients.Client, named bool) {
 	switch {
 	case level == "ok":
 	case v.Takes == clients.Unclear && len(c.Helps()) == 0:
-		hint = d.trial()
+		hint = "measure it with credentials that expire after 20 seconds: " + d.trial()[0]
 	default:
 		hint = d.remedy(c)
 	}
@@ -127,11 +128,6 @@ func (d *examination) outcome(v clients.Outcome) (level, text string) {
 		text += "; from its source code, not tried"
 	}
 	return level, text
-}
-
-// trial is the hint how to measure what is not known of a client.
-func (d *examination) trial() string {
-	return "try it with credentials that expire after 20 seconds: brs-exec demo -- " + plan.ShellLine(d.Plan.Argv)
 }
 
 // remedy is the flag that helps a client.

@@ -23,15 +23,22 @@ type Finding struct {
 	Text  string `json:"text"`
 	Hint  string `json:"hint,omitempty"` // what to type or to change
 
+	Try []string `json:"try,omitempty"` // command lines to measure with, in this order, what is not known
+
 	Profile *Profile `json:"profile,omitempty"` // of a list, if the finding is about one
+}
+
+func (f Finding) same(other Finding) bool {
+	return f.Level == other.Level && f.About == other.About && f.Text == other.Text && f.Hint == other.Hint && f.Profile == other.Profile && slices.Equal(f.Try, other.Try)
 }
 
 // Options is what is to be examined.
 type Options struct {
 	Plan    *plan.Plan
-	Deliver string // --deliver
-	Ask     bool   // retrieve credentials from the source, and ask STS whose they are
-	All     bool   // say of each profile of a long list what there is to say, and not only of the first
+	Deliver string  // --deliver
+	Ask     bool    // retrieve credentials from the source, and ask STS whose they are
+	Refused []error // what a run has already refused of its settings
+	All     bool    // say of each profile of a long list what there is to say, and not only of the first
 
 	// With returns a command line for a person to type: that of the run, with these
 	// flags as well.
@@ -63,7 +70,7 @@ func Examine(o Options) []Finding {
 		d.look = clients.Look(argv, os.Environ(), "")
 	}
 	for _, examine := range []func(){
-		d.examineDelivery, d.examineSource, d.examineFiles, d.examineEnvironment, d.examineMachine, d.examineLimits, d.examineCommand,
+		d.examineRefusals, d.examineDelivery, d.examineSource, d.examineFiles, d.examineEnvironment, d.examineMachine, d.examineLimits, d.examineCommand,
 	} {
 		examine()
 	}
@@ -82,7 +89,7 @@ func (d *examination) problem(about, hint, format string, args ...any) {
 
 func (d *examination) add(level, about, hint, format string, args ...any) {
 	f := Finding{Level: level, About: about, Text: plan.OneLine(fmt.Sprintf(format, args...)), Hint: plan.OneLine(hint)}
-	if !slices.Contains(d.findings, f) {
+	if !slices.ContainsFunc(d.findings, f.same) {
 		d.findings = append(d.findings, f)
 	}
 }

@@ -265,7 +265,7 @@ func TestClient(t *testing.T) {
 		{clients.Client{ID: "go2", Version: "1.0.0"}, "endpoint", "ok||go2 1.0.0 takes credentials from the container credentials endpoint, and goes on with newer ones; from its source code, not tried"},
 		{clients.Client{ID: "go2"}, "env", "ok||go2 has the keys in its environment"},
 		{clients.Client{ID: "java2"}, "file", "note|brs-exec --deliver auto -- |java2 may or may not find credentials under --deliver file, as its version is"},
-		{clients.Client{ID: "go2-core"}, "file", "note|try it with credentials that expire after 20 seconds: brs-exec demo -- |go2-core may or may not find credentials under --deliver file"},
+		{clients.Client{ID: "go2-core"}, "file", "note|measure it with credentials that expire after 20 seconds: brs-exec demo --deliver file -- |go2-core may or may not find credentials under --deliver file"},
 		{clients.Client{ID: "botocore", Version: "1.44.8"}, "imds", "problem|brs-exec --deliver auto -- |botocore 1.44.8 takes credentials from the instance metadata service, and goes on"},
 		{clients.Client{ID: "mc"}, "auto", "problem|no delivery helps it: another client does|mc finds no credentials"},
 		{clients.Client{ID: "curl"}, "auto", "problem|have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew|curl finds no credentials"},
@@ -294,18 +294,18 @@ func TestTraps(t *testing.T) {
 		deliver string
 		want    Finding
 	}{
-		{clients.Trap{Kind: clients.PassesKeys, What: "-Dx", Where: "its arguments"}, "auto", Finding{"problem", "command", "its arguments: -Dx hands keys to the client, which then looks for no others", "leave the keys out, so that the client looks for them itself", nil}},
-		{clients.Trap{Kind: clients.SetsVariable, What: "V", Where: "env"}, "auto", Finding{"problem", "command", "env sets V, which wins over what is delivered", "take it out of there", nil}},
-		{clients.Trap{Kind: clients.DropsEnvironment, What: "doas"}, "auto", Finding{"problem", "command", "doas starts the rest with a new environment, in which nothing says where the credentials are", "put brs-exec behind it: doas … brs-exec … -- …", nil}},
-		{clients.Trap{Kind: clients.LeftBehind, What: "setsid", Maybe: true}, "auto", Finding{"note", "command", "setsid may go on in the background when the command and brs-exec have ended: nobody would refresh its credentials", "setsid --wait", nil}},
-		{clients.Trap{Kind: clients.OtherFiles, What: "chroot"}, "imds", Finding{"ok", "command", "chroot starts the rest with other files, among which the run directory is not, which --deliver imds does without", "", nil}},
-		{clients.Trap{Kind: clients.OtherNetwork, What: "unshare"}, "imds", Finding{"problem", "command", "unshare starts the rest in another network, from which the endpoint cannot be reached", with("--deliver process") + "; or put brs-exec behind it: unshare … brs-exec … -- …", nil}},
-		{clients.Trap{Kind: clients.ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: "a.py"}, "auto", Finding{"problem", "command", "a.py reads AWS_ACCESS_KEY_ID, which only --deliver env sets", with("--deliver env --on-refresh restart"), nil}},
-		{clients.Trap{Kind: clients.ReadsFile, What: ".aws/credentials", Where: "a.py", Maybe: true}, "file", Finding{"note", "command", "a.py names .aws/credentials: if it reads that file itself, it finds what was there before", with("--credentials-file ~/.aws/credentials"), nil}},
-		{clients.Trap{Kind: clients.ReadsFile, What: "AWS_SHARED_CREDENTIALS_FILE", Where: "a.py", Maybe: true}, "auto", Finding{"note", "command", "a.py names AWS_SHARED_CREDENTIALS_FILE: if it reads that file itself, it finds keys there only with --deliver file", with("--deliver file"), nil}},
-		{clients.Trap{Kind: clients.SelectsProfile, What: "mine", Where: "env"}, "auto", Finding{"ok", "command", `env: profile "mine" is one that it finds the credentials under`, "", nil}},
-		{clients.Trap{Kind: clients.SelectsProfile, What: "default", Where: "env"}, "auto", Finding{"ok", "command", `env: profile "default" is one that it finds the credentials under`, "", nil}},
-		{clients.Trap{Kind: clients.SelectsProfile, What: "yours", Where: "env"}, "auto", Finding{"problem", "command", `env: it selects profile "yours", which it will not find`, with("--as-profile yours"), nil}},
+		{clients.Trap{Kind: clients.PassesKeys, What: "-Dx", Where: "its arguments"}, "auto", Finding{"problem", "command", "its arguments: -Dx hands keys to the client, which then looks for no others", "leave the keys out, so that the client looks for them itself", nil, nil}},
+		{clients.Trap{Kind: clients.SetsVariable, What: "V", Where: "env"}, "auto", Finding{"problem", "command", "env sets V, which wins over what is delivered", "take it out of there", nil, nil}},
+		{clients.Trap{Kind: clients.DropsEnvironment, What: "doas"}, "auto", Finding{"problem", "command", "doas starts the rest with a new environment, in which nothing says where the credentials are", "put brs-exec behind it: doas … brs-exec … -- …", nil, nil}},
+		{clients.Trap{Kind: clients.LeftBehind, What: "setsid", Maybe: true}, "auto", Finding{"note", "command", "setsid may go on in the background when the command and brs-exec have ended: nobody would refresh its credentials", "setsid --wait", nil, nil}},
+		{clients.Trap{Kind: clients.OtherFiles, What: "chroot"}, "imds", Finding{"ok", "command", "chroot starts the rest with other files, among which the run directory is not, which --deliver imds does without", "", nil, nil}},
+		{clients.Trap{Kind: clients.OtherNetwork, What: "unshare"}, "imds", Finding{"problem", "command", "unshare starts the rest in another network, from which the endpoint cannot be reached", with("--deliver process") + "; or put brs-exec behind it: unshare … brs-exec … -- …", nil, nil}},
+		{clients.Trap{Kind: clients.ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: "a.py"}, "auto", Finding{"problem", "command", "a.py reads AWS_ACCESS_KEY_ID, which only --deliver env sets", with("--deliver env --on-refresh restart"), nil, nil}},
+		{clients.Trap{Kind: clients.ReadsFile, What: ".aws/credentials", Where: "a.py", Maybe: true}, "file", Finding{"note", "command", "a.py names .aws/credentials: if it reads that file itself, it finds what was there before", with("--credentials-file ~/.aws/credentials"), nil, nil}},
+		{clients.Trap{Kind: clients.ReadsFile, What: "AWS_SHARED_CREDENTIALS_FILE", Where: "a.py", Maybe: true}, "auto", Finding{"note", "command", "a.py names AWS_SHARED_CREDENTIALS_FILE: if it reads that file itself, it finds keys there only with --deliver file", with("--deliver file"), nil, nil}},
+		{clients.Trap{Kind: clients.SelectsProfile, What: "mine", Where: "env"}, "auto", Finding{"ok", "command", `env: profile "mine" is one that it finds the credentials under`, "", nil, nil}},
+		{clients.Trap{Kind: clients.SelectsProfile, What: "default", Where: "env"}, "auto", Finding{"ok", "command", `env: profile "default" is one that it finds the credentials under`, "", nil, nil}},
+		{clients.Trap{Kind: clients.SelectsProfile, What: "yours", Where: "env"}, "auto", Finding{"problem", "command", `env: it selects profile "yours", which it will not find`, with("--as-profile yours"), nil, nil}},
 	} {
 		d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}, As: []string{"mine"}}, test.deliver)}
 		d.trap(test.trap)

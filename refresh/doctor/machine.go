@@ -1,10 +1,6 @@
 package doctor
 
-import (
-	"net"
-
-	"brs-exec.example/brs-exec/supervisor/runlock"
-)
+import "net"
 
 // examineMachine is about what brs-exec itself needs.
 func (d *examination) examineMachine() {
@@ -13,9 +9,6 @@ func (d *examination) examineMachine() {
 	}
 	if server := map[string]string{"endpoint": "container credentials endpoint", "imds": "metadata service"}[d.Deliver]; server != "" && d.Plan.Child.Pdeathsig == 0 {
 		d.note("network", d.With("--pdeathsig TERM"), "if brs-exec is killed, any user of this machine can open the port of its %s, and the command would take that user's keys for its own", server)
-	}
-	if name := d.Plan.Lock; name != "" && runlock.Held(name) {
-		d.note("lock", "", "%s is held now: a run would end at once, with exit code 75", name)
 	}
 }
 

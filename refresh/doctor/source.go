@@ -53,7 +53,24 @@ func (d *examination) examineSource() {
 	} else {
 		d.ok("region", "%s", src.Region())
 	}
+	d.examinePartition()
 	d.examinePlaintext()
+}
+
+// examinePartition is about roles that are not in the partition of the region.
+func (d *examination) examinePartition() {
+	region := d.source.Region()
+	want := "aws"
+	for prefix, of := range map[string]string{"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b", "us-isof-": "aws-iso-f", "eu-isoe-": "aws-iso-e", "eusc-": "aws-eusc"} {
+		if strings.HasPrefix(region, prefix) {
+			want = of
+		}
+	}
+	for _, r := range d.of.Source.Roles {
+		if parts := strings.SplitN(r.ARN, ":", 3); len(parts) == 3 && parts[1] != want && region != "" && !strangeRegion(region) {
+			d.note("source", "arn:"+want+":"+parts[2]+", or another --region", "%s is not of the partition %s, to which the region %s belongs: AWS refuses it, other servers may not", r.ARN, want, region)
+		}
+	}
 }
 
 // unshared is a source as it is looked at: a look makes no directory.

@@ -241,6 +241,9 @@ func (l *looker) runtime(path string, argv []string) bool {
 		l.shell(base, argv[1:])
 	case "perl", "lua", "Rscript", "julia", "deno", "tclsh", "awk", "gawk":
 		l.r.Runtime = plain
+		if plain == "perl" { // of the others the options are not known here
+			l.script(argv[1:], "eE", "I")
+		}
 		l.looked("%s, whose libraries are not known here", path)
 	default:
 		return false
@@ -249,12 +252,12 @@ func (l *looker) runtime(path string, argv []string) bool {
 }
 
 // script is the path of an interpreter's script; "" if its text is an argument,
-// that of an option that ends in the letter inline, or if there is none. The
+// that of an option that ends in one of the letters inline, or if there is none. The
 // options with the letters of values take a value.
 func (l *looker) script(args []string, inline, values string) string {
 	rest, typed := wrapper{values: values}.rest(args)
 	if len(rest) == 0 || slices.ContainsFunc(typed, func(o option) bool {
-		return strings.HasSuffix(o.word, inline) && !strings.HasPrefix(o.word, "--")
+		return strings.ContainsRune(inline, rune(o.word[len(o.word)-1])) && !strings.HasPrefix(o.word, "--")
 	}) {
 		return ""
 	}
