@@ -354,30 +354,25 @@ except ConnectionError:
 	return strings.TrimSpace(out)
 }
 
-// TestStatusWatch: frames replace each other on a terminal, as large as that is, until
-// Ctrl-C, and leave it as it was.
-func TestStatusWatch(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, time.Hour)
-	p := w.waits("--name", "watched")
-	eventually(t, patience, "a socket", func() bool { _, _, code := w.ask("status", "--check", "watched"); return code == 0 })
+// startOnTerminal starts a command on a terminal of its own, and keeps what that is sent. ended waits
+// for the end of both.
+func startOnTerminal(t *testing.T, cmd *exec.Cmd, rows, columns uint16) (master *os.File, screen *output, ended func()) {
+	t.Helper()
 	master, slave, err := pty.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer master.Close()
-	if err := pty.Setsize(master, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
+	t.Cleanup(func() { master.Close() })
+	if err := pty.Setsize(master, &pty.Winsize{Rows: rows, Cols: columns}); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(brsExec(t), "status", "--watch", "watched")
-	cmd.Env = append(w.environ(), "NO_COLOR=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	slave.Close()
-	var screen output
+	screen = &output{}
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
@@ -390,6 +385,23 @@ func TestStatusWatch(t *testing.T) {
 			}
 		}
 	}()
+	return master, screen, func() {
+		cmd.Wait()
+		master.SetReadDeadline(time.Now())
+		<-read
+	}
+}
+
+// TestStatusWatch: frames replace each other on a terminal, as large as that is, until
+// Ctrl-C, and leave it as it was.
+func TestStatusWatch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	p := w.waits("--name", "watched")
+	eventually(t, patience, "a socket", func() bool { _, _, code := w.ask("status", "--check", "watched"); return code == 0 })
+	cmd := exec.Command(brsExec(t), "status", "--watch", "watched")
+	cmd.Env = append(w.environ(), "NO_COLOR=1")
+	master, screen, ended := startOnTerminal(t, cmd, 24, 80)
 	const home, below = "\x1b[H", "\x1b[J"
 	eventually(t, patience, "three frames", func() bool { return strings.Count(screen.String(), home) > 3 })
 	if err := pty.Setsize(master, &pty.Winsize{Rows: 3, Cols: 60}); err != nil {
@@ -397,9 +409,7 @@ func TestStatusWatch(t *testing.T) {
 	}
 	eventually(t, patience, "a frame of three rows", func() bool { return strings.Contains(screen.String(), "lines more, for which there is no room") })
 	fmt.Fprint(master, "\x03")
-	cmd.Wait()
-	master.SetReadDeadline(time.Now())
-	<-read
+	ended()
 	if status := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.Signal() != syscall.SIGINT {
 		t.Errorf("after Ctrl-C: %v", cmd.ProcessState)
 	}

@@ -1,20 +1,21 @@
 package cli
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go"
 	"github.com/urfave/cli/v2"
 
 	"brs-exec.example/brs-exec/refresh"
@@ -22,27 +23,33 @@ import (
 	"brs-exec.example/brs-exec/refresh/run"
 	"brs-exec.example/brs-exec/refresh/simulator"
 	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
 )
 
 const (
-	demoLifetime = 20 * time.Second // the lifetime of credentials
-	demoPause    = 2 * time.Second  // between two calls of the demo's own command
-	demoSets     = 5                // how many sets of credentials that command uses before it ends
-	demoLimit    = 9                // how many lifetimes it has for that
-	demoLonger   = 2 * time.Minute  // a lifetime that is enough for opendal and rusoto, which want more than most
-	demoRole     = "arn:aws:iam::" + simulator.Account + ":role/demo"
+	demoLifetime        = 10 * time.Second // of the credentials of the demo's own job
+	demoCommandLifetime = 20 * time.Second // of those of a command: real clients want more to remain
+	demoLonger          = 2 * time.Minute  // a lifetime that is enough for opendal and rusoto, which want more than most
+	demoEvery           = 10               // calls of the job in a lifetime
+	demoFrame           = 200 * time.Millisecond
+	demoRole            = "arn:aws:iam::" + simulator.Account + ":role/demo"
+	demoExported        = "exported-keys" // what the client with these calls itself
 )
 
-// demoCommand runs a command, or a small client of its own, on credentials of
+// demoLength is how long the job works: until several of its sessions have expired.
+func demoLength(lifetime time.Duration) time.Duration { return lifetime * 5 / 2 }
+
+// demoCommand runs a command, or a small job of its own, on credentials of
 // a simulated STS. Nothing else in brs-exec reaches the simulator.
 func (p *program) demoCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "demo",
-		Usage:       "watch a command outlive its credentials; needs no AWS account",
-		UsageText:   "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
-		Description: "A simulated STS on loopback gives credentials with a lifetime of 20 seconds. COMMAND may be\nany AWS client.\n  brs-exec demo -- aws sts get-caller-identity\nSome clients refuse credentials with so little time left: add --life 2m.",
+		Name:      "demo",
+		Usage:     "watch a command outlive its credentials; needs no AWS account",
+		UsageText: "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
+		Description: "A simulated STS on loopback gives credentials that live for seconds. Without a COMMAND\na job of the demo's own works on these for half a minute, on one screen; in lines if that does not fit.\n" +
+			"COMMAND may be any AWS client.\n  brs-exec demo -- aws sts get-caller-identity\nSome clients refuse credentials with so little time left: add --life 2m.",
 		Flags: append(flags("demo"),
-			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Value: demoLifetime.String(), Usage: "lifetime of the credentials, a `DURATION`"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
+			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Usage: "lifetime of the credentials, a `DURATION` (default: 10s, 20s for a COMMAND)"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.demo,
@@ -55,7 +62,14 @@ const (
 )
 
 // lifetimeOf is what --life says. In less than a few seconds no client gets anything done.
-func lifetimeOf(c *cli.Context) (time.Duration, error) {
+func lifetimeOf(c *cli.Context, own bool) (time.Duration, error) {
+	switch {
+	case c.IsSet(demoLifeFlag):
+	case own:
+		return demoLifetime, nil
+	default:
+		return demoCommandLifetime, nil
+	}
 	lifetime, err := time.ParseDuration(c.String(demoLifeFlag))
 	if err != nil || lifetime < 5*time.Second || lifetime > 12*time.Hour {
 		return 0, &plan.Error{Flag: demoLifeFlag, Text: fmt.Sprintf("%q: not a duration from 5s to 12h", c.String(demoLifeFlag)), Hint: "as in 20s, 90s or 5m"}
@@ -64,17 +78,17 @@ func lifetimeOf(c *cli.Context) (time.Duration, error) {
 }
 
 func (p *program) demo(c *cli.Context) error {
-	lifetime, err := lifetimeOf(c)
+	own := !p.dashes
+	lifetime, err := lifetimeOf(c, own)
 	if err != nil {
 		return err
 	}
 	if c.Bool(demoClientFlag) {
-		return demoClient(p.stdout, lifetime)
+		return demoClient(lifetime)
 	}
 	if c.Args().Present() {
 		return p.unexpectedArgs(c)
 	}
-	own := !p.dashes
 	if own {
 		self, err := os.Executable()
 		if err != nil {
@@ -88,24 +102,84 @@ func (p *program) demo(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	show := &narrator{w: p.stderr, calls: !own, lifetime: lifetime}
-	server, err := simulator.Listen(lifetime, show.call)
+	n := &narrator{w: p.stderr, own: own, shown: shown{lifetime: lifetime}}
+	live := own && p.mayBeLive(o.Log)
+	if own {
+		o.Plan.Child.Once = false // standard output stays ours
+		n.w = p.stdout
+	}
+	if live { // says all
+		n.w, o.Waiting = io.Discard, nil
+	}
+	server, err := simulator.Listen(lifetime, n.call)
 	if err != nil {
 		return err
 	}
 	pointAt(server)
 	o.Plan.Profiles[0].Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
-	o.Parts = []run.Part{{Name: "the simulated STS", Run: server.Run, Engine: func(e refresh.Event, _ bool) { show.event(e) }}}
-	show.say("a simulated STS on %s gives credentials with a lifetime of %v; it is no AWS", server.URL(), lifetime)
-	exit, err := run.Run(o)
-	switch {
-	case err != nil && !errors.Is(err, run.ErrExpired):
-	case own && exit.Code == 0:
-		show.say("shown: the command went on through %d sets of credentials with a lifetime of %v, and no call of it was refused", demoSets, lifetime)
-	case !own && !show.called.Load():
-		show.say("the command made no call%s", show.longer())
+	o.Parts = []run.Part{{Name: "the simulated STS", Run: server.Run, Engine: func(e refresh.Event, _ bool) { n.event(e) }}}
+	if live {
+		o.Parts = append(o.Parts, run.Part{Name: "the screen", Run: func(ctx context.Context) error { return p.drawDemo(ctx, n) }})
+		defer p.signals.AtEnd(func() { fmt.Fprintln(p.stdout) })()
 	}
+	n.begin(server.URL())
+	exit, err := run.Run(o)
+	p.endDemo(n, live, exit, err)
 	return p.passOn(exit, err)
+}
+
+// mayBeLive tells whether standard output is a terminal that the screen fits in. What is
+// logged at the level that was asked for would be lost in it.
+func (p *program) mayBeLive(log *slog.Logger) bool {
+	width, rows, terminal := terminalSize()
+	return terminal && screenAllowed() && width >= demoMinWidth && rows >= demoMinRows && !log.Enabled(context.Background(), slog.LevelWarn)
+}
+
+// drawDemo draws the screen until ctx ends.
+func (p *program) drawDemo(ctx context.Context, n *narrator) error {
+	tick := time.NewTicker(demoFrame)
+	defer tick.Stop()
+	for {
+		if terminal, err := p.redraw(n.draw); err != nil || !terminal {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// endDemo says what was shown, once the run is over.
+func (p *program) endDemo(n *narrator, live bool, exit supervisor.Exit, err error) {
+	done := err == nil && exit.Code == 0
+	summary := drawing{now: time.Now(), width: defaultWidth}
+	switch {
+	case !n.own:
+		if done && !n.called.Load() {
+			n.say("the command made no call%s", n.longer())
+		}
+		return
+	case live:
+		if done {
+			p.redraw(func(d drawing) []string {
+				summary.width = d.width
+				d.rows -= len(summary.demoSummary(&n.shown)) + 2 // an empty line, and that of the prompt
+				return n.draw(d)
+			})
+		}
+		fmt.Fprintln(p.stdout)
+	}
+	switch {
+	case done && live:
+		fmt.Fprintln(p.stdout)
+		fallthrough
+	case done:
+		fmt.Fprintln(p.stdout, strings.Join(summary.demoSummary(&n.shown), "\n"))
+	case err == nil && exit.Signal == 0:
+		p.printf("the demo's job has failed: brs-exec demo | cat shows why")
+	}
 }
 
 // pointAt makes the simulator the only AWS that this process and the command
@@ -126,14 +200,15 @@ func pointAt(server *simulator.Server) {
 	}
 }
 
-// narrator tells a person what happens.
+// narrator sees what happens, and tells a person in lines.
 type narrator struct {
-	w        io.Writer
-	calls    bool // tell each call of the command; the demo's own says so itself
-	lifetime time.Duration
+	w      io.Writer
+	own    bool // the job is the demo's
+	called atomic.Bool
+	warned sync.Once // that the command uses credentials that have expired
 
-	called  atomic.Bool // the command has made a call
-	expired sync.Once   // and one with credentials that had expired
+	mu sync.Mutex
+	shown
 }
 
 // longer is for clients that fail here because of the lifetime alone.
@@ -145,81 +220,120 @@ func (n *narrator) longer() string {
 }
 
 func (n *narrator) say(format string, args ...any) {
-	fmt.Fprintf(n.w, "%s demo: %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
+	before := time.Now().Format(time.TimeOnly) + " demo: "
+	lines := drawing{width: defaultWidth}.wrap(before+fmt.Sprintf(format, args...), strings.Repeat(" ", len(before)))
+	fmt.Fprintln(n.w, strings.Join(lines, "\n"))
+}
+
+func (n *narrator) begin(url string) {
+	n.say("a simulated AWS on %s; credentials live %v", url, n.lifetime)
+}
+
+// draw is what there is to see at this moment.
+func (n *narrator) draw(d drawing) []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return d.demo(&n.shown)
 }
 
 func (n *narrator) event(e refresh.Event) {
-	if e.Kind == refresh.Refreshed {
-		n.say("the files hold %s, which expires at %s; next refresh at %s", refresh.ShortKeyID(e.KeyID), e.Expires.Local().Format(time.TimeOnly), e.Next.Local().Format(time.TimeOnly))
+	if e.Kind != refresh.Refreshed {
+		return
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := demoSession{key: refresh.ShortKeyID(e.KeyID), issued: e.Time, expires: e.Expires, next: e.Next}
+	n.sessions = append(n.sessions, s)
+	n.say("%s delivered; expires %s, next refresh %s", s.key, s.expires.Local().Format(time.TimeOnly), s.next.Local().Format(time.TimeOnly))
 }
 
 func (n *narrator) call(c simulator.Call) {
-	switch {
-	case c.Issued > 0:
-		n.say("STS issues credentials %d", c.Issued)
-	case !n.calls:
-	case c.Refused != "":
-		n.called.Store(true)
-		n.say("%s %s with credentials %d: refused, %s", c.Service, c.Action, c.Number, c.Refused)
-		if strings.HasPrefix(c.Refused, "Expired") {
-			n.expired.Do(func() {
-				n.say("these had expired: the command does not retrieve newer ones in time%s", n.longer())
-			})
-		}
-	default:
-		n.called.Store(true)
-		n.say("%s %s with credentials %d: accepted", c.Service, c.Action, c.Number)
+	if c.Issued > 0 {
+		return // the engine tells of it, once it is delivered
+	}
+	n.called.Store(true)
+	if n.own {
+		n.ownCall(c)
+		return
+	}
+	if c.Refused == "" {
+		n.say("the command's call with %s: ok, %s %s", refresh.ShortKeyID(c.KeyID), c.Service, c.Action)
+		return
+	}
+	n.say("the command's call with %s: refused, %s, %s %s", refresh.ShortKeyID(c.KeyID), c.Refused, c.Service, c.Action)
+	if strings.HasPrefix(c.Refused, "Expired") {
+		n.warned.Do(func() {
+			n.say("these had expired: the command does not retrieve newer ones in time%s", n.longer())
+		})
 	}
 }
 
-// demoClient is a long-lived AWS client as anyone would write it: it makes one
-// client and calls. Beside it, it keeps the keys that it found at the start, as
-// a program does that got them exported.
-func demoClient(w io.Writer, lifetime time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), demoLimit*lifetime)
+// ownCall tells of what is new in the calls of the demo's own job.
+func (n *narrator) ownCall(c simulator.Call) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a := answer{refresh.ShortKeyID(c.KeyID), c.Refused}
+	var before answer
+	if c.App == demoExported {
+		for i := range n.calls {
+			before = cmp.Or(n.calls[i].exported, before)
+		}
+		if len(n.calls) > 0 {
+			n.calls[len(n.calls)-1].exported = a
+		}
+		if a.refused != "" && before.refused == "" {
+			n.say("from here on keys exported at the start would get %s", a.refused)
+		}
+		return
+	}
+	if len(n.calls) == 0 {
+		n.began = c.Time
+	} else {
+		before = n.calls[len(n.calls)-1].job
+	}
+	n.calls = append(n.calls, demoCall{at: c.Time, job: a})
+	if a != before {
+		n.say("the job calls with %s: %s", a.key, a)
+	}
+}
+
+// demoClient is the demo's own job.
+func demoClient(lifetime time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*demoLength(lifetime))
 	defer cancel()
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithCredentialsCacheOptions(inTime(lifetime)))
 	if err != nil {
 		return err
 	}
+	return demoJob(ctx, cfg, lifetime)
+}
+
+// inTime has the SDK for Go retrieve credentials before they expire, as those for Java, Python and
+// others do by themselves: soon after each refresh.
+func inTime(lifetime time.Duration) func(*aws.CredentialsCacheOptions) {
+	return func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = lifetime * 3 / 10 }
+}
+
+// demoJob is a long-lived AWS client as anyone would write it: it makes one
+// client and calls. Beside it, it keeps the keys that it found at the start, as
+// a program does that got them exported.
+func demoJob(ctx context.Context, cfg aws.Config, lifetime time.Duration) error {
 	first, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
 		return err
 	}
 	client := sts.NewFromConfig(cfg)
-	frozen := sts.NewFromConfig(cfg, func(o *sts.Options) {
+	exported := sts.NewFromConfig(cfg, func(o *sts.Options) {
+		o.AppID = demoExported
 		o.Credentials = credentials.NewStaticCredentialsProvider(first.AccessKeyID, first.SecretAccessKey, first.SessionToken)
 	})
-	used := map[string]bool{}
-	tick := time.NewTicker(demoPause)
+	tick := time.NewTicker(lifetime / demoEvery)
 	defer tick.Stop()
-	for {
+	for began := time.Now(); time.Since(began) < demoLength(lifetime); <-tick.C {
 		if _, err := client.GetCallerIdentity(ctx, nil); err != nil {
 			return fmt.Errorf("call: %w", err)
 		}
-		now, err := cfg.Credentials.Retrieve(ctx)
-		if err != nil {
-			return err
-		}
-		used[now.AccessKeyID] = true
-		fmt.Fprintf(w, "%s command: call accepted with %s; with the keys exported at the start: %s\n",
-			time.Now().Format(time.TimeOnly), refresh.ShortKeyID(now.AccessKeyID), callResult(ctx, frozen))
-		if len(used) == demoSets {
-			return nil
-		}
-		<-tick.C
+		exported.GetCallerIdentity(ctx, nil) // whose answer the simulator tells
 	}
-}
-
-func callResult(ctx context.Context, client *sts.Client) string {
-	_, err := client.GetCallerIdentity(ctx, nil)
-	var refused smithy.APIError
-	switch {
-	case err == nil:
-		return "accepted"
-	case errors.As(err, &refused):
-		return "refused, " + refused.ErrorCode()
-	}
-	return "no answer"
+	return nil
 }

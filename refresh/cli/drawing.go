@@ -29,17 +29,20 @@ const (
 type drawing struct {
 	now    time.Time
 	width  int // of a line
+	rows   int // of the terminal; 0 is without a limit
 	wide   bool
 	colour bool
 }
 
 // mayColour tells whether a terminal is to get colours; see no-color.org.
-func mayColour() bool { return os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" }
+func mayColour() bool { return os.Getenv("NO_COLOR") == "" && screenAllowed() }
 
-// The colours of what is no longer fresh, and of names.
+// The colours of what is no longer fresh, and of names; the demo has more of them.
 const (
 	bold   = "1"
+	faint  = "2"
 	red    = "31"
+	green  = "32"
 	yellow = "33"
 )
 

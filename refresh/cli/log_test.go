@@ -39,7 +39,7 @@ func TestOneZone(t *testing.T) {
 	}{
 		{"text", logged(false), []string{"brs-exec: time=", "-05:00 level=INFO msg=x at=2026-03-01T07:30:00-05:00 long=1h0m0s short=1m30s\n"}},
 		{"json", logged(true), []string{`-05:00","level":"INFO","msg":"x","at":"2026-03-01T07:30:00-05:00","long":"1h0m0s","short":"1m30s"}`}},
-		{"demo", told.String(), []string{"expires at 07:30:00; next refresh at 07:30:00"}},
+		{"demo", told.String(), []string{"expires 07:30:00, next refresh 07:30:00"}},
 	} {
 		for _, part := range tt.want {
 			if !strings.Contains(tt.got, part) {

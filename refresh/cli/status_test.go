@@ -127,7 +127,7 @@ func TestFrame(t *testing.T) {
 	t.Setenv("TZ", "UTC")
 	d := drawing{now: statusNow.Local(), width: 80}
 	for _, rows := range []int{1000, 24, 2} {
-		text := frame(d, runsToDraw(), "", rows)
+		text := frame(d.watched(runsToDraw(), ""), rows)
 		if n := strings.Count(text, "\n") + 1; n > rows || strings.HasSuffix(text, "\n") || !strings.HasPrefix(text, home) || !strings.HasSuffix(text, clearLine+clearBelow) {
 			t.Errorf("of %d rows for %d: %q", n, rows, text)
 		}
@@ -135,7 +135,7 @@ func TestFrame(t *testing.T) {
 			t.Errorf("a line is not cleared behind its end: %q", text)
 		}
 	}
-	if text := frame(d, nil, "nightly", 24); !strings.Contains(text, "no brs-exec of that process id or name is running") {
+	if text := frame(d.watched(nil, "nightly"), 24); !strings.Contains(text, "no brs-exec of that process id or name is running") {
 		t.Errorf("of none: %q", text)
 	}
 }

@@ -32,6 +32,7 @@ type Call struct {
 	Time    time.Time
 	Service string // sts, s3, dynamodb, … as in the signature; "" if there was none
 	Action  string // AssumeRole, ListTables, GET /bucket, …
+	App     string // how the client's application calls itself in its User-Agent, "" if it does not
 	KeyID   string // access key id that it was signed with
 	Number  int    // which credentials those are, counted from 1; 0 for the bootstrap credentials and for unknown ones
 	Refused string // AWS's error code, "" if it was accepted
@@ -98,7 +99,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	form, _ := url.ParseQuery(string(body)) // what is no form has no Action
 	sig := signatureOf(r)
-	c := Call{Time: now, Service: sig.service, Action: action(r, form), KeyID: sig.keyID}
+	c := Call{Time: now, Service: sig.service, Action: action(r, form), App: app(r.UserAgent()), KeyID: sig.keyID}
 	number, refusal := s.check(r, body, sig, now)
 	c.Number = number
 	var to principal
@@ -132,6 +133,16 @@ func action(r *http.Request, form url.Values) string {
 		return a
 	}
 	return r.Method + " " + r.URL.Path
+}
+
+// app finds what SDKs take from AWS_SDK_UA_APP_ID and its like.
+func app(agent string) string {
+	for word := range strings.FieldsSeq(agent) {
+		if name, ok := strings.CutPrefix(word, "app/"); ok {
+			return name
+		}
+	}
+	return ""
 }
 
 // issue makes the next credentials.
