@@ -16,30 +16,8 @@ func unit(t *testing.T, name, program, etc, user string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.NewReplacer("/usr/bin/brs-exec", program, "/usr/local/bin/%i", "/bin/true", "/etc/brs-exec", etc,
+	return strings.NewReplacer("/usr/bin/brs-exec", program, "/usr/local/bin/", filepath.Dir(program)+"/", "/etc/brs-exec", etc,
 		"User=brs-exec", "User="+user, "Group=brs-exec", "Group="+user).Replace(string(text))
-}
-
-// TestUnits holds the units against systemd's own parser.
-func TestUnits(t *testing.T) {
-	t.Parallel()
-	analyze := program(t, "systemd-analyze")
-	dir := t.TempDir()
-	for _, name := range []string{"brs-exec-keep@.service", "brs-exec@.service"} {
-		path := filepath.Join(dir, strings.Replace(name, "@", "@app", 1))
-		if err := os.WriteFile(path, []byte(unit(t, name, brsExec(t), dir, "1000")), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", path).CombinedOutput()
-		if err != nil || len(out) > 0 {
-			t.Errorf("%s: %v: %s", name, err, out)
-		}
-	}
-	// 100 is the exposure of a unit without any restriction.
-	out, err := exec.Command(analyze, "security", "--offline=yes", "--no-pager", "--threshold=25", filepath.Join(dir, "brs-exec-keep@app.service")).CombinedOutput()
-	if err != nil {
-		t.Errorf("%v: %s", err, out)
-	}
 }
 
 // asSystemd is the script that becomes a systemd of its own, with the units of $units alone.
@@ -49,40 +27,84 @@ mount --make-rprivate /
 mount -t tmpfs -o mode=0755 none /run
 mount -t tmpfs none /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
-mkdir /run/units /run/etc /run/bin
+mount -t tmpfs none /var/lib/systemd
+mount -t tmpfs -o mode=1777 none /dev/shm
+mkdir /run/etc /run/bin
+mkdir -m 1777 /run/lock
 { cat /etc/passwd; echo "brs-exec:x:$uid:$uid::/:/usr/sbin/nologin"; } >/run/passwd
 { cat /etc/group; echo "brs-exec:x:$uid:"; } >/run/group
 mount --bind /run/passwd /etc/passwd
 mount --bind /run/group /etc/group
-cp "$units"/*.service "$units"/*.target /run/units
-mkdir /run/units/brs-exec-keep@.service.d
-cp "$units"/keep.conf /run/units/brs-exec-keep@.service.d
+cp -r "$units" /run/units
 cp "$settings" /run/etc/app.yaml
 cp "$program" /run/bin/brs-exec
+cp "$client" /run/bin/client
 chmod -R a+rX /run/units /run/etc /run/bin
-exec env -i container=test SYSTEMD_UNIT_PATH=/run/units "$systemd" --system --unit=neighbour.service --log-target=null --show-status=no
+exec env -i container=test PATH="$PATH" SYSTEMD_UNIT_PATH=/run/units "$systemd" --system --unit="$begin" --log-target=null --show-status=no
 `
 
-// TestKeepSystemd: a real systemd starts keep before its neighbour, which finds
-// credentials by EnvironmentFile= as another user of the group; and ends it as a success.
-func TestKeepSystemd(t *testing.T) {
-	t.Parallel()
+// systemd starts a systemd of its own, which begins with the unit begin of units: their paths
+// below its directory of units, and what they are. Its user brs-exec has the user id that is
+// returned. Besides, there are /run/bin/brs-exec, /run/bin/client, which asks STS who it is, and
+// settings in /run/etc/app.yaml.
+func (w *world) systemd(begin, settings string, units map[string]string) (p *process, uid string) {
+	t := w.t
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("NOT TESTED: needs root, for a systemd in namespaces")
 	}
 	if out, err := exec.Command("unshare", "--mount", "--cgroup", "sh", "-c", "mount --make-rprivate / && mount -t cgroup2 none /mnt").CombinedOutput(); err != nil {
 		t.Skipf("a cgroup of its own is not permitted: %v: %s", err, out)
 	}
-	w := newWorld(t, life*100)
+	goV2, err := buildGoV2()
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.leaves = true
-	systemd := program(t, "/lib/systemd/systemd")
-	keeper := strconv.Itoa(21_000_000 + os.Getpid())
-	for name, text := range map[string]string{
-		"brs-exec-keep@.service": unit(t, "brs-exec-keep@.service", "/run/bin/brs-exec", "/run/etc", "brs-exec"),
-		"keep.conf":              "[Service]\nEnvironment=" + w.setting("AWS_ENDPOINT_URL") + w.setting("AWS_ACCESS_KEY_ID") + w.setting("AWS_SECRET_ACCESS_KEY") + w.setting("AWS_REGION") + "\n",
-		"sysinit.target":         "[Unit]\nDefaultDependencies=no\n",
-		"basic.target":           "[Unit]\nDefaultDependencies=no\n",
-		"shutdown.target":        "[Unit]\nDefaultDependencies=no\n",
+	uid = strconv.Itoa(21_000_000 + os.Getpid())
+	for _, name := range []string{"sysinit", "basic", "shutdown"} {
+		w.unit(name+".target", "[Unit]\nDefaultDependencies=no\n")
+	}
+	for name, text := range units {
+		w.unit(name, text)
+	}
+	for name, value := range map[string]string{"uid": uid, "units": w.path("units"), "begin": begin, "program": brsExec(t),
+		"client": goV2, "systemd": program(t, "/lib/systemd/systemd"), "settings": w.write("app.yaml", settings)} {
+		w.env[name] = value
+	}
+	argv := asPID1(t, "--mount", "--cgroup", "--uts", "--ipc", "--", "sh", "-c", asSystemd)
+	return w.start(argv[0], argv[1:]...), uid
+}
+
+// unit makes a file among the units of this world.
+func (w *world) unit(name, text string) {
+	w.t.Helper()
+	path := w.path(filepath.Join("units", name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// reachAWS is what a unit needs to reach this world's server as its user.
+func (w *world) reachAWS() string {
+	text := "[Service]\n"
+	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_EC2_METADATA_DISABLED"} {
+		text += "Environment=" + name + "=" + w.env[name] + "\n"
+	}
+	return text
+}
+
+// TestKeepSystemd: a real systemd starts keep before its neighbour, which finds
+// credentials by EnvironmentFile= as another user of the group; and ends it as a success.
+func TestKeepSystemd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, life*100)
+	p, keeper := w.systemd("neighbour.service", "role-arn: "+roleARN+"\n", map[string]string{
+		"brs-exec-keep@.service":             unit(t, "brs-exec-keep@.service", "/run/bin/brs-exec", "/run/etc", "brs-exec"),
+		"brs-exec-keep@.service.d/test.conf": w.reachAWS(),
 		"neighbour.service": `[Unit]
 Wants=brs-exec-keep@app.service
 After=brs-exec-keep@app.service
@@ -99,13 +121,7 @@ ExecStart=systemctl stop brs-exec-keep@app.service
 ExecStart=systemctl show -p Result,ExecMainCode,ExecMainStatus,NRestarts brs-exec-keep@app.service
 ExecStart=sh -c "stat -c '%%a %%u %%g %%n' /run/brs-exec-keep/app /run/brs-exec-keep/app/*; echo over"
 `,
-	} {
-		w.write(name, text)
-	}
-	w.env["uid"], w.env["units"], w.env["program"], w.env["systemd"] = keeper, w.dir, brsExec(t), systemd
-	w.env["settings"] = w.write("app.yaml", "role-arn: "+roleARN+"\n")
-	argv := asPID1(t, "--mount", "--cgroup", "--uts", "--ipc", "--", "sh", "-c", asSystemd)
-	p := w.start(argv[0], argv[1:]...)
+	})
 	w.until(p, "the neighbour has ended", func() bool { return strings.Contains(w.read("said"), "over") || w.read("errors") != "" })
 	said := w.read("said")
 	if strings.Count(said, "ok ASIA") != 3 || w.read("errors") != "" {
@@ -122,6 +138,3 @@ ExecStart=sh -c "stat -c '%%a %%u %%g %%n' /run/brs-exec-keep/app /run/brs-exec-
 		}
 	}
 }
-
-// setting is a variable as a unit sets it.
-func (w *world) setting(name string) string { return " " + name + "=" + w.env[name] }
