@@ -1,0 +1,336 @@
+package integration
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+
+	"brs-exec.example/brs-exec/integration/fakeaws"
+)
+
+// recipe is a file of packaging/, with replacements: old, new, old, new. Each has to be there,
+// so that what is run is what the file says.
+func recipe(t *testing.T, name string, replacements ...string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "packaging", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for i := 0; i < len(replacements); i += 2 {
+		if !strings.Contains(text, replacements[i]) {
+			t.Fatalf("packaging/%s: no %q", name, replacements[i])
+		}
+		text = strings.ReplaceAll(text, replacements[i], replacements[i+1])
+	}
+	return text
+}
+
+// anonymous is text without key ids.
+func anonymous(text string) string {
+	return regexp.MustCompile("ASIA[A-Z0-9]{16}").ReplaceAllString(text, "ASIA")
+}
+
+// asCron is the script of a machine on which Debian's cron runs the recipe for the user
+// backup, and sendmail prints what it is to send. It "boots" twice: with the lock held, and without.
+const asCron = `
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o mode=0755 none /run
+mount -t tmpfs -o mode=1777 none /dev/shm
+mkdir -p /run/bin /run/sbin /run/etc/pam.d /run/etc/cron.d
+mkdir -m 1777 /run/lock
+cp -P /etc/ld.so.cache /run/etc
+printf "root:x:0:0::/root:/bin/sh\nbackup:x:$uid:$uid::/nonexistent:/usr/sbin/nologin\n" >/run/etc/passwd
+printf "root:x:0:\ncrontab:x:105:\n" >/run/etc/group
+for kind in auth account session; do echo "$kind required pam_permit.so"; done >/run/etc/pam.d/cron
+cp "$program" /run/bin/brs-exec
+cp "$client" /run/bin/client
+cp "$crontab" /run/etc/cron.d/nightly
+printf '#!/bin/sh\necho "PATH=$PATH SHELL=$SHELL"\nexec /run/bin/client 1 </dev/zero\n' >/run/bin/nightly
+printf '#!/bin/sh\nsed 1,/^$/d >/run/mail\n' >/run/sbin/sendmail
+chmod 755 /run/bin/* /run/sbin/*
+chmod 644 /run/etc/cron.d/*
+mkfifo -m 666 /run/mail /run/held /run/go
+mount -t tmpfs -o mode=0755 none /var/spool
+mount --bind /run/sbin /usr/sbin
+mount --bind /run/etc /etc
+
+/run/bin/as-backup /run/bin/brs-exec --lock nightly -- sh -c 'echo >/run/held; read x </run/go' &
+read x </run/held
+"$cron" -f &
+cat /run/mail
+kill "$!"
+echo >/run/go
+wait
+rm -f /run/crond.reboot
+"$cron" -f &
+cat /run/mail
+`
+
+// TestCron: Debian's cron takes the recipe, and runs it with its own environment. Its fields
+// of time are read, and then @reboot takes their place, which is now.
+func TestCron(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("NOT TESTED: needs root, for a cron in namespaces")
+	}
+	cron := filepath.Join(clientsDir(), "cron", "usr", "sbin", "cron")
+	if _, err := os.Stat(cron); err != nil {
+		missing(t, "cron")
+	}
+	goV2, err := buildGoV2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, time.Hour)
+	w.leaves = true
+	uid := fmt.Sprint(22_000_000 + os.Getpid())
+	text := recipe(t, "cron/nightly", "/usr/bin/brs-exec", "/run/bin/brs-exec", "/usr/local/bin/", "/run/bin/")
+	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"} {
+		text = name + "=" + w.env[name] + "\n" + text
+	}
+	const when = "\n0 3 * * * "
+	_, job, ok := strings.Cut(text, when)
+	if !ok {
+		t.Fatalf("no %q in %s", when, text)
+	}
+	w.env["crontab"] = w.write("crontab", text+"@reboot "+job)
+	w.env["uid"], w.env["cron"], w.env["program"], w.env["client"] = uid, cron, brsExec(t), goV2
+	as := strings.ReplaceAll(asCron, "/run/bin/as-backup", "setpriv --reuid "+uid+" --regid "+uid+" --clear-groups")
+	argv := asPID1(t, "--mount", "--ipc", "--", "sh", "-c", as)
+	p := w.start(argv[0], argv[1:]...)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	const want = "brs-exec: error: lock nightly: held by another process\n" +
+		"PATH=/usr/bin:/bin SHELL=/bin/sh\nok ASIA\n"
+	if diff := cmp.Diff(want, anonymous(p.stdout.String())); diff != "" {
+		t.Errorf("mails (-want +got):\n%s", diff)
+	}
+	if t.Failed() {
+		t.Log(p.stderr.String())
+	}
+}
+
+// release serves an archive of a release, as CI systems take it, and returns the server's address.
+func release(t *testing.T, version string) string {
+	t.Helper()
+	name := "brs-exec_" + version + "_linux_amd64"
+	binary, err := os.ReadFile(brsExec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var archive strings.Builder
+	zip, _ := gzip.NewWriterLevel(&archive, gzip.NoCompression)
+	files := tar.NewWriter(zip)
+	if err := files.WriteHeader(&tar.Header{Name: name + "/brs-exec", Mode: 0o755, Size: int64(len(binary))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := files.Write(binary); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/releases/v" + version + "/" + name + ".tar.gz":
+			fmt.Fprint(w, archive.String())
+		case "/releases/v" + version + "/SHA256SUMS":
+			fmt.Fprintf(w, "%064x  brs-exec_%s_other\n%x  %s.tar.gz\n", 0, version, sha256.Sum256([]byte(archive.String())), name)
+		default:
+			t.Errorf("asked for %s", r.URL)
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// deploy is the program that the recipes of CI systems run.
+func (w *world) deploy(dir string) {
+	w.t.Helper()
+	goV2, err := buildGoV2()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "deploy"), []byte("#!/bin/sh\nexec '"+goV2+"' 1 </dev/zero\n"), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// TestGitHubActions: actionlint takes the workflow, and this project's own; and its steps
+// install brs-exec from a release, and run it on tokens of a runner.
+func TestGitHubActions(t *testing.T) {
+	t.Parallel()
+	lint := program(t, "actionlint")
+	workflows, err := filepath.Glob("../.github/workflows/*.yml")
+	if err != nil || len(workflows) == 0 {
+		t.Fatal(workflows, err)
+	}
+	// Without shellcheck and pyflakes, which are there or not.
+	args := append([]string{"-shellcheck=", "-pyflakes=", "../packaging/github-actions/deploy.yml"}, workflows...)
+	if out, err := exec.Command(lint, args...).CombinedOutput(); err != nil {
+		t.Errorf("actionlint: %v\n%s", err, out)
+	}
+
+	var workflow struct {
+		Jobs map[string]struct {
+			Env   map[string]string
+			Steps []struct{ Run string }
+		}
+	}
+	w := newWorld(t, time.Hour)
+	if err := yaml.Unmarshal([]byte(recipe(t, "github-actions/deploy.yml", "https://brs-exec.example", release(t, "1.0.0"))), &workflow); err != nil {
+		t.Fatal(err)
+	}
+	w.deploy(w.dir)
+	runner := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(rw, `{"count":1,"value":%q}`, w.server.IssueWebIdentity(time.Minute))
+	}))
+	t.Cleanup(runner.Close)
+	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	w.env["ACTIONS_ID_TOKEN_REQUEST_URL"], w.env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = runner.URL+"/?api-version=2.0", "job"
+	w.env["RUNNER_TEMP"], w.env["GITHUB_PATH"] = w.path("tmp"), w.write("github-path", "")
+	job := workflow.Jobs["deploy"]
+	for name, value := range job.Env {
+		w.env[name] = value
+	}
+	var out string
+	for _, step := range job.Steps {
+		if step.Run == "" {
+			continue
+		}
+		p := w.start("bash", "-e", w.write("step", step.Run))
+		if code := p.exit(); code != 0 || p.stderr.String() != "" {
+			t.Fatalf("exit code %d of\n%s\n%s", code, step.Run, p.stderr.String())
+		}
+		out += p.stdout.String()
+		w.env["PATH"] = strings.TrimSpace(w.read("github-path")) + ":" + w.env["PATH"]
+	}
+	if diff := cmp.Diff("brs-exec_1.0.0_linux_amd64.tar.gz: OK\nok ASIA\n", anonymous(out)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestGitLabCI: gitlab-ci-local holds the job against GitLab's schema, and runs it.
+func TestGitLabCI(t *testing.T) {
+	t.Parallel()
+	local := filepath.Join(clientsDir(), "gitlab-ci-local", "node_modules", ".bin", "gitlab-ci-local")
+	if _, err := os.Stat(local); err != nil {
+		missing(t, "gitlab-ci-local")
+	}
+	w := newWorld(t, time.Hour)
+	repository := w.path("repository")
+	if err := os.Mkdir(repository, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.deploy(repository)
+	text := recipe(t, "gitlab-ci/.gitlab-ci.yml", "https://brs-exec.example", release(t, "1.0.0"))
+	w.write("repository/.gitlab-ci.yml", text)
+	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	w.env["AWS_TOKEN"] = w.server.IssueWebIdentity(time.Hour)
+	w.env["GIT_SSH_COMMAND"] = "false"
+	p := w.start("sh", "-ec", `cd repository
+git init -q -b main
+git add -A
+git -c user.name=a -c user.email=a@example.com commit -q -m a
+git remote add origin git@gitlab.example:group/project.git
+git update-ref refs/remotes/origin/main HEAD
+git remote set-head origin main
+`+local+` --list
+exec `+local+` --force-shell-executor --variable AWS_TOKEN="$AWS_TOKEN" deploy`)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	out := p.stdout.String() + p.stderr.String()
+	for _, want := range []string{"json schema validated", "brs-exec_1.0.0_linux_amd64.tar.gz: OK", "ok ASIA"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+// TestAirflow: Airflow loads the file of tasks and runs the operator, which skips a task whose
+// lock is held. Its note on Kubernetes is a call that brs-exec takes, too.
+func TestAirflow(t *testing.T) {
+	t.Parallel()
+	python := filepath.Join(clientsDir(), "airflow", "bin", "python")
+	if _, err := os.Stat(python); err != nil {
+		missing(t, "airflow")
+	}
+	goV2, err := buildGoV2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, time.Hour)
+	lock := w.path("lock")
+	w.write("report.py", recipe(t, "airflow/report.py", "/usr/bin/brs-exec", brsExec(t), "--lock report", "--lock "+lock,
+		"python3 /opt/jobs/report.py", goV2+" 1 </dev/zero"))
+	w.env["AIRFLOW_HOME"], w.env["AIRFLOW__CORE__LOAD_EXAMPLES"], w.env["NO_PROXY"] = w.path("airflow"), "False", "*"
+	w.write("run.py", `import os, subprocess, sys
+from airflow.dag_processing.dagbag import DagBag
+from airflow.exceptions import AirflowSkipException
+
+bag = DagBag("report.py")
+assert not bag.import_errors, bag.import_errors
+task = bag.dags["report"].get_task("report")
+task.render_template_fields({"ts_nodash": "20260101T030000"})
+held = subprocess.Popen([os.environ["BRS"], "--lock", os.environ["LOCK"], "--", "sh", "-c", "echo held; read x"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+held.stdout.readline()
+try:
+    task.execute({})
+    print("== not skipped")
+except AirflowSkipException as e:
+    print("== skipped:", e)
+held.communicate(b"\n")
+print("== returned:", task.execute({}))
+`)
+	w.env["BRS"], w.env["LOCK"] = brsExec(t), lock
+	p := w.start(python, "run.py")
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	out := anonymous(p.stdout.String())
+	for _, want := range []string{"held by another process", "== skipped: Bash command returned exit code 75", "== returned: ok ASIA"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	session := func(call fakeaws.Call) bool {
+		return slices.Equal(call.Params["RoleSessionName"], []string{"airflow-20260101T030000"})
+	}
+	if !slices.ContainsFunc(w.server.Calls(), session) {
+		t.Error("the session is not named after the run of the task")
+	}
+
+	_, list, _ := strings.Cut(recipe(t, "airflow/report.py", `"python3", "/app/report.py"`, `"`+goV2+`", "1"`), "arguments=")
+	list, _, _ = strings.Cut(list, ",\n")
+	var args []string
+	if err := json.Unmarshal([]byte(list), &args); err != nil {
+		t.Fatalf("%s: %v", list, err)
+	}
+	pod := w.brsExec(args...)
+	if code := pod.exit(); code != 0 || !strings.HasPrefix(pod.stdout.String(), "ok ASIA") {
+		t.Errorf("exit code %d, and it said %q", code, pod.stdout.String())
+	}
+}
