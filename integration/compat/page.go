@@ -19,8 +19,11 @@ const pageHead = `# Compatibility
 Which clients outlive their credentials under brs-exec, by what ` + "`--deliver`" + `
 names. Every cell of this page was measured, on the real client, by
 
-    .ci/install-matrix all
-    go run ./integration/compat -write
+<!-- not run: needs Go -->
+` + "```" + `sh
+.ci/install-matrix all
+go run ./integration/compat -write
+` + "```" + `
 
 which writes the page anew, and the table of clients that ` + "`brs-exec doctor`" + ` has;
 with ` + "`-only NAME,…`" + ` it measures some clients and keeps what it knows of the
