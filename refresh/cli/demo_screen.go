@@ -20,6 +20,14 @@ const (
 	demoBarWidth  = 60
 )
 
+// What the screen always says; docs/demo.svg is a recording of it, see .ci/tools/record-demo.
+const (
+	demoTitle, demoAbout = "brs-exec demo", ": a job that outlives its credentials"
+	demoHeld, demoLeft   = "CREDENTIALS", "what is left of their lifetime"
+	demoWith             = "CALLS WITH brs-exec"
+	demoWithout          = "WITHOUT IT: KEYS EXPORTED ONCE"
+)
+
 // shown is what has happened in the demo's own run: screen, lines and summary are made of
 // this and the time alone.
 type shown struct {
@@ -68,19 +76,17 @@ func (d drawing) line(pieces ...ink) string {
 
 // demo draws what was shown so far, in as many lines at any time.
 func (d drawing) demo(s *shown) []string {
-	const title, right = "brs-exec demo", "WITHOUT IT: KEYS EXPORTED ONCE"
-	about := ": a job that outlives its credentials"
 	clock := ""
 	if !s.began.IsZero() {
 		clock = fmt.Sprintf("%v/%v", min(d.now.Sub(s.began), demoLength(s.lifetime)).Truncate(time.Second), demoLength(s.lifetime))
 	}
-	about = pad(about, d.width-len(title)-len(clock))
+	about := pad(demoAbout, d.width-len(demoTitle)-len(clock))
 	left := d.width/2 - 2
 	lines := []string{
-		d.line(ink{bold, title}, ink{"", about}, ink{faint, clock}),
-		d.line(ink{"", fmt.Sprintf("A simulated AWS on this machine. Its credentials live %v.", s.lifetime)}),
+		d.line(ink{bold, demoTitle}, ink{"", about}, ink{faint, clock}),
+		d.line(ink{"", demoWhere(s.lifetime)}),
 		"",
-		d.line(ink{bold, "CREDENTIALS"}, ink{faint, "  what is left of their lifetime"}),
+		d.line(ink{bold, demoHeld}, ink{faint, "  " + demoLeft}),
 	}
 	last := lastOf(s.sessions, demoSessions)
 	for i := range demoSessions {
@@ -92,7 +98,7 @@ func (d drawing) demo(s *shown) []string {
 		}
 		lines = append(lines, line)
 	}
-	lines = append(lines, "", d.line(ink{bold, pad("CALLS WITH brs-exec", left)}, ink{bold, right}))
+	lines = append(lines, "", d.line(ink{bold, pad(demoWith, left)}, ink{bold, demoWithout}))
 	room := demoCalls
 	if d.rows > 0 {
 		room = max(min(room, d.rows-demoOtherRows), 1)
@@ -116,6 +122,10 @@ func (d drawing) demo(s *shown) []string {
 		exported += fmt.Sprintf(", then %d refused", refused)
 	}
 	return append(lines, d.line(ink{bold, pad(job, left)}, ink{bold, exported}))
+}
+
+func demoWhere(lifetime time.Duration) string {
+	return fmt.Sprintf("A simulated AWS on this machine. Its credentials live %v.", lifetime)
 }
 
 func lastOf[T any](list []T, n int) []T { return list[max(len(list)-n, 0):] }

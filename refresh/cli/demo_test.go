@@ -1,9 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"encoding/xml"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -297,6 +302,50 @@ func TestRemaining(t *testing.T) {
 	} {
 		if got := remaining(10, statusNow.Add(tt.issued), statusNow.Add(tt.expires), statusNow); got != tt.want {
 			t.Errorf("from %v to %v: %d, want %d", tt.issued, tt.expires, got, tt.want)
+		}
+	}
+}
+
+// TestRecording: the picture in the README is of the present screen. It is of no one moment, so
+// that what always stands there is looked for, and the summary.
+func TestRecording(t *testing.T) {
+	svg, err := os.ReadFile("../../docs/demo.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(svg) > 150_000 {
+		t.Errorf("it has %d bytes", len(svg))
+	}
+	seen := map[string]bool{}
+	for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
+		token, err := d.Token()
+		if err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		switch token := token.(type) {
+		case xml.CharData:
+			seen[string(token)] = true
+		case xml.StartElement:
+			for _, a := range token.Attr {
+				if a.Name.Local == "href" && !strings.HasPrefix(a.Value, "#") || token.Name.Local == "script" {
+					t.Errorf("%s %s: it needs more than itself", token.Name.Local, a.Value)
+				}
+			}
+		}
+	}
+	words := []string{demoTitle, demoAbout, demoHeld, demoLeft, demoWith, demoWithout, "ok", "ExpiredToken", "25s/25s", demoWhere(demoLifetime)}
+	names, states, at := demoStates()
+	end := slices.Index(names, "at the end")
+	for _, line := range (drawing{now: at[end], width: defaultWidth}).demoSummary(states[end])[2:] { // without the numbers
+		for word := range strings.SplitSeq(line, "  ") {
+			words = append(words, strings.TrimSpace(word))
+		}
+	}
+	for _, word := range words {
+		if word != "" && !seen[word] {
+			t.Errorf("%q is not in the recording: run .ci/tools/record-demo, and look at it", word)
 		}
 	}
 }
