@@ -326,6 +326,27 @@ func TestEarlyAnswer(t *testing.T) {
 	}
 }
 
+// TestEarlyStage: PID 1 starts the real brs-exec before any of that, too. Packages are
+// initialised in the order of their paths: see "Renaming the module" in CONTRIBUTING.md.
+func TestEarlyStage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	w.env["GODEBUG"] = "inittrace=1"
+	argv := asPID1(t, brsExec(t), "--role-arn", roleARN, "--", "true")
+	p := w.start(argv[0], argv[1:]...)
+	code := p.exit()
+	const first = "init internal/bytealg @"
+	blocks := strings.Split(p.stderr.String(), first)
+	if code != 0 || len(blocks) != 3 || !strings.Contains(blocks[1], "init os @") || !strings.Contains(blocks[2], "/refresh/cli @") {
+		t.Fatalf("exit code %d, want the packages of two processes:\n%s", code, p.stderr.String())
+	}
+	for _, name := range []string{"init github.com/aws/aws-sdk-go-v2/service/", "init brs-exec.example/brs-exec/refresh"} {
+		if strings.Contains(blocks[1], name) {
+			t.Errorf("it waited for %s…:\n%s", name, blocks[1])
+		}
+	}
+}
+
 // TestStatusOfLoginShell: a shell without $XDG_RUNTIME_DIR sees the runs of one that
 // has it.
 func TestStatusOfLoginShell(t *testing.T) {
