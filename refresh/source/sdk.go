@@ -282,7 +282,7 @@ func (f *resolved) chainEnd() bool {
 
 // seconds is duration_seconds of a profile, 0 where it is none.
 func seconds(v string) time.Duration {
-	n, err := strconv.Atoi(v)
+	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < 0 || n > maxSeconds {
 		return 0
 	}
