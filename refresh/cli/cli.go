@@ -68,6 +68,10 @@ type program struct {
 
 func (p *program) run(args []string) int {
 	p.raw, p.stderr = p.stderr, printable{p.stderr}
+	if len(args) > 0 && args[0] == completeWord {
+		p.printCompletions(args[1:])
+		return 0
+	}
 	p.typed = args
 	if i := slices.Index(args, "--"); i >= 0 {
 		p.typed, p.argv, p.dashes = args[:i], args[i+1:], true

@@ -73,9 +73,6 @@ func TestHelp(t *testing.T) {
 		{"help-refresh.golden", []string{"refresh", "-h"}},
 		{"help-help.golden", []string{"help", "help"}},
 		{"help-flags.golden", []string{"help", "flags"}},
-		{"completion-bash.golden", []string{"completion", "bash"}},
-		{"completion-zsh.golden", []string{"completion", "zsh"}},
-		{"completion-fish.golden", []string{"completion", "fish"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			stdout, stderr, code := runQuietly(test.args...)

@@ -31,10 +31,10 @@ func (p *program) statusCommand() *cli.Command {
 			"Exit code 3 if there is none, or not that one. The bar is the\nlifetime of the credentials: = is over, | is now, ^ is the next refresh.",
 		Flags: []cli.Flag{
 			flag(&f.wide, "wide", "whole key ids, and all profiles of a run with many"),
-			flag(&f.watch, "watch", "draw it anew each second, until Ctrl-C"),
+			flag(&f.watch, "watch", "show it again each second, until Ctrl-C"),
 			flag(&f.json, "json", "print one JSON object per run and line, times in RFC 3339; see docs/status.md"),
-			flag(&f.check, "check", "for a probe: exit code 1 if a refresh or a delivery fails, or a client is stale; 2 if fewer profiles than --require asks for have credentials that are valid, or a run does not answer"),
-			flag(&f.ready, "ready", "for a probe that takes every code but 0 for a failure, as Kubernetes' do: 0 instead of --check's 1"),
+			flag(&f.check, "check", "exit code for a probe: 1 if a refresh or a delivery fails, or a client is stale; 2 if fewer profiles than --require asks for have credentials that are valid, or a run does not answer"),
+			flag(&f.ready, "ready", "exit code for a probe as Kubernetes has it: 0 in place of --check's 1"),
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,

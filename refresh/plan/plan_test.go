@@ -487,3 +487,51 @@ func TestListOfSources(t *testing.T) {
 		})
 	}
 }
+
+// TestChoices: what a choice offers is what its check accepts, and nothing else is.
+func TestChoices(t *testing.T) {
+	for _, of := range []string{"", "keep", "credentials"} {
+		for _, f := range Flags(of) {
+			if len(f.Values) == 0 {
+				continue
+			}
+			check := func(v string) error {
+				typed := map[string][]string{f.Name: {v}, "role-arn": {"arn:aws:iam::123456789012:role/App"}}
+				switch {
+				case f.Name == "credentials-file-at-exit":
+					typed["credentials-file"] = []string{"/tmp/x"}
+				case v == "env":
+					typed["on-refresh"] = []string{"restart"}
+				}
+				if of == "keep" {
+					typed["run-dir"] = []string{"/v"}
+					if strings.HasPrefix(v, "signal:") {
+						typed["pid-file"] = []string{"/p"}
+					}
+				}
+				s, err := Resolve(Flags(of), typed, nil)
+				if err != nil {
+					return err
+				}
+				if _, err := s.Output(); err != nil {
+					return err
+				}
+				if of == "credentials" {
+					_, _, err := s.Credentials()
+					return err
+				}
+				_, err = New(s, []string{"job"})
+				return err
+			}
+			for _, v := range f.Values {
+				v = strings.NewReplacer("SIG", "HUP", "COMMAND", "true", "NUMBER", "1").Replace(v)
+				if err := check(v); err != nil {
+					t.Errorf("%s --%s %s: %v", of, f.Name, v, err)
+				}
+			}
+			if check("nonsense") == nil {
+				t.Errorf("%s --%s nonsense is accepted", of, f.Name)
+			}
+		}
+	}
+}

@@ -211,6 +211,15 @@ func (s *iniSection) name() (kind, name string) {
 // names are those of all profiles.
 func (sh *awsFiles) names() []string { return slices.Sorted(maps.Keys(sh.profiles)) }
 
+// ProfileNames are those of the profiles in the user's files, as far as these can be read.
+func ProfileNames() []string {
+	sh, err := readShared(environ{processEnvironment{}})
+	if err != nil {
+		return nil
+	}
+	return sh.names()
+}
+
 // HasProfile says whether the user's files have a profile of that name.
 func HasProfile(name string) bool { return environ{processEnvironment{}}.hasProfile(name) }
 
