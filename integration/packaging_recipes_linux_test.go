@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -332,5 +333,170 @@ print("== returned:", task.execute({}))
 	pod := w.brsExec(args...)
 	if code := pod.exit(); code != 0 || !strings.HasPrefix(pod.stdout.String(), "ok ASIA") {
 		t.Errorf("exit code %d, and it said %q", code, pod.stdout.String())
+	}
+}
+
+// asSlurm is the script of a cluster of one node, on which the user of $uid has the recipe run
+// as an array of two. The second task is told to stop as the time limit would tell it.
+const asSlurm = `
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o mode=0755 none /run
+mount -t tmpfs -o mode=1777 none /dev/shm
+hostname node
+mkdir -p /run/etc /run/bin /run/sbin /run/slurm /run/state /run/spool
+mkdir -m 1777 /run/lock /run/work
+cp -P /etc/ld.so.cache /run/etc
+printf "root:x:0:0::/root:/bin/sh\nuser:x:$uid:$uid::/nonexistent:/bin/sh\n" >/run/etc/passwd
+printf "root:x:0:\nuser:x:$uid:\n" >/run/etc/group
+printf "127.0.0.1 localhost node\n" >/run/etc/hosts
+cp "$program" /run/bin/brs-exec
+cp "$client" /run/bin/client
+cp "$batch" /run/work/array.sbatch
+cp "$AWS_CONFIG_FILE" /run/config
+cat >/run/bin/report <<'E'
+#!/bin/sh
+/run/bin/client 1 </dev/zero
+[ "$1" = 1 ] || exit 0
+trap 'echo "task $1 got TERM"; kill $!; exit 3' TERM
+sleep infinity &
+echo >/run/ready
+wait
+E
+chmod -R a+rX /run/bin /run/config /run/work/array.sbatch
+chmod 755 /run/bin/report
+mkfifo -m 666 /run/ready
+mount --bind "$slurm" /run/slurm
+lib=$(echo /run/slurm/usr/lib/*/slurm-wlm)
+cat >/run/slurm.conf <<E
+ClusterName=test
+SlurmctldHost=node
+SlurmctldPort=$ctldport
+SlurmdPort=$slurmdport
+AuthType=auth/none
+CredType=cred/none
+SlurmUser=root
+StateSaveLocation=/run/state
+SlurmdSpoolDir=/run/spool
+SlurmctldPidFile=/run/slurmctld.pid
+SlurmdPidFile=/run/slurmd.pid
+PluginDir=$lib
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MailProg=/bin/true
+SchedulerType=sched/builtin
+SelectType=select/linear
+NodeName=node CPUs=1 State=UNKNOWN
+PartitionName=main Nodes=node Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:2
+E
+export SLURM_CONF=/run/slurm.conf LD_LIBRARY_PATH=$lib:${lib%/*} PATH=$PATH:/run/slurm/usr/bin
+for name in slurmctld slurmd slurmstepd; do # as update-alternatives does
+	cp "/run/slurm/usr/sbin/$name-wlm" "/run/sbin/$name"
+done
+mount --bind /run/sbin /usr/sbin
+mount --bind /run/etc /etc
+slurmctld -D >&2 &
+slurmd -D >&2 &
+
+unset XDG_RUNTIME_DIR TMPDIR
+export HOME=/nonexistent AWS_CONFIG_FILE=/run/config
+cd /run/work
+until scontrol ping >/dev/null 2>&1; do sleep 0.2; done
+setpriv --reuid "$uid" --regid "$uid" --clear-groups sbatch --wait --array=0-1 array.sbatch &
+read x </run/ready
+scancel --batch --signal=TERM 1_1
+code=0
+wait "$!" || code=$?
+echo "exit code $code"
+for log in *.log; do
+	echo "== $log"
+	grep -v ^slurmstepd "$log"
+done
+`
+
+// TestSlurm: a real Slurm takes the recipe and its options and runs it; both tasks have the
+// credentials of one call of STS, and TERM to the batch script reaches the program.
+func TestSlurm(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("NOT TESTED: needs root, for a cluster in namespaces")
+	}
+	slurm := filepath.Join(clientsDir(), "slurm")
+	if _, err := os.Stat(slurm); err != nil {
+		missing(t, "slurm")
+	}
+	goV2, err := buildGoV2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, time.Hour)
+	w.leaves = true
+	w.write("config", "[profile prod]\nrole_arn = "+roleARN+"\ncredential_source = Environment\nregion = eu-central-1\n")
+	w.unset("AWS_SHARED_CREDENTIALS_FILE", "GOCOVERDIR")
+	for name, value := range map[string]string{
+		"uid": fmt.Sprint(23_000_000 + os.Getpid()), "slurm": slurm, "program": brsExec(t), "client": goV2,
+		"batch": w.write("array.sbatch", recipe(t, "slurm/array.sbatch", "/usr/bin/brs-exec", "/run/bin/brs-exec", "python3 report.py", "/run/bin/report")),
+	} {
+		w.env[name] = value
+	}
+	port := twoFreePorts(t)
+	w.env["ctldport"], w.env["slurmdport"] = fmt.Sprint(port), fmt.Sprint(port+1)
+	argv := asPID1(t, "--mount", "--ipc", "--uts", "--", "sh", "-c", asSlurm)
+	p := w.start(argv[0], argv[1:]...)
+	if code := p.exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	const want = `Submitted batch job 1
+exit code 3
+== report-1_0.log
+ok ASIA
+== report-1_1.log
+ok ASIA
+task 1 got TERM
+`
+	if diff := cmp.Diff(want, anonymous(p.stdout.String())); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	var assumed int
+	for _, call := range w.server.Calls() {
+		if call.Action == "AssumeRole" {
+			assumed++
+		}
+	}
+	if assumed != 1 {
+		t.Errorf("%d calls of AssumeRole, want one for both tasks", assumed)
+	}
+}
+
+// TestPackagingIndex: each file of packaging/ is in its index, with tests that there are.
+func TestPackagingIndex(t *testing.T) {
+	t.Parallel()
+	index := recipe(t, "README.md")
+	err := filepath.WalkDir("../packaging", func(path string, d fs.DirEntry, err error) error {
+		name := strings.TrimPrefix(path, "../packaging/")
+		if err == nil && !d.IsDir() && name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("packaging/README.md: no %s", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests.Write(text)
+	}
+	for _, test := range regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(index, -1) {
+		if !strings.Contains(tests.String(), "\nfunc "+test[1]+"(") {
+			t.Errorf("packaging/README.md: there is no %s", test[1])
+		}
 	}
 }
