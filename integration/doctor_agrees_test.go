@@ -285,3 +285,37 @@ func diagnosis(t *testing.T, a agreement, more ...string) (code int, said string
 	}
 	return code, said
 }
+
+// TestExportedSession: keys of a session that somebody has exported are said to expire, once, at
+// the start, and by doctor in the same words.
+func TestExportedSession(t *testing.T) {
+	t.Parallel()
+	const because = "the keys in the environment belong to a session: when it expires, "
+	for _, tt := range []struct {
+		name  string
+		flags []string
+		want  string
+	}{
+		{"alone", nil, because + "there are no newer ones"},
+		{"with a role", []string{"--role-arn", roleARN}, because + "the role cannot be assumed again"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, time.Hour)
+			inside := func(args ...string) *process { // what another brs-exec has exported
+				outer := []string{"--role-arn", roleARN, "--deliver", "env", "--on-refresh", "restart", "--", brsExec(t)}
+				p := w.brsExec(append(outer, args...)...)
+				p.exit()
+				return p
+			}
+			p := inside(append(tt.flags, "--", "true")...)
+			if said := p.stderr.lines(); len(said) != 1 || !strings.Contains(said[0], "level=WARN") || !strings.Contains(said[0], tt.want+"; use ") {
+				t.Errorf("a run says\n%swant one warning with %q", p.stderr.String(), tt.want)
+			}
+			p = inside(slices.Concat([]string{"doctor"}, tt.flags, []string{"--", "true"})...)
+			if said := p.stdout.String(); !strings.Contains(said, "problem  source: "+tt.want) {
+				t.Errorf("doctor says\n%swant %q", said, tt.want)
+			}
+		})
+	}
+}

@@ -187,25 +187,15 @@ func (d *examination) examineKeys() {
 	for _, line := range facts.Overlooked {
 		d.note("source", "take out of the profile what is old", "%s", line)
 	}
-	if keys := facts.Keys; keys != nil {
-		d.keys(keys.Whose, keys.Session)
+	switch keys := facts.Keys; {
+	case keys == nil:
+	case keys.Session:
+		d.problem("source", "a source that makes new ones, as in: "+d.With("--profile NAME"), "%s", keys.Warning())
+	case !keys.Role:
+		d.note("source", d.With("--role-arn ARN"), "%s do not expire: there is nothing to refresh", keys.Whose)
 	}
 	if facts.Program != "" {
 		d.examineProgram("credential_process", facts.Program)
-	}
-}
-
-// keys says of keys that nothing renews what follows from that.
-func (d *examination) keys(whose string, session bool) {
-	const hint = "a source that makes new ones, as in: "
-	roles := len(d.of.Source.Roles) > 0 || strings.Contains(d.source.Describe(), "→")
-	switch {
-	case session && roles:
-		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when it expires, the role cannot be assumed again", whose)
-	case session:
-		d.problem("source", hint+d.With("--profile NAME"), "%s belong to a session: when it expires, there are no newer ones", whose)
-	case !roles:
-		d.note("source", d.With("--role-arn ARN"), "%s do not expire: there is nothing to refresh", whose)
 	}
 }
 

@@ -87,6 +87,9 @@ func (ps *profiles) sayFacts(p *profile) {
 	facts := real.Facts()
 	ps.say(slog.LevelInfo, p.Name, facts.Overlooked)
 	ps.say(slog.LevelWarn, p.Name, facts.Plaintext)
+	if keys := facts.Keys; keys != nil && keys.Exported && keys.Session {
+		ps.say(slog.LevelWarn, p.Name, []string{keys.Warning() + "; use a source that makes new ones, as --profile NAME"})
+	}
 }
 
 // say logs what the source of a profile has to say, and the same of no other one.

@@ -207,7 +207,7 @@ func static(keyID string, from source.Origin) (level slog.Level, message string)
 	case from.LongTerm, strings.HasPrefix(keyID, "AKIA"): // other servers than AWS's have other names
 		level, message = slog.LevelInfo, "long-term keys: nothing to refresh"
 	case from.Environment:
-		level, message = slog.LevelWarn, "exported session credentials: they expire, and brs-exec cannot make new ones; use --role-arn or --profile"
+		level, message = slog.LevelInfo, "exported session credentials: nothing to refresh" // a warning was given before they were asked for
 	case from.Command:
 		level, message = slog.LevelWarn, "credentials without an expiry cannot be refreshed on time; add --assume-lifetime"
 	default:

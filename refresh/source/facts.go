@@ -26,14 +26,31 @@ type Facts struct {
 
 // Keys are keys that a source has at hand, and that it cannot renew.
 type Keys struct {
-	Whose   string // for people: `the keys of profile "prod"`
-	Session bool   // they have a session token, and so an expiry
+	Whose    string // for people: `the keys of profile "prod"`
+	Session  bool   // they have a session token, and so an expiry
+	Exported bool   // they are variables, which nothing changes while we run
+	Role     bool   // a role is assumed with them, or an MFA session begun
+}
+
+// Warning says what follows for a run from that the session of the keys expires; "" if they are of
+// none.
+func (k *Keys) Warning() string {
+	switch {
+	case k == nil || !k.Session:
+		return ""
+	case k.Role:
+		return k.Whose + " belong to a session: when it expires, the role cannot be assumed again"
+	}
+	return k.Whose + " belong to a session: when it expires, there are no newer ones"
 }
 
 // Facts returns those of the first source; Plaintext is that of all.
 func (s *Source) Facts() Facts {
 	f := s.current()
-	facts := Facts{Keys: f.keys, Program: f.program, MFADevice: f.mfa, Overlooked: f.overlooked}
+	facts := Facts{Program: f.program, MFADevice: f.mfa, Overlooked: f.overlooked}
+	if f.keys != nil {
+		facts.Keys = &Keys{Whose: f.keys.Whose, Session: f.keys.Session, Exported: f.from(aws.CredentialSourceEnvVars), Role: len(f.roles) > 0 || f.mfa != ""}
+	}
 	for _, src := range s.sources() {
 		facts.Plaintext = append(facts.Plaintext, src.current().plaintext(src.vars())...)
 	}
