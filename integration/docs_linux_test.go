@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
 	"slices"
@@ -1022,6 +1024,7 @@ func runCron(t *testing.T, f *fence) {
 var withConfig = regexp.MustCompile(`^# (?:.*: )?(brs-exec .*)`)
 
 func checkYAML(t *testing.T, f *fence, files map[string]string) {
+	var inside []string
 	d := yaml.NewDecoder(strings.NewReader(f.text))
 	for {
 		var v any
@@ -1030,9 +1033,15 @@ func checkYAML(t *testing.T, f *fence, files map[string]string) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
+		inside = append(inside, commandsIn(v)...)
 	}
 	m := withConfig.FindStringSubmatch(f.text)
 	if m == nil {
+		if len(inside) > 0 {
+			command := *f
+			command.lang, command.text = "sh", strings.Join(inside, "\n")+"\n"
+			runFence(t, &command, files)
+		}
 		return
 	}
 	name := regexp.MustCompile(`--config (\S+)`).FindStringSubmatch(m[1])
@@ -1043,6 +1052,33 @@ func checkYAML(t *testing.T, f *fence, files map[string]string) {
 	command := *f
 	command.lang, command.text = "sh", m[1]+"\n"
 	runFence(t, &command, files)
+}
+
+// commandsIn finds commands of brs-exec in what a YAML file says: whole texts, and lists of
+// arguments.
+func commandsIn(v any) (found []string) {
+	switch v := v.(type) {
+	case string:
+		if strings.HasPrefix(v, "brs-exec ") {
+			found = append(found, strings.TrimSpace(v))
+		}
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			found = append(found, commandsIn(v[name])...)
+		}
+	case []any:
+		args := make([]string, len(v))
+		for i, arg := range v {
+			args[i] = fmt.Sprint(arg)
+		}
+		if len(v) > 0 && filepath.Base(args[0]) == "brs-exec" {
+			return append(found, "'"+strings.Join(args, "' '")+"'")
+		}
+		for _, arg := range v {
+			found = append(found, commandsIn(arg)...)
+		}
+	}
+	return found
 }
 
 // checkINI has AWS's configuration read by the AWS CLI, and units by systemd.
@@ -1123,4 +1159,31 @@ func checkDockerfile(t *testing.T, f *fence) {
 	c.needs = append(slices.Clone(f.needs), command[len(command)-1])
 	c.text = "brs-exec '" + strings.Join(command[1:], "' '") + "'\n"
 	runFence(t, &c, nil)
+}
+
+// TestPagesScripts: how fences are taken apart, and what a sample stands for.
+func TestPagesScripts(t *testing.T) {
+	t.Parallel()
+	text := "# a comment\none \\\n  two   # exit code 124\n\nthree 'a # b\nc' \"$d\"\n"
+	want := []statement{{line: 8, text: "one \\\n  two", code: 124}, {line: 11, text: "three 'a # b\nc' \"$d\""}}
+	if got := statements(7, text); !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	want = []statement{{line: 3, text: "one \\\ntwo", sample: []string{"a", "b"}}, {line: 7, text: "three"}}
+	if got := consoleStatements(3, "$ one \\\n> two\na\nb\n$ three\n"); !reflect.DeepEqual(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for _, tt := range []struct {
+		sample, line string
+		want         bool
+	}{
+		{"nightly (11339): running for 3h12m, child 1", "nightly (7): running for 2s, child 12", true},
+		{"nightly (11339): running for 3h12m, child 1", "nightly (7): stopped for 2s, child 12", false},
+		{"  prod  ASIA…1348  [|--^---]  59m left", "  prod  ASIA…ZZZZ  [==|-^--]  1m left", true},
+		{"a […] z", "a b c z", true}, {"a […] z", "a b c", false}, {"made in /run/user/1000", "made in /dev/shm", true},
+	} {
+		if got := loosely(tt.sample).MatchString(tt.line); got != tt.want {
+			t.Errorf("%q is like %q: %v", tt.line, tt.sample, got)
+		}
+	}
 }

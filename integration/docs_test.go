@@ -163,7 +163,17 @@ func readPage(name string, source []byte) *page {
 		}
 		return ast.WalkContinue, nil
 	})
+	for _, need := range common {
+		if !slices.ContainsFunc(p.fences, func(f *fence) bool { return f.speaksOf(need) }) {
+			wrong(1, "needs %s, of which there is nothing on the page", need)
+		}
+	}
 	for _, f := range p.fences {
+		for _, need := range f.needs {
+			if !f.speaksOf(need) {
+				wrong(f.line, "needs %s, of which there is nothing in the fence", need)
+			}
+		}
 		f.needs = append(slices.Clone(common), f.needs...)
 		truth, known := reasons[f.notRun]
 		_, lang := languages[f.lang]
@@ -181,6 +191,17 @@ func readPage(name string, source []byte) *page {
 		}
 	}
 	return p
+}
+
+// speaksOf tells whether a need shows in a fence, as far as its words tell.
+func (f *fence) speaksOf(need string) bool {
+	words := strings.Fields(need)
+	switch name := strings.TrimPrefix(words[len(words)-1], "~/"); {
+	case need == "root" || need == "boto3" || len(words) > 1 && !strings.HasPrefix(need, "profile "):
+		return true
+	default:
+		return strings.Contains(f.text, strings.TrimSuffix(name, "/"))
+	}
 }
 
 // names are the parts of a list.
@@ -268,12 +289,15 @@ func TestPagesRules(t *testing.T) {
 		{"```shell\ntrue\n```\n", `x.md:2: a fence in "shell", which`},
 		{"a\n\n    true\n", "x.md:3: an indented block"},
 		{"<!-- not run: needs Docker -->\n```sh\ndocker run x\n```\n", ""},
-		{"<!-- not run: needs Docker -->\n<!-- needs: ./job -->\n```sh\ndocker run x\n```\n", ""},
+		{"<!-- not run: needs Docker -->\n<!-- needs: ./job -->\n```sh\ndocker run x ./job\n```\n", ""},
 		{"<!-- not run: needs Docker -->\n```sh\ntrue\n```\n", "x.md:3: not run: \"needs Docker\", of which there is nothing"},
 		{"<!-- not run: it is Monday -->\n```sh\ntrue\n```\n", "x.md:3: not run: \"it is Monday\" is none of the reasons"},
 		{"<!-- not run -->\n```sh\ntrue\n```\n", "x.md:3: not run: of what?"},
-		{"# a\n\n<!-- needs: ./job -->\n\ntext\n", ""},
+		{"# a\n\n<!-- needs: ./job -->\n\ntext\n", "x.md:1: needs ./job, of which there is nothing on the page"},
 		{"# a\n\n## b\n\n<!-- needs: ./job -->\n\ntext\n", "x.md:5: \"<!-- needs: ./job -->\\n\" belongs to no fence"},
+		{"<!-- needs: ./job -->\n```sh\n./work\n```\n", "x.md:3: needs ./job, of which there is nothing in the fence"},
+		{"<!-- needs: ./job, profile prod -->\n```sh\nbrs-exec --profile prod -- ./job\n```\n", ""},
+		{"# a\n\n<!-- needs: ./job, AWS credentials -->\n\n```sh\n./job\n```\n", ""},
 		{"```text\n$ brs-exec status\n```\n", "x.md:2: commands in a fence of text"},
 	}
 	for _, tt := range tests {
