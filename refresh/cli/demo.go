@@ -154,29 +154,27 @@ func (p *program) drawDemo(ctx context.Context, n *narrator) error {
 // endDemo says what was shown, once the run is over.
 func (p *program) endDemo(n *narrator, live bool, exit supervisor.Exit, err error) {
 	done := err == nil && exit.Code == 0
-	summary := drawing{now: time.Now(), width: defaultWidth}
-	switch {
-	case !n.own:
+	if !n.own {
 		if done && !n.called.Load() {
 			n.say("the command made no call%s", n.longer())
 		}
 		return
-	case live:
-		if done {
-			p.redraw(func(d drawing) []string {
-				summary.width = d.width
-				d.rows -= len(summary.demoSummary(&n.shown)) + 2 // an empty line, and that of the prompt
-				return n.draw(d)
-			})
-		}
+	}
+	d := drawing{now: time.Now(), width: defaultWidth}
+	if live && done {
+		p.redraw(func(screen drawing) []string {
+			d.width = screen.width
+			screen.rows -= len(n.summary(d)) + 2 // an empty line, and that of the prompt
+			return n.draw(screen)
+		})
+		fmt.Fprintln(p.stdout)
+	}
+	if live {
 		fmt.Fprintln(p.stdout)
 	}
 	switch {
-	case done && live:
-		fmt.Fprintln(p.stdout)
-		fallthrough
 	case done:
-		fmt.Fprintln(p.stdout, strings.Join(summary.demoSummary(&n.shown), "\n"))
+		fmt.Fprintln(p.stdout, strings.Join(n.summary(d), "\n"))
 	case err == nil && exit.Signal == 0:
 		p.printf("the demo's job has failed: brs-exec demo | cat shows why")
 	}
@@ -234,6 +232,12 @@ func (n *narrator) draw(d drawing) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return d.demo(&n.shown)
+}
+
+func (n *narrator) summary(d drawing) []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return d.demoSummary(&n.shown)
 }
 
 func (n *narrator) event(e refresh.Event) {

@@ -177,7 +177,7 @@ func TestDemoSchedule(t *testing.T) {
 			for _, size := range [][2]int{{60, 22}, {80, 24}, {120, 50}} {
 				d := drawing{now: time.Now(), width: size[0], rows: size[1]}
 				lines := n.draw(d)
-				summary := d.demoSummary(&n.shown)
+				summary := n.summary(d)
 				fits(t, append(lines, summary...), d.width, 0)
 				fits(t, lines, d.width, d.rows)
 				d.rows -= len(summary) + 2
