@@ -6,9 +6,9 @@ FROM ${BRS_EXEC} AS brs-exec
 
 FROM ${BASE}
 COPY --from=brs-exec /usr/bin/brs-exec /usr/bin/brs-exec
-# Only for a base that lacks them, as scratch does: certificates, and a place for the run directory
+# The certificates to know AWS by, for a base that has none, as scratch. The run directory
+# needs no place here: container runtimes give a /dev/shm, which is memory.
 COPY --from=brs-exec /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=brs-exec --chmod=1777 /tmp /tmp
 ENV PATH=/usr/local/bin:/usr/bin:/bin
 
 COPY app /usr/local/bin/app
