@@ -129,7 +129,7 @@ func TestUsageErrors(t *testing.T) {
 		{name: "unknown variable", variable: "BRS_EXEC_XYZZY", env: "1", args: []string{"doctor"}, want: "no setting is named BRS_EXEC_XYZZY\nunset BRS_EXEC_XYZZY"},
 		{name: "section of no file", args: []string{"--credentials-file-profile", "app", "--", "true"}, want: "--credentials-file-profile needs --credentials-file\nname the file: --credentials-file PATH"},
 		{name: "misspelt flag", args: []string{"--profil", "x", "--", "true"}, want: "no flag is named --profil\ndid you mean --profile?"},
-		{name: "unknown flag", args: []string{"--xyzzy", "--", "true"}, want: "no flag is named --xyzzy\nbrs-exec --help lists them"},
+		{name: "unknown flag", args: []string{"--xyzzy", "--", "true"}, want: "no flag is named --xyzzy\nbrs-exec help flags lists them"},
 		{name: "flag without value", args: []string{"--profile", "--", "true"}, want: "--profile needs a value"},
 		{name: "bad value", args: []string{"--min-ttl", "5", "--", "true"}, want: "--min-ttl \"5\": not a duration\na number needs its unit: --min-ttl 5s or 5m"},
 		{name: "bad variable", env: "5", args: []string{"--", "true"}, want: "--min-ttl \"5\": not a duration (--min-ttl is from BRS_EXEC_MIN_TTL)\na number needs its unit: --min-ttl 5s or 5m"},
@@ -216,8 +216,8 @@ func TestErrorsAsJSON(t *testing.T) {
 		args      []string
 		want      line
 	}{
-		{"flag of a usage error", "", []string{"--log-format", "json", "--frobnicate", "--", "true"}, line{Msg: "no flag is named --frobnicate", Hint: "brs-exec --help lists them"}},
-		{"flag behind the error", "", []string{"--frobnicate", "--log-format=json", "--", "true"}, line{Msg: "no flag is named --frobnicate", Hint: "brs-exec --help lists them"}},
+		{"flag of a usage error", "", []string{"--log-format", "json", "--frobnicate", "--", "true"}, line{Msg: "no flag is named --frobnicate", Hint: "brs-exec help flags lists them"}},
+		{"flag behind the error", "", []string{"--frobnicate", "--log-format=json", "--", "true"}, line{Msg: "no flag is named --frobnicate", Hint: "brs-exec help flags lists them"}},
 		{"variable", "json", []string{"--profile", "", "--", "true"}, line{Msg: "--profile is empty", Hint: "leave it out, or look whether a variable in it is unset"}},
 		{"file", "", []string{"--config", config, "--", "true"}, line{Msg: `--deliver "mail": no such delivery (--deliver is from ` + config + `:2)`, Hint: "one of auto, process, file, endpoint, imds, env"}},
 		{"no hint", "json", []string{"--profile"}, line{Msg: "--profile needs a value"}},

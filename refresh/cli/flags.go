@@ -173,7 +173,7 @@ func flagNamed(flags []cli.Flag, name string) cli.Flag {
 
 // usageError turns an error of the parser into one of ours.
 func usageError(c *cli.Context, err error, _ bool) error {
-	help := "brs-exec --help"
+	help := "brs-exec help flags"
 	if flagNamed(c.Command.Flags, "help") != nil && len(c.Lineage()) > 2 {
 		help = "brs-exec help " + c.Command.Name
 	}

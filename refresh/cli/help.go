@@ -129,8 +129,7 @@ func usageOf(c *cli.Command) string {
 
 func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 
-// flagsOf are the flags of a subcommand, in the order of their groups, with those that it
-// has declared itself.
+// flagsOf are the flags of a subcommand, by group: first those that a run does not have.
 func flagsOf(c *cli.Command) []*plan.Flag {
 	var list []*plan.Flag
 	for _, f := range c.Flags {
@@ -138,12 +137,16 @@ func flagsOf(c *cli.Command) []*plan.Flag {
 			list = append(list, p)
 		}
 	}
-	var order []string
-	for _, f := range append(plan.Flags(""), list...) {
-		if !slices.Contains(order, f.About) {
-			order = append(order, f.About)
+	var ofRun, own []string // groups
+	for _, f := range plan.Flags("") {
+		ofRun = append(ofRun, f.About)
+	}
+	for _, f := range list {
+		if !slices.Contains(ofRun, f.About) {
+			own = append(own, f.About)
 		}
 	}
+	order := append(own, ofRun...)
 	slices.SortStableFunc(list, func(a, b *plan.Flag) int { return slices.Index(order, a.About) - slices.Index(order, b.About) })
 	return list
 }

@@ -223,8 +223,8 @@ var (
 
 // What single subcommands have besides.
 var (
-	credentialsFlags = &group{about: outputFlags.about}
-	doctorFlags      = &group{about: outputFlags.about}
+	credentialsFlags = &group{about: "What is printed"}
+	doctorFlags      = &group{about: "What doctor does"}
 	loginFlags       = &group{}
 
 	flagFormat = credentialsFlags.choice("format", "FORMAT", "process", []string{"process", "env", "ini"}, "format of the credentials: %s; that is, the JSON of a credential_process, export lines, a section of a credentials file")
