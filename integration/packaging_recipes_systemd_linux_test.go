@@ -104,7 +104,7 @@ ExecStart=/lib/systemd/systemd --user
 	if diff := cmp.Diff(strings.ReplaceAll(unitsSaid, "UID", uid), said); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff("brs-exec: error: lock app: held by another process\n", w.read("errors")); diff != "" {
+	if diff := cmp.Diff("brs-exec: error: lock app: held by process PID (brs-exec)\n", number.ReplaceAllString(w.read("errors"), "process PID")); diff != "" {
 		t.Errorf("on standard error (-want +got):\n%s", diff)
 	}
 }
