@@ -63,6 +63,9 @@ var reasons = map[string]*regexp.Regexp{
 	"needs an IoT endpoint":    regexp.MustCompile(`iot`),
 	"needs GitHub Actions":     regexp.MustCompile(`--github-oidc`),
 	"needs GitLab CI":          regexp.MustCompile(`id_tokens`),
+	"needs a release":          regexp.MustCompile(`dpkg|SHA256SUMS`),
+	"needs macOS":              regexp.MustCompile(`xattr`),
+	"needs Windows":            regexp.MustCompile(`Unblock-File`),
 	"needs systemd":            regexp.MustCompile(`systemctl|journalctl`),
 	"shows what does not work": regexp.MustCompile(`(?i)expired`),
 }
