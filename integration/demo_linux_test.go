@@ -34,7 +34,7 @@ func demoOnTerminal(t *testing.T, life string, rows, columns uint16, variables .
 func TestDemoScreen(t *testing.T) {
 	slow(t)
 	t.Parallel()
-	cmd, _, _, screen, ended := demoOnTerminal(t, "6s", 24, 80)
+	cmd, _, _, screen, ended := demoOnTerminal(t, "10s", 24, 80)
 	ended()
 	if code := cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
