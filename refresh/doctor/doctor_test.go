@@ -345,3 +345,26 @@ func TestSize(t *testing.T) {
 		}
 	}
 }
+
+// TestPartition: a role is of the partition that its region belongs to.
+func TestPartition(t *testing.T) {
+	for _, test := range []struct{ region, arn, hint string }{
+		{"eu-west-1", "arn:aws:iam::123456789012:role/App", ""},
+		{"us-gov-west-1", "arn:aws-us-gov:iam::123456789012:role/App", ""},
+		{"tenant", "arn:minio:iam::123456789012:role/App", "arn:aws:iam::123456789012:role/App, or another --region"},
+		{"cn-north-1", "arn:aws:iam::123456789012:role/App", "arn:aws-cn:iam::123456789012:role/App, or another --region"},
+		{"eu-west-1", "arn:awz:iam::123456789012:role/App", "arn:aws:iam::123456789012:role/App, or another --region"},
+	} {
+		world(t, nil, map[string]string{"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "s3kr1t"})
+		found := Examine(options(typed{"role-arn": test.arn, "region": test.region}.plan(t, nil), "auto"))
+		hint := ""
+		for _, f := range found {
+			if strings.Contains(f.Text, "is not of the partition") {
+				hint = f.Hint
+			}
+		}
+		if hint != test.hint {
+			t.Errorf("%s in %s: hint %q, want %q", test.arn, test.region, hint, test.hint)
+		}
+	}
+}

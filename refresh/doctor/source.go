@@ -59,6 +59,9 @@ func (d *examination) examineSource() {
 
 // examinePartition is about roles that are not in the partition of the region.
 func (d *examination) examinePartition() {
+	if os.Getenv("AWS_ENDPOINT_URL") != "" || os.Getenv("AWS_ENDPOINT_URL_STS") != "" { // another server, which has its own
+		return
+	}
 	region := d.source.Region()
 	want := "aws"
 	for prefix, of := range map[string]string{"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b", "us-isof-": "aws-iso-f", "eu-isoe-": "aws-iso-e", "eusc-": "aws-eusc"} {
