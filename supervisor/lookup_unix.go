@@ -80,8 +80,16 @@ func searchPath(env []string) string {
 	return "/bin:/usr/bin"
 }
 
-func executable(path string) bool {
-	return !isDirectory(path) && unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS) == nil
+func executable(path string) bool { return !isDirectory(path) && mayExecute(path) == nil }
+
+// mayExecute asks the kernel twice: Linux before 5.8 knows no AT_EACCESS, and what stands in for
+// it sees no access control list.
+func mayExecute(path string) error {
+	err := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
+	if err == nil || unix.Access(path, unix.X_OK) == nil {
+		return nil
+	}
+	return err
 }
 
 func found(path string) bool {
@@ -100,7 +108,7 @@ func isDirectory(path string) bool {
 // as that the interpreter of a script is missing, it does not know.
 func Find(argv, env []string) (Exit, error) {
 	err := execvp(argv, env, func(path string, _ []string) error {
-		if err := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS); err != nil || isDirectory(path) {
+		if err := mayExecute(path); err != nil || isDirectory(path) {
 			return cmp.Or(err, error(unix.EACCES))
 		}
 		return nil

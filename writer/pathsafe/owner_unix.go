@@ -84,13 +84,16 @@ func MayMake(dir *os.Root) error { return access(dir, ".", unix.W_OK|unix.X_OK) 
 // MayWrite says why a file cannot be written to, and does not open it.
 func MayWrite(dir *os.Root, name string) error { return access(dir, name, unix.W_OK) }
 
+// access asks the kernel twice: Linux before 5.8 knows no AT_EACCESS, and what stands in for it
+// sees no access control list.
 func access(dir *os.Root, name string, mode uint32) error {
 	d, err := dir.Open(".")
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	if err := unix.Faccessat(int(d.Fd()), name, mode, unix.AT_EACCESS); err != nil {
+	err = unix.Faccessat(int(d.Fd()), name, mode, unix.AT_EACCESS)
+	if err != nil && unix.Faccessat(int(d.Fd()), name, mode, 0) != nil {
 		return &fs.PathError{Op: "access", Path: filepath.Join(dir.Name(), name), Err: err}
 	}
 	return nil
