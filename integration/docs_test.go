@@ -53,21 +53,22 @@ var languages = map[string]bool{
 
 // reasons are why a fence is not run, and what it holds if that is true.
 var reasons = map[string]*regexp.Regexp{
-	"needs Docker":             regexp.MustCompile(`\bdocker\b`),
-	"needs Go":                 regexp.MustCompile(`\bgo (build|install|run|test)\b`),
-	"needs Kubernetes":         regexp.MustCompile(`\bkubectl\b|apiVersion|readinessProbe`),
-	"needs a browser":          regexp.MustCompile(`\blogin\b`),
-	"needs a PKCS#11 token":    regexp.MustCompile(`pkcs11|softhsm2`),
-	"needs a TPM":              regexp.MustCompile(`tpm`),
-	"needs an AWS account":     regexp.MustCompile(`\baws [a-z]+ `),
-	"needs an IoT endpoint":    regexp.MustCompile(`iot`),
-	"needs GitHub Actions":     regexp.MustCompile(`--github-oidc`),
-	"needs GitLab CI":          regexp.MustCompile(`id_tokens`),
-	"needs a release":          regexp.MustCompile(`dpkg|SHA256SUMS`),
-	"needs macOS":              regexp.MustCompile(`xattr`),
-	"needs Windows":            regexp.MustCompile(`Unblock-File`),
-	"needs systemd":            regexp.MustCompile(`systemctl|journalctl`),
-	"shows what does not work": regexp.MustCompile(`(?i)expired`),
+	"needs Docker":                regexp.MustCompile(`\bdocker\b`),
+	"needs Go":                    regexp.MustCompile(`\bgo (build|install|run|test)\b`),
+	"needs Kubernetes":            regexp.MustCompile(`\bkubectl\b|apiVersion|readinessProbe`),
+	"needs a browser":             regexp.MustCompile(`\blogin\b`),
+	"needs a PKCS#11 token":       regexp.MustCompile(`pkcs11|softhsm2`),
+	"needs a TPM":                 regexp.MustCompile(`tpm`),
+	"needs an AWS account":        regexp.MustCompile(`\baws [a-z]+ `),
+	"needs an IoT endpoint":       regexp.MustCompile(`iot`),
+	"needs GitHub Actions":        regexp.MustCompile(`--github-oidc`),
+	"needs GitLab CI":             regexp.MustCompile(`id_tokens`),
+	"needs a release":             regexp.MustCompile(`dpkg|SHA256SUMS`),
+	"needs macOS":                 regexp.MustCompile(`xattr`),
+	"needs Windows":               regexp.MustCompile(`Unblock-File`),
+	"needs systemd":               regexp.MustCompile(`systemctl|journalctl`),
+	"makes a user of the machine": regexp.MustCompile(`useradd`),
+	"shows what does not work":    regexp.MustCompile(`(?i)expired`),
 }
 
 var (
