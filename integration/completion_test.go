@@ -254,11 +254,11 @@ func TestFishCompletes(t *testing.T) {
 		got, _ := offered(line)
 		checkCompleted(t, line, got, test.want)
 	}
-	words, about := offered("brs-exec -- git comm")
+	words, _ := offered("brs-exec -- git comm")
 	if !slices.Contains(words, "commit") {
 		t.Errorf("git comm becomes %q", words)
 	}
-	if _, about = offered("brs-exec --credential-"); len(about) != 1 || about[0] != "command that prints credentials" {
+	if _, about := offered("brs-exec --credential-"); len(about) != 1 || about[0] != "command that prints credentials" {
 		t.Errorf("--credential-command is described as %q", about)
 	}
 	if _, err := os.Stat(w.path("pwned")); err == nil {

@@ -21,7 +21,7 @@ func (w *world) fleet(n int) (config string) {
 		"    name: app-{account}\n    role-arn: arn:aws:iam::{account}:role/App-{account}\n")
 }
 
-func account(i int) string { return fmt.Sprintf("%012d", 100_000_000_000+i) }
+func account(i int) string { return fmt.Sprintf("1%011d", i) }
 
 // TestManyAccounts: one boto3 program works in 200 accounts, through expirations, each call
 // with the credentials of its own account.

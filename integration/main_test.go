@@ -111,9 +111,9 @@ func brsExec(t testing.TB) string {
 func missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("BRS_EXEC_REQUIRE_CLIENTS") == "1" {
-		t.Fatalf("%s is missing: run .ci/install-clients", what)
+		t.Fatalf("%s is missing: run .ci/install-clients and .ci/install-tools", what)
 	}
-	t.Skipf("%s is missing: .ci/install-clients brings it", what)
+	t.Skipf("%s is missing: .ci/install-clients or .ci/install-tools brings it", what)
 }
 
 // slow skips a test that waits for credentials to expire.

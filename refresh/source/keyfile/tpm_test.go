@@ -48,7 +48,7 @@ func TestParseTSS(t *testing.T) {
 	file := func(kind asn1.ObjectIdentifier, more ...any) []byte {
 		parts := append([]any{kind}, more...)
 		var raw []asn1.RawValue
-		for _, p := range append(parts, 0x81000001, []byte("public"), []byte("private")) {
+		for _, p := range append(parts, int64(0x81000001), []byte("public"), []byte("private")) {
 			der, err := asn1.Marshal(p)
 			if err != nil {
 				t.Fatal(err)
