@@ -424,3 +424,31 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestCheck: it says what Open would find, of the parents in a home as well, and makes nothing.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	path := filepath.Join(home, "caches", "brs-exec", "share")
+	if err := (&Cache{path: path}).usable(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("in no directory: %v", err)
+	}
+	c := &Cache{path: path, inHome: true}
+	if err := c.usable(); err != nil {
+		t.Errorf("in a home: %v", err)
+	}
+	if left, err := os.ReadDir(home); len(left) > 0 || err != nil {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if err := c.make(); err != nil {
+		t.Errorf("made: %v", err)
+	}
+	for _, dir := range []string{path, filepath.Join(home, "share")} {
+		if err := Check(dir); err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if err := Check("share"); err == nil {
+		t.Error("a relative path is good")
+	}
+}

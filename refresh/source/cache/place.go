@@ -1,7 +1,6 @@
 package cache
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,7 +33,7 @@ func Open(dir string) (*Cache, error) {
 	if c := opened.of[dir]; c != nil {
 		return c, nil
 	}
-	c, err := find(dir)
+	c, err := find(dir, (*Cache).make)
 	if err != nil {
 		return nil, err
 	}
@@ -47,17 +46,24 @@ var opened = struct {
 	of map[string]*Cache
 }{of: map[string]*Cache{}}
 
-func find(dir string) (*Cache, error) {
+// Check says why [Open] would fail, and makes nothing.
+func Check(dir string) error {
+	_, err := find(dir, (*Cache).usable)
+	return err
+}
+
+// find returns the first place that try says no error of.
+func find(dir string, try func(*Cache) error) (*Cache, error) {
 	if dir != "" {
 		if !filepath.IsAbs(dir) {
 			return nil, fmt.Errorf("%s: not an absolute path", dir)
 		}
 		c := &Cache{path: filepath.Clean(dir)}
-		return c, c.make()
+		return c, try(c)
 	}
 	var passed []string
 	for _, c := range candidates() {
-		err := c.make()
+		err := try(c)
 		if err == nil {
 			c.Passed = passed
 			return c, nil
@@ -97,26 +103,12 @@ func (c *Cache) InVirtualTime() { c.virtual.Store(true) }
 // Dir is the path of the directory.
 func (c *Cache) Dir() string { return c.path }
 
-// Check says why [Open] would fail, and makes nothing.
-func Check(dir string) error {
-	list := candidates()
-	if dir != "" {
-		list = []*Cache{{path: filepath.Clean(dir)}}
-	}
-	var first error
-	for _, c := range list {
-		err := c.usable()
-		if err == nil {
-			return nil
-		}
-		first = cmp.Or(first, err)
-	}
-	return first
-}
-
 // usable says why the directory cannot be used, or made.
 func (c *Cache) usable() error {
 	place, parent, err := c.parent()
+	if c.inHome && errors.Is(err, fs.ErrNotExist) {
+		return nil // open makes its parents as well
+	}
 	if err != nil {
 		return err
 	}
