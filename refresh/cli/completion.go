@@ -25,6 +25,8 @@ var scripts embed.FS
 // scriptOf is the file with the script of a shell, by the name that the shell wants.
 var scriptOf = map[string]string{"bash": "brs-exec.bash", "zsh": "_brs-exec", "fish": "brs-exec.fish"}
 
+var shells = []string{"bash", "zsh", "fish"}
+
 // completeWord is the subcommand by which the scripts ask. It is not among the others,
 // because its arguments are a command line that has not been finished.
 const completeWord = "__complete"
@@ -32,7 +34,7 @@ const completeWord = "__complete"
 func (p *program) completionCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "completion",
-		Usage:     "print the completion script of a shell: bash, zsh, fish",
+		Usage:     "print the completion script of a shell: " + strings.Join(shells, ", "),
 		ArgsUsage: "SHELL",
 		Description: "For a file that bash, zsh or fish reads at its start:\n  source <(brs-exec completion bash)\n  source <(brs-exec completion zsh)\n  brs-exec completion fish | source\n" +
 			"Or put it into a file where the shell looks: brs-exec in bash-completion's directory, _brs-exec in $fpath of zsh,\nbrs-exec.fish in ~/.config/fish/completions.",
@@ -41,7 +43,7 @@ func (p *program) completionCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			name, ok := scriptOf[c.Args().First()]
 			if !ok || c.NArg() != 1 {
-				return &plan.Error{Text: "completion is for one of bash, zsh, fish", Hint: "source <(brs-exec completion bash)"}
+				return &plan.Error{Text: "completion is for one of " + strings.Join(shells, ", "), Hint: "source <(brs-exec completion bash)"}
 			}
 			script, err := scripts.ReadFile("completion/" + name)
 			if err == nil {
@@ -168,7 +170,7 @@ func (o *offer) arguments(app *cli.App, usage string) {
 	case strings.HasSuffix(usage, " DIR"):
 		o.what = someDirs
 	case strings.HasSuffix(usage, " SHELL"):
-		for _, shell := range []string{"bash", "zsh", "fish"} {
+		for _, shell := range shells {
 			o.add(shell, "")
 		}
 	case strings.Contains(usage, "[SUBCOMMAND"):

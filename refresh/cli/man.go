@@ -44,10 +44,6 @@ func manPage(app *cli.App, version, date string) string {
 		m.example(e.line)
 	}
 	m.macro("SH", "SUBCOMMANDS")
-	run := map[string]bool{}
-	for _, f := range plan.Flags("") {
-		run[f.Name] = true
-	}
 	for _, c := range app.VisibleCommands() {
 		m.macro("SS", "brs-exec "+c.Name)
 		m.text(sentence(c.Usage))
@@ -58,7 +54,7 @@ func manPage(app *cli.App, version, date string) string {
 		var own []*plan.Flag
 		shared := false
 		for _, f := range flagsOf(c) {
-			if !run[f.Name] || f.About != aboutOfRun(f.Name) {
+			if about, ofRun := plan.OfRun(f.Name); !ofRun || f.About != about {
 				own = append(own, f)
 			} else {
 				shared = true
@@ -97,12 +93,6 @@ func manPage(app *cli.App, version, date string) string {
 	m.macro("SH", "SEE ALSO")
 	m.text("The pages in docs/ of the source, in a package below /usr/share/doc/brs-exec: flags.md, recipes.md, sources.md, delivery.md, operations.md.")
 	return m.String()
-}
-
-// aboutOfRun is what a flag of that name is about in a run.
-func aboutOfRun(name string) string {
-	about, _ := plan.OfRun(name)
-	return about
 }
 
 // roff is a text of man(7).
