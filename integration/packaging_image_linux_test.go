@@ -33,11 +33,21 @@ func (s store) buildah(args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// policy has buildah take an image without a signature.
+func (s store) policy() []string {
+	return []string{"--signature-policy", filepath.Join(s.dir, "policy.json")}
+}
+
 // build makes an image of a Dockerfile.
 func (s store) build(tag, file, context string, more ...string) {
 	s.t.Helper()
-	s.buildah(slices.Concat([]string{"build", "--isolation", "chroot", "--format", "docker", "--pull-never", "--signature-policy", filepath.Join(s.dir, "policy.json"),
-		"-t", tag, "-f", file}, more, []string{context})...)
+	s.buildah(slices.Concat([]string{"build", "--isolation", "chroot", "--format", "docker", "--pull-never"}, s.policy(), []string{"-t", tag, "-f", file}, more, []string{context})...)
+}
+
+// from makes a container of an image, and returns its name.
+func (s store) from(image string) string {
+	s.t.Helper()
+	return s.buildah(slices.Concat([]string{"from", "--pull-never"}, s.policy(), []string{image})...)
 }
 
 // golangImage stands for golang:1.26, which no registry gives here: a shell and what it
@@ -60,10 +70,10 @@ func (s store) golangImage() (volumes []string) {
 			s.t.Fatal(err)
 		}
 	}
-	c := s.buildah("from", "--signature-policy", filepath.Join(s.dir, "policy.json"), "scratch")
+	c := s.from("scratch")
 	s.buildah("add", "-q", c, base, "/")
 	s.buildah("config", "--env", "PATH=/usr/local/go/bin:/bin", "--env", "GOPATH=/go", "--env", "GOPROXY=off", "--env", "GOCACHE=/go/cache", "--env", "GOTOOLCHAIN=local", c)
-	s.buildah("commit", "-q", "--signature-policy", filepath.Join(s.dir, "policy.json"), c, "localhost/golang")
+	s.buildah(slices.Concat([]string{"commit", "-q"}, s.policy(), []string{c, "localhost/golang"})...)
 	s.buildah("rm", c)
 	out, err := exec.Command("go", "env", "GOROOT", "GOMODCACHE", "GOCACHE").Output()
 	if err != nil {
@@ -73,7 +83,7 @@ func (s store) golangImage() (volumes []string) {
 	return []string{"-v", dirs[0] + ":/usr/local/go:ro", "-v", dirs[1] + ":/go/pkg/mod:ro", "-v", dirs[2] + ":/go/cache"}
 }
 
-// source is the tree as git knows it, with what is changed in it.
+// sourceTree is the tree as git knows it, with what is changed in it.
 func (s store) sourceTree() string {
 	s.t.Helper()
 	dir := filepath.Join(s.dir, "source")
@@ -108,7 +118,7 @@ func (s store) config(tag string) imageConfig {
 // root is the root directory of a container of the image.
 func (s store) root(tag string) string {
 	s.t.Helper()
-	return s.buildah("mount", s.buildah("from", "--pull-never", "--signature-policy", filepath.Join(s.dir, "policy.json"), tag))
+	return s.buildah("mount", s.from(tag))
 }
 
 // TestImage: packaging/docker/Dockerfile makes an image of nothing but the program, the
@@ -203,5 +213,4 @@ func TestImage(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, p.stderr.String())
 	}
 	checkOutlived(t, w, p)
-
 }

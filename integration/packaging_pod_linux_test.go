@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -306,10 +305,7 @@ func asItIs(text string) string { return text }
 // which no other field is.
 func TestKubernetesSchema(t *testing.T) {
 	t.Parallel()
-	schemas := filepath.Join(clientsDir(), "kubernetes")
-	if _, err := os.Stat(schemas); err != nil {
-		missing(t, "Kubernetes' schemas")
-	}
+	schemas := installed(t, "kubernetes")
 	check := func(argv ...string) *exec.Cmd {
 		return exec.Command(program(t, "kubeconform"), append([]string{"-strict", "-summary", "-schema-location", schemas + "/{{.ResourceKind}}{{.KindSuffix}}.json"}, argv...)...)
 	}
@@ -334,12 +330,7 @@ func TestKubernetesSidecar(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	// The port is the machine's here, not the pod's.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
+	port := strconv.Itoa(twoFreePorts(t))
 	all := manifest(t, "sidecar.yaml", func(text string) string { return strings.ReplaceAll(text, "9911", port) })
 	newContainers(t, newWorld(t, life), all).outlives(all)
 }
