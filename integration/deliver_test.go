@@ -26,10 +26,7 @@ func (w *world) unreadable(command ...string) []string {
 // TestEndpointWithoutFiles: --deliver endpoint needs nothing but the environment.
 func TestEndpointWithoutFiles(t *testing.T) {
 	t.Parallel()
-	goV2, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	goV2 := goClient(t)
 	for name, client := range map[string][]string{
 		"botocore": {program(t, "python"), source("boto3", "client.py"), "2"},
 		"gov2":     {goV2, "2"},
@@ -56,10 +53,7 @@ func TestEndpointOtherUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to be another user")
 	}
-	goV2, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	goV2 := goClient(t)
 	w := newWorld(t, time.Hour)
 	w.unset("GOCOVERDIR") // which that user may not write to
 	p := w.brsExec("--role-arn", roleARN, "--deliver", "endpoint", "--", "setpriv", "--reuid=54323", "--regid=54323", "--clear-groups", goV2, "2")

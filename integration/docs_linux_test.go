@@ -191,10 +191,7 @@ func newMachine(t *testing.T, f *fence) *machine {
 	m.write("etc/hosts", "127.0.0.1 localhost\n", 0o644)
 	m.write("etc/nsswitch.conf", "hosts: files\n", 0o644)
 	m.copy(brsExec(t), "usr/local/bin/brs-exec")
-	client, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := goClient(t)
 	m.copy(client, "usr/local/lib/stand-in/client")
 	m.script("usr/local/lib/stand-in/asker", asker)
 	m.write("stand-ins", "", 0o666) // what they have to say
@@ -1113,10 +1110,7 @@ func checkINI(t *testing.T, f *fence) {
 }
 
 func checkUnit(t *testing.T, f *fence) {
-	verify, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		missing(t, "systemd-analyze")
-	}
+	analyze := program(t, "systemd-analyze")
 	dir := t.TempDir()
 	unit := f.text
 	if !strings.Contains(unit, "ExecStart=") {
@@ -1128,7 +1122,7 @@ func checkUnit(t *testing.T, f *fence) {
 	if err := os.WriteFile(path, []byte(unit), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(verify, "verify", "--man=no", path).CombinedOutput()
+	out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput()
 	if err != nil || strings.Contains(string(out), path) {
 		t.Errorf("%v\n%s", err, out)
 	}

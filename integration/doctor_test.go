@@ -15,10 +15,7 @@ import (
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	python := program(t, "python")
-	goV2, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	goV2 := goClient(t)
 	says := func(name string, args ...string) string {
 		out, err := exec.Command(name, args...).Output()
 		if err != nil {

@@ -19,11 +19,7 @@ import (
 // child is the fastest of the clients, for tests that are not about clients.
 func child(t *testing.T) []string {
 	t.Helper()
-	path, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return []string{path}
+	return []string{goClient(t)}
 }
 
 // startChild runs the client under brs-exec and waits until it has made calls.

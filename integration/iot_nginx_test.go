@@ -246,10 +246,7 @@ func TestIoTOverNginx(t *testing.T) {
 	address := startNginx(t, w, ca)
 	const lifetime = 8 * time.Second
 	serveSessions(t, w, lifetime, time.Second)
-	client, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := goClient(t)
 	p := w.brsExec(append(iotFlags(w, ca, address, "first", time.Hour), "--log-level", "debug", "--", client)...)
 	calls := func(n int) {
 		t.Helper()

@@ -56,10 +56,7 @@ func (w *world) systemd(begin, settings string, units map[string]string) (p *pro
 	if out, err := exec.Command("unshare", "--mount", "--cgroup", "sh", "-c", "mount --make-rprivate / && mount -t cgroup2 none /mnt").CombinedOutput(); err != nil {
 		t.Skipf("a cgroup of its own is not permitted: %v: %s", err, out)
 	}
-	goV2, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	goV2 := goClient(t)
 	w.leaves = true
 	uid = strconv.Itoa(21_000_000 + os.Getpid())
 	for _, name := range []string{"sysinit", "basic", "shutdown"} {

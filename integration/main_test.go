@@ -106,8 +106,18 @@ func brsExec(t testing.TB) string {
 	return path
 }
 
-// missing skips the test for want of something that .ci/install-clients brings,
-// or fails it where nothing may be skipped.
+// goClient returns the path of the client that is made with the SDK for Go.
+func goClient(t testing.TB) string {
+	t.Helper()
+	path, err := buildGoV2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// missing skips the test for want of something that .ci/install-clients or
+// .ci/install-tools brings, or fails it where nothing may be skipped.
 func missing(t testing.TB, what string) {
 	t.Helper()
 	if os.Getenv("BRS_EXEC_REQUIRE_CLIENTS") == "1" {
@@ -134,6 +144,16 @@ func clientsDir() string {
 		return "/nonexistent"
 	}
 	return filepath.Join(home, ".cache", "brs-exec-clients")
+}
+
+// installed is the path of something that those scripts put among the clients.
+func installed(t testing.TB, parts ...string) string {
+	t.Helper()
+	path := filepath.Join(append([]string{clientsDir()}, parts...)...)
+	if _, err := os.Stat(path); err != nil {
+		missing(t, filepath.Base(path))
+	}
+	return path
 }
 
 // program finds a program of the clients' Python environment, among those that were

@@ -42,10 +42,7 @@ func clients() []client {
 			return []string{"bash", source("awscli", "client.sh")}
 		}},
 		{name: "gov2", channels: []string{"auto", "process", "endpoint", "imds"}, command: func(t *testing.T) []string {
-			path, err := buildGoV2()
-			if err != nil {
-				t.Fatal(err)
-			}
+			path := goClient(t)
 			return []string{path}
 		}},
 		{name: "rawfile", rawFile: true, channels: []string{"auto"}, command: func(t *testing.T) []string {

@@ -93,14 +93,8 @@ func TestCron(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("NOT TESTED: needs root, for a cron in namespaces")
 	}
-	cron := filepath.Join(clientsDir(), "cron", "usr", "sbin", "cron")
-	if _, err := os.Stat(cron); err != nil {
-		missing(t, "cron")
-	}
-	goV2, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	cron := installed(t, "cron", "usr", "sbin", "cron")
+	goV2 := goClient(t)
 	w := newWorld(t, time.Hour)
 	w.leaves = true
 	uid := fmt.Sprint(22_000_000 + os.Getpid())
@@ -172,10 +166,7 @@ func release(t *testing.T, version string) string {
 // deploy is the program that the recipes of CI systems run.
 func (w *world) deploy(dir string) {
 	w.t.Helper()
-	goV2, err := buildGoV2()
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	goV2 := goClient(w.t)
 	if err := os.WriteFile(filepath.Join(dir, "deploy"), []byte("#!/bin/sh\nexec '"+goV2+"' 1 </dev/zero\n"), 0o755); err != nil {
 		w.t.Fatal(err)
 	}
@@ -238,10 +229,7 @@ func TestGitHubActions(t *testing.T) {
 // TestGitLabCI: gitlab-ci-local holds the job against GitLab's schema, and runs it.
 func TestGitLabCI(t *testing.T) {
 	t.Parallel()
-	local := filepath.Join(clientsDir(), "gitlab-ci-local", "node_modules", ".bin", "gitlab-ci-local")
-	if _, err := os.Stat(local); err != nil {
-		missing(t, "gitlab-ci-local")
-	}
+	local := installed(t, "gitlab-ci-local", "node_modules", ".bin", "gitlab-ci-local")
 	w := newWorld(t, time.Hour)
 	repository := w.path("repository")
 	if err := os.Mkdir(repository, 0o755); err != nil {
@@ -277,14 +265,8 @@ exec `+local+` --force-shell-executor --variable AWS_TOKEN="$AWS_TOKEN" deploy`)
 // lock is held. Its note on Kubernetes is a call that brs-exec takes, too.
 func TestAirflow(t *testing.T) {
 	t.Parallel()
-	python := filepath.Join(clientsDir(), "airflow", "bin", "python")
-	if _, err := os.Stat(python); err != nil {
-		missing(t, "airflow")
-	}
-	goV2, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	python := installed(t, "airflow", "bin", "python")
+	goV2 := goClient(t)
 	w := newWorld(t, time.Hour)
 	lock := w.path("lock")
 	w.write("report.py", recipe(t, "airflow/report.py", "/usr/bin/brs-exec", brsExec(t), "--lock report", "--lock "+lock,
@@ -434,14 +416,8 @@ func TestSlurm(t *testing.T) {
 	}) {
 		t.Skip("NOT TESTED: Slurm finds no name where loopback is the only network")
 	}
-	slurm := filepath.Join(clientsDir(), "slurm")
-	if _, err := os.Stat(slurm); err != nil {
-		missing(t, "slurm")
-	}
-	goV2, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	slurm := installed(t, "slurm")
+	goV2 := goClient(t)
 	w := newWorld(t, time.Hour)
 	w.leaves = true
 	w.write("config", "[profile prod]\nrole_arn = "+roleARN+"\ncredential_source = Environment\nregion = eu-central-1\n")

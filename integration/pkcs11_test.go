@@ -189,10 +189,7 @@ func TestPKCS11(t *testing.T) {
 			key := tt.key(t)
 			h.put("dev", "machine", "01", key)
 			flags, sets := tt.serve(t, w, ca)
-			client, err := buildGoV2()
-			if err != nil {
-				t.Fatal(err)
-			}
+			client := goClient(t)
 			p := w.brsExecPKCS11(append(flags(ca.certify(w, "device", "device", key.Public()), h.uri("token=dev;object=machine")),
 				"--log-level", "debug", "--", client)...)
 			w.awaitOutlived(p)

@@ -68,10 +68,7 @@ func TestRolesAnywhere(t *testing.T) {
 	const lifetime = 8 * time.Second
 	service := startAnywhere(t, w, ca, lifetime)
 	flags := service.flags
-	client, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := goClient(t)
 	cert, key := ca.write(w, "machine", "first", time.Hour)
 	p := w.brsExec(append(flags(cert, key), "--", client)...)
 	calls := func(n int) {

@@ -16,10 +16,7 @@ import (
 // promtool is Prometheus' own tool for rules and metrics.
 func promtool(t *testing.T, args ...string) string {
 	t.Helper()
-	path := filepath.Join(clientsDir(), "prometheus", "promtool")
-	if _, err := os.Stat(path); err != nil {
-		missing(t, "promtool")
-	}
+	path := installed(t, "prometheus", "promtool")
 	cmd := exec.Command(path, args...)
 	cmd.Dir = "../packaging/prometheus"
 	out, err := cmd.CombinedOutput()

@@ -67,10 +67,7 @@ const staleLife = 30 * time.Second
 
 func TestStaleFileReader(t *testing.T) {
 	filesSeen(t)
-	path, err := buildGoV2()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := goClient(t)
 	w := newWorld(t, staleLife)
 	// This SDK reads the file once, and goes on with what it read.
 	p := w.brsExec("--role-arn", roleARN, "--deliver", "file", "--", path)

@@ -236,10 +236,7 @@ func TestTPM(t *testing.T) {
 			ca := newCertifier(t)
 			key, public := tt.key(e)
 			flags, sets := tt.serve(t, w, ca)
-			client, err := buildGoV2()
-			if err != nil {
-				t.Fatal(err)
-			}
+			client := goClient(t)
 			args := flags(ca.certify(w, "device", "device", public), key)
 			if tt.auth {
 				args = append(args, "--private-key-passphrase-file", w.write("auth", keyAuth+"\n"))
