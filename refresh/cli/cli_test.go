@@ -73,6 +73,8 @@ func TestHelp(t *testing.T) {
 		{"help-refresh.golden", []string{"refresh", "-h"}},
 		{"help-help.golden", []string{"help", "help"}},
 		{"help-flags.golden", []string{"help", "flags"}},
+		{"help-flags.golden", []string{"-h", "flags"}},
+		{"help-status.golden", []string{"--help", "status"}},
 	} {
 		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
 			stdout, stderr, code := runQuietly(test.args...)
@@ -158,6 +160,7 @@ func TestUsageErrors(t *testing.T) {
 		{name: "a profile that the run does not have", args: []string{"credentials", "--profile=p", "--run-dir", dir}, want: "no credentials of profile \"p\" in " + dir + ": brs-exec has none for it yet, or no such profile; see its messages"},
 		{name: "shell", args: []string{"completion", "tcsh"}, want: "completion is for one of bash, zsh, fish\nsource <(brs-exec completion bash)"},
 		{name: "subcommand of help", args: []string{"help", "me"}, want: "no subcommand is named \"me\"\nbrs-exec help"},
+		{name: "subcommand of -h", args: []string{"-h", "me"}, want: "no subcommand is named \"me\"\nbrs-exec help"},
 		{name: "no file", args: []string{"--config", "/nowhere.yaml", "--", "true"}, want: "--config /nowhere.yaml: no such file or directory"},
 		{name: "unknown key", args: []string{"--config", file("region: x\nprofil: y\n"), "--", "true"}, want: "DIR/726567696f6e3a20780a70726f66696c3a20790a.yaml:2: no setting is named \"profil\"\ndid you mean profile?"},
 		{name: "two values", args: []string{"--config", file("profile: [a, b]\n"), "--", "true"}, want: "DIR/70726f66696c653a205b612c20625d0a.yaml:1: profile takes one value, not 2"},

@@ -62,8 +62,12 @@ const (
 	someCommands = "commands"
 )
 
-// runsTime is how long a person who has typed Tab is kept waiting for runs to answer.
-const runsTime = 500 * time.Millisecond
+const (
+	// runsTime is how long a person who has typed Tab is kept waiting for runs to answer.
+	runsTime = 500 * time.Millisecond
+	// completeTime is how long for all: a file may be a pipe, or on a server that hangs.
+	completeTime = 2 * time.Second
+)
 
 // offer is what can stand at the end of a command line.
 type offer struct {
@@ -84,8 +88,17 @@ func (p *program) printCompletions(words []string) {
 	if len(words) == 0 {
 		words = []string{""}
 	}
+	found := make(chan offer, 1)
+	go func() {
+		o := offer{what: someWords}
+		o.complete(p.app(), words[:len(words)-1], words[len(words)-1])
+		found <- o
+	}()
 	o := offer{what: someWords}
-	o.complete(p.app(), words[:len(words)-1], words[len(words)-1])
+	select {
+	case o = <-found:
+	case <-time.After(completeTime):
+	}
 	out := printable{p.stdout}
 	fmt.Fprintln(out, o.what)
 	for _, w := range o.words {

@@ -24,8 +24,8 @@ func (p *program) installCommand() *cli.Command {
 		Name:      "install",
 		Usage:     "copy this program to a directory; an init container may have no cp",
 		UsageText: "brs-exec install DIR",
-		Description: "The copy is DIR/brs-exec, mode 0755. It takes the place of an older one in one step, also while that\n" +
-			"one runs. DIR has to be there: one that is made by mistake beside the volume would vanish with the\ncontainer.",
+		Description: "The copy is DIR/brs-exec, mode 0755. It replaces an older copy in one step, also while that copy runs.\n" +
+			"brs-exec does not create DIR: a directory that is not the volume would vanish with the container.",
 		Flags:           []cli.Flag{cli.HelpFlag},
 		HideHelpCommand: true,
 		OnUsageError:    usageError,

@@ -30,8 +30,8 @@ func manPage(app *cli.App, version, date string) string {
 	}
 	m.macro("SH", "DESCRIPTION")
 	m.paragraphs(
-		"brs-exec runs any command and keeps its AWS credentials fresh for as long as the command runs. It hands them over in every way that AWS clients read again by themselves, and takes out of the command's environment what would win over these. Otherwise the command runs as it would without brs-exec.",
-		"The credentials come from an AWS profile, from a program, a file, a web identity or a certificate, with any number of roles assumed on top. They are refreshed before they expire. If a refresh fails, the command keeps the credentials that it has, and brs-exec tries again.",
+		"brs-exec runs any command and keeps its AWS credentials fresh for as long as the command runs. It delivers them in the ways that AWS clients read again by themselves, and removes from the command's environment the variables that clients would use instead. Otherwise the command runs as it would without brs-exec.",
+		"The credentials come from an AWS profile, from a program, a file, a web identity or a certificate, with any number of roles assumed on top. They are refreshed before they expire. If a refresh fails, the command keeps the credentials that it has, and brs-exec retries.",
 		settingsText,
 		"A variable BRS_EXEC_... that is no setting is an error.",
 	)

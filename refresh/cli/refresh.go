@@ -31,7 +31,7 @@ func (p *program) refreshCommand() *cli.Command {
 		Name:        "refresh",
 		Usage:       "have a running brs-exec refresh now",
 		UsageText:   "brs-exec refresh [FLAGS] [PID|NAME]",
-		Description: "Returns when the new credentials are delivered (exit code 0), or when it is known why not (1). Without\nPID or NAME, as status has it, it is the one that is running. Exit code 3 if there is none.",
+		Description: "Returns when the new credentials are delivered (exit code 0), or when it is known why not (1). PID and\nNAME are those that status shows. Without them the only run refreshes. Exit code 3 if there is none.",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "profile", Category: about, Usage: "profile `NAME` of a run with many (may be repeated; default: all of them)"},
 			&cli.DurationFlag{Name: "timeout", Destination: &timeout, Category: about, Value: refreshTimeout, Usage: "how long to wait, a `DURATION`; the run itself goes on trying"},

@@ -28,7 +28,7 @@ func (p *program) statusCommand() *cli.Command {
 		Usage:     "show the running brs-exec processes and their credentials",
 		UsageText: "brs-exec status [FLAGS] [PID|NAME]",
 		Description: "Asks the runs of this user whose run directory is in one of the places that a new run would try;\nroot (Linux) asks those of all users. " +
-			"Exit code 3 if there is none, or not that one. The bar is the\nlifetime of the credentials: = is over, | is now, ^ is the next refresh.",
+			"Exit code 3 if none is running, or\nnot PID or NAME. The bar is the lifetime of the credentials: = has passed, | is now, ^ is the next refresh.",
 		Flags: []cli.Flag{
 			flag(&f.wide, "wide", "whole key ids, and all profiles of a run with many"),
 			flag(&f.watch, "watch", "show it again each second, until Ctrl-C"),

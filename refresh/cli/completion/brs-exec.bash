@@ -58,8 +58,8 @@ _brs_exec() {
         word=${word#"$lead"}
         if [[ -z $quote ]]; then
           printf -v word %q "$word"
-        elif [[ $word == *"$quote"* ]]; then
-          continue
+        elif [[ $word == *"$quote"* || $quote == \" && $word == *[\\\$\`!]* ]]; then
+          continue # bash would run $(…) between these quotes
         fi
         COMPREPLY+=("$word")
       done
