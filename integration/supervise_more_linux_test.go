@@ -25,7 +25,8 @@ const burstSignal = syscall.Signal(45)
 func count(args []string) {
 	runtime.LockOSThread()
 	var set unix.Sigset_t
-	set.Val[0] = 1 << (burstSignal - 1)
+	const bits = int(unsafe.Sizeof(set.Val[0])) * 8
+	set.Val[int(burstSignal-1)/bits] = 1 << (int(burstSignal-1) % bits)
 	take := func(wait unix.Timespec) bool {
 		_, _, errno := unix.Syscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&set)), 0, uintptr(unsafe.Pointer(&wait)), 8, 0, 0)
 		return errno == 0
@@ -33,7 +34,7 @@ func count(args []string) {
 	fmt.Println("ready", os.Getpid())
 	n, _ := strconv.Atoi(args[0])
 	for range n {
-		if !take(unix.Timespec{Sec: int64(patience.Seconds())}) {
+		if !take(unix.NsecToTimespec(int64(patience))) {
 			fmt.Println("one is missing")
 			return
 		}
