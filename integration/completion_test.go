@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // completed are command lines, behind "brs-exec ", and what the last word can become.
@@ -30,7 +32,7 @@ var completed = []struct {
 	{"--credentials-file-at-exit", "re", []string{"remove", "restore"}},
 	{"--log-level", "w", []string{"warn"}},
 	{"--stop-signal", "US", []string{"USR1", "USR2"}},
-	{"--profile", "", []string{`a:b\c`, "default", `it's $(touch pwned);"x"`, "pre prod", "prod"}},
+	{"--profile", "", []string{`a:b\c`, "default", `it's $(touch pwned);"x"`, "pre prod", "prod", "run $(touch pwned)"}},
 	{"--profile", "pre", []string{"pre prod"}},
 	{"--certificate", "fi", []string{"file.pem"}},
 	{"", "--certificate=fi", []string{"--certificate=file.pem"}},
@@ -50,6 +52,26 @@ var completed = []struct {
 	{"doctor -- cat", "file.", []string{"file.pem"}},
 }
 
+// TestCompletionsEnd: whatever the AWS configuration is, the shell of a person who has typed Tab
+// goes on.
+func TestCompletionsEnd(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	if err := unix.Mkfifo(w.path("pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := os.OpenFile(w.path("pipe"), os.O_RDWR, 0) // nobody will write to it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	w.env["AWS_CONFIG_FILE"] = w.path("pipe")
+	p := w.brsExec("__complete", "--profile", "")
+	if code := p.exit(); code != 0 || p.stdout.String() != "words\n" {
+		t.Errorf("exit code %d, %q", code, p.stdout.String())
+	}
+}
+
 // completing is a world for a shell to complete in.
 func completing(t *testing.T, shell string) *world {
 	t.Helper()
@@ -59,7 +81,7 @@ func completing(t *testing.T, shell string) *world {
 		}
 	}
 	w := newWorld(t, time.Hour)
-	w.write("config", "[default]\n[profile prod]\n[profile pre prod]\n[profile it's $(touch pwned);\"x\"]\n[profile a:b\\c]\n[sso-session no]\n")
+	w.write("config", "[default]\n[profile prod]\n[profile pre prod]\n[profile it's $(touch pwned);\"x\"]\n[profile a:b\\c]\n[profile run $(touch pwned)]\n[sso-session no]\n")
 	w.write("file.pem", "")
 	w.write("data", "")
 	for _, d := range []string{"bin", "dirs"} {
@@ -179,6 +201,9 @@ func TestBashCompletes(t *testing.T) {
 				return parted(w.lines("sh", "-c", `printf '%s' "$1" | bash --norc -i 2>/dev/null`, "sh", keys))
 			}
 			inLine(t, w, words)
+			if got := words([]string{"brs-exec --profile \"run\t\""}); len(got) != 1 || !slices.Equal(got[0], []string{"brs-exec", "--profile", "run"}) {
+				t.Errorf("in double quotes it becomes %q, which runs what stands in it", got)
+			}
 			if before != "" {
 				got := words([]string{"brs-exec --profile prod -- git comm\t", "sudo brs-exec --deliver=pr\t"})
 				want := [][]string{{"brs-exec", "--profile", "prod", "--", "git", "commit"}, {"sudo", "brs-exec", "--deliver=process"}}
