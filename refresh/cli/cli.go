@@ -84,6 +84,9 @@ func (p *program) run(args []string) int {
 	if len(p.typed) > 0 && (p.typed[0] == "status" || p.typed[0] == "refresh") {
 		p.typed = flagsFirst(p.typed, "profile", "timeout")
 	}
+	if len(p.typed) > 1 && slices.Contains([]string{"-h", "--help"}, p.typed[0]) && !strings.HasPrefix(p.typed[1], "-") {
+		p.typed = append([]string{"help"}, p.typed[1:]...) // the library knows none of our topics
+	}
 	p.asJSON = plan.WantsJSON(p.typed, os.Environ())
 	app := p.app()
 	if err := app.Run(append([]string{"brs-exec"}, p.typed...)); err != nil {
