@@ -102,7 +102,7 @@ func TestNestedRun(t *testing.T) {
 		t.Errorf("the command has the variables %s", out)
 	}
 	if strings.Contains(p.stderr.String(), "BRS_EXEC_") {
-		t.Errorf("they are said to be taken out:\n%s", p.stderr.String())
+		t.Errorf("they are said to be removed:\n%s", p.stderr.String())
 	}
 }
 

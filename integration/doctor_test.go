@@ -39,7 +39,7 @@ func TestDoctor(t *testing.T) {
 		{"Go", func(w *world) []string { return []string{goV2} }, "aws-sdk-go-v2 ", 0},
 		{"script", func(w *world) []string {
 			return []string{"bash", w.write("nightly", "set -e\naws s3 ls\nenv A=b python -c 'import boto3'\n")}
-		}, "is a script of a shell, into which doctor does not look", 0},
+		}, "is a shell script, and doctor does not know what AWS clients it starts", 0},
 		{"keys of its own", func(w *world) []string {
 			return []string{"env", "AWS_ACCESS_KEY_ID=x", "aws", "s3", "ls"}
 		}, "env sets AWS_ACCESS_KEY_ID, which wins", 1},

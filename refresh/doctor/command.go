@@ -59,7 +59,7 @@ func (d *examination) examineCommand() {
 	switch {
 	case r.Err != nil || cut:
 	case r.Shell:
-		d.unknown("is a script of a shell, into which doctor does not look: what AWS clients it starts is not known; or ask of each command in it: brs-exec doctor -- COMMAND")
+		d.unknown("is a shell script, and doctor does not know what AWS clients it starts; ask about each command in it: brs-exec doctor -- COMMAND")
 	case len(beside) > 0:
 		d.unknown("names no AWS client, so that its own is not known; installed beside it: %s", strings.Join(beside, ", "))
 	case len(r.Clients) == 0:

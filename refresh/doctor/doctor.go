@@ -123,7 +123,7 @@ func (d *examination) examineFiles() {
 	}
 	slices.Sort(v.Taken)
 	if len(v.Taken) > 0 {
-		d.note("environment", "", "%s would win over what is delivered: taken out for the command", strings.Join(v.Taken, ", "))
+		d.note("environment", "", "%s would win over what is delivered: removed for the command", strings.Join(v.Taken, ", "))
 	}
 	if v.Base == "" {
 		d.problem("run directory", "TMPDIR=/a/directory/of/yours "+d.With(""), "none can be made: tried %s", strings.Join(v.Passed, "; "))

@@ -73,7 +73,7 @@ func openDeliveries(ctx context.Context, o Options, p *parts, ps *profiles) (_ *
 	}
 	o.Log.Info("source", "from", ps.describe(), "dir", d.files.Dir())
 	if _, scrubbed := d.files.Env(os.Environ()); len(scrubbed) > 0 {
-		o.Log.Info("taken out of the command's environment", "names", strings.Join(scrubbed, " "))
+		o.Log.Info("removed from the command's environment", "names", strings.Join(scrubbed, " "))
 	}
 	return d, nil
 }
