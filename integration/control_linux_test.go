@@ -387,7 +387,7 @@ func startOnTerminal(t *testing.T, cmd *exec.Cmd, rows, columns uint16) (master 
 	}()
 	return master, screen, func() {
 		cmd.Wait()
-		master.SetReadDeadline(time.Now())
+		master.SetReadDeadline(time.Now().Add(patience)) // what was written last may still be on its way
 		<-read
 	}
 }
