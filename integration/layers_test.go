@@ -30,7 +30,7 @@ type goPackage struct {
 
 func modulePackages(t *testing.T) []goPackage {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,GoFiles,Imports,TestImports,XTestImports", "brs-exec.example/brs-exec/...")
+	cmd := exec.Command("go", "list", "-json=ImportPath,Name,Dir,GoFiles,Imports,TestImports,XTestImports", module+"/...")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -144,14 +144,14 @@ func TestLayers(t *testing.T) {
 }
 
 // beforeMain do their work, and end the program, before main is initialised.
-var beforeMain = []string{"brs-exec.example/brs-exec/writer/process/early", "brs-exec.example/brs-exec/supervisor/stage"}
+var beforeMain = []string{module + "/writer/process/early", module + "/supervisor/stage"}
 
 // TestOnlyMainSpeaks keeps every word that a user reads, and every exit, in
 // packages main and cli.
 func TestOnlyMainSpeaks(t *testing.T) {
 	checked := 0
 	for _, p := range modulePackages(t) {
-		if p.Name == "main" || p.ImportPath == "brs-exec.example/brs-exec/refresh/cli" || slices.Contains(beforeMain, p.ImportPath) {
+		if p.Name == "main" || p.ImportPath == module+"/refresh/cli" || slices.Contains(beforeMain, p.ImportPath) {
 			continue
 		}
 		for _, name := range p.GoFiles {

@@ -91,9 +91,9 @@ func built(name, pkg string, tags ...string) func() (string, error) {
 }
 
 var (
-	buildBrsExec = built("brs-exec", "brs-exec.example/brs-exec")
-	buildPKCS11  = built("brs-exec-pkcs11", "brs-exec.example/brs-exec", "brs_pkcs11")
-	buildGoV2    = built("gov2", "brs-exec.example/brs-exec/integration/clients/gov2")
+	buildBrsExec = built("brs-exec", module)
+	buildPKCS11  = built("brs-exec-pkcs11", module, "brs_pkcs11")
+	buildGoV2    = built("gov2", module+"/integration/clients/gov2")
 )
 
 // brsExec returns the path of the binary under test.
