@@ -164,7 +164,7 @@ func help(results []result, client, delivery string) string {
 
 func writeClient(b *bytes.Buffer, c client, results []result) {
 	fmt.Fprintf(b, "\n<a id=\"%s\"></a>\n\n### %s\n\n", c.name, c.title)
-	b.WriteString("| delivery | | calls | refused | sets of credentials used | it retrieved | why, and what helps |\n|---|---|--:|--:|--:|---|---|\n")
+	b.WriteString("| delivery | | calls | refused | credentials used | it retrieved | why, and what helps |\n|---|---|--:|--:|--:|---|---|\n")
 	for _, delivery := range deliveries {
 		r := latest(results, c.name, delivery)
 		if r == nil {

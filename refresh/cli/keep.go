@@ -17,7 +17,7 @@ func (p *program) keepCommand() *cli.Command {
 		Usage:     "keep credentials fresh for programs that others start: a sidecar, a service, an init container",
 		UsageText: "brs-exec keep --run-dir DIR | --credentials-file FILE [FLAGS]",
 		Description: "Delivers to a directory or a file, or both, until a signal asks for the end (TERM, INT, HUP: exit\n" +
-			"code 0). The file env in the directory says what the neighbours are to set. See docs/keep.md.",
+			"code 0). The file env in the directory says which variables other programs have to set. See docs/keep.md.",
 		Flags:           flags("keep"),
 		HideHelpCommand: true,
 		OnUsageError:    keepUsageError,

@@ -28,17 +28,17 @@ type Keep struct {
 
 // The settings of keep alone.
 var (
-	keepFlags = &group{about: "What the neighbours find"}
+	keepFlags = &group{about: "What other programs find"}
 
 	flagOnce          = keepFlags.truth("once", "end with exit code 0 as soon as the credentials are delivered; what was delivered stays")
 	flagKeepDir       = keepFlags.text("run-dir", "DIR", "directory of yours for the files that --deliver asks for: a volume, or a unit's /run/NAME; see docs/keep.md")
-	flagKeepDirAs     = keepFlags.text("run-dir-as", "PATH", "path by which the neighbours know that directory, if by another")
+	flagKeepDirAs     = keepFlags.text("run-dir-as", "PATH", "path by which other programs know that directory, if by another")
 	flagKeepDirAtExit = keepFlags.choice("run-dir-at-exit", "WHAT", "leave", []string{"leave", "remove"}, "what becomes of the files of --run-dir at exit: %s")
 	flagEndpointPort  = keepFlags.text("endpoint-port", "PORT", "port of the endpoint, http://127.0.0.1:PORT/credentials (default: that of the last time in this --run-dir, else any)")
 
 	neighbourFlags = &group{about: refreshFlags.about}
 
-	flagPIDFile       = neighbourFlags.text("pid-file", "FILE", "file that begins with the process id of the neighbour that gets the signal of a reaction")
+	flagPIDFile       = neighbourFlags.text("pid-file", "FILE", "file that begins with the process id of the program that gets the signal of a reaction")
 	flagSignalProcess = neighbourFlags.text("signal-process", "NAME", "program that gets the signal of a reaction; of its own processes only those that no other of the name has started")
 )
 
@@ -56,21 +56,21 @@ func flagsOfKeep() (list []*Flag) {
 	differ := map[string]func(*Flag){
 		flagDeliver.Name: func(f *Flag) {
 			without("imds", "env")(f)
-			f.Usage = "how the neighbours get what is in --run-dir: %s; see docs/keep.md"
+			f.Usage = "how other programs get what is in --run-dir: %s; see docs/keep.md"
 		},
-		flagAsProfile.Name:             replace("the command finds", "the neighbours find"),
+		flagAsProfile.Name:             replace("the command finds", "other programs find"),
 		flagCredentialsFileAtExit.Name: replace("default: restore", "default: leave"),
 		flagFileMode.Name:              replace("creates it", "creates it, and of the files in --run-dir"),
 		flagFileOwner.Name:             replace("creates it", "creates it, and of the files in --run-dir"),
 		flagName.Name:                  replace("that of --lock, or the command with its first argument", "keep"),
 		flagRequire.Name:               replace("before the command starts", "before keep is ready"),
-		flagKeepIMDS.Name:              func(f *Flag) { f.Usage = "do not tell the neighbours to leave the instance metadata service alone" },
-		flagRegion.Name:                replace("for the command", "for the neighbours"),
+		flagKeepIMDS.Name:              func(f *Flag) { f.Usage = "do not tell other programs to leave the instance metadata service alone" },
+		flagRegion.Name:                replace("for the command", "for other programs"),
 		flagMFACommand.Name:            replace(" before the command starts", ""),
 		flagMinTTL.Name:                replace("start with", "deliver, at first,"),
 		flagOnRefresh.Name: func(f *Flag) {
 			without("restart")(f)
-			replace("the command", "the neighbour")(f)
+			replace("the command", "the other program")(f)
 		},
 		flagOnExpiry.Name: without("restart"),
 		flagOnStale.Name: func(f *Flag) {
@@ -120,7 +120,7 @@ func (p *Plan) keepDelivery(v *Settings) error {
 	how, dir := flagDeliver.of(v), v.has(flagKeepDir)
 	switch {
 	case !dir && flagCredentialsFile.of(v) == "":
-		return wrong(nil, "--run-dir DIR for a directory that the neighbours see, --credentials-file FILE for a file", "keep has nowhere to deliver to")
+		return wrong(nil, "--run-dir DIR for a directory that other programs see, --credentials-file FILE for a file", "keep has nowhere to deliver to")
 	case !dir && v.has(flagDeliver):
 		return wrong(flagDeliver, "add --run-dir DIR", "needs --run-dir")
 	case how == "imds" || how == "env":

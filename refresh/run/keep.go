@@ -87,7 +87,7 @@ func (k *keeper) signals(ctx context.Context) {
 			return
 		case sig := <-k.send:
 			if err := refresh.Protect(func() error { k.signal(ctx, sig); return nil }); err != nil {
-				k.log.Error("no signal sent to the neighbour", "err", err)
+				k.log.Error("no signal sent to the other program", "err", err)
 			}
 		}
 	}
@@ -112,7 +112,7 @@ func (k *keeper) signal(ctx context.Context, sig signal) {
 	}
 	if err.Error() != k.said {
 		k.said = err.Error()
-		k.log.Warn("no signal sent to the neighbour", "err", err)
+		k.log.Warn("no signal sent to the other program", "err", err)
 	}
 }
 
@@ -191,7 +191,7 @@ func (d *deliveries) listen(o Options, e endpoint.Options) (*endpoint.Server, er
 	}
 	at := server.At()
 	if e.Again.Address != "" && at != e.Again {
-		o.Log.Warn("the endpoint is not where it was before: neighbours that have read its address have to be started again", "before", e.Again.Address, "now", at.Address)
+		o.Log.Warn("the endpoint is not where it was before: programs that have read its address have to be restarted", "before", e.Again.Address, "now", at.Address)
 	}
 	text, err := json.Marshal(at)
 	if err != nil {
