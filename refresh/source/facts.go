@@ -18,9 +18,9 @@ type Facts struct {
 	// one line each.
 	Overlooked []string
 
-	// Plaintext is what goes to another machine without encryption, one line each:
-	// whoever can read the network can use it, as with keys. Keys themselves only sign
-	// a request.
+	// Plaintext is what goes to another machine without encryption, or comes from it, one
+	// line each: whoever can read the network can use it. Keys themselves only sign a request,
+	// but the answer holds the session of the role.
 	Plaintext []string
 }
 

@@ -17,21 +17,24 @@ func (f *resolved) plaintext(env environ) []string {
 			return
 		}
 		if u, err := url.Parse(*endpoint); err == nil && readable(u) {
-			lines = append(lines, fmt.Sprintf("%s goes to %s://%s without encryption (%s): who can read the network can use it", what, u.Scheme, u.Host, cmp.Or(env.endpointVariable(service), "endpoint_url")))
+			lines = append(lines, fmt.Sprintf("%s %s://%s without encryption (%s): who can read the network can use it", what, u.Scheme, u.Host, cmp.Or(env.endpointVariable(service), "endpoint_url")))
 		}
 	}
 	if f != nil && f.clients != nil {
 		to := f.client.Options().BaseEndpoint
 		if f.byToken() {
-			exposes("the web identity token", "STS", to)
+			exposes("the web identity token goes to", "STS", to)
 		}
 		if f.mfa != "" {
-			exposes("the MFA code", "STS", to)
+			exposes("the MFA code goes to", "STS", to)
+		}
+		if len(f.roles) > 0 && len(lines) == 0 {
+			exposes("the session of the role comes from", "STS", to)
 		}
 	}
 	if f != nil && f.ssoProfile != "" {
-		exposes("the SSO token", "SSO", sso.NewFromConfig(f.cfg).Options().BaseEndpoint)
-		exposes("the SSO refresh token", "SSO OIDC", ssooidc.NewFromConfig(f.cfg).Options().BaseEndpoint)
+		exposes("the SSO token goes to", "SSO", sso.NewFromConfig(f.cfg).Options().BaseEndpoint)
+		exposes("the SSO refresh token goes to", "SSO OIDC", ssooidc.NewFromConfig(f.cfg).Options().BaseEndpoint)
 	}
 	return lines
 }

@@ -18,14 +18,15 @@ func TestPlaintext(t *testing.T) {
 		spec Spec
 		want []string
 	}{
-		{"keys only sign", []string{"AWS_ENDPOINT_URL=http://192.0.2.10", "AWS_ACCESS_KEY_ID=AKIABASE", "AWS_SECRET_ACCESS_KEY=x"}, Spec{Roles: role}, nil},
+		{"keys only sign", []string{"AWS_ENDPOINT_URL=http://192.0.2.10", "AWS_ACCESS_KEY_ID=AKIABASE", "AWS_SECRET_ACCESS_KEY=x"}, Spec{}, nil},
+		{"keys only sign, but the answer holds others", []string{"AWS_ENDPOINT_URL=http://192.0.2.10", "AWS_ACCESS_KEY_ID=AKIABASE", "AWS_SECRET_ACCESS_KEY=x"}, Spec{Roles: role}, []string{"the session of the role comes from http://192.0.2.10 without encryption (AWS_ENDPOINT_URL): who can read the network can use it"}},
 		{"a token to AWS", nil, Spec{WebIdentity: WebIdentity{TokenFile: "TOKEN"}, Roles: role}, nil},
 		{"a token over TLS", []string{"AWS_ENDPOINT_URL_STS=https://192.0.2.10"}, Spec{WebIdentity: WebIdentity{TokenFile: "TOKEN"}, Roles: role}, nil},
 		{"a token to this machine", []string{"AWS_ENDPOINT_URL_STS=http://[::1]:9000"}, Spec{WebIdentity: WebIdentity{TokenFile: "TOKEN"}, Roles: role}, nil},
 		{"a token", []string{"AWS_ENDPOINT_URL_STS=http://192.0.2.10:9000"}, Spec{WebIdentity: WebIdentity{TokenFile: "TOKEN"}, Roles: role}, []string{"the web identity token goes to http://192.0.2.10:9000 without encryption (AWS_ENDPOINT_URL_STS): who can read the network can use it"}},
 		{"a token of a command", []string{"AWS_ENDPOINT_URL=http://user:hunter2!@192.0.2.10"}, Spec{WebIdentity: WebIdentity{Command: []string{"true"}}, Roles: role}, []string{"the web identity token goes to http://192.0.2.10 without encryption (AWS_ENDPOINT_URL): who can read the network can use it"}},
 		{"a token by the variables of the SDKs", []string{"AWS_ENDPOINT_URL=http://192.0.2.10", "AWS_ROLE_ARN=arn:aws:iam::123456789012:role/App", "AWS_WEB_IDENTITY_TOKEN_FILE=TOKEN"}, Spec{}, []string{"the web identity token goes to http://192.0.2.10 without encryption (AWS_ENDPOINT_URL): who can read the network can use it"}},
-		{"a token that is not for STS", []string{"AWS_ENDPOINT_URL=http://192.0.2.10", "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=TOKEN"}, Spec{Roles: role}, nil},
+		{"a token that is not for STS", []string{"AWS_ENDPOINT_URL=http://192.0.2.10", "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=TOKEN"}, Spec{Roles: role}, []string{"the session of the role comes from http://192.0.2.10 without encryption (AWS_ENDPOINT_URL): who can read the network can use it"}},
 		{"a code", nil, Spec{Profile: "own", MFA: MFA{Serial: "arn:aws:iam::123456789012:mfa/me", Command: []string{"true"}}}, []string{"the MFA code goes to http://sts.example.com without encryption (endpoint_url): who can read the network can use it"}},
 		{"a login", []string{"AWS_ENDPOINT_URL_SSO=http://192.0.2.10", "AWS_ENDPOINT_URL_SSO_OIDC=http://192.0.2.11"}, Spec{Profile: "sso"}, []string{
 			"the SSO token goes to http://192.0.2.10 without encryption (AWS_ENDPOINT_URL_SSO): who can read the network can use it", "the SSO refresh token goes to http://192.0.2.11 without encryption (AWS_ENDPOINT_URL_SSO_OIDC): who can read the network can use it",
