@@ -59,6 +59,7 @@ func (w *world) systemd(begin, settings string, units map[string]string) (p *pro
 	goV2 := goClient(t)
 	w.leaves = true
 	uid = strconv.Itoa(21_000_000 + os.Getpid())
+	forgetLocks(t, uid)
 	for _, name := range []string{"sysinit", "basic", "shutdown"} {
 		w.unit(name+".target", "[Unit]\nDefaultDependencies=no\n")
 	}
@@ -71,6 +72,11 @@ func (w *world) systemd(begin, settings string, units map[string]string) (p *pro
 	}
 	argv := asPID1(t, "--mount", "--cgroup", "--uts", "--ipc", "--", "sh", "-c", asSystemd)
 	return w.start(argv[0], argv[1:]...), uid
+}
+
+// forgetLocks removes the lock files that a user of the test's own leaves in /tmp.
+func forgetLocks(t *testing.T, uid string) {
+	t.Cleanup(func() { os.RemoveAll("/tmp/brs-exec-" + uid) })
 }
 
 // unit makes a file among the units of this world.

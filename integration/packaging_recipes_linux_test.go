@@ -98,6 +98,7 @@ func TestCron(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	w.leaves = true
 	uid := fmt.Sprint(22_000_000 + os.Getpid())
+	forgetLocks(t, uid)
 	text := recipe(t, "cron/nightly", "/usr/bin/brs-exec", "/run/bin/brs-exec", "/usr/local/bin/", "/run/bin/")
 	for _, name := range []string{"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"} {
 		text = name + "=" + w.env[name] + "\n" + text
