@@ -103,7 +103,7 @@ func TestDemoLife(t *testing.T) {
 				t.Errorf("exit code %d, want 0", code)
 			}
 			said := strings.Join(strings.Fields(p.stderr.String()), " ")
-			if !strings.Contains(said, "credentials live 1m30s") || !strings.Contains(said, "the command made no call; some clients refuse a lifetime of only 1m30s: try --life 2m") {
+			if !strings.Contains(said, "credentials are valid for 1m30s") || !strings.Contains(said, "the command made no call; some clients refuse a lifetime of only 1m30s: try --life 2m") {
 				t.Errorf("said:\n%s", said)
 			}
 			times := regexp.MustCompile(`(\S+) demo: \S+ delivered; expires (\S+), next refresh (\S+)`).FindStringSubmatch(said)

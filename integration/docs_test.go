@@ -372,3 +372,31 @@ func TestAnchor(t *testing.T) {
 		t.Errorf("a third A: %q", got)
 	}
 }
+
+// privateWords are in the glossary of CONTRIBUTING.md with the words to use in their place.
+var privateWords = regexp.MustCompile(`(?i)\bsets of credentials\b|\bno retry (mends|cures)\b|\bloudly\b|\bat hand\b|\btaken out\b|\bcredentials (end|ended|live|are over)\b`)
+
+// TestPrivateWords keeps these words out of what users read: pages, help, and sample screens.
+func TestPrivateWords(t *testing.T) {
+	t.Parallel()
+	for _, pattern := range []string{"../README.md", "../SECURITY.md", "../docs/*.md", "../packaging/*.md", "../refresh/cli/testdata/*.golden", "testdata/*/*.golden"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
+		}
+		for _, name := range files {
+			content, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range strings.Split(string(content), "\n") {
+				if word := privateWords.FindString(line); word != "" {
+					t.Errorf("%s:%d: %q: CONTRIBUTING.md has the word for it", name, i+1, word)
+				}
+			}
+		}
+	}
+	if privateWords.FindString("five sets of credentials") == "" {
+		t.Error("the pattern finds nothing")
+	}
+}

@@ -224,7 +224,7 @@ func (n *narrator) say(format string, args ...any) {
 }
 
 func (n *narrator) begin(url string) {
-	n.say("a simulated AWS on %s; credentials live %v", url, n.lifetime)
+	n.say("a simulated AWS on %s; credentials are valid for %v", url, n.lifetime)
 }
 
 // draw is what there is to see at this moment.

@@ -125,7 +125,7 @@ func (d drawing) demo(s *shown) []string {
 }
 
 func demoWhere(lifetime time.Duration) string {
-	return fmt.Sprintf("A simulated AWS on this machine. Its credentials live %v.", lifetime)
+	return fmt.Sprintf("A simulated AWS on this machine. Its credentials are valid for %v.", lifetime)
 }
 
 func lastOf[T any](list []T, n int) []T { return list[max(len(list)-n, 0):] }

@@ -310,7 +310,7 @@ func (m *Metrics) refreshes(t *text, names []string) {
 	}
 	t.family("refresh_duration_seconds", histo, "How long the sources took to answer, with failures.")
 	m.took.write(t)
-	t.family("refresh_failures_total", counter, "Failures to retrieve new credentials: no retry cures a permanent one.")
+	t.family("refresh_failures_total", counter, "Failures to retrieve new credentials: a retry does not help with a permanent one.")
 	for _, name := range names {
 		for i, class := range classes {
 			t.sample(float64(m.profiles[name].failures[i]), "class", class, "profile", name)
