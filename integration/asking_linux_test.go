@@ -78,7 +78,7 @@ func TestAskingLater(t *testing.T) {
 	s.typed("111111\n")
 	s.expect("started\r\n")
 	s.expect("command ask: exit status")
-	s.expect("it can ask nothing")
+	s.expect("it cannot ask anything")
 	s.typed("222222\n")
 	s.expect("got 222222\r\n")
 	s.typed("\x04")
@@ -113,7 +113,7 @@ func TestAskingInTheBackground(t *testing.T) {
 	s := askingShell(t, w, asksTerminal, time.Hour)
 	s.typed("$B --start-timeout 20s --credential-command $ask -- true & wait; echo rc $?\n")
 	s.expect("command ask: exit status")
-	s.expect("it can ask nothing")
+	s.expect("it cannot ask anything")
 	s.expect("PROMPT> ")
 	if strings.Contains(s.all(), "Stopped") {
 		t.Error("brs-exec was stopped")

@@ -133,7 +133,7 @@ func TestContainer(t *testing.T) {
 		}, "/none: no such file or directory\nbrs-exec: hint: something must write the token there"},
 		{"a line in the token file", func(w *world, _ *agent) map[string]string {
 			return map[string]string{"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": w.write("line", "eyJ.token\n")}
-		}, "/line: holds a line break\nbrs-exec: hint: AWS's SDKs take a token alone"},
+		}, "/line: holds a line break\nbrs-exec: hint: AWS's SDKs expect the token alone"},
 		{"a host elsewhere", func(*world, *agent) map[string]string {
 			return map[string]string{"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://192.0.2.1/v1/credentials"}
 		}, `AWS_CONTAINER_CREDENTIALS_FULL_URI: leads to 192.0.2.1 without TLS`},

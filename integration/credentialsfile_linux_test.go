@@ -277,7 +277,7 @@ func TestCredentialsFileTidy(t *testing.T) {
 			p.signal(syscall.SIGTERM) // to the command, or to what waits
 		}
 		code := p.exit()
-		if text := p.stderr.String(); !signal && code != 7 || !strings.Contains(text, "not as it should be left") ||
+		if text := p.stderr.String(); !signal && code != 7 || !strings.Contains(text, "could not be put back") ||
 			!strings.Contains(text, context.DeadlineExceeded.Error()) && !strings.Contains(text, "interrupted") {
 			t.Errorf("exit code %d: %s", code, text)
 		}

@@ -91,7 +91,7 @@ func TestWaitForDescendants(t *testing.T) {
 			if code := p.exit(); code != 4 {
 				t.Errorf("exit code %d, want 4: %s", code, p.stderr.String())
 			}
-			if said := strings.Contains(p.stderr.String(), "leaves behind"); said != byUs {
+			if said := strings.Contains(p.stderr.String(), "leaves running"); said != byUs {
 				t.Errorf("said of what is left behind: %v, want %v", said, byUs)
 			}
 		})
