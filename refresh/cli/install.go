@@ -95,6 +95,9 @@ func install(program io.Reader, dir string) (path string, err error) {
 			return f.Sync()
 		})
 	})
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, syscall.EISDIR) { // Go says the one or the other, by its version
+		err = fmt.Errorf("%s there is a directory", name)
+	}
 	if err != nil {
 		return "", &plan.Error{Text: fmt.Sprintf("install to %s: %v", dir, pathsafe.Reason(err)), Hint: installHint(dir, err)}
 	}

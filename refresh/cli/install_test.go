@@ -40,7 +40,7 @@ func TestInstallRefuses(t *testing.T) {
 		{"the name of the copy", []string{"$D/brs-exec"}, "install to $D/brs-exec: no such file or directory\nname the directory alone: brs-exec install $D"},
 		{"the copy", []string{"$D/old/brs-exec"}, "install to $D/old/brs-exec: not a directory\nname the directory alone: brs-exec install $D/old"},
 		{"a file", []string{"$D/file"}, "install to $D/file: not a directory\n"},
-		{"one where the name is a directory's", []string{"$D/taken"}, "install to $D/taken: file exists\n"},
+		{"one where the name is a directory's", []string{"$D/taken"}, "install to $D/taken: brs-exec there is a directory\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if runtime.GOOS == "windows" && strings.Contains(test.want, "install to") {
