@@ -235,6 +235,31 @@ func TestManyAtOnce(t *testing.T) {
 	wg.Wait()
 }
 
+// TestManyProfilesSteps: who waits for a rewrite or a removal can see each file of it.
+func TestManyProfilesSteps(t *testing.T) {
+	t.Parallel()
+	const n = 100
+	p, sets := manyProfiles(t, n, Auto)
+	for i := range n {
+		sets[fmt.Sprintf("p%d", i)] = numbered(n + i)
+	}
+	for _, f := range []struct {
+		what string
+		do   func() error
+	}{
+		{"rewrite", func() error { return p.Deliver(t.Context(), sets) }},
+		{"removal", p.Close},
+	} {
+		before := p.Steps()
+		if err := f.do(); err != nil {
+			t.Fatal(err)
+		}
+		if steps := p.Steps() - before; steps < n {
+			t.Errorf("%s: %d steps for more than %d files", f.what, steps, n)
+		}
+	}
+}
+
 // manyProfiles is a run with n profiles p0, p1 …, and what was delivered of them.
 func manyProfiles(t testing.TB, n int, mode Mode) (*Private, map[string]aws.Credentials) {
 	t.Helper()

@@ -310,6 +310,10 @@ func (p *Private) Close() error {
 	return nil
 }
 
+// Steps returns how many files of the run directory were written and removed so far. As
+// long as it grows, a call that takes long does not hang.
+func (p *Private) Steps() uint64 { return p.dir.Steps() }
+
 func credentialsOf(c aws.Credentials, delivered time.Time) process.Credentials {
 	creds := process.Credentials{
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken,

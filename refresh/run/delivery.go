@@ -34,6 +34,7 @@ type delivery struct {
 	env   func() []string             // what the command's environment has besides, at each start
 	run   func(context.Context) error // works as long as the command runs
 	close func()                      // tidies up
+	steps func() uint64               // grows as long as close, or what close waits for, does not hang
 
 	by   stale.Delivery
 	read func(profile string) process.Read // when a client last got its credentials in this way
@@ -129,7 +130,7 @@ func (d *deliveries) environ() []string {
 func (d *deliveries) close() {
 	for _, one := range slices.Backward(d.list) {
 		if one.close != nil {
-			d.run.finish(one.name, one.close)
+			d.run.finish(one.name, one.close, one.steps)
 		}
 	}
 }
@@ -152,7 +153,7 @@ func (d *deliveries) openFiles(o Options) error {
 	for _, note := range d.files.Notes() {
 		o.Log.Warn(note)
 	}
-	d.add(delivery{name: "the run directory", Delivery: d.files, close: func() {
+	d.add(delivery{name: "the run directory", Delivery: d.files, steps: d.files.Steps, close: func() {
 		if err := d.files.Close(); err != nil {
 			o.Log.Warn("the run directory could not be removed", "err", err)
 		}

@@ -133,7 +133,7 @@ func (d *deliveries) openVolume(_ context.Context, o Options) (err error) {
 	if err != nil {
 		return volumeError(err)
 	}
-	d.add(delivery{name: "the directory of --run-dir", Delivery: d.volume, run: d.volume.Run, close: func() {
+	d.add(delivery{name: "the directory of --run-dir", Delivery: d.volume, run: d.volume.Run, steps: d.volume.Steps, close: func() {
 		if err := d.volume.Close(); err != nil {
 			o.Log.Warn("the directory of --run-dir could not be put back", "err", err)
 		}

@@ -150,15 +150,19 @@ func (p *parts) do(name string, f func()) {
 	}
 }
 
-// hangTime is how long what is left to do may take once the command has ended. Whoever
-// waits for that does not wait for what hangs, as on a file system that has gone.
+// hangTime is how long a step of what is left to do may take once the command has ended.
+// Whoever waits for that does not wait for what hangs, as on a file system that has gone.
 const hangTime = 5 * time.Second
 
-// hangAgain is the same once something has hung: what else there is may lie in the same place.
+// slowTime is how long all of its steps may take.
+const slowTime = time.Minute
+
+// hangAgain is hangTime once something has hung: what else there is may lie in the same place.
 const hangAgain = time.Second
 
-// finish is do once the command has ended, and returns without f when that hangs.
-func (p *parts) finish(name string, f func()) {
+// finish is do once the command has ended, and returns without f when that hangs. steps,
+// if not nil, grows with each step of f: a thousand files on a slow disk take their time.
+func (p *parts) finish(name string, f func(), steps func() uint64) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -168,12 +172,21 @@ func (p *parts) finish(name string, f func()) {
 	if p.hung {
 		limit = hangAgain
 	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-		p.hung = true
-		p.log.Warn("a part of brs-exec hangs; brs-exec ends without it", "part", name)
+	if steps == nil {
+		steps = func() uint64 { return 0 }
 	}
+	for before, begin := steps(), time.Now(); ; {
+		select {
+		case <-done:
+			return
+		case <-time.After(limit):
+		}
+		now := steps()
+		if now == before || time.Since(begin) >= slowTime {
+			break
+		}
+		before = now
+	}
+	p.hung = true
+	p.log.Warn("a part of brs-exec hangs; brs-exec ends without it", "part", name)
 }

@@ -211,7 +211,7 @@ func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 	r.parts.finish("what works beside the command", func() {
 		work.Wait()
 		r.reactions.hooks.wait()
-	})
+	}, nil)
 	switch {
 	case noStart != nil:
 		return exit, r.orWithout(noStart)

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -503,6 +504,41 @@ func TestHangAtEnd(t *testing.T) {
 					t.Errorf("the log has %q", got)
 				}
 				close(gone)
+			})
+		})
+	}
+}
+
+// TestSlowEnd: what is slow at the end is waited for as long as it gets on, but not for ever.
+func TestSlowEnd(t *testing.T) {
+	const step = hangTime - time.Second
+	for _, f := range []struct {
+		what  string
+		files int
+		want  time.Duration
+		left  bool
+	}{
+		{"a thousand files", 5, 5 * step, false},
+		{"as many as it takes", 1000, slowTime, true},
+	} {
+		t.Run(f.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newFakeRun(t, plan.Plan{}).open(t)
+				var steps atomic.Uint64
+				tidied := make(chan struct{})
+				d := &deliveries{run: r.parts, list: []delivery{{name: "slow", steps: steps.Load, close: func() {
+					defer close(tidied)
+					for range f.files {
+						time.Sleep(step)
+						steps.Add(1)
+					}
+				}}}}
+				began := time.Now()
+				d.close()
+				if took := time.Since(began); took != f.want || closed(tidied) == f.left {
+					t.Errorf("%v, tidied up: %t; want %v, %t", took, closed(tidied), f.want, !f.left)
+				}
+				<-tidied
 			})
 		})
 	}

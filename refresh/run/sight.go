@@ -194,7 +194,7 @@ func (s *sight) end(p *parts, exit supervisor.Exit, err error) {
 			}
 		})
 	}
-	p.finish("the end of metrics and events", s.close)
+	p.finish("the end of metrics and events", s.close, nil)
 }
 
 func (s *sight) close() {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"brs-exec.example/brs-exec/writer/filelock"
@@ -34,7 +35,7 @@ import (
 // by a descriptor, so that whatever comes to have its name, nothing is written to
 // another one.
 //
-// Its methods must not be called concurrently, but for Path and Users.
+// Its methods must not be called concurrently, but for Path, Users and Steps.
 type Dir struct {
 	path   string // that it has when it is filled
 	making string // the hidden one that it has until then, "" afterwards
@@ -44,6 +45,8 @@ type Dir struct {
 	lock   *os.File
 	count  int // of files that were ever put
 	files  map[string]file
+
+	steps atomic.Uint64 // files written and removed
 }
 
 // A file is what belongs into the directory.
@@ -206,6 +209,7 @@ func (d *Dir) again() error {
 			if err := made.write(name); err != nil {
 				return err
 			}
+			d.steps.Add(1)
 		}
 		return nil
 	})
@@ -295,6 +299,7 @@ func (d *Dir) put(name string, f file) error {
 	if err := d.write(name); err != nil {
 		return err
 	}
+	d.steps.Add(1)
 	if f.order == 0 {
 		d.count++
 		f = d.files[name]
@@ -410,7 +415,7 @@ func (d *Dir) Remove() error {
 		return nil
 	}
 	path := d.at()
-	err := empty(d.root)
+	err := empty(d.root, &d.steps)
 	isThere := d.isThere()
 	d.lock.Close()
 	d.root.Close()
@@ -426,12 +431,17 @@ func (d *Dir) Remove() error {
 	return errors.Join(err, gone)
 }
 
-func empty(root *os.Root) error {
+// Steps returns how many files were written and removed so far. As long as it grows, a
+// call that takes long does not hang.
+func (d *Dir) Steps() uint64 { return d.steps.Load() }
+
+func empty(root *os.Root, steps *atomic.Uint64) error {
 	names, err := pathsafe.Names(root)
 	errs := []error{err}
 	for _, name := range names {
 		if name != lockedFile {
 			errs = append(errs, root.RemoveAll(name))
+			steps.Add(1)
 		}
 	}
 	root.Remove(lockedFile)

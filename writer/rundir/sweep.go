@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"brs-exec.example/brs-exec/writer/filelock"
@@ -65,7 +66,7 @@ func sweepOne(root *os.Root, name string, in place) {
 		if _, err := process.Output(path, time.Now()); err == nil && inUse(path) {
 			return // until the credentials expire, or the last process that knows the directory ends
 		}
-		empty(dir)
+		empty(dir, new(atomic.Uint64))
 	}
 	if !in.shared || !inUse(path) {
 		root.Remove(name)

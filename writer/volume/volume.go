@@ -23,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -92,7 +93,8 @@ type Options struct {
 // Dir is such a directory, and a delivery to it. Its methods may be called from several
 // goroutines.
 type Dir struct {
-	opt Options
+	opt   Options
+	steps atomic.Uint64 // files looked after: written, found as they should be, or removed
 
 	mu       sync.Mutex // guards the following
 	held     *held
@@ -249,6 +251,7 @@ func (d *Dir) write() error {
 		if err := d.held.put(name, d.files[name]); err != nil {
 			return err
 		}
+		d.steps.Add(1)
 	}
 	for name := range d.held.written { // of profiles that are no longer there
 		if _, ok := d.files[name]; !ok {
@@ -324,6 +327,7 @@ func (d *Dir) Close() error {
 			if err := d.held.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				errs = append(errs, err)
 			}
+			d.steps.Add(1)
 		}
 		d.held.root.Remove(lockFile)
 	}
@@ -331,6 +335,10 @@ func (d *Dir) Close() error {
 	d.held = nil
 	return errors.Join(errs...)
 }
+
+// Steps returns how many files were looked after so far. As long as it grows, a call that
+// takes long does not hang.
+func (d *Dir) Steps() uint64 { return d.steps.Load() }
 
 // Endpoint returns what an earlier keeper of the directory said of its endpoint with
 // SetEndpoint, "" if there was none.

@@ -109,6 +109,9 @@ func TestList(t *testing.T) {
 	if err := d.Deliver(t.Context(), map[string]aws.Credentials{"a b": creds("ASIAA"), "default": creds("ASIAD"), "c": creds("ASIAC")}); err != nil {
 		t.Fatal(err)
 	}
+	if steps := d.Steps(); steps < 5 {
+		t.Errorf("%d steps for the files of three profiles, the config and the credentials file", steps)
+	}
 	config := read(t, path, "config")
 	for _, want := range []string{"[default]\nregion = x\n", "[profile c]\ncredential_process = cat " + path + "/profile-c.json\n", "[profile d]\ncredential_process = cat " + path + "/profile-c.json\n", "[profile \"a b\"]\ncredential_process = cat " + path + "/profile-a_20b.json\n"} {
 		if !strings.Contains(config, want) {
