@@ -40,7 +40,7 @@ func (p *Location) Lock(ctx context.Context) (unlock func(), err error) {
 	name := BesidePrefix(p.name) + "lock"
 	ctx, cancel := boundWait(ctx)
 	defer cancel()
-	for ctx.Err() == nil {
+	for first := true; first || ctx.Err() == nil; first = false {
 		f, err := p.sentinel(name)
 		switch {
 		case errors.Is(err, pathsafe.ErrRaced):
@@ -61,7 +61,8 @@ func (p *Location) Lock(ctx context.Context) (unlock func(), err error) {
 		unlock()
 		f.Close()
 	}
-	return nil, fmt.Errorf("lock %s: %w", filepath.Join(p.dir.Name(), name), context.Cause(ctx))
+	// Others were faster each time.
+	return nil, fmt.Errorf("lock %s: %w (%w)", filepath.Join(p.dir.Name(), name), filelock.ErrLocked, context.Cause(ctx))
 }
 
 // sentinel makes the file, or opens the one that is there.

@@ -11,12 +11,15 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"brs-exec.example/brs-exec/writer/filelock"
 	"brs-exec.example/brs-exec/writer/writertest"
 )
 
@@ -210,6 +213,49 @@ func TestReplaceSyncs(t *testing.T) {
 		want := []string{"sync " + strconv.Itoa(len(fmt.Sprint("to ", tt.err))) + " bytes", "rename", "sync directory"}
 		if diff := cmp.Diff(want, did); diff != "" {
 			t.Errorf("(-want +did):\n%s", diff)
+		}
+	}
+}
+
+// TestLockOfTheFaster: who waits in vain because others are faster each time is told that
+// the lock is held, as one who waits for a single holder is.
+func TestLockOfTheFaster(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "credentials")
+	put(t, path, "text", 0o600)
+	lock := filepath.Join(dir, BesidePrefix("credentials")+"lock")
+	next := func() *os.File { // has the name and the lock before the last one gives the lock back
+		f, err := os.OpenFile(lock+"-next", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if err == nil {
+			err = errors.Join(filelock.Try(f), os.Rename(f.Name(), lock))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		return f
+	}
+	last := next()
+	ctx, cancel := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	others.Go(func() {
+		for ctx.Err() == nil && !t.Failed() {
+			f := next()
+			last.Close()
+			last = f
+		}
+		last.Close()
+	})
+	defer others.Wait()
+	defer cancel()
+	for range 100 {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
+		err := Target{Path: path}.At(func(p *Location) error {
+			_, err := p.Lock(ctx)
+			return err
+		})
+		cancel()
+		if !errors.Is(err, filelock.ErrLocked) {
+			t.Fatalf("%v, want %v", err, filelock.ErrLocked)
 		}
 	}
 }
