@@ -78,9 +78,10 @@ func TestInstance(t *testing.T) {
 	startMetadata(t, w, false)
 	p := w.brsExec("--", python, source("boto3", "client.py"))
 	used := func(id string) bool { return strings.Contains(p.stdout.String(), "ok "+id+"\n") }
+	var last string
 	for n := range 3 {
-		id := w.instanceSet(life)
-		eventually(t, life+patience, fmt.Sprintf("calls with set %d", n+1), func() bool { return p.ended() || used(id) })
+		last = w.instanceSet(life)
+		eventually(t, life+patience, fmt.Sprintf("calls with set %d", n+1), func() bool { return p.ended() || used(last) })
 	}
 	if p.ended() {
 		t.Fatalf("ended early with %d\n%s", p.exit(), p.stderr.String())
@@ -91,7 +92,7 @@ func TestInstance(t *testing.T) {
 		}
 	}
 	// From now on the last credentials stay what the service gives.
-	const ended = "credentials have expired, and there are no newer ones"
+	ended := `credentials have expired, and there are no newer ones" key=` + last
 	eventually(t, life+patience, "that the credentials have expired", func() bool { return strings.Contains(p.stderr.String(), ended) })
 	eventually(t, patience, "a refused call", func() bool {
 		_, refused := counts(p)
