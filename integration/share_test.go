@@ -343,7 +343,7 @@ func TestShareRefresh(t *testing.T) {
 	}
 	taken := func(p *process) int { return len(takenLine.FindAllString(p.stderr.String(), -1)) }
 	for _, p := range runs {
-		eventually(t, patience, "it has taken four sets of credentials", func() bool { return taken(p) >= 4 })
+		eventually(t, patience, "it has taken four sets of credentials", func() bool { return p.ended() || taken(p) >= 4 })
 	}
 	all := 0
 	for _, p := range runs {
