@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -155,6 +156,10 @@ func holds(flags ...string) func(*world) {
 	return func(w *world) {
 		p := w.brsExec(append(w.filled(flags), "--", "sh", "-c", "echo held; read line")...)
 		eventually(w.t, patience, "another run begins", func() bool { return strings.Contains(p.stdout.String(), "held") })
+		eventually(w.t, patience, "its run directory is complete", func() bool {
+			sockets, _ := filepath.Glob(filepath.Join(w.run, fmt.Sprintf("brs-exec-%d-*", p.cmd.Process.Pid), "control"))
+			return len(sockets) == 1
+		})
 		w.t.Cleanup(func() { p.stdin.Close(); p.exit() })
 		w.leaves = true // its run directory is there until then
 	}
