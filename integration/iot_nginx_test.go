@@ -244,7 +244,7 @@ func TestIoTOverNginx(t *testing.T) {
 	w := newWorld(t, 0)
 	ca := newCertifier(t)
 	address := startNginx(t, w, ca)
-	const lifetime = 8 * time.Second
+	const lifetime = 16 * time.Second
 	serveSessions(t, w, lifetime, time.Second)
 	client := goClient(t)
 	p := w.brsExec(append(iotFlags(w, ca, address, "first", time.Hour), "--log-level", "debug", "--", client)...)
@@ -255,6 +255,7 @@ func TestIoTOverNginx(t *testing.T) {
 	calls(30) // half a second each
 	ca.write(w, "device", "second", time.Hour)
 	calls(70)
+	w.awaitOutlived(p)
 	p.stdin.Close()
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)

@@ -17,8 +17,8 @@ const (
 )
 
 // oidcLife is how long a token of the provider lives, oidcSession the set that is
-// had for it.
-const oidcLife, oidcSession = 12 * time.Second, 12 * time.Second
+// had for it: a busy server takes more than ten seconds for an answer.
+const oidcLife, oidcSession = 30 * time.Second, 30 * time.Second
 
 // startIssuer starts an OpenID Connect provider that the gateway trusts, and returns
 // a script of w that logs in there and prints a new token.

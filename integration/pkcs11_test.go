@@ -139,7 +139,7 @@ func (w *world) checkNoPIN(p *process) {
 type serving func(*testing.T, *world, *certifier) (flags func(cert, key string) []string, sets func() int)
 
 // heldLife is long, because the machine may be busy.
-const heldLife = 10 * time.Second
+const heldLife = 16 * time.Second
 
 func serveIoT(protocols string) serving {
 	return func(t *testing.T, w *world, ca *certifier) (func(cert, key string) []string, func() int) {

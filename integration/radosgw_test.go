@@ -152,7 +152,7 @@ func TestRealServer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)
 	g := startGateway(t, w)
-	const lifetime = 6 * time.Second
+	const lifetime = 16 * time.Second
 	p := w.brsExec("--role-arn", roleARN, "--duration", lifetime.String(), "--log-level", "debug", "--",
 		program(t, "python"), source("boto3", "client.py"))
 

@@ -65,7 +65,7 @@ func TestRolesAnywhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 0)
 	ca := newCertifier(t)
-	const lifetime = 8 * time.Second
+	const lifetime = 16 * time.Second
 	service := startAnywhere(t, w, ca, lifetime)
 	flags := service.flags
 	client := goClient(t)
@@ -78,6 +78,7 @@ func TestRolesAnywhere(t *testing.T) {
 	calls(30)
 	ca.write(w, "machine", "second", time.Hour)
 	calls(70)
+	w.awaitOutlived(p)
 	p.stdin.Close()
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
