@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -144,6 +145,31 @@ func TestLate(t *testing.T) {
 			t.Errorf("signed %v ago: code = %q, want %q", ago, got, want)
 		}
 	}
+}
+
+// TestSetExpiryBesideCalls: calls are judged while it changes.
+func TestSetExpiryBesideCalls(t *testing.T) {
+	s := listen(t, Options{})
+	set := s.Issue("arn:aws:iam::123456789012:user/ops", time.Hour)
+	done := make(chan struct{})
+	var setting sync.WaitGroup
+	setting.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				s.SetExpiry(set.AccessKeyID, s.Now().Add(time.Hour))
+			}
+		}
+	})
+	for range 20 {
+		if code := errorCode(t, identityRequest(t, s, set)); code != "" {
+			t.Errorf("refused with %s", code)
+		}
+	}
+	close(done)
+	setting.Wait()
 }
 
 func TestAssumeRole(t *testing.T) {

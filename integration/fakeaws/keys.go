@@ -63,7 +63,9 @@ func (s *Server) SetExpiry(keyID string, t time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if id, ok := s.keys[keyID]; ok {
-		id.Expires = t
+		other := *id // requests are being judged by this one
+		other.Expires = t
+		s.keys[keyID] = &other
 	}
 }
 
