@@ -27,7 +27,7 @@ const (
 	// that starts would keep STS refusing.
 	startRetry, maxStartRetry = 5 * time.Second, 20 * time.Second
 
-	retrieveGrace = time.Second
+	retrieveGrace = 5 * time.Second // the answer to the renewal of a login is better awaited
 
 	// issueTime is what credentials that were requested for a minute, or an hour, may have
 	// lost of that until they are here.

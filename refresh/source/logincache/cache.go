@@ -82,7 +82,12 @@ func (c *Cache[T]) Renew(ctx context.Context, path string, t T, create func(cont
 		return again, nil
 	}
 	t = again
-	newer, err := create(ctx, t)
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	asking, end := outlive(ctx)
+	newer, err := create(asking, t)
+	end()
 	again, unread := c.load(path)
 	var refused *refresh.Error
 	no := errors.As(err, &refused) && refused.Permanent
@@ -102,6 +107,24 @@ func (c *Cache[T]) Renew(ctx context.Context, path string, t T, create func(cont
 		c.Unwritten(err)
 	}
 	return newer, nil
+}
+
+// answerTime is how long a renewal goes on after the end of the run that asked for it. It
+// is less than the engine waits for.
+const answerTime = 4 * time.Second
+
+// outlive returns a context that ends that much later than ctx. A server takes a refresh
+// token once: if nobody takes the answer, the login is lost for all.
+func outlive(ctx context.Context) (later context.Context, end func()) {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-later.Done():
+		case <-time.After(answerTime):
+			cancel()
+		}
+	})
+	return later, func() { stop(); cancel() }
 }
 
 func (c *Cache[T]) write(path string, t T) error {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,6 +113,57 @@ func TestRenew(t *testing.T) {
 			if again, err := c.Read(path); err != nil || again.Access != "login" {
 				t.Errorf("Read after a login = %+v, %v", again, err)
 			}
+		})
+	}
+}
+
+// TestRenewAtTheEnd: a run that ends while its renewal is being answered writes the answer,
+// without which the login would be lost. It begins none, and waits for no server that hangs.
+func TestRenewAtTheEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		takes   time.Duration // of the server; the run ends after a second
+		want    string        // in the cache
+		waits   time.Duration
+		created int
+	}{
+		{"before", 0, "old", 0, 0},
+		{"in the midst", 3 * time.Second, "new", 3 * time.Second, 1},
+		{"with a server that hangs", time.Hour, "old", time.Second + answerTime, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "x.json")
+				token := func(access string) *SSOToken {
+					return &SSOToken{Access: access, Refresh: "r-" + access, Expires: time.Now().Add(24 * time.Hour).UTC().Truncate(time.Second), ClientID: "c", ClientSecret: "s"}
+				}
+				old := token("old")
+				if err := old.Write(User{}, path); err != nil {
+					t.Fatal(err)
+				}
+				c := Cache[*SSOToken]{Kind: "sso", What: "the SSO session", Hint: "log in", Parse: ParseSSO, Unwritten: func(err error) { t.Error(err) }}
+				ctx, end := context.WithTimeout(t.Context(), time.Second)
+				defer end()
+				if tt.takes == 0 {
+					end()
+				}
+				began, created := time.Now(), 0
+				_, err := c.Renew(ctx, path, old, func(ctx context.Context, _ *SSOToken) (*SSOToken, error) {
+					created++
+					select {
+					case <-time.After(tt.takes):
+						return token("new"), nil
+					case <-ctx.Done():
+						return nil, ctx.Err()
+					}
+				})
+				if waited := time.Since(began); waited != tt.waits || created != tt.created || (err == nil) != (tt.want == "new") {
+					t.Errorf("after %v and %d calls: %v, want %v and %d", waited, created, err, tt.waits, tt.created)
+				}
+				if e, err := ReadSSO(path); err != nil || e.Access != tt.want {
+					t.Errorf("the cache has %+v, %v, want %s", e, err, tt.want)
+				}
+			})
 		})
 	}
 }
