@@ -46,16 +46,6 @@ func parseChunks(body []byte) (chunks []chunk, trailer []string, ok bool) {
 	return chunks, trailer, true
 }
 
-// decodeChunks returns the object that an aws-chunked body carries.
-func decodeChunks(body []byte) ([]byte, bool) {
-	chunks, _, ok := parseChunks(body)
-	var object []byte
-	for _, c := range chunks {
-		object = append(object, c.data...)
-	}
-	return object, ok
-}
-
 // verifyChunks checks every chunk's signature, each of which covers the one
 // before it, and the trailer's.
 func (s *signedRequest) verifyChunks(key []byte, payload string) string {

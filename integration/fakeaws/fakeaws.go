@@ -48,6 +48,7 @@ type Server struct {
 	holds     map[string]time.Duration
 
 	mu      sync.Mutex // guards everything below
+	also    []*http.Server
 	life    time.Duration
 	offset  time.Duration
 	keys    map[string]*identity
@@ -91,12 +92,19 @@ func Listen(o Options) (*Server, error) {
 // Close stops the server, requests in flight included, and waits for it.
 func (s *Server) Close() {
 	close(s.closing)
-	s.http.Close()
+	s.mu.Lock()
+	servers := append([]*http.Server{s.http}, s.also...)
+	s.mu.Unlock()
+	for _, server := range servers {
+		server.Close()
+	}
 	<-s.served
 	// Handlers outlive http.Server.Close; Shutdown only returns without them.
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	s.http.Shutdown(ctx)
+	for _, server := range servers {
+		server.Shutdown(ctx)
+	}
 }
 
 // URL is the endpoint of every service, without a slash at its end.
@@ -149,6 +157,10 @@ type Call struct {
 	Reason   string              // why, in the server's own words
 	Params   map[string][]string // what an STS call asked for, as sent
 	Agent    string              // the client's User-Agent
+	Proto    string              // "HTTP/1.1" or "HTTP/2.0"
+	Host     string
+	URI      string // path and query as they came
+	Payload  string // X-Amz-Content-Sha256 as it came, "" if there was none
 }
 
 // String tells the call in one line, for a test's failure message.

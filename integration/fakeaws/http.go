@@ -44,7 +44,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	p, service := recognise(r, body)
-	c := Call{Service: service, Action: p.action(), Agent: r.UserAgent(), Params: p.params()}
+	c := Call{
+		Service: service, Action: p.action(), Agent: r.UserAgent(), Params: p.params(),
+		Proto: r.Proto, Host: r.Host, URI: r.RequestURI, Payload: r.Header.Get("X-Amz-Content-Sha256"),
+	}
 	signed, parseErr := parseSigned(r, body)
 	if signed != nil {
 		c.KeyID = signed.keyID
@@ -111,7 +114,14 @@ func recognise(r *http.Request, body []byte) (protocol, string) {
 		}
 		return sts{form: form}, "sts"
 	}
-	return s3{request: r, body: body}, "s3"
+	if r.Method == http.MethodGet && r.URL.Path == "/" && r.URL.Query().Has("Action") { // presigned
+		return sts{form: r.URL.Query()}, "sts"
+	}
+	path := r.URL.Path
+	if bucket := bucketOf(r.Host); bucket != "" {
+		path = "/" + bucket + path
+	}
+	return s3{request: r, path: path, body: body}, "s3"
 }
 
 // stamp is the form of a time in STS's and S3's answers.

@@ -139,7 +139,10 @@ func (s *Server) judge(r *signedRequest) (*identity, verdict, string) {
 		return nil, badSignature, why
 	}
 	d := now.Sub(r.date)
-	if d > 15*time.Minute || d < -15*time.Minute {
+	if r.presigned > 0 && d > r.presigned {
+		return nil, denied, "the URL expired " + (d - r.presigned).Round(time.Second).String() + " ago"
+	}
+	if d > 15*time.Minute && r.presigned == 0 || d < -15*time.Minute {
 		return nil, skewed, "signed " + d.Round(time.Second).String() + " before the server's time"
 	}
 	if d > 0 && d < late {

@@ -36,7 +36,7 @@ func (c s3) doMultipart(s *Server) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	bucket, key := c.split()
-	path, query := c.request.URL.Path, c.request.URL.Query()
+	path, query := c.path, c.request.URL.Query()
 	id := query.Get("uploadId")
 	u := s.uploads[id]
 	action := c.multipart()
@@ -52,9 +52,12 @@ func (c s3) doMultipart(s *Server) answer {
 	switch action {
 	case "UploadPart":
 		n, err := strconv.Atoi(query.Get("partNumber"))
-		object, ok := c.object()
-		if err != nil || n < 1 || !ok {
+		if err != nil || n < 1 {
 			return c.error(400, "InvalidPart", "One or more of the specified parts could not be found.", "bad part")
+		}
+		object, refusal, bad := c.object()
+		if bad {
+			return refusal
 		}
 		u.parts[n] = object
 		return answer{status: http.StatusOK, header: map[string]string{"ETag": etag(object)}}

@@ -2,24 +2,33 @@ package fakeaws
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"hash/crc64"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// s3 is a call of S3 with the bucket in the path.
+// s3 is a call of S3.
 type s3 struct {
 	request *http.Request
+	path    string // "/BUCKET/KEY", wherever the bucket was named
 	body    []byte
 }
 
 // split returns the bucket and the key that the path names.
 func (c s3) split() (bucket, key string) {
-	bucket, key, _ = strings.Cut(strings.TrimPrefix(c.request.URL.Path, "/"), "/")
+	bucket, key, _ = strings.Cut(strings.TrimPrefix(c.path, "/"), "/")
 	return bucket, key
 }
 
@@ -63,7 +72,7 @@ func (c s3) action() string {
 			return "DeleteObject"
 		}
 	}
-	return c.request.Method + " " + c.request.URL.Path
+	return c.request.Method + " " + c.path
 }
 
 func (c s3) contentType() string  { return "application/xml" }
@@ -124,7 +133,7 @@ func (c s3) do(s *Server, id *identity) answer {
 	case "DeleteObject":
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.objects, c.request.URL.Path)
+		delete(s.objects, c.path)
 		return answer{status: http.StatusNoContent}
 	}
 	return c.error(501, "NotImplemented", "A header or method you provided implies functionality that is not implemented.", "unknown action")
@@ -142,21 +151,82 @@ func (c s3) xml(element, inner string) answer {
 
 func etag(object []byte) string { return fmt.Sprintf(`"%x"`, md5.Sum(object)) }
 
-// object is what the body carries, false if it is not framed as its headers say.
-func (c s3) object() ([]byte, bool) {
-	if strings.HasPrefix(c.request.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
-		return decodeChunks(c.body)
+// object is what the body carries; bad is set if it is not framed as its headers say, or not
+// what its checksums say.
+func (c s3) object() (object []byte, refusal answer, bad bool) {
+	refuse := func(status int, code, reason string) ([]byte, answer, bool) {
+		return nil, c.error(status, code, reason, reason), true
 	}
-	return bytes.Clone(c.body), true
+	h := c.request.Header
+	object = bytes.Clone(c.body)
+	length := strconv.FormatInt(c.request.ContentLength, 10)
+	trailer := http.Header{}
+	if strings.HasPrefix(h.Get("X-Amz-Content-Sha256"), "STREAMING-") {
+		chunks, lines, ok := parseChunks(c.body)
+		if !ok {
+			return refuse(400, "IncompleteBody", "The body is not aws-chunked.")
+		}
+		object = nil
+		for i, chunk := range chunks {
+			if i < len(chunks)-2 && len(chunk.data) < 8<<10 { // the last of data is before that of size 0
+				return refuse(403, "InvalidChunkSizeError", "Only the last chunk is allowed to have a size less than 8192 bytes")
+			}
+			object = append(object, chunk.data...)
+		}
+		for _, line := range lines {
+			name, value, _ := strings.Cut(line, ":")
+			trailer.Set(name, value)
+		}
+		length = h.Get("X-Amz-Decoded-Content-Length")
+		for name := range strings.SplitSeq(h.Get("X-Amz-Trailer"), ",") {
+			if name != "" && trailer.Get(strings.TrimSpace(name)) == "" {
+				return refuse(400, "MalformedTrailerError", "The request contained trailing data that was not well-formed.")
+			}
+		}
+	}
+	if n, err := strconv.Atoi(length); err != nil || n < 0 {
+		return refuse(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+	} else if n != len(object) {
+		return refuse(400, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header.")
+	}
+	for name, sum := range checksums {
+		want := cmp.Or(h.Get(name), trailer.Get(name))
+		if want != "" && want != base64.StdEncoding.EncodeToString(sum(object)) {
+			return refuse(400, "BadDigest", "The "+name+" you specified did not match the calculated checksum.")
+		}
+	}
+	return object, answer{}, false
+}
+
+// checksums are those of "Checking object integrity in Amazon S3", by header or trailer.
+var checksums = map[string]func([]byte) []byte{
+	"X-Amz-Checksum-Crc32": func(b []byte) []byte { return binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(b)) },
+	"X-Amz-Checksum-Crc32c": func(b []byte) []byte {
+		return binary.BigEndian.AppendUint32(nil, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
+	},
+	"X-Amz-Checksum-Crc64nvme": func(b []byte) []byte {
+		return binary.BigEndian.AppendUint64(nil, crc64.Checksum(b, crc64.MakeTable(0x9A6C9329AC4BC9B5)))
+	},
+	"X-Amz-Checksum-Sha1":   func(b []byte) []byte { h := sha1.Sum(b); return h[:] },
+	"X-Amz-Checksum-Sha256": func(b []byte) []byte { h := sha256.Sum256(b); return h[:] },
+	"Content-Md5":           func(b []byte) []byte { h := md5.Sum(b); return h[:] },
 }
 
 func (c s3) put(s *Server) answer {
-	object, ok := c.object()
-	if !ok {
-		return c.error(400, "IncompleteBody", "The body is not aws-chunked.", "bad framing")
+	object, refusal, bad := c.object()
+	if bad {
+		return refusal
 	}
-	s.PutObject(c.request.URL.Path, object)
+	s.PutObject(c.path, object)
 	return answer{status: http.StatusOK, header: map[string]string{"ETag": etag(object)}}
+}
+
+// Object is the content of an object, path being "/BUCKET/KEY", and false if there is none.
+func (s *Server) Object(path string) ([]byte, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	object, ok := s.objects[path]
+	return object, ok
 }
 
 // PutObject makes an object, path being "/BUCKET/KEY".
@@ -169,7 +239,7 @@ func (s *Server) PutObject(path string, content []byte) {
 // get answers with an object or, if one is asked for, a single range of it.
 func (c s3) get(s *Server) answer {
 	s.mu.Lock()
-	object, ok := s.objects[c.request.URL.Path]
+	object, ok := s.objects[c.path]
 	s.mu.Unlock()
 	if !ok {
 		return c.error(404, "NoSuchKey", "The specified key does not exist.", "no such object")

@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +21,7 @@ const (
 	dateFormat = "20060102T150405Z"
 )
 
-// signedRequest is a request with its Authorization header taken apart, and
+// signedRequest is a request with its Authorization header, or what its query has instead, taken apart, and
 // verify recomputes the signature as AWS's general reference ("Create a signed
 // AWS API request") and S3's API reference ("Authenticating Requests") say.
 // It is written by hand on purpose: with the SDK's signer on both ends, an
@@ -33,11 +35,15 @@ type signedRequest struct {
 	signedHeaders []string
 	signature     string
 	token         string
+	presigned     time.Duration // how long it is valid, 0 for a signature in the header
 }
 
 // parseSigned returns nil and no error for a request without a signature.
 func parseSigned(r *http.Request, body []byte) (*signedRequest, error) {
 	auth := r.Header.Get("Authorization")
+	if query := r.URL.Query(); auth == "" && query.Has("X-Amz-Signature") {
+		return parsePresigned(r, body, query)
+	}
 	if auth == "" {
 		return nil, nil
 	}
@@ -71,12 +77,39 @@ func parseSigned(r *http.Request, body []byte) (*signedRequest, error) {
 	return s, nil
 }
 
+// parsePresigned reads the form of the signature that a URL has.
+func parsePresigned(r *http.Request, body []byte, query url.Values) (*signedRequest, error) {
+	if kind := query.Get("X-Amz-Algorithm"); kind != algorithm {
+		return nil, fmt.Errorf("X-Amz-Algorithm is %s, not %s", kind, algorithm)
+	}
+	fields := strings.Split(query.Get("X-Amz-Credential"), "/")
+	if len(fields) != 5 || fields[4] != "aws4_request" {
+		return nil, errors.New("credential scope is malformed")
+	}
+	s := &signedRequest{
+		http: r, body: body, keyID: fields[0], scope: fields[1:], token: query.Get("X-Amz-Security-Token"),
+		signedHeaders: strings.Split(query.Get("X-Amz-SignedHeaders"), ";"), signature: query.Get("X-Amz-Signature"),
+	}
+	seconds, err := strconv.Atoi(query.Get("X-Amz-Expires"))
+	if err != nil || seconds < 1 || seconds > 7*24*3600 {
+		return nil, errors.New("X-Amz-Expires is malformed")
+	}
+	s.presigned = time.Duration(seconds) * time.Second
+	if s.date, err = time.Parse(dateFormat, query.Get("X-Amz-Date")); err != nil {
+		return nil, errors.New("X-Amz-Date is malformed")
+	}
+	return s, nil
+}
+
 func (s *signedRequest) service() string { return s.scope[2] }
 
 // verify returns why the signature is not that of secret, or "".
 func (s *signedRequest) verify(secret string) string {
 	if s.date.Format("20060102") != s.scope[0] {
 		return "the scope's day is not that of x-amz-date"
+	}
+	if why := s.fits(s.http.Host); why != "" {
+		return why
 	}
 	// What is not signed could be replaced on the way; AWS insists on these.
 	for _, name := range s.mustSign() {
@@ -117,6 +150,8 @@ func (s *signedRequest) mustSign() []string {
 func (s *signedRequest) payloadHash() (hash, why string) {
 	declared := s.http.Header.Get("X-Amz-Content-Sha256")
 	switch {
+	case s.service() == "s3" && declared == "" && s.presigned > 0:
+		return "UNSIGNED-PAYLOAD", ""
 	case s.service() == "s3" && declared == "":
 		return "", "header x-amz-content-sha256 is missing"
 	case s.service() == "s3" && (declared == "UNSIGNED-PAYLOAD" || strings.HasPrefix(declared, "STREAMING-")):
@@ -146,17 +181,25 @@ func (s *signedRequest) stringToSign(payload string) string {
 	}, "\n")
 }
 
-// canonicalPath encodes the path as sent once more, but for S3, whose object
-// keys are encoded once only.
+// canonicalPath encodes the path as sent once more, without its dot segments and repeated
+// slashes, but for S3, whose object keys are any text and encoded once only.
 func (s *signedRequest) canonicalPath() string {
-	path := s.http.URL.EscapedPath()
-	if path == "" {
-		return "/"
+	sent, _, _ := strings.Cut(s.http.RequestURI, "?")
+	if s.http.RequestURI == "" { // of a test, never of a server
+		sent = s.http.URL.EscapedPath()
 	}
 	if s.service() == "s3" {
-		return path
+		parts := strings.Split(sent, "/")
+		for i, part := range parts {
+			parts[i] = recode(part)
+		}
+		return cmp.Or(strings.Join(parts, "/"), "/")
 	}
-	return strings.ReplaceAll(escape(path), "%2F", "/")
+	clean := path.Clean("/" + sent)
+	if strings.HasSuffix(sent, "/") && clean != "/" {
+		clean += "/"
+	}
+	return strings.ReplaceAll(escape(clean), "%2F", "/")
 }
 
 func (s *signedRequest) canonicalQuery() string {
@@ -166,6 +209,9 @@ func (s *signedRequest) canonicalQuery() string {
 			continue
 		}
 		name, value, _ := strings.Cut(part, "=")
+		if s.presigned > 0 && name == "X-Amz-Signature" {
+			continue
+		}
 		pairs = append(pairs, recode(name)+"="+recode(value))
 	}
 	slices.Sort(pairs)
