@@ -66,6 +66,7 @@ var rooms = []struct{ room, imports string }{
 	{"writer/process", ""},
 	{"writer/process/early", "writer/process"},
 	{"writer/endpoint", "writer/pathsafe writer/process"},
+	{"writer/sign/services", ""},
 	{"writer/stale", "writer/process"},
 	{"writer/replace", "writer/filelock writer/pathsafe"},
 	{"writer/rundir", "writer/filelock writer/pathsafe writer/process"},

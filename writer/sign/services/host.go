@@ -1,0 +1,209 @@
+package services
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Target is what tells apart the services that share a signing name: the value of
+// X-Amz-Target, the same made of a path of RPC v2 CBOR, or the method and path
+// ("GET /path"). It is for [Host].
+func Target(r *http.Request) string {
+	if t := r.Header.Get("X-Amz-Target"); t != "" {
+		return t
+	}
+	path := r.URL.EscapedPath()
+	if service, operation, ok := rpc(path); ok {
+		return service + "." + operation
+	}
+	return r.Method + " " + path
+}
+
+// rpc takes the path of RPC v2 CBOR apart: …/service/NAME/operation/NAME.
+func rpc(path string) (service, operation string, ok bool) {
+	s := strings.Split(path, "/")
+	if n := len(s); n >= 4 && s[n-4] == "service" && s[n-2] == "operation" && s[n-3] != "" && s[n-1] != "" {
+		return s[n-3], s[n-1], true
+	}
+	return "", "", false
+}
+
+// Host is the host (without a port) that a request signed for the service and region goes
+// to if the client was given no other, and the region that it has to be signed for there:
+// a service without regions, such as IAM, takes that of its partition alone, but a client
+// that has an endpoint URL signs for its own. target is what [Target] says of the request.
+// The error says why the host cannot be known, and what helps.
+func Host(service, region, target string) (host, scope string, err error) {
+	s, err := known().find(service, target)
+	if err != nil {
+		return "", "", err
+	}
+	return s.host(region)
+}
+
+// find is the service that a request is for.
+func (c *catalog) find(signing, target string) (*service, error) {
+	all := c.bySigning[signing]
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%q is no signing name of a service that brs-exec knows: %s", signing, proxyWay)
+	}
+	for _, s := range all {
+		if s.matches(target) {
+			return s, nil
+		}
+	}
+	// An operation that is newer than the table, of the service that has the name.
+	for _, s := range all {
+		if len(s.targets)+len(s.paths) == 0 {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("several services sign as %s, and which one the request is for cannot be told: %s", signing, proxyWay)
+}
+
+const proxyWay = "let the client use the proxy (HTTPS_PROXY) instead of an endpoint URL"
+
+// matches tells whether a target is one of those that the table names for the service.
+func (s *service) matches(target string) bool {
+	method, path, isPath := strings.Cut(target, " ")
+	if !isPath {
+		return slices.ContainsFunc(s.targets, func(t string) bool {
+			return target == t || strings.HasPrefix(target, t+".")
+		})
+	}
+	return slices.ContainsFunc(s.paths, func(p string) bool {
+		m, pattern, ok := strings.Cut(p, ":")
+		if !ok {
+			m, pattern = method, p
+		}
+		return m == method && under(path, pattern)
+	})
+}
+
+// under tells whether a path begins with the segments of a pattern, where * stands for
+// any segment. The pattern / is that path alone.
+func under(path, pattern string) bool {
+	if pattern == "/" {
+		return path == "/" || path == ""
+	}
+	segments := strings.Split(path, "/")
+	for i, want := range strings.Split(pattern, "/") {
+		if i >= len(segments) || want != "*" && want != segments[i] || want == "*" && segments[i] == "" {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *service) host(region string) (host, scope string, err error) {
+	p, ok := known().partition(region)
+	if !ok {
+		return "", "", fmt.Errorf("%q is no region of AWS: %s", region, proxyWay)
+	}
+	for _, where := range []string{region, p.name, ""} {
+		for _, h := range s.hosts {
+			if h.where != where {
+				continue
+			}
+			fill := map[string]string{"R": region, "G": p.global, "S": p.suffix, "D": p.dualStack}
+			labels := strings.Split(h.template, ".")
+			for i, l := range labels {
+				if value, ok := fill[l]; ok {
+					labels[i] = value
+				}
+			}
+			switch h.scope {
+			case "":
+				scope = region
+			case "G":
+				scope = p.global
+			default:
+				scope = h.scope
+			}
+			return strings.Join(labels, "."), scope, nil
+		}
+	}
+	return "", "", fmt.Errorf("the host of a request to %s cannot be known from its signature: %s", s.signing, proxyWay)
+}
+
+// partition is that of a region, which may be newer than the table.
+func (c *catalog) partition(region string) (*partition, bool) {
+	for i := range c.partitions {
+		if slices.Contains(c.partitions[i].regions, region) {
+			return &c.partitions[i], true
+		}
+	}
+	for i := range c.partitions {
+		for _, area := range c.partitions[i].areas {
+			if rest, ok := strings.CutPrefix(region, area+"-"); ok && isPlace(rest) {
+				return &c.partitions[i], true
+			}
+		}
+	}
+	return nil, false
+}
+
+// isPlace tells whether s is the end of a region's name: a word and a number, as in east-1.
+func isPlace(s string) bool {
+	word, number, ok := strings.Cut(s, "-")
+	digits := strings.Trim(number, "0123456789") == "" && number != ""
+	return ok && digits && word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") == ""
+}
+
+// Domains lists the DNS suffixes of AWS's APIs, those of all partitions.
+func Domains() []string {
+	var all []string
+	for _, p := range known().partitions {
+		all = append(all, p.suffix, p.dualStack)
+		all = append(all, p.more...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Ends tells whether TLS connections to port 443 of a host are ended by brs-exec: the host
+// is one of an AWS API. It is not where the same domains lead to load balancers, virtual
+// machines, databases and devices, which speak other protocols, or have authorities or
+// client certificates of their own.
+func Ends(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	rest := ""
+	for _, d := range Domains() {
+		if r, ok := strings.CutSuffix(host, "."+d); ok && (rest == "" || len(r) < len(rest)) {
+			rest = r
+		}
+	}
+	if rest == "" {
+		return false
+	}
+	labels := strings.Split(rest, ".")
+	if slices.Contains(labels, "") {
+		return false
+	}
+	last := len(labels) - 1
+	if labels[last] == "vpce" {
+		last--
+	}
+	if last > 0 {
+		if _, ok := known().partition(labels[last]); ok {
+			last--
+		}
+	}
+	if last < 0 {
+		return true
+	}
+	service := labels[last]
+	before := labels[:last]
+	if known().heads[strings.Join(labels[:last+1], ".")] {
+		return true
+	}
+	return !other[service] && !(len(before) > 0 && otherBelow[service])
+}
+
+// other are the names after which hosts are no APIs of AWS.
+var other = map[string]bool{}
+
+// otherBelow are those of services whose own host is an API, and those below it are not.
+var otherBelow = map[string]bool{}

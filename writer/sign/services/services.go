@@ -1,0 +1,168 @@
+// Package services knows AWS's services by the names that signatures bear: which host a
+// request is for, which hosts are APIs of AWS, how a service words an error, and what a
+// request asks for.
+//
+// What it knows is in table.txt, which generate.py makes of botocore's models.
+package services
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:generate sh -c "${BRS_EXEC_CLIENTS:-$HOME/.cache/brs-exec-clients}/venv/bin/python generate.py >table.txt"
+//go:embed table.txt
+var text string
+
+// partition is a line of the table: a part of AWS with DNS names of its own.
+type partition struct {
+	name              string
+	suffix, dualStack string   // in hosts for IPv4, and for both IPv4 and IPv6
+	global            string   // the region whose scope requests to services without regions have
+	areas             []string // what its regions begin with, up to the first hyphen that is followed by a compass point
+	regions           []string // those that areas do not tell, such as aws-global
+	more              []string // other DNS suffixes of it
+}
+
+// service is a line of the table.
+type service struct {
+	id        string // as in AWS_ENDPOINT_URL_<ID>
+	signing   string
+	protocols []Protocol // that of botocore first
+	hosts     []rule     // the first that is for the region is it; none: the host is not known from a scope
+	targets   []string   // what X-Amz-Target begins with, where services share a signing name
+	paths     []string   // METHOD:/path, * for a segment, where services share a signing name
+	prefixed  bool       // hosts of some operations have a prefix
+	queryable bool       // its errors in JSON and CBOR also have the code of the query protocol
+}
+
+// rule is the host of a service in a partition or region.
+type rule struct {
+	where    string // "" for all others
+	template string // of labels; R the region, G the partition's global one, S and D its suffixes
+	scope    string // the region to sign for, "" for that of the request
+}
+
+type catalog struct {
+	partitions []partition
+	services   []service
+	bySigning  map[string][]*service
+	byID       map[string]*service
+	heads      map[string]bool // what stands before the region in hosts of the table
+}
+
+// known is made when it is first needed: most runs need nothing of it.
+var known = sync.OnceValue(func() *catalog { return parse(text) })
+
+// parse reads the table. It trusts it: a test reads the whole of it.
+func parse(text string) *catalog {
+	c := &catalog{bySigning: map[string][]*service{}, byID: map[string]*service{}, heads: map[string]bool{}}
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] == "#" {
+			continue
+		}
+		if words[0] == "partition" {
+			p := partition{name: words[1]}
+			for _, w := range words[2:] {
+				key, value, _ := strings.Cut(w, "=")
+				switch key {
+				case "suffix":
+					p.suffix = value
+				case "dual":
+					p.dualStack = value
+				case "global":
+					p.global = value
+				case "areas":
+					p.areas = strings.Split(value, ",")
+				case "regions":
+					p.regions = strings.Split(value, ",")
+				case "more":
+					p.more = strings.Split(value, ",")
+				}
+			}
+			c.partitions = append(c.partitions, p)
+			continue
+		}
+		s := service{id: words[0], signing: words[1]}
+		for _, p := range strings.Split(words[2], ",") {
+			s.protocols = append(s.protocols, Protocol(p))
+		}
+		for _, w := range words[3:] {
+			key, value, _ := strings.Cut(w, "=")
+			switch key {
+			case "host":
+				for _, h := range strings.Split(value, ";") {
+					s.hosts = append(s.hosts, newRule(h))
+				}
+			case "target":
+				s.targets = strings.Split(value, ",")
+			case "path":
+				s.paths = strings.Split(value, ",")
+			case "prefixed":
+				s.prefixed = true
+			case "queryable":
+				s.queryable = true
+			}
+		}
+		c.services = append(c.services, s)
+	}
+	for i := range c.services {
+		s := &c.services[i]
+		c.bySigning[s.signing] = append(c.bySigning[s.signing], s)
+		c.byID[s.id] = s
+		for _, h := range s.hosts {
+			c.heads[head(h.template)] = true
+		}
+	}
+	return c
+}
+
+// newRule reads [WHERE:]TEMPLATE[@SCOPE].
+func newRule(s string) rule {
+	var r rule
+	if where, rest, ok := strings.Cut(s, ":"); ok {
+		r.where, s = where, rest
+	}
+	r.template, r.scope, _ = strings.Cut(s, "@")
+	return r
+}
+
+// head is what stands in a template before the region and the suffix.
+func head(template string) string {
+	labels := strings.Split(template, ".")
+	end := slices.IndexFunc(labels, func(l string) bool { return len(l) == 1 && strings.Contains("RGSD", l) })
+	if end < 0 {
+		end = len(labels)
+	}
+	return strings.Join(labels[:end], ".")
+}
+
+// SigningName is the name that signatures for the service of AWS_ENDPOINT_URL_<id>
+// bear; id as in the variable, in upper or lower case.
+func SigningName(id string) (name string, ok bool) {
+	s, ok := known().byID[strings.ToLower(id)]
+	if !ok {
+		return "", false
+	}
+	return s.signing, true
+}
+
+// Prefixed lists the services of which operations put a prefix before the host, also
+// before that of AWS_ENDPOINT_URL, where 127.0.0.1 cannot have one. It is a map from the
+// ID of AWS_ENDPOINT_URL_<ID> to the URL of the service in the region, so that those
+// clients can be sent there, by the proxy.
+func Prefixed(region string) map[string]string {
+	urls := map[string]string{}
+	for _, s := range known().services {
+		if !s.prefixed {
+			continue
+		}
+		if host, _, err := s.host(region); err == nil {
+			urls[strings.ToUpper(s.id)] = "https://" + host
+		}
+	}
+	return urls
+}
