@@ -90,15 +90,16 @@ var rooms = []struct{ room, imports string }{
 	{"refresh/source/logincache", "refresh writer/filelock"},
 	{"refresh/source/cache", "writer/filelock writer/pathsafe"},
 	{"refresh/source", "refresh refresh/source/cache refresh/source/keyfile refresh/source/logincache writer/ini"},
-	{"refresh/simulator", ""}, // for the demonstration in cli alone
+	{"refresh/simulator", ""}, // for the demonstration and the rehearsal in cli alone
+	{"refresh/rehearsal", "refresh"},
 	{"refresh/metrics", "refresh supervisor writer/pathsafe"},
 	{"refresh/events", "refresh supervisor writer/pathsafe"},
 	{"refresh/plan", "refresh refresh/events refresh/metrics refresh/source refresh/source/keyfile supervisor writer writer/pathsafe writer/replace writer/shared"},
-	{"refresh/run", "refresh refresh/control refresh/events refresh/metrics refresh/plan refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
+	{"refresh/run", "refresh refresh/control refresh/events refresh/metrics refresh/plan refresh/rehearsal refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
 		"writer writer/endpoint writer/filelock writer/process writer/shared writer/stale writer/volume"},
 	{"refresh/doctor/clients", ""},
 	{"refresh/doctor", "refresh refresh/doctor/clients refresh/plan refresh/source refresh/source/cache supervisor supervisor/runlock writer writer/filelock writer/ini"},
-	{"refresh/cli", "refresh refresh/control refresh/doctor refresh/plan refresh/run refresh/simulator refresh/source supervisor supervisor/logfile " +
+	{"refresh/cli", "refresh refresh/control refresh/doctor refresh/plan refresh/rehearsal refresh/run refresh/simulator refresh/source supervisor supervisor/logfile " +
 		"supervisor/runlock writer writer/filelock writer/pathsafe writer/process writer/replace writer/rundir"},
 	{"", "refresh/cli supervisor/stage writer/process/early"}, // main
 }

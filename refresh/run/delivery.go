@@ -46,6 +46,7 @@ type delivery struct {
 type deliveries struct {
 	files       *writer.Private
 	shared      *shared.File // of --credentials-file; nil if there is none
+	signer      signer       // of a rehearsal; nil if there is none
 	volume      *volume.Dir  // for the neighbours of keep; nil if there is none
 	list        []delivery
 	as          []string // further names of the default profile

@@ -38,6 +38,8 @@ type Options struct {
 	Waiting func(source string) // called, if not nil, when the first credentials take so long that a person wonders
 	Parts   []Part              // beside a run's own
 
+	Rehearsal *Rehearsal // nil: the command is given the real credentials
+
 	// For tests; nil are the real ones.
 	openSource func(context.Context, plan.Profile) (credentialSource, error)
 	watchList  func(context.Context, func([]plan.Profile, error) bool)
@@ -89,6 +91,9 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 		return exit, err
 	}
 	exit, err = r.untilExit(ctx)
+	if o.Rehearsal != nil {
+		p.finish("the record of what was read", func() { o.Rehearsal.end(d) }, nil)
+	}
 	p.do("the search for what the command leaves running", func() { r.left.say(ctx, d.files.Users) })
 	return exit, err
 }
@@ -166,7 +171,8 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	if watch != nil {
 		deliveries = append(deliveries, watch)
 	}
-	r.engine = newEngine(refresh.Options{
+	log, real := logEngine(ps, o.Log, started), Part{}
+	opts := refresh.Options{
 		Profiles:     ps.engine(),
 		Deliveries:   deliveries,
 		Workers:      o.Plan.Concurrency,
@@ -175,11 +181,16 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		MinTTL:       o.Plan.MinTTL,
 		StartTimeout: cmp.Or(o.Plan.StartTimeout, ps.startTimeout()),
 		Notify:       p.engine,
-	})
+	}
+	if o.Rehearsal != nil && d.signer != nil {
+		opts, real = o.Rehearsal.engines(opts, d.signer, p, log)
+		log = logLocal(logEngine(ps, o.Log, started))
+	}
+	r.engine = newEngine(opts)
 	r.record.alive = r.engine.alive
 	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, ps, r.engine.alive)
 	p.list = slices.Concat(d.parts(started), s.parts(r.engine.alive), []Part{
-		noteStart(started), saveMemory(ps, started), logNotes(ps), logEngine(ps, o.Log, started), logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
+		noteStart(started), saveMemory(ps, started), logNotes(ps), log, real, logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
 		stale, systemd, r.record.part(), r.serveControl(o, d), expiries.part(), r.reactions.part(), r.left.part(), followList(o, ps, d, s, r.engine),
 	}, o.Parts)
 	return r, err

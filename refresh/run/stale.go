@@ -42,8 +42,8 @@ func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch
 	}
 }
 
-// staleOptions say by which of the deliveries a client may have read the credentials.
-func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Options {
+// reads are the last readings by each of the deliveries.
+func (d *deliveries) reads() map[stale.Delivery]func(profile string) process.Read {
 	files := d.files
 	reads := map[stale.Delivery]func(profile string) process.Read{
 		stale.Process: func(profile string) process.Read { return files.LastReads(profile).State },
@@ -54,13 +54,18 @@ func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Optio
 			reads[one.by] = one.read
 		}
 	}
+	return reads
+}
+
+// staleOptions say by which of the deliveries a client may have read the credentials.
+func staleOptions(p *plan.Plan, d *deliveries, react *staleReaction) stale.Options {
 	return stale.Options{
 		Watched: func(profile string) bool {
 			of := d.profiles.get(profile)
 			return of != nil && of.OnStale.Act != plan.None
 		},
-		Reads:         reads,
-		Started:       files.LastStart,
+		Reads:         d.reads(),
+		Started:       d.files.LastStart,
 		KeysInProfile: p.Deliver.Files == writer.File,
 		Notify:        react.alarm,
 		Cleared:       react.cleared,
