@@ -67,6 +67,7 @@ var rooms = []struct{ room, imports string }{
 	{"writer/process/early", "writer/process"},
 	{"writer/endpoint", "writer/pathsafe writer/process"},
 	{"writer/sign/services", ""},
+	{"writer/sign/sigv4", ""},
 	{"writer/stale", "writer/process"},
 	{"writer/replace", "writer/filelock writer/pathsafe"},
 	{"writer/rundir", "writer/filelock writer/pathsafe writer/process"},
