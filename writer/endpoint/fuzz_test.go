@@ -24,7 +24,7 @@ func FuzzAnswers(f *testing.F) {
 			f.Fatal(err)
 		}
 	}
-	at := &socket{listener: &limitListener{}}
+	at := &socket{listener: &limitListener{}, taken: func() bool { return false }}
 	session := m.tokens.issue(time.Now().Add(time.Hour))
 	for _, seed := range []string{
 		"GET /base HTTP/1.1\nHost: 127.0.0.1:1\nAuthorization: TOKEN\n\n",

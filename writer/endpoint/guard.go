@@ -5,8 +5,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
+
+	"brs-exec.example/brs-exec/writer/loopback"
 )
 
 // foreign are headers that a proxy or a browser adds, and no SDK.
@@ -36,16 +37,8 @@ func admit(w http.ResponseWriter, r *http.Request) bool {
 // ownPeer tells whether the client is a process of our own user, as far as can be known.
 func ownPeer(r *http.Request) bool {
 	client, err := netip.ParseAddrPort(r.RemoteAddr)
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if err != nil || !ok {
-		return false
-	}
-	server, err := netip.ParseAddrPort(local.String())
-	if err != nil {
-		return false
-	}
-	uid, err := peerUID(client, server)
-	return err == nil && uid == os.Geteuid()
+	server, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return err == nil && ok && loopback.CheckPeer(net.TCPAddrFromAddrPort(client), server) == nil
 }
 
 // allow refuses every method but one.

@@ -8,6 +8,7 @@ import (
 	"path"
 	"time"
 
+	"brs-exec.example/brs-exec/writer/loopback"
 	"brs-exec.example/brs-exec/writer/pathsafe"
 )
 
@@ -37,7 +38,7 @@ func ListenIMDS(o Options) (*IMDS, error) {
 	if pathsafe.Unmapped(os.Geteuid()) {
 		return nil, ErrNobody
 	}
-	m := &IMDS{store: newStore(metadataBody, o.Profile), tokens: newSessions(), o: o, tree: metadataTree(o.Region), since: time.Now(), checkUser: peersKnown}
+	m := &IMDS{store: newStore(metadataBody, o.Profile), tokens: newSessions(), o: o, tree: metadataTree(o.Region), since: time.Now(), checkUser: loopback.PeersKnown}
 	socket, err := listen("", http.HandlerFunc(m.answer), o.Notify)
 	if err != nil {
 		return nil, err

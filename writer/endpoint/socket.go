@@ -2,15 +2,15 @@ package endpoint
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
+
+	"brs-exec.example/brs-exec/writer/loopback"
 )
 
 const (
@@ -30,6 +30,7 @@ type socket struct {
 	http     *http.Server
 	conns    sync.WaitGroup // connections that have a goroutine
 	rate     rate
+	taken    func() bool // another program has had the address for a while
 }
 
 // rate counts requests.
@@ -57,16 +58,14 @@ func (r *rate) busy(now time.Time) bool {
 // listen binds an address of the loopback interface, any if it is "". notify, if not nil, is called when the socket breaks
 // and, with nil, when it has been opened again.
 func listen(address string, h http.Handler, notify func(error)) (*socket, error) {
-	l, err := bind(address)
+	l, err := loopback.Listen(address, notify)
 	if err != nil {
 		return nil, err
 	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	s := &socket{listener: newLimitListener(l, maxConns, dawdleTime)}
-	if notify != nil {
-		s.listener.notify = notify
-	}
+	s.taken = l.Taken
 	s.http = &http.Server{
 		Handler:                      s.guard(h),
 		Protocols:                    &protocols,
@@ -103,7 +102,7 @@ func (s *socket) guard(h http.Handler) http.Handler {
 		if !admit(w, r) {
 			return
 		}
-		if s.listener.taken.Load() && !ownPeer(r) {
+		if s.taken() && !ownPeer(r) {
 			refuse(w, http.StatusForbidden, "Forbidden", "another program had this port for a while; now only the user that started this one is answered")
 			return
 		}
@@ -113,31 +112,6 @@ func (s *socket) guard(h http.Handler) http.Handler {
 
 // ends is the Connection header of the last answer on one. It is only read.
 var ends = []string{"close"}
-
-// bind opens address again or, if that is "", a free port. That is one of 127.0.0.1, whose URL every SDK accepts, and of ::1
-// only where there is no IPv4.
-func bind(address string) (*net.TCPListener, error) {
-	lc := net.ListenConfig{
-		Control: func(network, _ string, c syscall.RawConn) error { return limitHops(network, c) },
-	}
-	lc.SetMultipathTCP(false) // no use on loopback, and not every client kernel or sandbox likes the handshake
-	if address == "" {
-		l, err := lc.Listen(context.Background(), "tcp4", "127.0.0.1:0")
-		if err == nil {
-			return l.(*net.TCPListener), nil
-		}
-		l6, err6 := lc.Listen(context.Background(), "tcp6", "[::1]:0")
-		if err6 == nil {
-			return l6.(*net.TCPListener), nil
-		}
-		return nil, fmt.Errorf("bind loopback: %w", errors.Join(err, err6))
-	}
-	l, err := lc.Listen(context.Background(), "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("bind loopback: %w", err)
-	}
-	return l.(*net.TCPListener), nil
-}
 
 func (s *socket) url() string { return "http://" + s.listener.Addr().String() }
 

@@ -12,24 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-func TestAnswersStayOnThisHost(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, Options{}, map[string]aws.Credentials{"": testSet("ASIAONE", time.Hour)})
-	rc, err := s.socket.listener.current().SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ttl int
-	var failed error
-	rc.Control(func(fd uintptr) { ttl, failed = syscall.GetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_TTL) })
-	if failed != nil || ttl != 1 {
-		t.Errorf("TTL = %d, %v, want 1", ttl, failed)
-	}
-	if got := get(t, rootURL(s), s.token); got.status != 200 {
-		t.Errorf("status %d with that TTL, want 200", got.status)
-	}
-}
-
 // TestOutOfDescriptors is not parallel: this process may open nothing meanwhile.
 func TestOutOfDescriptors(t *testing.T) {
 	said := make(broken, 10)

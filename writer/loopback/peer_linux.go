@@ -1,4 +1,4 @@
-package endpoint
+package loopback
 
 import (
 	"bufio"
@@ -13,29 +13,35 @@ import (
 	"strconv"
 )
 
-// peersKnown says that peerUID works on this system.
-const peersKnown = true
+// PeersKnown says that CheckPeer works on this system.
+const PeersKnown = true
 
 // established is how proc(5) writes TCP_ESTABLISHED. No other state will do: a socket that was closed by its owner is listed
 // as root's.
 const established = "01"
 
+// errUnlisted says that no table lists the connection.
+var errUnlisted = errors.New("there is no such connection")
+
 // peerUID returns the user whose socket is at the client end of a loopback connection, from the kernel's own table
 // (proc(5), /proc/net/tcp). A dual-stack client, as Java is, appears in tcp6 with a mapped address.
 func peerUID(client, server netip.AddrPort) (int, error) {
+	why := errors.ErrUnsupported // as long as there is no table, as where only processes are mounted in /proc
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		uid, err := lookUID(table, client, server)
 		switch {
 		case err == nil:
 			return uid, nil
+		case errors.Is(err, errUnlisted):
+			why = err
 		case !errors.Is(err, fs.ErrNotExist): // no tcp6 in a kernel without IPv6
 			return 0, fmt.Errorf("find the owner of %s: %w", client, err)
 		}
 	}
-	return 0, fmt.Errorf("find the owner of %s: %w", client, fs.ErrNotExist)
+	return 0, fmt.Errorf("find the owner of %s: %w", client, why)
 }
 
-// lookUID returns fs.ErrNotExist if the table does not list the connection.
+// lookUID returns errUnlisted if the table does not list the connection.
 func lookUID(table string, client, server netip.AddrPort) (int, error) {
 	f, err := os.Open(table)
 	if err != nil {
@@ -51,7 +57,7 @@ func lookUID(table string, client, server netip.AddrPort) (int, error) {
 	if err := lines.Err(); err != nil {
 		return 0, err
 	}
-	return 0, fs.ErrNotExist
+	return 0, errUnlisted
 }
 
 // matchUID reads one line: sl, local, remote, state, queues, timer, retransmits, uid, …
