@@ -78,7 +78,7 @@ func (a *Authority) Certificate(name string) (*tls.Certificate, error) {
 		return c, nil
 	}
 	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "fakeaws"}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if ip := net.ParseIP(name); ip != nil {
 		template.IPAddresses = []net.IP{ip}
