@@ -64,6 +64,7 @@ func TestOutlives(t *testing.T) {
 			t.Run(c.name+" "+channel, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, life)
+				w.env["CLIENT_ENDPOINT"] = w.server.URL() // for programs that know no variable of AWS's
 				command := c.command(t)
 				p := w.brsExec(append([]string{"--role-arn", roleARN, "--deliver", channel, "--log-level", "debug", "--"}, command...)...)
 				// A busy machine has its clients take their time.

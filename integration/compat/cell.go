@@ -43,9 +43,9 @@ func (p places) runCell(ctx context.Context, c cell, log bool) (result, error) {
 	if !errors.Is(err, syscall.EPERM) && !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EINVAL) {
 		return r, err
 	}
-	if c.Delivery == "imds" {
+	if c.Delivery == "imds" || signs(c.Delivery) {
 		// The client must be free to look for the metadata service, and may
-		// look for the machine's own.
+		// look for the machine's own; or it calls AWS by its names.
 		return result{}, errNoNamespace
 	}
 	return p.runCellIn(ctx, order{Cell: c, Places: p, Log: log})

@@ -23,11 +23,16 @@ type client struct {
 	core    bool   // runs in go test
 	doctor  string // as brs-exec doctor calls what finds the credentials in it; "" if another row measures that, too
 	command []string
+	// signed is the command under --deliver sign, if it differs: there the server has AWS's own
+	// names, and the command is as people have it who use AWS.
+	signed  []string
 	version []string // prints the version, among other things perhaps
 	sdk     []string // prints the version of what doctor finds in it, if that is another
 	needs   []string // paths, or names of programs
 	env     map[string]string
-	once    bool
+	// signedEnv is for --deliver sign, after env.
+	signedEnv map[string]string
+	once      bool
 	// hold is how long the server holds back its answers, for commands that
 	// would be done too soon.
 	hold map[string]time.Duration

@@ -87,6 +87,8 @@ func (l log) why(r *result, refusal fakeaws.Call, first, lastGood time.Time) str
 		return text
 	case r.Sets == 1:
 		return fmt.Sprintf("%s after %v: it never asked for newer credentials", refusal.Code, after)
+	case r.Sets == 0 && signs(r.Delivery):
+		return fmt.Sprintf("%s from its first call on: it sent its calls past brs-exec", refusal.Code)
 	case r.Sets == 0:
 		return fmt.Sprintf("%s from its first call on (%s)", refusal.Code, refusal.Reason)
 	}

@@ -52,7 +52,7 @@ func measure(ctx context.Context, o order, c client) (result, error) {
 		return result{}, err
 	}
 	var sniffed *sniffer
-	if o.Isolated {
+	if o.Isolated && !signs(o.Cell.Delivery) {
 		if sniffed, err = sniff(w.port()); err != nil {
 			opened.stop()
 			return result{}, err
@@ -90,6 +90,9 @@ func (w *world) log() log {
 // how it ended: "" if it had to be told to.
 func (w *world) watch(ctx context.Context, r *result) (ended string, err error) {
 	argv := w.client.command
+	if signs(w.Cell.Delivery) && len(w.client.signed) > 0 {
+		argv = w.client.signed
+	}
 	if w.Cell.Delivery == control {
 		if err := w.export(); err != nil {
 			return "", err

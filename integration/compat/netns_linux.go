@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// isolate makes cmd start in a network namespace of its own.
+// isolate makes cmd start in network and mount namespaces of its own.
 func isolate(cmd *exec.Cmd) {
 	a := cmd.SysProcAttr
-	a.Cloneflags |= syscall.CLONE_NEWNET
+	a.Cloneflags |= syscall.CLONE_NEWNET | syscall.CLONE_NEWNS
 	if os.Geteuid() == 0 {
 		return
 	}

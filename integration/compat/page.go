@@ -12,7 +12,7 @@ import (
 
 // helpers are the deliveries to recommend, best first, to who is not served by
 // auto.
-var helpers = []string{"process", "endpoint", "file", "imds", restart}
+var helpers = []string{"process", "endpoint", "file", "imds", sign, restart}
 
 const pageHead = `# Compatibility
 
@@ -38,7 +38,11 @@ refused call that the client repeats in silence counts as a failure. *exported*
 is the control: the same program without brs-exec, with credentials in its
 environment (or, if it reads nothing but a file, there). *env* is
 ` + "`--deliver env --on-refresh restart`" + `: the program gets its keys in the
-environment and is started anew at each refresh.
+environment and is started anew at each refresh. *sign* is ` + "`--deliver sign`" + `: the
+program has keys that do not expire, and brs-exec signs its calls with those of
+the moment. For it the server has the names of AWS, and the program is used as with
+AWS itself; the rows *sign-proxy* and *sign-endpoint* are ` + "`--sign-via proxy`" + ` and
+` + "`--sign-via endpoint`" + `.
 
 With credentials of seconds, clients retrieve them more often than with those of
 an hour: botocore starts the credential process for every call once less than 15
@@ -62,13 +66,13 @@ func page(results []result) []byte {
 	measured := measuredClients(results)
 	writeCounts(&b, measured, results)
 	b.WriteString("| client | version |")
-	for _, delivery := range deliveries {
+	for _, delivery := range columns() {
 		fmt.Fprintf(&b, " %s |", delivery)
 	}
-	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(deliveries)) + "\n")
+	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(columns())) + "\n")
 	for _, c := range measured {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s |", c.title, c.name, versionOf(results, c.name))
-		for _, delivery := range deliveries {
+		for _, delivery := range columns() {
 			fmt.Fprintf(&b, " %s |", verdict(latest(results, c.name, delivery)))
 		}
 		b.WriteString("\n")

@@ -64,14 +64,16 @@ func TestPage(t *testing.T) {
 	}
 	text := string(page([]result{
 		cell(control, failed, "ExpiredToken"), cell("auto", failed, "a|b"), cell("process", survived, ""), cell("file", nothing, "none"),
+		cell(sign, survived, ""), cell(signEndpoint, failed, "x"),
 	}))
 	tests := []struct{ start, want string }{
 		{"Of 1 clients", "Of 1 clients, **0 survived under `auto`**, 1 more under another delivery."},
-		{"| [aws-sdk-go v1]", "| [aws-sdk-go v1](#gov1) | 1.55.8 | failed | failed | **survived** | no credentials |  |  |  |"},
+		{"| [aws-sdk-go v1]", "| [aws-sdk-go v1](#gov1) | 1.55.8 | failed | failed | **survived** | no credentials |  |  |  | **survived** |"},
 		{"| exported |", "| exported | failed | 9 | 1 | 4 | process 7× | ExpiredToken → `--deliver process` |"},
 		{"| auto |", "| auto | failed | 9 | 1 | 4 | process 7× | a\\|b → `--deliver process` |"},
 		{"| process |", "| process | **survived** | 9 | 1 | 4 | process 7× |  |"},
 		{"| file |", "| file | no credentials | 9 | 1 | 4 | process 7×, file 3× | none → `--deliver process` |"},
+		{"| sign-endpoint |", "| sign-endpoint | failed | 9 | 1 | 4 | process 7× | x → `--deliver process` |"},
 	}
 	for _, test := range tests {
 		if got := row(text, test.start); got != test.want {

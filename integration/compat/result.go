@@ -11,20 +11,43 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
 // deliveries are the columns: the control first, then what --deliver takes.
-var deliveries = []string{control, "auto", "process", "file", "endpoint", "imds", restart}
+var deliveries = []string{control, "auto", "process", "file", "endpoint", "imds", restart, sign, signProxy, signEndpoint}
 
 // restart is the delivery that hands keys over in the environment, and starts the
 // client anew with each set.
 const restart = "env"
 
+// sign is the delivery that signs for the client. The other two of its kind have one way to the
+// signing listener alone, and no column of their own.
+const (
+	sign         = "sign"
+	signProxy    = "sign-proxy"
+	signEndpoint = "sign-endpoint"
+)
+
+// signs tells whether the client gets keys that are worth something at the listener alone.
+func signs(delivery string) bool {
+	return delivery == sign || delivery == signProxy || delivery == signEndpoint
+}
+
+// columns are the deliveries that the first table of the page has.
+func columns() []string {
+	return slices.DeleteFunc(slices.Clone(deliveries), func(name string) bool { return name == signProxy || name == signEndpoint })
+}
+
 // flags are those of brs-exec that make a delivery.
 func flags(delivery string) []string {
-	if delivery == restart {
+	switch delivery {
+	case restart:
 		return []string{"--deliver", "env", "--on-refresh", "restart"}
+	case signProxy, signEndpoint:
+		return []string{"--deliver", sign, "--sign-via", strings.TrimPrefix(delivery, "sign-")}
 	}
 	return []string{"--deliver", delivery}
 }

@@ -102,13 +102,23 @@ func (w *world) fill() error {
 		"AWS_REGION":                  region,
 		"AWS_DEFAULT_REGION":          region,
 		"AWS_ENDPOINT_URL":            w.server.URL(),
+		"CLIENT_ENDPOINT":             w.server.URL(), // for programs on an SDK that knows no variable
 		"AWS_ACCESS_KEY_ID":           keys.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY":       keys.SecretAccessKey,
 	}
 	if w.Cell.Delivery != "imds" {
 		w.env["AWS_EC2_METADATA_DISABLED"] = "true"
 	}
-	for name, value := range w.client.env {
+	maps.Copy(w.env, w.client.env)
+	if signs(w.Cell.Delivery) {
+		delete(w.env, "AWS_ENDPOINT_URL")
+		delete(w.env, "CLIENT_ENDPOINT")
+		maps.Copy(w.env, w.client.signedEnv)
+		if err := w.becomeAWS(); err != nil {
+			return err
+		}
+	}
+	for name, value := range w.env {
 		w.env[name] = w.expand(value)
 	}
 	return nil

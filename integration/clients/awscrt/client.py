@@ -36,7 +36,7 @@ def main():
 
 def call(chain):
     """Makes one call and returns the key id that signed it."""
-    url = os.environ["AWS_ENDPOINT_URL"] + "/"
+    url = os.environ.get("CLIENT_ENDPOINT", f"https://sts.{os.environ['AWS_REGION']}.amazonaws.com") + "/"
     body = b"Action=GetCallerIdentity&Version=2011-06-15"
     from io import BytesIO
 

@@ -4,7 +4,7 @@ with the key id that signed the request, or "refused CODE" for each call, and
 ends when standard input does. The argument "version" makes it print boto3's
 version instead.
 
-This boto3 knows no variable for the endpoint: the client reads it.
+This boto3 knows no variable for the endpoint: it is told of CLIENT_ENDPOINT, if that is set.
 """
 
 import os
@@ -29,7 +29,7 @@ def main():
     if sys.argv[1:] == ["version"]:
         print(boto3.__version__)
         return
-    endpoint = os.environ["AWS_ENDPOINT_URL"]
+    endpoint = os.environ.get("CLIENT_ENDPOINT")
     sts, s3 = (boto3.client(name, endpoint_url=endpoint) for name in ("sts", "s3"))
     for client in (sts, s3):
         client.meta.events.register("before-send", remember)

@@ -18,7 +18,9 @@ def main():
         print(deltalake.__version__)
         return
     table = None
-    options = {"AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"], "AWS_ALLOW_HTTP": "true", "aws_conditional_put": "etag"}
+    options = {"aws_conditional_put": "etag"}
+    if "CLIENT_ENDPOINT" in os.environ:
+        options |= {"AWS_ENDPOINT_URL": os.environ["CLIENT_ENDPOINT"], "AWS_ALLOW_HTTP": "true"}
     while True:
         try:
             if table is None:

@@ -19,7 +19,10 @@ def main():
         print(duckdb.__version__)
         return
     refresh = ", REFRESH auto" if sys.argv[1:] == ["refresh"] else ""
-    address = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
+    endpoint = ""
+    if "CLIENT_ENDPOINT" in os.environ:
+        address = os.environ["CLIENT_ENDPOINT"].removeprefix("http://")
+        endpoint = f", ENDPOINT '{address}', USE_SSL false, URL_STYLE 'path'"
     db = duckdb.connect()
     for root in duckdb_ext.__path__:
         for name in ("httpfs", "aws"):
@@ -31,8 +34,7 @@ def main():
         try:
             if not made:
                 db.execute(
-                    f"CREATE SECRET (TYPE s3, PROVIDER credential_chain{refresh}, REGION '{os.environ['AWS_REGION']}',"
-                    f" ENDPOINT '{address}', USE_SSL false, URL_STYLE 'path')"
+                    f"CREATE SECRET (TYPE s3, PROVIDER credential_chain{refresh}, REGION '{os.environ['AWS_REGION']}'{endpoint})"
                 )
                 made = True
             db.execute("SELECT count(*) FROM read_csv('s3://jobs/data.csv')").fetchall()

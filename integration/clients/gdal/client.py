@@ -17,9 +17,10 @@ def main():
     if sys.argv[1:] == ["version"]:
         print(gdal.__version__)
         return
-    gdal.SetConfigOption("AWS_S3_ENDPOINT", os.environ["AWS_ENDPOINT_URL"].removeprefix("http://"))
-    gdal.SetConfigOption("AWS_HTTPS", "NO")
-    gdal.SetConfigOption("AWS_VIRTUAL_HOSTING", "FALSE")
+    if "CLIENT_ENDPOINT" in os.environ:
+        gdal.SetConfigOption("AWS_S3_ENDPOINT", os.environ["CLIENT_ENDPOINT"].removeprefix("http://"))
+        gdal.SetConfigOption("AWS_HTTPS", "NO")
+        gdal.SetConfigOption("AWS_VIRTUAL_HOSTING", "FALSE")
     while True:
         gdal.ErrorReset()
         try:

@@ -57,8 +57,10 @@ func run() error {
 	}
 	config := &aws.Config{
 		HTTPClient:       &http.Client{Transport: signed},
-		Endpoint:         aws.String(os.Getenv("AWS_ENDPOINT_URL")),
 		S3ForcePathStyle: aws.Bool(true),
+	}
+	if endpoint := os.Getenv("CLIENT_ENDPOINT"); endpoint != "" {
+		config.Endpoint = aws.String(endpoint)
 	}
 	calls := []func() error{
 		func() error { _, err := sts.New(s, config).GetCallerIdentity(nil); return err },

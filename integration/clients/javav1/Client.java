@@ -19,12 +19,13 @@ public final class Client {
       return;
     }
     CountDownLatch ended = endOfInput();
-    AWSSecurityTokenService sts =
-        AWSSecurityTokenServiceClientBuilder.standard()
-            .withEndpointConfiguration(
-                new EndpointConfiguration(
-                    System.getenv("AWS_ENDPOINT_URL"), System.getenv("AWS_REGION")))
-            .build();
+    AWSSecurityTokenServiceClientBuilder builder = AWSSecurityTokenServiceClientBuilder.standard();
+    String endpoint = System.getenv("CLIENT_ENDPOINT");
+    if (endpoint != null) {
+      builder.withEndpointConfiguration(
+          new EndpointConfiguration(endpoint, System.getenv("AWS_REGION")));
+    }
+    AWSSecurityTokenService sts = builder.build();
     do {
       try {
         sts.getCallerIdentity(new GetCallerIdentityRequest());

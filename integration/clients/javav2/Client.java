@@ -5,6 +5,7 @@ import software.amazon.awssdk.awscore.exception.AwsServiceException;
 import software.amazon.awssdk.core.util.VersionInfo;
 import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
 import software.amazon.awssdk.services.sts.StsClient;
+import software.amazon.awssdk.services.sts.StsClientBuilder;
 
 /**
  * One long-lived process on version 2 of the AWS SDK for Java that calls STS every half second
@@ -18,11 +19,13 @@ public final class Client {
       return;
     }
     CountDownLatch ended = endOfInput();
-    StsClient sts =
-        StsClient.builder()
-            .httpClientBuilder(UrlConnectionHttpClient.builder())
-            .endpointOverride(URI.create(System.getenv("AWS_ENDPOINT_URL")))
-            .build();
+    StsClientBuilder builder =
+        StsClient.builder().httpClientBuilder(UrlConnectionHttpClient.builder());
+    String endpoint = System.getenv("CLIENT_ENDPOINT");
+    if (endpoint != null) {
+      builder.endpointOverride(URI.create(endpoint));
+    }
+    StsClient sts = builder.build();
     do {
       try {
         sts.getCallerIdentity();

@@ -14,7 +14,7 @@ if (process.argv[2] === "version") {
   process.exit();
 }
 
-const options = { endpoint: process.env.AWS_ENDPOINT_URL, region: process.env.AWS_REGION };
+const options = { endpoint: process.env.CLIENT_ENDPOINT, region: process.env.AWS_REGION };
 const sts = new AWS.STS(options);
 const s3 = new AWS.S3({ ...options, s3ForcePathStyle: true, signatureVersion: "v4" });
 const calls = [() => sts.getCallerIdentity(), () => s3.listBuckets()];

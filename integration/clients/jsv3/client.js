@@ -13,7 +13,7 @@ if (process.argv[2] === "version") {
 const { STSClient, GetCallerIdentityCommand } = require("@aws-sdk/client-sts");
 
 let signer = "";
-const client = new STSClient({ endpoint: process.env.AWS_ENDPOINT_URL });
+const client = new STSClient({ endpoint: process.env.CLIENT_ENDPOINT });
 client.middlewareStack.add(
   (next) => (args) => {
     const header = args.request.headers.authorization || "";

@@ -20,7 +20,7 @@ def main():
     # Without keys given, this is the SDK's default chain.
     s3 = fs.S3FileSystem(
         region=os.environ["AWS_REGION"],
-        endpoint_override=os.environ["AWS_ENDPOINT_URL"],
+        endpoint_override=os.environ.get("CLIENT_ENDPOINT"),
         background_writes=False,
         retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=2),
     )

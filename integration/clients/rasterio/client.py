@@ -18,10 +18,12 @@ def main():
     if sys.argv[1:] == ["version"]:
         print(rasterio.__gdal_version__)
         return
-    address = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://")
+    endpoint = {}
+    if "CLIENT_ENDPOINT" in os.environ:
+        endpoint = {"AWS_S3_ENDPOINT": os.environ["CLIENT_ENDPOINT"].removeprefix("http://"), "AWS_HTTPS": "NO", "AWS_VIRTUAL_HOSTING": False}
     # A path of GDAL's own kind: for s3:// rasterio would copy keys out of boto3.
     with rasterio.Env(
-        AWS_S3_ENDPOINT=address, AWS_HTTPS="NO", AWS_VIRTUAL_HOSTING=False, VSI_CACHE=False, CPL_VSIL_CURL_NON_CACHED="/vsis3/",
+        **endpoint, VSI_CACHE=False, CPL_VSIL_CURL_NON_CACHED="/vsis3/",
         CPL_VSIL_USE_TEMP_FILE_FOR_RANDOM_WRITE="YES", GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
     ):
         made = False

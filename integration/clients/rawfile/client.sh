@@ -24,7 +24,7 @@ while :; do
 		curl --silent --show-error --max-time 10 --config - \
 			--aws-sigv4 "aws:amz:${AWS_REGION:-us-east-1}:sts" \
 			--data 'Action=GetCallerIdentity&Version=2011-06-15' \
-			"$AWS_ENDPOINT_URL/" 2>&1)
+			"${CLIENT_ENDPOINT:-https://sts.${AWS_REGION:-us-east-1}.amazonaws.com}/" 2>&1)
 	case $answer in
 	*"<GetCallerIdentityResult>"*) echo "ok $id" ;;
 	*"<Code>"*) answer=${answer#*<Code>} && echo "refused ${answer%%</Code>*}" ;;

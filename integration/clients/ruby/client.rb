@@ -15,7 +15,7 @@ if ARGV == ["version"]
 end
 
 $stdout.sync = true
-options = { endpoint: ENV.fetch("AWS_ENDPOINT_URL"), region: ENV.fetch("AWS_REGION") }
+options = { endpoint: ENV["CLIENT_ENDPOINT"], region: ENV.fetch("AWS_REGION") }.compact
 sts = Aws::STS::Client.new(options)
 s3 = Aws::S3::Client.new(options.merge(force_path_style: true))
 calls = [-> { sts.get_caller_identity }, -> { s3.list_buckets }]

@@ -23,10 +23,13 @@ public final class Client {
     }
     CountDownLatch ended = endOfInput();
     Configuration conf = new Configuration();
-    conf.set("fs.s3a.endpoint", System.getenv("AWS_ENDPOINT_URL"));
+    String endpoint = System.getenv("CLIENT_ENDPOINT");
+    if (endpoint != null) {
+      conf.set("fs.s3a.endpoint", endpoint);
+      conf.set("fs.s3a.path.style.access", "true");
+      conf.set("fs.s3a.connection.ssl.enabled", "false");
+    }
     conf.set("fs.s3a.endpoint.region", System.getenv("AWS_REGION"));
-    conf.set("fs.s3a.path.style.access", "true");
-    conf.set("fs.s3a.connection.ssl.enabled", "false");
     conf.set("fs.s3a.attempts.maximum", "1");
     conf.set("fs.s3a.retry.limit", "1");
     conf.set("hadoop.tmp.dir", System.getenv("TMPDIR"));

@@ -4,9 +4,11 @@
 # when standard input does.
 set -u
 export AWS_CREDENTIAL_FILE=$AWS_SHARED_CREDENTIALS_FILE
-address=${AWS_ENDPOINT_URL#http://}
+address=${CLIENT_ENDPOINT:-}
+address=${address#http://}
+options=(${address:+--no-ssl "--host=$address" "--host-bucket=$address"})
 while :; do
-	if said=$(s3cmd --no-ssl --host="$address" --host-bucket="$address" ls s3://jobs/ 2>&1 >/dev/null </dev/null); then
+	if said=$(s3cmd "${options[@]}" ls s3://jobs/ 2>&1 >/dev/null </dev/null); then
 		echo "ok -"
 	else
 		echo "refused $(tail -n 1 <<<"$said")"

@@ -16,7 +16,7 @@ def main():
     if sys.argv[1:] == ["version"]:
         print(s3fs.__version__)
         return
-    s3 = s3fs.S3FileSystem(endpoint_url=os.environ["AWS_ENDPOINT_URL"], use_listings_cache=False)
+    s3 = s3fs.S3FileSystem(endpoint_url=os.environ.get("CLIENT_ENDPOINT"), use_listings_cache=False)
     while True:
         try:
             s3.pipe_file("jobs/fsspec", b"x" * 100)

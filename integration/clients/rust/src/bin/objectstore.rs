@@ -12,7 +12,7 @@ async fn main() {
     let ended = brs_exec_clients::ended();
     let store = AmazonS3Builder::from_env()
         .with_bucket_name("jobs")
-        .with_allow_http(true)
+        .with_allow_http(std::env::var_os("CLIENT_ENDPOINT").is_some())
         .build()
         .expect("a store");
     let path = Path::from("rust/1");
