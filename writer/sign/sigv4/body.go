@@ -1,7 +1,6 @@
 package sigv4
 
 import (
-	"errors"
 	"io"
 	"strings"
 
@@ -10,26 +9,42 @@ import (
 
 // chunked tells of a body in chunks, each with its signature.
 func (s *Signature) chunked() bool {
-	p := strings.TrimSuffix(strings.TrimPrefix(s.Payload, streaming), "-TRAILER")
-	return p == s.algorithm()+"-PAYLOAD"
+	return strings.TrimSuffix(s.Payload, "-TRAILER") == streaming+s.algorithm()+"-PAYLOAD"
 }
 
-// events tells of a body of event stream messages, each with its signature.
-func (s *Signature) events() bool { return s.Payload == streaming+symmetric+"-EVENTS" }
+// trailed tells of chunks with trailing headers, which have a signature, too.
+func (s *Signature) trailed() bool { return strings.HasSuffix(s.Payload, "-TRAILER") }
 
-// chunkedLength is the length of a body in chunks as [Signature.Body] makes it, -1 if
-// it cannot be known.
-func (s *Signature) chunkedLength(r *Request) int64 { return r.Length }
+// events tells of a body of event stream messages, each with its signature.
+func (s *Signature) events() bool {
+	return !s.Asymmetric && s.Payload == streaming+symmetric+"-EVENTS"
+}
 
 // Body is the body of the renewed request and its length, -1 if unknown. A body whose
 // parts are signed is checked with secret part by part, and signed anew with keys;
-// any other one is body itself.
+// any other one is body itself. It holds one part, 64 KiB of a chunk or one message, and
+// reads nothing before it is read.
 //
-// A part that does not match is an *[Error] of Read, before the last part has been
-// read, so that the service gets no complete body and stores nothing.
+// A part that does not match is an *[Error] of Read before the last part has been read,
+// so that the service gets no complete body and stores nothing.
 func (s *Signature) Body(secret string, keys aws.Credentials, renewed *Request, body io.Reader) (io.Reader, int64, error) {
 	if !s.chunked() && !s.events() {
 		return body, renewed.Length, nil
 	}
-	return nil, 0, errors.ErrUnsupported
+	again, err := Parse(renewed)
+	if err != nil {
+		return nil, 0, err
+	}
+	if s.events() {
+		return s.newEvents(again, secret, keys.SecretAccessKey, body), -1, nil
+	}
+	check, err := s.key(s.KeyID, secret, s.Date)
+	if err != nil {
+		return nil, 0, err
+	}
+	sign, err := s.key(keys.AccessKeyID, keys.SecretAccessKey, s.Date)
+	if err != nil {
+		return nil, 0, err
+	}
+	return s.newChunks(again, check, sign, renewed, body), s.chunkedLength(renewed), nil
 }

@@ -245,7 +245,7 @@ func (s *Signature) stringToSign(r *Request, f form, signed []string, payload st
 	}
 	b = append(b, '\n')
 	b = append(b, payload...)
-	return s.algorithm() + "\n" + s.Time.Format(timeFormat) + "\n" + s.scope(s.Date) + "\n" + hash(b)
+	return s.algorithm() + "\n" + s.Time.Format(timeFormat) + "\n" + s.scope(s.Date) + "\n" + hash256(b)
 }
 
 func (s *Signature) algorithm() string {
@@ -262,7 +262,7 @@ func (s *Signature) scope(date string) string {
 	return date + "/" + s.Region + "/" + s.Service + "/aws4_request"
 }
 
-func hash(b []byte) string {
+func hash256(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -173,8 +172,4 @@ func (q query) set(name, value string) error {
 	}
 	q[i].value, q[i].bare = escapeAll(value), false
 	return nil
-}
-
-func deriveECDSA(id, secret string) (key, error) {
-	return nil, errors.ErrUnsupported
 }

@@ -386,7 +386,7 @@ func TestTampered(t *testing.T) {
 
 // TestBodyHash covers a body whose hash the client does not say.
 func TestBodyHash(t *testing.T) {
-	body := hash([]byte("Action=GetCallerIdentity"))
+	body := hash256([]byte("Action=GetCallerIdentity"))
 	for _, presign := range []bool{false, true} {
 		r := signSDK(t, newRequest(t, "POST", "https://sts.amazonaws.com/", nil, 24), local, "sts", body, presign)
 		s := parse(t, r)
