@@ -69,6 +69,7 @@ var rooms = []struct{ room, imports string }{
 	{"writer/sign/sigv4", ""},
 	{"writer/loopback", ""},
 	{"writer/endpoint", "writer/loopback writer/pathsafe writer/process"},
+	{"writer/sign/authority", "writer/pathsafe"},
 	{"writer/stale", "writer/process"},
 	{"writer/replace", "writer/filelock writer/pathsafe"},
 	{"writer/rundir", "writer/filelock writer/pathsafe writer/process"},
