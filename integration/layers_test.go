@@ -70,6 +70,7 @@ var rooms = []struct{ room, imports string }{
 	{"writer/loopback", ""},
 	{"writer/endpoint", "writer/loopback writer/pathsafe writer/process"},
 	{"writer/sign/authority", "writer/pathsafe"},
+	{"writer/sign", "writer/loopback writer/pathsafe writer/sign/authority writer/sign/services writer/sign/sigv4"},
 	{"writer/stale", "writer/process"},
 	{"writer/replace", "writer/filelock writer/pathsafe"},
 	{"writer/rundir", "writer/filelock writer/pathsafe writer/process"},
