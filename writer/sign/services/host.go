@@ -1,6 +1,7 @@
 package services
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -15,6 +16,9 @@ func Target(r *http.Request) string {
 		return t
 	}
 	path := r.URL.EscapedPath()
+	if r.Header.Get("X-Amz-Account-Id") != "" && strings.HasPrefix(path, "/v20180820/") {
+		return "s3control" // the path alone could be that of a key in S3
+	}
 	if service, operation, ok := rpc(path); ok {
 		return service + "." + operation
 	}
@@ -49,15 +53,16 @@ func (c *catalog) find(signing, target string) (*service, error) {
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%q is no signing name of a service that brs-exec knows: %s", signing, proxyWay)
 	}
-	for _, s := range all {
-		if s.matches(target) {
-			return s, nil
+	for _, whole := range []bool{true, false} {
+		for _, s := range all {
+			if s.matches(target, whole) {
+				return s, nil
+			}
 		}
 	}
-	// An operation that is newer than the table, of the service that has the name.
 	for _, s := range all {
 		if len(s.targets)+len(s.paths) == 0 {
-			return s, nil
+			return s, nil // nothing else signs so
 		}
 	}
 	return nil, fmt.Errorf("several services sign as %s, and which one the request is for cannot be told: %s", signing, proxyWay)
@@ -65,73 +70,78 @@ func (c *catalog) find(signing, target string) (*service, error) {
 
 const proxyWay = "let the client use the proxy (HTTPS_PROXY) instead of an endpoint URL"
 
-// matches tells whether a target is one of those that the table names for the service.
-func (s *service) matches(target string) bool {
+// matches tells whether a target is one of those that the table names for the service:
+// as a whole, or by what it begins with.
+func (s *service) matches(target string, whole bool) bool {
 	method, path, isPath := strings.Cut(target, " ")
 	if !isPath {
 		return slices.ContainsFunc(s.targets, func(t string) bool {
-			return target == t || strings.HasPrefix(target, t+".")
+			return target == t || !whole && strings.HasPrefix(target, t+".")
 		})
 	}
 	return slices.ContainsFunc(s.paths, func(p string) bool {
-		m, pattern, ok := strings.Cut(p, ":")
-		if !ok {
-			m, pattern = method, p
+		m, pattern, exact := strings.Cut(p, ":")
+		switch {
+		case whole != exact:
+			return false
+		case exact:
+			return m == method && strings.Count(path, "/") == strings.Count(pattern, "/") && under(path, pattern)
 		}
-		return m == method && under(path, pattern)
+		return under(path, p)
 	})
 }
 
 // under tells whether a path begins with the segments of a pattern, where * stands for
-// any segment. The pattern / is that path alone.
+// any. The pattern / is that path alone.
 func under(path, pattern string) bool {
 	if pattern == "/" {
 		return path == "/" || path == ""
 	}
 	segments := strings.Split(path, "/")
 	for i, want := range strings.Split(pattern, "/") {
-		if i >= len(segments) || want != "*" && want != segments[i] || want == "*" && segments[i] == "" {
+		if i >= len(segments) || want != segments[i] && (want != "*" || segments[i] == "") {
 			return false
 		}
 	}
 	return true
 }
 
+// host gives the host and the region to sign for, of the service in a region.
 func (s *service) host(region string) (host, scope string, err error) {
 	p, ok := known().partition(region)
 	if !ok {
 		return "", "", fmt.Errorf("%q is no region of AWS: %s", region, proxyWay)
 	}
-	for _, where := range []string{region, p.name, ""} {
-		for _, h := range s.hosts {
-			if h.where != where {
-				continue
-			}
-			fill := map[string]string{"R": region, "G": p.global, "S": p.suffix, "D": p.dualStack}
-			labels := strings.Split(h.template, ".")
-			for i, l := range labels {
-				if value, ok := fill[l]; ok {
-					labels[i] = value
-				}
-			}
-			switch h.scope {
-			case "":
-				scope = region
-			case "G":
-				scope = p.global
-			default:
-				scope = h.scope
-			}
-			return strings.Join(labels, "."), scope, nil
-		}
+	if slices.Contains(p.pseudo, region) {
+		region = p.global
 	}
-	return "", "", fmt.Errorf("the host of a request to %s cannot be known from its signature: %s", s.signing, proxyWay)
+	for _, h := range s.hosts {
+		if h.where != nil && !slices.Contains(h.where, region) && !slices.Contains(h.where, p.name) {
+			continue
+		}
+		if h.template == "-" {
+			break
+		}
+		fill := map[string]string{"R": region, "G": p.global, "S": p.suffix, "D": p.dualStack}
+		labels := strings.Split(h.template, ".")
+		for i, l := range labels {
+			if value, ok := fill[l]; ok {
+				labels[i] = value
+			}
+		}
+		scope = cmp.Or(h.scope, region)
+		if scope == "G" {
+			scope = p.global
+		}
+		return strings.Join(labels, "."), scope, nil
+	}
+	return "", "", fmt.Errorf("the host of a request that is signed for %s in %s cannot be known: %s", s.signing, region, proxyWay)
 }
 
 // partition is that of a region, which may be newer than the table.
 func (c *catalog) partition(region string) (*partition, bool) {
 	for i := range c.partitions {
-		if slices.Contains(c.partitions[i].regions, region) {
+		if slices.Contains(c.partitions[i].pseudo, region) {
 			return &c.partitions[i], true
 		}
 	}

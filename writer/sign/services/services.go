@@ -21,8 +21,8 @@ type partition struct {
 	name              string
 	suffix, dualStack string   // in hosts for IPv4, and for both IPv4 and IPv6
 	global            string   // the region whose scope requests to services without regions have
-	areas             []string // what its regions begin with, up to the first hyphen that is followed by a compass point
-	regions           []string // those that areas do not tell, such as aws-global
+	areas             []string // what the names of its regions begin with
+	pseudo            []string // names for the region global, such as aws-global
 	more              []string // other DNS suffixes of it
 }
 
@@ -31,18 +31,19 @@ type service struct {
 	id        string // as in AWS_ENDPOINT_URL_<ID>
 	signing   string
 	protocols []Protocol // that of botocore first
-	hosts     []rule     // the first that is for the region is it; none: the host is not known from a scope
-	targets   []string   // what X-Amz-Target begins with, where services share a signing name
-	paths     []string   // METHOD:/path, * for a segment, where services share a signing name
+	hosts     []rule     // the first that is for the region or its partition holds
+	targets   []string   // PREFIX or PREFIX.OPERATION of X-Amz-Target, where services share a signing name
+	paths     []string   // /BEGINNING or METHOD:/PATH, * for any segment, where services share a signing name
 	prefixed  bool       // hosts of some operations have a prefix
+	unsigned  bool       // some operations are not signed
 	queryable bool       // its errors in JSON and CBOR also have the code of the query protocol
 }
 
 // rule is the host of a service in a partition or region.
 type rule struct {
-	where    string // "" for all others
-	template string // of labels; R the region, G the partition's global one, S and D its suffixes
-	scope    string // the region to sign for, "" for that of the request
+	where    []string // regions and partitions, none for all others
+	template string   // of labels; R the region, G the partition's global one, S and D its suffixes; "-" if the host is not known
+	scope    string   // the region to sign for, G as above, "" for that of the request
 }
 
 type catalog struct {
@@ -77,8 +78,8 @@ func parse(text string) *catalog {
 					p.global = value
 				case "areas":
 					p.areas = strings.Split(value, ",")
-				case "regions":
-					p.regions = strings.Split(value, ",")
+				case "pseudo":
+					p.pseudo = strings.Split(value, ",")
 				case "more":
 					p.more = strings.Split(value, ",")
 				}
@@ -103,16 +104,23 @@ func parse(text string) *catalog {
 				s.paths = strings.Split(value, ",")
 			case "prefixed":
 				s.prefixed = true
+			case "unsigned":
+				s.unsigned = true
 			case "queryable":
 				s.queryable = true
 			}
+		}
+		if s.hosts == nil {
+			s.hosts = []rule{{template: s.signing + ".R.S"}}
 		}
 		c.services = append(c.services, s)
 	}
 	for i := range c.services {
 		s := &c.services[i]
 		c.bySigning[s.signing] = append(c.bySigning[s.signing], s)
-		c.byID[s.id] = s
+		if c.byID[s.id] == nil {
+			c.byID[s.id] = s // what follows is for other operations of it
+		}
 		for _, h := range s.hosts {
 			c.heads[head(h.template)] = true
 		}
@@ -120,11 +128,11 @@ func parse(text string) *catalog {
 	return c
 }
 
-// newRule reads [WHERE:]TEMPLATE[@SCOPE].
+// newRule reads [WHERE,…:]TEMPLATE[@SCOPE].
 func newRule(s string) rule {
 	var r rule
 	if where, rest, ok := strings.Cut(s, ":"); ok {
-		r.where, s = where, rest
+		r.where, s = strings.Split(where, ","), rest
 	}
 	r.template, r.scope, _ = strings.Cut(s, "@")
 	return r
@@ -150,16 +158,23 @@ func SigningName(id string) (name string, ok bool) {
 	return s.signing, true
 }
 
-// Prefixed lists the services of which operations put a prefix before the host, also
-// before that of AWS_ENDPOINT_URL, where 127.0.0.1 cannot have one. It is a map from the
-// ID of AWS_ENDPOINT_URL_<ID> to the URL of the service in the region, so that those
-// clients can be sent there, by the proxy.
-func Prefixed(region string) map[string]string {
+// Direct lists the services whose clients should be given their real URL, and so use the
+// proxy, where AWS_ENDPOINT_URL sends all others to the listener: some of their operations
+// put a prefix before the host, which 127.0.0.1 cannot have, or are not signed, so that
+// nothing in the request says where it has to go. It is a map from the ID of
+// AWS_ENDPOINT_URL_<ID> to the URL for a region; empty for a region of no partition.
+//
+// STS is not among them, although AssumeRoleWithWebIdentity is not signed, nor is S3,
+// where WriteGetObjectResponse alone has a prefix.
+func Direct(region string) map[string]string {
 	urls := map[string]string{}
-	for _, s := range known().services {
-		if !s.prefixed {
+	c := known()
+	for i := range c.services {
+		s := &c.services[i]
+		if !s.prefixed && !s.unsigned || s.signing == "sts" || s.id == "s3" {
 			continue
 		}
+		s = c.byID[s.id]
 		if host, _, err := s.host(region); err == nil {
 			urls[strings.ToUpper(s.id)] = "https://" + host
 		}
