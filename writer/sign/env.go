@@ -53,7 +53,7 @@ func (s *Server) endpoints() []string {
 		}
 	}
 	if s.o.Via == Both {
-		for id, url := range services.Prefixed(s.o.Region) {
+		for id, url := range services.Direct(s.o.Region) {
 			if name := endpointURL + "_" + id; !own[name] && s.o.Endpoints[""] == "" {
 				env = append(env, name+"="+url)
 			}
