@@ -35,7 +35,8 @@ var real = aws.Credentials{AccessKeyID: "ASIAREAL", SecretAccessKey: "real/secre
 // service is a stand-in for AWS: it checks signatures, and answers with what it got.
 type service struct {
 	*httptest.Server
-	keys aws.Credentials
+	keys      aws.Credentials
+	authority []byte // PEM; nil: the certificate itself
 
 	mu   sync.Mutex
 	got  []*http.Request // with their bodies read
@@ -104,7 +105,11 @@ func (f *service) host() string { return strings.TrimPrefix(f.URL, "https://") }
 func (f *service) bundle(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw}), 0o600); err != nil {
+	text := f.authority
+	if text == nil {
+		text = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: f.Certificate().Raw})
+	}
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -201,6 +206,10 @@ func sign(t testing.TB, r *http.Request, keys aws.Credentials, hash, service, re
 	if err := v4.NewSigner().SignHTTP(t.Context(), keys, r, hash, service, region, at); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func presign(t testing.TB, r *http.Request, keys aws.Credentials, at time.Time) (url string, headers http.Header, err error) {
+	return v4.NewSigner().PresignHTTP(t.Context(), keys, r, "UNSIGNED-PAYLOAD", "s3", "us-east-1", at, func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
 }
 
 func newRequest(t testing.TB, method, url, body string) *http.Request {

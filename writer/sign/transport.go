@@ -102,16 +102,21 @@ func (t *transports) tunnel(ctx context.Context, address string) (net.Conn, erro
 	if by == nil {
 		return t.dial(ctx, "tcp", address)
 	}
-	switch by.Scheme {
-	case "socks5", "socks5h":
-		d, err := proxy.FromURL(by, t.dial)
-		if err != nil {
-			return nil, err
-		}
-		return d.(proxy.ContextDialer).DialContext(ctx, "tcp", address)
-	default:
+	if by.Scheme != "socks5" && by.Scheme != "socks5h" {
 		return t.connectBy(ctx, by, address)
 	}
+	var raw net.Conn // that of the SOCKS client hides CloseWrite
+	d, err := proxy.FromURL(by, dialFunc(func(ctx context.Context, network, address string) (_ net.Conn, err error) {
+		raw, err = t.dial(ctx, network, address)
+		return raw, err
+	}))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.(proxy.ContextDialer).DialContext(ctx, "tcp", address); err != nil {
+		return nil, err
+	}
+	return raw, nil
 }
 
 // connectBy has an HTTP proxy connect.
