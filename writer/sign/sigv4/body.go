@@ -31,20 +31,24 @@ func (s *Signature) Body(secret string, keys aws.Credentials, renewed *Request, 
 	if !s.chunked() && !s.events() {
 		return body, renewed.Length, nil
 	}
-	again, err := Parse(renewed)
+	from := *s
+	if s.form.path != nil {
+		from.Region = s.checked
+	}
+	to, err := Parse(renewed)
 	if err != nil {
 		return nil, 0, err
 	}
 	if s.events() {
-		return s.newEvents(again, secret, keys.SecretAccessKey, body), -1, nil
+		return newEvents(&from, to, secret, keys.SecretAccessKey, body), -1, nil
 	}
-	check, err := s.key(s.KeyID, secret, s.Date)
+	check, err := from.key(from.KeyID, secret, from.Date)
 	if err != nil {
 		return nil, 0, err
 	}
-	sign, err := s.key(keys.AccessKeyID, keys.SecretAccessKey, s.Date)
+	sign, err := to.key(to.KeyID, keys.SecretAccessKey, to.Date)
 	if err != nil {
 		return nil, 0, err
 	}
-	return s.newChunks(again, check, sign, renewed, body), s.chunkedLength(renewed), nil
+	return newChunks(&from, to, check, sign, renewed, body), s.chunkedLength(renewed), nil
 }

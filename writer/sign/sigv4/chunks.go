@@ -95,7 +95,7 @@ func (s *Signature) chunkedLength(r *Request) int64 {
 
 // chunks reads a body in chunks: it checks the client's and makes new ones.
 type chunks struct {
-	s           *Signature
+	from, to    *Signature
 	in          *bufio.Reader
 	check, sign key
 	came, goes  string   // the last signatures, which the next ones cover
@@ -113,10 +113,10 @@ type chunks struct {
 	err    error  // what comes then
 }
 
-func (s *Signature) newChunks(again *Signature, check, sign key, r *Request, body io.Reader) *chunks {
+func newChunks(from, to *Signature, check, sign key, r *Request, body io.Reader) *chunks {
 	return &chunks{
-		s: s, in: bufio.NewReader(body), check: check, sign: sign,
-		came: s.signature, goes: again.signature, trailers: trailers(r), left: dataLength(r),
+		from: from, to: to, in: bufio.NewReader(body), check: check, sign: sign,
+		came: from.signature, goes: to.signature, trailers: trailers(r), left: dataLength(r),
 	}
 }
 
@@ -137,7 +137,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 
 // next is the next chunk with data, or io.EOF if there is none.
 func (c *chunks) next() ([]byte, error) {
-	head := int(c.s.chunkLength(chunkSize)) - chunkSize - len("\r\n")
+	head := int(c.to.chunkLength(chunkSize)) - chunkSize - len("\r\n")
 	if c.buffer == nil {
 		size := int64(chunkSize)
 		if c.left >= 0 {
@@ -244,7 +244,7 @@ func (c *chunks) last() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.s.trailed() {
+	if c.to.trailed() {
 		trailer, err := c.trailer()
 		if err != nil {
 			return nil, err
@@ -294,7 +294,6 @@ func (c *chunks) newTrailer(lines []string, signature string) (string, error) {
 	if len(c.trailers) > 0 {
 		return "", malformedTrailer()
 	}
-	slices.Sort(lines)
 	var out, canonical string
 	for _, line := range lines {
 		canonical += line + "\n"
@@ -311,15 +310,16 @@ func (c *chunks) newTrailer(lines []string, signature string) (string, error) {
 // newHead is the first line of a new chunk.
 func (c *chunks) newHead(size int, sum [sha256.Size]byte) (string, error) {
 	signature, err := c.renew("-PAYLOAD", EmptyHash+"\n"+hex.EncodeToString(sum[:]))
-	return c.s.chunkHead(size, signature) + "\r\n", err
+	return c.to.chunkHead(size, signature) + "\r\n", err
 }
 
-func (c *chunks) text(kind, previous, hashes string) string {
-	return c.s.algorithm() + kind + "\n" + c.s.Time.Format(timeFormat) + "\n" + c.s.scope(c.s.Date) + "\n" + previous + "\n" + hashes
+// chunkText is what is signed of a chunk.
+func (s *Signature) chunkText(kind, previous, hashes string) string {
+	return s.algorithm() + kind + "\n" + s.Time.Format(timeFormat) + "\n" + s.scope(s.Date) + "\n" + previous + "\n" + hashes
 }
 
 func (c *chunks) verify(kind, hashes, signature string) error {
-	if !c.check.matches(c.text(kind, c.came, hashes), signature) {
+	if !c.check.matches(c.from.chunkText(kind, c.came, hashes), signature) {
 		return refuse(http.StatusForbidden, "SignatureDoesNotMatch", "The signature of a chunk does not match the one we calculated.")
 	}
 	c.came = strings.TrimRight(signature, "*")
@@ -327,9 +327,9 @@ func (c *chunks) verify(kind, hashes, signature string) error {
 }
 
 func (c *chunks) renew(kind, hashes string) (string, error) {
-	signature, err := c.sign.sign(c.text(kind, c.goes, hashes))
+	signature, err := c.sign.sign(c.to.chunkText(kind, c.goes, hashes))
 	c.goes = signature
-	return signature + strings.Repeat("*", c.s.signatureLength()-len(signature)), err
+	return signature + strings.Repeat("*", c.to.signatureLength()-len(signature)), err
 }
 
 // line reads a line, of which there is an end.

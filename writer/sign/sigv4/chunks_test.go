@@ -288,6 +288,7 @@ func TestChunksBad(t *testing.T) {
 		{"signature of a chunk", trailed, 64 * kib, flip(30), "SignatureDoesNotMatch"},
 		{"no signature of a chunk", trailed, 64 * kib, replace(";chunk-signature=", ";chunk-sign="), "SignatureDoesNotMatch"},
 		{"signature of the end", trailed, 64 * kib, end(flip(30)), "SignatureDoesNotMatch"},
+		{"signature of the end, without trailer", client{keys: local}, 64 * kib, end(flip(30)), "SignatureDoesNotMatch"},
 		{"signature of the trailer", trailed, 64 * kib, end(replace("trailer-signature:", "trailer-signature:0")), "SignatureDoesNotMatch"},
 		{"a trailer", trailed, 64 * kib, end(replace("sOO8", "tOO8")), "SignatureDoesNotMatch"},
 		{"an undeclared trailer", trailed, 64 * kib, end(replace("crc32c:", "crc32d:")), "MalformedTrailerError"},
@@ -330,6 +331,39 @@ func TestChunksBad(t *testing.T) {
 	_, again, _ := u.renew(t, local, real, io.MultiReader(bytes.NewReader(u.body[:150]), iotest.ErrReader(lost)))
 	if _, err := io.ReadAll(again); !errors.Is(err, lost) {
 		t.Errorf("a lost connection: got %v", err)
+	}
+}
+
+// TestOtherRegion has a body of chunks and one of events sent on to another region than
+// that for which the client signed.
+func TestOtherRegion(t *testing.T) {
+	u := client{keys: local}.upload(t, randomBytes(100*kib), 80*kib)
+	r := eventRequest(t, local)
+	for _, u := range []upload{u, {r, eventBody(t, local, parse(t, r).signature, []byte("one"), nil)}} {
+		s := parse(t, u.request)
+		if err := s.Check(u.request, local.SecretAccessKey, ""); err != nil {
+			t.Fatal(err)
+		}
+		s.Region = "eu-west-1"
+		goes, err := s.Renew(u.request, real, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, _, err := s.Body(local.SecretAccessKey, real, goes, bytes.NewReader(u.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(again)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if region := parse(t, goes).Region; region != "eu-west-1" {
+			t.Errorf("signed for %s", region)
+		}
+		_, third, _ := upload{request: goes}.renew(t, real, forever, bytes.NewReader(got))
+		if _, err := io.Copy(io.Discard, third); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -397,7 +431,7 @@ func TestChunksExamples(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := &Request{Header: http.Header{"X-Amz-Decoded-Content-Length": {"66560"}, "X-Amz-Trailer": {"x-amz-checksum-crc32c"}}}
-		got, err := io.ReadAll(s.newChunks(s, k, k, r, strings.NewReader(body)))
+		got, err := io.ReadAll(newChunks(s, s, k, k, r, strings.NewReader(body)))
 		if err != nil || string(got) != body {
 			t.Errorf("%s: %v, or the same keys made other chunks", test.payload, err)
 		}

@@ -12,11 +12,11 @@ import (
 	"github.com/aws/smithy-go/eventstream"
 )
 
-// mostMessage and mostHeaders are the limits of the event stream format, in bytes.
+// The least and the most bytes of a message: lengths and checksums, and with them what
+// the format allows of headers and payload.
 const (
-	mostMessage = 16 << 20
-	mostHeaders = 128 << 10
-	leastOfOne  = 16 // lengths and checksums
+	leastMessage = 16
+	mostMessage  = leastMessage + 128<<10 + 16<<20
 )
 
 // events reads a body of event stream messages: it checks each and signs it again. A
@@ -25,17 +25,17 @@ const (
 //
 // https://docs.aws.amazon.com/transcribe/latest/dg/streaming-setting-up.html
 type events struct {
-	s             *Signature
-	secret, again string // secrets: the client's, and the one to sign with
-	came, goes    string // the last signatures
-	in            *bufio.Reader
-	payload       []byte // used again for each message
-	out           bytes.Buffer
-	err           error
+	from, to         *Signature
+	secret, toSecret string // the client's, and the one to sign with
+	came, goes       string // the last signatures
+	in               *bufio.Reader
+	payload          []byte // used again for each message
+	out              bytes.Buffer
+	err              error
 }
 
-func (s *Signature) newEvents(again *Signature, secret, to string, body io.Reader) *events {
-	return &events{s: s, secret: secret, again: to, came: s.signature, goes: again.signature, in: bufio.NewReader(body)}
+func newEvents(from, to *Signature, secret, toSecret string, body io.Reader) *events {
+	return &events{from: from, to: to, secret: secret, toSecret: toSecret, came: from.signature, goes: to.signature, in: bufio.NewReader(body)}
 }
 
 func (e *events) Read(p []byte) (int, error) {
@@ -59,7 +59,7 @@ func (e *events) next() error {
 		return incomplete(err)
 	}
 	length, headers := binary.BigEndian.Uint32(prelude), binary.BigEndian.Uint32(prelude[4:])
-	if length < leastOfOne || length > mostMessage+mostHeaders+leastOfOne || headers > mostHeaders || headers > length-leastOfOne {
+	if length < leastMessage || length > mostMessage || headers > length-leastMessage {
 		return malformedEvent()
 	}
 	message, err := eventstream.NewDecoder().Decode(e.in, e.payload)
@@ -85,19 +85,21 @@ func (e *events) next() error {
 
 	// A stream can go on past midnight: date and scope are those of the message.
 	at, came := time.Time(date).UTC(), hex.EncodeToString(signature)
-	text := symmetric + "-PAYLOAD\n" + at.Format(timeFormat) + "\n" + e.s.scope(at.Format(dateFormat)) + "\n"
-	check, err := e.s.key("", e.secret, at.Format(dateFormat))
+	text := func(s *Signature, previous string) string {
+		return symmetric + "-PAYLOAD\n" + at.Format(timeFormat) + "\n" + s.scope(at.Format(dateFormat)) + "\n" + previous + hashes
+	}
+	check, err := e.from.key("", e.secret, at.Format(dateFormat))
 	if err != nil {
 		return err
 	}
-	if !check.matches(text+e.came+hashes, came) {
+	if !check.matches(text(e.from, e.came), came) {
 		return refuse(http.StatusForbidden, "SignatureDoesNotMatch", "The signature of an event does not match the one we calculated.")
 	}
-	sign, err := e.s.key("", e.again, at.Format(dateFormat))
+	sign, err := e.to.key("", e.toSecret, at.Format(dateFormat))
 	if err != nil {
 		return err
 	}
-	goes, err := sign.sign(text + e.goes + hashes)
+	goes, err := sign.sign(text(e.to, e.goes))
 	if err != nil {
 		return err
 	}

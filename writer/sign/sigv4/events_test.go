@@ -93,7 +93,7 @@ func TestEventsAtOnce(t *testing.T) {
 	s := parse(t, r)
 	body := eventBody(t, local, s.signature, []byte("one"), []byte("two"))
 	in, client := io.Pipe()
-	again := s.newEvents(s, local.SecretAccessKey, local.SecretAccessKey, in)
+	again := newEvents(s, s, local.SecretAccessKey, local.SecretAccessKey, in)
 	half := len(body) / 2
 	go client.Write(body[:half])
 	got := make([]byte, half)

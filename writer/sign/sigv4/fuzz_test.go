@@ -148,7 +148,7 @@ func FuzzEvents(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0, 0, 0, 16}, 4))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		// The same keys make the same messages, so what comes out is what was good.
-		got, err := io.ReadAll(s.newEvents(s, local.SecretAccessKey, local.SecretAccessKey, bytes.NewReader(body)))
+		got, err := io.ReadAll(newEvents(s, s, local.SecretAccessKey, local.SecretAccessKey, bytes.NewReader(body)))
 		if !bytes.HasPrefix(body, got) || !bytes.HasPrefix(good, got) {
 			t.Fatalf("%x became %x, %v", body, got, err)
 		}

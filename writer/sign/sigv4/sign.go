@@ -70,7 +70,7 @@ func (s *Signature) Check(r *Request, secret, bodyHash string) error {
 			}
 			tried = append(tried, text)
 			if k.matches(text, s.signature) {
-				s.form = f
+				s.form, s.checked = f, s.Region
 				return nil
 			}
 		}

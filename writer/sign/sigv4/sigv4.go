@@ -64,7 +64,8 @@ type Signature struct {
 	// KeyID is the access key ID.
 	KeyID string
 	// Date (YYYYMMDD), Region and Service are the scope. Region is "" if Asymmetric,
-	// which has the RegionSet: names, or patterns with *, separated by commas.
+	// which has the RegionSet: names, or patterns with *, separated by commas. What
+	// Region is after Check, Renew signs for.
 	Date, Region, Service string
 	RegionSet             string
 	// Asymmetric tells Signature Version 4A.
@@ -85,6 +86,7 @@ type Signature struct {
 
 	signature string // in hex
 	form      form   // that Check found
+	checked   string // the Region that it saw
 }
 
 // Error is a refusal as an AWS service would word it.
