@@ -19,6 +19,7 @@ var hosts = []string{
 	"dynamodb." + region + ".amazonaws.com",
 	"s3." + region + ".amazonaws.com", "s3.amazonaws.com",
 	"jobs.s3." + region + ".amazonaws.com", "jobs.s3.amazonaws.com",
+	"s3.dualstack." + region + ".amazonaws.com", "jobs.s3.dualstack." + region + ".amazonaws.com",
 }
 
 // bundle is the certificates that this system trusts, as Debian has them.

@@ -34,7 +34,7 @@ const orderVariable = "BRS_EXEC_COMPAT_CELL"
 const longest = 4 * time.Minute
 
 // errNoNamespace is why a cell did not run at all.
-var errNoNamespace = errors.New("needs a network namespace, which this user may not make")
+var errNoNamespace = errors.New("network and mount namespaces are not permitted")
 
 // runCell measures one cell in a process of its own, which starts in a network
 // namespace of its own: it is this program again.

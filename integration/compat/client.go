@@ -25,7 +25,9 @@ type client struct {
 	command []string
 	// signed is the command under --deliver sign, if it differs: there the server has AWS's own
 	// names, and the command is as people have it who use AWS.
-	signed  []string
+	signed []string
+	// line is what signed has besides, because the client reads none of brs-exec's variables.
+	line    string
 	version []string // prints the version, among other things perhaps
 	sdk     []string // prints the version of what doctor finds in it, if that is another
 	needs   []string // paths, or names of programs

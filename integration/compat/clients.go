@@ -212,12 +212,16 @@ var clients = []client{
 	{
 		name: "duckdb", title: "DuckDB, secret with `REFRESH auto`",
 		command: []string{"$CLIENTS/matrix/duckdb/bin/python", "$SOURCE/duckdb/client.py", "refresh"},
+		signed:  []string{"$CLIENTS/matrix/duckdb/bin/python", "$SOURCE/duckdb/client.py", "refresh", "proxy"},
+		line:    "SET http_proxy = 'HOST:PORT'",
 		version: []string{"$CLIENTS/matrix/duckdb/bin/python", "$SOURCE/duckdb/client.py", "version"},
 		needs:   []string{"$CLIENTS/matrix/stamps/duckdb"},
 	},
 	{
 		name: "duckdb-plain", title: "DuckDB, secret as by default", doctor: "duckdb",
 		command: []string{"$CLIENTS/matrix/duckdb/bin/python", "$SOURCE/duckdb/client.py"},
+		signed:  []string{"$CLIENTS/matrix/duckdb/bin/python", "$SOURCE/duckdb/client.py", "proxy"},
+		line:    "SET http_proxy = 'HOST:PORT'",
 		version: []string{"$CLIENTS/matrix/duckdb/bin/python", "$SOURCE/duckdb/client.py", "version"},
 		needs:   []string{"$CLIENTS/matrix/stamps/duckdb"},
 	},

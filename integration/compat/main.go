@@ -210,6 +210,11 @@ func (l lot) run(ctx context.Context, cells []cell) error {
 			for c := range next {
 				r, err := l.places.runCell(ctx, c, l.log)
 				mu.Lock()
+				if errors.Is(err, errNoNamespace) {
+					fmt.Fprintf(os.Stderr, "compat: %s/%s is left out: %v\n", c.Client, c.Delivery, err)
+					mu.Unlock()
+					continue
+				}
 				if err == nil {
 					err = l.done(r)
 				}

@@ -2,7 +2,8 @@
 with a secret that is made once from the credential chain of its aws extension.
 Prints "ok -" or "refused WHY" for each call, and ends when standard input does.
 The argument "version" makes it print DuckDB's version instead; "refresh" makes
-the secret one that is refreshed, as a secret is only on request.
+the secret one that is refreshed, as a secret is only on request; "proxy" makes it
+use the proxy that HTTPS_PROXY names, a variable that DuckDB does not read.
 """
 
 import os
@@ -18,7 +19,7 @@ def main():
     if sys.argv[1:] == ["version"]:
         print(duckdb.__version__)
         return
-    refresh = ", REFRESH auto" if sys.argv[1:] == ["refresh"] else ""
+    refresh = ", REFRESH auto" if "refresh" in sys.argv else ""
     endpoint = ""
     if "CLIENT_ENDPOINT" in os.environ:
         address = os.environ["CLIENT_ENDPOINT"].removeprefix("http://")
@@ -29,6 +30,8 @@ def main():
             for path in Path(root).rglob(name + ".duckdb_extension"):
                 db.execute(f"LOAD '{path}'")
     db.execute("SET http_retries = 1")
+    if "proxy" in sys.argv and "HTTPS_PROXY" in os.environ:
+        db.execute(f"SET http_proxy = '{os.environ['HTTPS_PROXY'].removeprefix('http://')}'")
     made = False
     while True:
         try:
