@@ -71,13 +71,17 @@ const (
 // variables are those that programs which speak to AWS read. Where that is written:
 //
 //   - AWS_CA_BUNDLE: "AWS SDKs and Tools Reference Guide", General configuration; in its place botocore uses
-//     authorities of its own (session.py, get_config_variable), and Go's SDK crypto/x509.
+//     authorities of its own (session.py, get_config_variable), and Go's SDK crypto/x509. It is changed where it
+//     is set already. Where not, it would end programs on Go's SDKs that bring an HTTP client (rclone, as measured:
+//     aws-sdk-go/aws/session, ErrCodeLoadCustomCABundle; aws-sdk-go-v2/config, resolveCustomCABundle), and all
+//     others go by a variable below: botocore by REQUESTS_CA_BUNDLE (args.py, endpoint.py).
 //   - SSL_CERT_FILE: OpenSSL, SSL_CTX_set_default_verify_paths(3), and so Python, Ruby, .NET and Perl; Go,
 //     crypto/x509 (not on macOS and Windows); Rust, crates openssl-probe and rustls-native-certs.
 //   - CURL_CA_BUNDLE: curl(1), and in its place SSL_CERT_FILE.
 //   - REQUESTS_CA_BUNDLE: Requests, "Advanced Usage", SSL Cert Verification; in its place CURL_CA_BUNDLE.
 //   - NODE_EXTRA_CA_CERTS: Node.js, "Command-line API". DENO_CERT: Deno, "Environment variables".
-//   - GDAL_CURL_CA_BUNDLE: GDAL, "Configuration options"; in its place CURL_CA_BUNDLE.
+//   - GDAL_CURL_CA_BUNDLE: GDAL, "Configuration options"; in its place CURL_CA_BUNDLE, but rasterio sets it to
+//     certifi's authorities where it is not set (_env.pyx).
 //   - GIT_SSL_CAINFO: git-config(1), http.sslCAInfo. CARGO_HTTP_CAINFO: The Cargo Book, http.cainfo.
 //     PIP_CERT: pip, --cert. NPM_CONFIG_CAFILE: npm, cafile. They fetch from CodeArtifact and S3.
 //   - PERL_LWP_SSL_CA_FILE, HTTPS_CA_FILE: LWP::UserAgent. HTTPLIB2_CA_CERTS: httplib2/certs.py.
@@ -89,7 +93,7 @@ var variables = []variable{
 	{awsCABundle, replaces, []string{system, sslCertFile}},
 	{"NODE_EXTRA_CA_CERTS", adds, nil},
 	{"DENO_CERT", adds, nil},
-	{"GDAL_CURL_CA_BUNDLE", named, nil},
+	{"GDAL_CURL_CA_BUNDLE", replaces, []string{curlCABundle}},
 	{"GIT_SSL_CAINFO", named, nil},
 	{"CARGO_HTTP_CAINFO", named, nil},
 	{"PIP_CERT", named, nil},
@@ -175,7 +179,7 @@ func (b *bundler) bundles(profileBundle string, authority []byte) (bundles []Bun
 				notes = append(notes, err.Error()+": programs that read it do not trust the signing proxy")
 				continue
 			}
-		case v.kind == named:
+		case v.kind == named, v.name == awsCABundle && b.system != nil:
 			continue
 		case v.kind == replaces:
 			content, err = b.otherwise(v)

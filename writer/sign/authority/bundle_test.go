@@ -64,7 +64,7 @@ func TestBundles(t *testing.T) {
 	// What most tests expect of the variables that none of them sets.
 	const (
 		adding = "NODE_EXTRA_CA_CERTS DENO_CERT"
-		usual  = "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE AWS_CA_BUNDLE"
+		usual  = "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GDAL_CURL_CA_BUNDLE"
 	)
 	tests := []struct {
 		name     string
@@ -79,50 +79,50 @@ func TestBundles(t *testing.T) {
 		{name: "set to nothing", env: "AWS_CA_BUNDLE= SSL_CERT_FILE=", want: []bundle{{"system system2 ours", usual}, {"ours", adding}}},
 		{
 			name: "AWS_CA_BUNDLE", env: "AWS_CA_BUNDLE=corp",
-			want: []bundle{{"system system2 ours", "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE"}, {"corp ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
+			want: []bundle{{"system system2 ours", usual}, {"corp ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
 		},
 		{
 			name: "ca_bundle of the profile", profile: "corp",
-			want: []bundle{{"system system2 ours", "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE"}, {"corp ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
+			want: []bundle{{"system system2 ours", usual}, {"corp ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
 		},
 		{
 			name: "the variable wins over the profile", env: "AWS_CA_BUNDLE=both", profile: "key",
-			want: []bundle{{"system system2 ours", "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE"}, {"system corp ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
+			want: []bundle{{"system system2 ours", usual}, {"system corp ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
 		},
 		{
 			name: "SSL_CERT_FILE, which curl falls back to, but not Requests", env: "SSL_CERT_FILE=corp",
 			want: []bundle{
-				{"corp ours", "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE"}, {"system system2 corp ours", "AWS_CA_BUNDLE"}, {"ours", adding},
+				{"corp ours", usual}, {"ours", adding},
 			},
 		},
 		{
 			name: "CURL_CA_BUNDLE, which Requests falls back to", env: "CURL_CA_BUNDLE=corp",
-			want: []bundle{{"system system2 ours", "SSL_CERT_FILE AWS_CA_BUNDLE"}, {"corp ours", "CURL_CA_BUNDLE REQUESTS_CA_BUNDLE"}, {"ours", adding}},
+			want: []bundle{{"system system2 ours", "SSL_CERT_FILE"}, {"corp ours", "CURL_CA_BUNDLE REQUESTS_CA_BUNDLE GDAL_CURL_CA_BUNDLE"}, {"ours", adding}},
 		},
 		{
 			name: "all of one file", env: "CURL_CA_BUNDLE=corp SSL_CERT_FILE=corp REQUESTS_CA_BUNDLE=corp AWS_CA_BUNDLE=corp NODE_EXTRA_CA_CERTS=corp DENO_CERT=corp GIT_SSL_CAINFO=corp PIP_CERT=corp",
-			want: []bundle{{"corp ours", usual + " " + adding + " GIT_SSL_CAINFO PIP_CERT"}},
+			want: []bundle{{"corp ours", "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE AWS_CA_BUNDLE " + adding + " GDAL_CURL_CA_BUNDLE GIT_SSL_CAINFO PIP_CERT"}},
 		},
 		{
 			name: "no private key is copied", env: "AWS_CA_BUNDLE=combined",
-			want: []bundle{{"system system2 ours", "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE"}, {"corp ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
+			want: []bundle{{"system system2 ours", usual}, {"corp ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
 		},
 		{
 			name: "lines of DOS, and no last one", env: "AWS_CA_BUNDLE=dos",
-			want: []bundle{{"system system2 ours", "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE"}, {"dos ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
+			want: []bundle{{"system system2 ours", usual}, {"dos ours", "AWS_CA_BUNDLE"}, {"ours", adding}},
 		},
 		{
 			name: "a directory", env: "REQUESTS_CA_BUNDLE=dir",
-			want: []bundle{{"system system2 ours", "SSL_CERT_FILE CURL_CA_BUNDLE AWS_CA_BUNDLE"}, {"a b ours", "REQUESTS_CA_BUNDLE"}, {"ours", adding}},
+			want: []bundle{{"system system2 ours", "SSL_CERT_FILE CURL_CA_BUNDLE GDAL_CURL_CA_BUNDLE"}, {"a b ours", "REQUESTS_CA_BUNDLE"}, {"ours", adding}},
 		},
 		{
 			name: "a link, in a directory of links", env: "REQUESTS_CA_BUNDLE=links",
-			want: []bundle{{"system system2 ours", "SSL_CERT_FILE CURL_CA_BUNDLE AWS_CA_BUNDLE"}, {"corp ours", "REQUESTS_CA_BUNDLE"}, {"ours", adding}},
+			want: []bundle{{"system system2 ours", "SSL_CERT_FILE CURL_CA_BUNDLE GDAL_CURL_CA_BUNDLE"}, {"corp ours", "REQUESTS_CA_BUNDLE"}, {"ours", adding}},
 		},
 		{name: "no bundle of the system", noSystem: true, want: []bundle{{"ours", "AWS_CA_BUNDLE " + adding}}, notes: 1},
 		{
 			name: "no bundle of the system but the user's", noSystem: true, env: "SSL_CERT_FILE=corp",
-			want: []bundle{{"corp ours", usual}, {"ours", adding}}, notes: 1,
+			want: []bundle{{"corp ours", "SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE AWS_CA_BUNDLE GDAL_CURL_CA_BUNDLE"}, {"ours", adding}}, notes: 1,
 		},
 		{
 			name: "another program's cannot be read", env: "PIP_CERT=missing GIT_SSL_CAINFO=key",
