@@ -56,6 +56,8 @@ func (l log) judge(r *result, ended string) {
 		}
 	}
 	switch {
+	case r.Calls == 0 && signs(r.Delivery): // it has keys, and reached nobody
+		r.Outcome, r.Reason = failed, ended
 	case r.Calls == 0:
 		r.Outcome, r.Reason = nothing, ended
 	case sets[l.bootstrap]:

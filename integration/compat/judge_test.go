@@ -44,10 +44,13 @@ func TestJudge(t *testing.T) {
 		{"unsigned", []fakeaws.Call{bad(0, "", "AccessDenied")}, "",
 			result{Outcome: nothing, Reason: "sent its requests unsigned", Calls: 1, Refused: 1}},
 		{"silent", nil, "NoCredentialsError", result{Outcome: nothing, Reason: "NoCredentialsError"}},
+		{"signs, and reaches nobody", nil, "PKIX", result{Delivery: sign, Outcome: failed, Reason: "PKIX"}},
+		{"signs, and past brs-exec", []fakeaws.Call{bad(0, "L", "InvalidAccessKeyId"), bad(1, "L", "InvalidAccessKeyId")}, "",
+			result{Delivery: sign, Outcome: failed, Reason: "InvalidAccessKeyId from its first call on: it sent its calls past brs-exec", Calls: 2, Refused: 2, Watched: time.Second}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			var got result
+			got := result{Delivery: test.want.Delivery}
 			log{calls: test.calls, bootstrap: "BOOT", expiry: func(id string) (time.Time, bool) {
 				end, ok := ends[id]
 				return end, ok

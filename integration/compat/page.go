@@ -73,7 +73,12 @@ func page(results []result) []byte {
 	for _, c := range measured {
 		fmt.Fprintf(&b, "| [%s](#%s) | %s |", c.title, c.name, versionOf(results, c.name))
 		for _, delivery := range columns() {
-			fmt.Fprintf(&b, " %s |", verdict(latest(results, c.name, delivery)))
+			r := latest(results, c.name, delivery)
+			fmt.Fprintf(&b, " %s", verdict(r))
+			if r != nil && r.Outcome == survived && signs(delivery) && c.line != "" {
+				fmt.Fprintf(&b, " with [a line](#%s)", c.name)
+			}
+			b.WriteString(" |")
 		}
 		b.WriteString("\n")
 	}
@@ -92,10 +97,12 @@ func measuredClients(results []result) []client {
 
 // writeCounts says how many clients survive.
 func writeCounts(b *bytes.Buffer, measured []client, results []result) {
-	auto, other, first, last := 0, 0, time.Time{}, time.Time{}
+	auto, signed, other, first, last := 0, 0, 0, time.Time{}, time.Time{}
 	for _, c := range measured {
 		if r := latest(results, c.name, "auto"); r != nil && r.Outcome == survived {
 			auto++
+		} else if r := latest(results, c.name, sign); r != nil && r.Outcome == survived {
+			signed++
 		} else if len(survivors(results, c.name)) > 0 {
 			other++
 		}
@@ -112,7 +119,10 @@ func writeCounts(b *bytes.Buffer, measured []client, results []result) {
 			}
 		}
 	}
-	fmt.Fprintf(b, "Of %d clients, **%d survived under `auto`**, %d more under another delivery", len(measured), auto, other)
+	fmt.Fprintf(b, "Of %d clients, **%d survived under `auto`**, %d more under `sign`", len(measured), auto, signed)
+	if other > 0 {
+		fmt.Fprintf(b, ", and %d more under another delivery", other)
+	}
 	switch from, to := first.Format(time.DateOnly), last.Format(time.DateOnly); {
 	case first.IsZero():
 	case from == to:
@@ -175,6 +185,9 @@ func writeClient(b *bytes.Buffer, c client, results []result) {
 			continue
 		}
 		why := ""
+		if signs(delivery) && c.line != "" {
+			why = "with `" + c.line + "`"
+		}
 		if r.Outcome != survived {
 			why = strings.ReplaceAll(r.Reason, "|", `\|`)
 			if why != "" {

@@ -67,7 +67,7 @@ func TestPage(t *testing.T) {
 		cell(sign, survived, ""), cell(signEndpoint, failed, "x"),
 	}))
 	tests := []struct{ start, want string }{
-		{"Of 1 clients", "Of 1 clients, **0 survived under `auto`**, 1 more under another delivery."},
+		{"Of 1 clients", "Of 1 clients, **0 survived under `auto`**, 1 more under `sign`."},
 		{"| [aws-sdk-go v1]", "| [aws-sdk-go v1](#gov1) | 1.55.8 | failed | failed | **survived** | no credentials |  |  |  | **survived** |"},
 		{"| exported |", "| exported | failed | 9 | 1 | 4 | process 7× | ExpiredToken → `--deliver process` |"},
 		{"| auto |", "| auto | failed | 9 | 1 | 4 | process 7× | a\\|b → `--deliver process` |"},
