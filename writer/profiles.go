@@ -19,12 +19,20 @@ var credentialKeys = append(slices.Clone(ini.Keys),
 	"login_session",
 )
 
+// taken are the settings that our profiles must not have from the user.
+func (p *plan) taken() []string {
+	if p.opt.Sign {
+		return slices.Concat(credentialKeys, []string{endpointKey, servicesKey, ignoreKey})
+	}
+	return credentialKeys
+}
+
 // cleanInherited takes the credentials out of what ours must not get any from:
 // Python's configparser adds [DEFAULT] to every section, and StaticProfile is
 // ours alone, so a user's section of the name loses to it.
-func cleanInherited(f *ini.File) {
+func (p *plan) cleanInherited(f *ini.File) {
 	for _, s := range slices.Concat(f.Find("DEFAULT"), f.Find(ini.StaticProfile)) {
-		s.Remove(credentialKeys...)
+		s.Remove(p.taken()...)
 	}
 }
 
@@ -33,10 +41,10 @@ func cleanInherited(f *ini.File) {
 func (p *Private) configText() []byte {
 	f := p.config.Clone()
 	f.DropBOM()
-	cleanInherited(f)
+	p.cleanInherited(f)
 	for _, n := range p.list.names {
 		for _, s := range f.Find(n.name) {
-			s.Replace(credentialKeys, p.configPairs(n)...)
+			s.Replace(p.taken(), p.configPairs(n)...)
 		}
 	}
 	for _, n := range p.list.names {
@@ -90,9 +98,9 @@ func (p *Private) prepareCredentials() {
 	f := p.user.Clone()
 	f.DropBOM()
 	f.RemoveSections(func(section string) bool { return ini.ProfileOf(section) == ini.StaticProfile })
-	cleanInherited(f)
+	p.cleanInherited(f)
 	for _, n := range p.list.names {
-		keys := credentialKeys
+		keys := p.taken()
 		if n.of.Region != "" {
 			// It is in the config file, which some parsers let this one override.
 			keys = append(slices.Clone(keys), "region")

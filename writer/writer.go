@@ -68,6 +68,9 @@ type Options struct {
 	// Notify, if not nil, is called when the run directory vanished: that it was made
 	// again, or why it cannot be.
 	Notify func(note string, err error)
+	// Sign is for keys of ours, with whose signatures requests come to us (package
+	// sign): no setting of the command's profiles and no variable may lead them elsewhere.
+	Sign bool
 	// KeepIMDS leaves the instance metadata service reachable for the command.
 	KeepIMDS bool
 }
