@@ -59,10 +59,22 @@ type line struct {
 	Refreshes *int `json:"refreshes,omitempty"`
 	Failures  *int `json:"failures,omitempty"`
 	Dropped   int  `json:"dropped,omitempty"`
+
+	Service   string `json:"service,omitempty"` // of a request: its signing name
+	Region    string `json:"region,omitempty"`
+	Operation string `json:"operation,omitempty"`
+	Host      string `json:"host,omitempty"`
+	Method    string `json:"method,omitempty"`
+	Via       string `json:"via,omitempty"`    // the way to brs-exec: proxy or endpoint
+	Status    int    `json:"status,omitempty"` // of HTTP
+	Sent      *int64 `json:"sent_bytes,omitempty"`
+	Received  *int64 `json:"received_bytes,omitempty"`
+	Refused   string `json:"refused,omitempty"` // by brs-exec: AWS's code
 }
 
 const (
 	maxKept   = 1000        // lines
+	reserved  = 100         // of these, those that requests do not take: there may be thousands a second
 	endTime   = time.Second // for the last lines, to who does not read
 	firstWait = time.Second // after a failure; then twice that
 	lastWait  = 30 * time.Second
@@ -126,10 +138,13 @@ func open(s sink, o Options) *Events {
 }
 
 // add takes a line. e.mu is not held.
-func (e *Events) add(l line) {
+func (e *Events) add(l line) { e.addUpTo(maxKept, l) }
+
+// addUpTo takes a line, unless so many are kept already.
+func (e *Events) addUpTo(most int, l line) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.kept) >= maxKept {
+	if len(e.kept) >= most {
 		e.dropped++
 		return
 	}
@@ -255,6 +270,32 @@ func (e *Events) NotStale(profile string) { e.add(line{Event: "not-stale", Profi
 // SourceEnding says that the source itself is about to expire.
 func (e *Events) SourceEnding(profile, what, hint string, at time.Time) {
 	e.add(line{Event: "source-ending", Profile: profile, What: oneLine(what), Hint: oneLine(hint), Expires: stamp(at)})
+}
+
+// Request is a request of the command that has come to the listener of --deliver sign.
+type Request struct {
+	Time      time.Time     // when it came
+	Took      time.Duration // until the whole answer was passed on
+	Via       string        // "proxy" or "endpoint"
+	Profile   string        // whose credentials it was signed with; "" if it was passed on as it was
+	Service   string        // the signing name; "" if it was not signed
+	Region    string
+	Operation string // "" if it cannot be told
+	Host      string
+	Method    string
+	Status    int    // of HTTP; 0: there was no answer
+	Sent      int64  // bytes of the request's body
+	Received  int64  // bytes of the answer's body
+	Refused   string // AWS's code, if brs-exec has refused it
+}
+
+// Request says that the command has made a request. Its path and its query are not told:
+// they may be anything.
+func (e *Events) Request(r Request) {
+	e.addUpTo(maxKept-reserved, line{
+		Event: "request", Time: stamp(r.Time), TookMS: r.Took.Milliseconds(), Via: r.Via, Profile: r.Profile, Service: oneLine(r.Service), Region: oneLine(r.Region),
+		Operation: oneLine(r.Operation), Host: oneLine(r.Host), Method: oneLine(r.Method), Status: r.Status, Sent: &r.Sent, Received: &r.Received, Refused: r.Refused,
+	})
 }
 
 // End says how the run has ended: what brs-exec exits with, and why if it is an error of

@@ -130,6 +130,11 @@ func TestLines(t *testing.T) {
 		e.Stale("prod", "file", "ASIAEXAMPLEEXAMPLE01", now(), now().Add(time.Minute))
 		e.NotStale("prod")
 		e.SourceEnding("prod", "SSO session", "aws sso login", now().Add(time.Hour))
+		e.Request(Request{
+			Time: now(), Took: 31 * time.Millisecond, Via: "proxy", Profile: "prod", Service: "s3", Region: "eu-west-1", Operation: "PutObject",
+			Host: "b.s3.eu-west-1.amazonaws.com", Method: "PUT", Status: 200, Sent: 5 << 30,
+		})
+		e.Request(Request{Time: now(), Via: "endpoint", Profile: "prod", Service: "ec2", Region: "us-east-1", Host: "ec2.us-east-1.amazonaws.com", Method: "POST", Status: 403, Received: 217, Refused: "AccessDenied"})
 		e.Child(supervisor.Event{Kind: supervisor.Stopping, PID: 4712})
 		e.Child(supervisor.Event{Kind: supervisor.Ended, PID: 4712, Exit: supervisor.Exit{Code: 1}, Again: true, After: time.Second})
 		e.Child(supervisor.Event{Kind: supervisor.Started, PID: 4713})
@@ -167,6 +172,21 @@ func run(t *testing.T, e *Events) (end func()) {
 			t.Error(err)
 		}
 		e.Close()
+	}
+}
+
+// TestRequestsLeaveRoom: requests that nobody reads keep no line about credentials out.
+func TestRequestsLeaveRoom(t *testing.T) {
+	m := &memory{}
+	e := newEvents(m)
+	for range 2 * maxKept {
+		e.Request(Request{Host: "a", Method: "GET", Status: 200})
+	}
+	e.Engine(refresh.Event{Kind: refresh.Expired, Profile: "last", Time: time.Now(), Expires: time.Now()})
+	e.Close()
+	kinds := valid(t, m.String())
+	if n := len(kinds); n != maxKept-reserved+2 || kinds[n-2] != "dropped" || kinds[n-1] != "expired" {
+		t.Errorf("%d lines, the last of which are %q", n, kinds[max(0, n-2):])
 	}
 }
 

@@ -13,6 +13,7 @@
 package metrics
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"math"
@@ -48,6 +49,7 @@ type Metrics struct {
 	name       string
 	profiles   map[string]*profile
 	deliveries map[string]*counts
+	requests   map[kind]uint64
 	took       histogram
 	up         bool
 	starts     uint64
@@ -73,6 +75,26 @@ func (p *profile) fresh(now time.Time) bool {
 // counts are those of one delivery.
 type counts struct{ total, failed uint64 }
 
+// kind is a kind of requests.
+type kind struct{ service, status string }
+
+// maxServices bounds the label: the command can sign for any name.
+const maxServices = 200
+
+// Request counts a request of the command for a service, by the signing name, with the
+// status of its answer; 0 is none.
+func (m *Metrics) Request(service string, status int) {
+	defer m.change()()
+	r := kind{service, "none"}
+	if status > 0 {
+		r.status = string(rune('0'+status/100)) + "xx"
+	}
+	if _, known := m.requests[r]; !known && len(m.requests) >= maxServices {
+		r.service = "other"
+	}
+	m.requests[r]++
+}
+
 type end struct {
 	code int
 	at   time.Time
@@ -82,7 +104,7 @@ type end struct {
 func New(o Options) *Metrics {
 	m := &Metrics{
 		name: o.Name, version: o.Version, require: o.Require, keep: o.Keep, begun: time.Now().Round(0),
-		changed: make(chan struct{}, 1), profiles: map[string]*profile{}, deliveries: map[string]*counts{},
+		changed: make(chan struct{}, 1), profiles: map[string]*profile{}, deliveries: map[string]*counts{}, requests: map[kind]uint64{},
 	}
 	m.SetProfiles(o.Profiles)
 	return m
@@ -267,6 +289,7 @@ func (m *Metrics) Text() []byte {
 	m.credentials(&t, names)
 	m.delivered(&t)
 	m.refreshes(&t, names)
+	m.signed(&t)
 	m.ofRun(&t, now)
 	t.family("stale_clients_total", counter, "Alarms that no client has read newer credentials in time.")
 	for _, name := range names {
@@ -325,6 +348,15 @@ func (m *Metrics) refreshes(t *text, names []string) {
 	t.family("refreshes_total", counter, "How often new credentials were delivered, the first included.")
 	for _, name := range names {
 		t.sample(float64(m.profiles[name].refreshes), "profile", name)
+	}
+}
+
+// signed is about the requests of the command.
+func (m *Metrics) signed(t *text) {
+	t.family("requests_total", counter, "Requests of the command, with --deliver sign, by the class of their status.")
+	order := func(a, b kind) int { return cmp.Or(cmp.Compare(a.service, b.service), cmp.Compare(a.status, b.status)) }
+	for _, r := range slices.SortedFunc(maps.Keys(m.requests), order) {
+		t.sample(float64(m.requests[r]), "service", r.service, "status", r.status)
 	}
 }
 
