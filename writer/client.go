@@ -32,6 +32,15 @@ type ClientSettings struct {
 	CABundle string
 }
 
+// ReadClientSettings is [Private.ClientSettings] of what NewPrivate would make.
+func ReadClientSettings(opt Options, env []string) (ClientSettings, error) {
+	p, err := newPlan(opt)
+	if err != nil {
+		return ClientSettings{}, err
+	}
+	return p.ClientSettings(env), nil
+}
+
 // ClientSettings reads them from env and the user's files.
 func (p *plan) ClientSettings(env []string) ClientSettings {
 	e, profile := newEnviron(env), p.userProfile()

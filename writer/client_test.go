@@ -62,11 +62,11 @@ func TestSignLeavesOut(t *testing.T) {
 	file := filepath.Join(dir, "config")
 	const config = "[DEFAULT]\nendpoint_url = http://a\n[default]\nendpoint_url = http://a\nservices = mine\nmax_attempts = 7\n" +
 		"[profile prod]\nendpoint_url = http://b\nignore_configured_endpoint_urls = true\nretry_mode = standard\n" +
-		"[profile other]\nservices = mine\nendpoint_url = http://c\n[services mine]\ns3 =\n  endpoint_url = http://d\n"
+		"[profile other]\nservices = mine\nendpoint_url = http://c\naws_secret_access_key = s3kr1t\nAWS_Access_Key_Id = AKIAREAL\naws_session_token=t0k3n\n[services mine]\ns3 =\n  endpoint_url = http://d\n"
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	opt := Options{Profiles: one("prod", ""), Mode: File, Sign: true, ConfigFile: file, CredentialsFile: file, Dirs: []string{dir}}
+	opt := Options{Profiles: one("prod", ""), Mode: File, OwnKeys: true, OwnEndpoints: true, ConfigFile: file, CredentialsFile: file, Dirs: []string{dir}}
 	p, err := NewPrivate(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +77,11 @@ func TestSignLeavesOut(t *testing.T) {
 		"[profile other]\nservices = mine\nendpoint_url = http://c\n[services mine]\ns3 =\n  endpoint_url = http://d\n"
 	if diff := cmp.Diff(want, string(p.dir.Content(configFile))); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
+	}
+	for _, secret := range []string{"s3kr1t", "AKIAREAL", "t0k3n"} {
+		if strings.Contains(string(p.dir.Content(configFile))+string(p.credentials.Bytes()), secret) {
+			t.Errorf("%s is still there:\n%s", secret, p.credentials.Bytes())
+		}
 	}
 	if strings.Contains(strings.Split(string(p.credentials.Bytes()), "[profile other]")[0], "endpoint_url") {
 		t.Errorf("the credentials file leads elsewhere:\n%s", p.credentials.Bytes())

@@ -128,7 +128,7 @@ func (p *plan) scrub(base []string) (e environ, scrubbed []string) {
 		return slices.Contains(shadowing, name) || strings.HasPrefix(name, shadowingPrefix) ||
 			!o.KeepIMDS && slices.Contains(shadowingIMDS, name) ||
 			!o.Mode.byProcess() && slices.Contains(shadowingProfile, name) ||
-			o.Sign && leadsElsewhere(name) ||
+			o.OwnEndpoints && leadsElsewhere(name) ||
 			noRegion && slices.Contains(regionVariables, name)
 	})
 	return e, scrubbed

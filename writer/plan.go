@@ -184,6 +184,8 @@ type Preview struct {
 	Passed  []string // the candidates before Base, and why they cannot be used
 	Taken   []string // the variables that would be taken out of the environment
 	Notes   []string // as of Private.Notes
+
+	Client ClientSettings // as of Private.ClientSettings
 }
 
 // NewPreview finds out what NewPrivate would do with opt, and Env with env. It
@@ -197,5 +199,6 @@ func NewPreview(opt Options, env []string) (*Preview, error) {
 	v := &Preview{Profile: p.profile, Notes: p.notes}
 	v.Base, v.Passed = rundir.Usable(opt.Dirs)
 	_, v.Taken = p.scrub(env)
+	v.Client = p.ClientSettings(env)
 	return v, nil
 }

@@ -34,7 +34,7 @@ func TestPreview(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, scrubbed := p.Env(env)
-		want := &Preview{Profile: p.profile, Base: filepath.Dir(p.Dir()), Taken: scrubbed}
+		want := &Preview{Profile: p.profile, Base: filepath.Dir(p.Dir()), Taken: scrubbed, Client: p.ClientSettings(env)}
 		if diff := cmp.Diff(want, v, cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "Passed" }, cmp.Ignore())); diff != "" {
 			t.Errorf("mode %d (-done +previewed):\n%s", mode, diff)
 		}

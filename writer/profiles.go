@@ -21,7 +21,7 @@ var credentialKeys = append(slices.Clone(ini.Keys),
 
 // taken are the settings that our profiles must not have from the user.
 func (p *plan) taken() []string {
-	if p.opt.Sign {
+	if p.opt.OwnEndpoints {
 		return slices.Concat(credentialKeys, []string{endpointKey, servicesKey, ignoreKey})
 	}
 	return credentialKeys
@@ -29,8 +29,14 @@ func (p *plan) taken() []string {
 
 // cleanInherited takes the credentials out of what ours must not get any from:
 // Python's configparser adds [DEFAULT] to every section, and StaticProfile is
-// ours alone, so a user's section of the name loses to it.
+// ours alone, so a user's section of the name loses to it. With OwnKeys there is no
+// key but ours in the file.
 func (p *plan) cleanInherited(f *ini.File) {
+	if p.opt.OwnKeys { // nor from other profiles of the user's
+		for _, s := range f.Sections {
+			s.Remove(ini.Keys...)
+		}
+	}
 	for _, s := range slices.Concat(f.Find("DEFAULT"), f.Find(ini.StaticProfile)) {
 		s.Remove(p.taken()...)
 	}

@@ -68,9 +68,12 @@ type Options struct {
 	// Notify, if not nil, is called when the run directory vanished: that it was made
 	// again, or why it cannot be.
 	Notify func(note string, err error)
-	// Sign is for keys of ours, with whose signatures requests come to us (package
-	// sign): no setting of the command's profiles and no variable may lead them elsewhere.
-	Sign bool
+	// OwnKeys leaves out the keys of the user's other profiles: what is delivered are keys
+	// that are worth something to this run alone, and the command is to have no others.
+	OwnKeys bool
+	// OwnEndpoints is for a command whose requests are to come to us: no setting of its
+	// profiles and no variable leads them elsewhere.
+	OwnEndpoints bool
 	// KeepIMDS leaves the instance metadata service reachable for the command.
 	KeepIMDS bool
 }

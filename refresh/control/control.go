@@ -69,6 +69,10 @@ type Record struct {
 	Hangs   bool      `json:"hangs,omitempty"`   // what refreshes does not respond
 	Require int       `json:"require,omitempty"` // how many profiles have to have credentials; none: all
 
+	Deliver  string `json:"deliver,omitempty"`  // as --deliver has it
+	Requests int    `json:"requests,omitempty"` // of the command, with --deliver sign
+	Refused  int    `json:"refused,omitempty"`  // of these, by the run
+
 	DeliveryFailed int    `json:"deliveryFailed,omitempty"` // deliveries that failed in a row
 	DeliveryErr    string `json:"deliveryError,omitempty"`  // why the last of them did
 
