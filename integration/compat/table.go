@@ -29,13 +29,13 @@ func record(results []result) []byte {
 const tableHead = `# What clients do with credentials, measured: written by go run ./integration/compat -write,
 # not by hand. A line has the client, the version of it, and a letter for each of the deliveries
 # %s: where the client takes credentials from (p process, e endpoint,
-# f file, i imds), the capital if it goes on with expired ones; - if it finds none; ? if that is
-# not known.
+# f file, i imds), the capital if it goes on with expired ones; s if brs-exec signs its requests;
+# - if it finds none, or sends its requests past brs-exec; ? if that is not known.
 `
 
 // table is what doctor knows by measurement.
 func table(results []result) []byte {
-	columns := slices.DeleteFunc(slices.Clone(deliveries), func(name string) bool { return name == control || name == restart || signs(name) })
+	columns := slices.DeleteFunc(slices.Clone(deliveries), func(name string) bool { return name == control || name == restart || name == signProxy || name == signEndpoint })
 	var lines []string
 	for _, c := range clients {
 		version, cells, measured := "", "", false
@@ -64,8 +64,10 @@ func letter(r *result) string {
 	switch {
 	case r == nil, r.Outcome == failed && r.Refused == 0: // failed for another reason
 		return "?"
-	case r.Outcome == nothing:
+	case r.Outcome == nothing, r.Delivery == sign && r.Outcome == failed:
 		return "-"
+	case r.Delivery == sign:
+		return "s"
 	case r.Asked.Process > 0:
 		takes = "p"
 	case r.Asked.Endpoint > 0:

@@ -43,6 +43,8 @@ func TestLetter(t *testing.T) {
 		{"takes the file once", &result{Outcome: failed, Refused: 9, Sets: 1, Asked: asks{File: 1}}, "F"},
 		{"is refused, and takes newer ones", &result{Outcome: failed, Refused: 3, Sets: 4, Asked: asks{Process: 4}}, "p"},
 		{"finds none", &result{Outcome: nothing}, "-"},
+		{"signs with local keys", &result{Outcome: survived, Delivery: sign, Sets: 7, Asked: asks{File: 1}}, "s"},
+		{"is refused with local keys", &result{Outcome: failed, Delivery: sign, Refused: 9, Sets: 1}, "-"},
 		{"fails for a reason of its own", &result{Outcome: failed, Sets: 2, Asked: asks{Process: 4}}, "?"},
 	} {
 		if got := letter(test.r); got != test.want {
@@ -56,7 +58,7 @@ func TestTable(t *testing.T) {
 		return result{Client: client, Version: "2.0", SDK: sdk, Delivery: delivery, Outcome: survived, Asked: asks{Process: 1}}
 	}
 	got := string(table([]result{cell("gov2", "", "auto"), cell("boto3", "1.9", "auto"), cell("boto3", "1.9", "process"), cell("rawfile", "", "auto")}))
-	if _, lines, _ := strings.Cut(got, "not known.\n"); lines != "botocore 1.9 pp???\ngo2 2.0 p????\n" {
+	if _, lines, _ := strings.Cut(got, "not known.\n"); lines != "botocore 1.9 pp????\ngo2 2.0 p?????\n" {
 		t.Errorf("table:\n%s", got)
 	}
 }

@@ -108,6 +108,10 @@ func (d *examination) outcome(v clients.Outcome) (level, text string) {
 	switch under := " credentials under --deliver " + d.Deliver; {
 	case v.Takes == clients.Environ:
 		level, text = "ok", "has the keys in its environment, and is started again at each refresh"
+	case v.Takes == clients.Local:
+		level, text = "ok", "has keys that do not expire, and brs-exec signs its requests anew"
+	case v.Takes == clients.None && d.Deliver == "sign":
+		level, text = "problem", "sends its requests past brs-exec, which cannot sign them anew"
 	case v.Takes == clients.Unclear && v.Versions:
 		level, text = "note", "may or may not find"+under+", as its version is, which cannot be told"
 	case v.Takes == clients.Unclear:
@@ -133,13 +137,16 @@ func (d *examination) outcome(v clients.Outcome) (level, text string) {
 // remedy is the flag that helps a client.
 func (d *examination) remedy(c clients.Client) string {
 	helps := slices.DeleteFunc(c.Helps(), func(name string) bool { return name == d.Deliver || d.listed() && name == "imds" })
+	sign, _ := c.Under("sign")
 	switch v, _ := c.Under("env"); {
-	case len(helps) > 0:
-		return d.With("--deliver " + helps[0])
-	case v.Takes == clients.Environ && !d.listed():
-		return d.With("--deliver env --on-refresh restart")
 	case c.ID == "curl":
 		return "have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew"
+	case len(helps) > 0:
+		return d.With("--deliver " + helps[0])
+	case v.Takes == clients.Environ && sign.Takes == clients.Unclear && d.Deliver != "sign":
+		return d.With("--deliver sign") + "; if it sends its requests past brs-exec: --deliver env --on-refresh restart"
+	case v.Takes == clients.Environ && !d.listed():
+		return d.With("--deliver env --on-refresh restart")
 	}
 	return "no delivery helps it: another client does"
 }
@@ -162,6 +169,9 @@ func (d *examination) trap(t clients.Trap) {
 		return
 	case clients.CopiesKeys:
 		level = "note"
+	}
+	if d.Deliver == "sign" && slices.Contains([]clients.Kind{clients.PassesKeys, clients.CopiesKeys, clients.KeepsCopy}, t.Kind) {
+		return // local keys do not expire
 	}
 	hint, text := trapText(t)
 	d.add(level, "command", hint, text, t.What, t.Where)
@@ -246,8 +256,9 @@ func (d *examination) apart(t clients.Trap) {
 // its client what it has read.
 func (d *examination) readsItself(t clients.Trap, level string) {
 	switch {
-	case t.Kind == clients.ReadsVariable && d.Deliver != "env":
-		d.add(level, "command", d.With("--deliver env --on-refresh restart"), "%s reads %s, which only --deliver env sets", t.Where, t.What)
+	case t.Kind == clients.ReadsVariable && d.Deliver != "env" && (d.Deliver != "sign" || d.listed()):
+		d.add(level, "command", d.With("--deliver sign")+"; or, if its requests would pass brs-exec by, --deliver env --on-refresh restart", "%s reads %s, which only --deliver sign and env set", t.Where, t.What)
+	case d.Deliver == "sign":
 	case t.What == ".aws/credentials" && d.Plan.Shared.Path == "":
 		d.add(level, "command", d.With("--credentials-file ~/.aws/credentials"), "%s names %s: if it reads that file itself, it finds what was there before", t.Where, t.What)
 	case t.What == "AWS_SHARED_CREDENTIALS_FILE" && d.Deliver != "file":

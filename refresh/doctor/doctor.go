@@ -56,6 +56,7 @@ type examination struct {
 	sources  []listed        // of a list
 	look     *clients.Report // nil without a command
 	profile  string          // that the command would find
+	via      string          // how its requests would come to brs-exec, with --deliver sign
 	size     int             // of what a credential_process would print; 0 if no credentials were asked for
 }
 
@@ -109,7 +110,7 @@ func (d *examination) examineFiles() {
 	if d.source != nil {
 		profile.Name, profile.Region = cmp.Or(d.of.Name, d.source.Profile()), d.source.Region()
 	}
-	o := writer.Options{Profiles: append([]writer.Profile{profile}, d.others()...), Mode: d.files, KeepIMDS: d.Plan.KeepIMDS}
+	o := writer.Options{Profiles: append([]writer.Profile{profile}, d.others()...), Mode: d.files, OwnKeys: d.Plan.Deliver.Sign, OwnEndpoints: d.Plan.Deliver.Sign && d.Plan.Sign.Via != "proxy", KeepIMDS: d.Plan.KeepIMDS}
 	o.ConfigFile, o.CredentialsFile = source.SharedFiles()
 	v, err := writer.NewPreview(o, os.Environ())
 	if err != nil {
@@ -117,6 +118,7 @@ func (d *examination) examineFiles() {
 		return
 	}
 	d.profile = v.Profile
+	d.examineSign(v.Client)
 	d.examineShared()
 	for _, note := range v.Notes {
 		d.note("configuration", "", "%s", note)
@@ -130,6 +132,24 @@ func (d *examination) examineFiles() {
 		return
 	}
 	d.examineDirectory(v.Base)
+}
+
+// examineSign is about what would keep requests from being signed.
+func (d *examination) examineSign(of writer.ClientSettings) {
+	if !d.Plan.Deliver.Sign {
+		return
+	}
+	setup, err := d.Plan.SignSetup(of, os.Environ())
+	if err != nil {
+		d.refused("sign", err)
+		return
+	}
+	if d.via = setup.Via; d.via != d.Plan.Sign.Via {
+		d.note("sign", "", "with %s SDKs refuse an endpoint of their own: requests come through the proxy alone", of.NoEndpoint)
+	}
+	if d.via == "proxy" {
+		d.note("sign", "", "a program that pins certificates, or reads no HTTPS_PROXY, sends its requests past brs-exec, and AWS refuses the local keys")
+	}
 }
 
 // examineShared says what a run would of the file of --credentials-file.

@@ -269,7 +269,11 @@ func TestClient(t *testing.T) {
 		{clients.Client{ID: "botocore", Version: "1.44.8"}, "imds", "problem|brs-exec --deliver auto -- |botocore 1.44.8 takes credentials from the instance metadata service, and goes on"},
 		{clients.Client{ID: "mc"}, "auto", "problem|no delivery helps it: another client does|mc finds no credentials"},
 		{clients.Client{ID: "curl"}, "auto", "problem|have each call read the section [brs-static] of $AWS_SHARED_CREDENTIALS_FILE anew|curl finds no credentials"},
-		{clients.Client{ID: "s3cmd"}, "auto", "problem|brs-exec --deliver env --on-refresh restart -- |s3cmd finds no credentials"},
+		{clients.Client{ID: "s3cmd"}, "auto", "problem|brs-exec --deliver sign -- "},
+		{clients.Client{ID: "s3fs-fuse"}, "auto", "problem|brs-exec --deliver sign -- |s3fs-fuse finds no credentials"},
+		{clients.Client{ID: "s3fs-fuse"}, "sign", "ok||s3fs-fuse has keys that do not expire, and brs-exec signs its requests anew"},
+		{clients.Client{ID: "boto"}, "sign", "problem|brs-exec --deliver env --on-refresh restart -- |boto sends its requests past brs-exec, which cannot sign them anew"},
+		{clients.Client{ID: "php"}, "sign", "note|brs-exec --deliver auto -- |php may or may not find credentials under --deliver sign"},
 	} {
 		d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}}, test.deliver)}
 		test.client.Name = test.client.ID
@@ -300,7 +304,7 @@ func TestTraps(t *testing.T) {
 		{clients.Trap{Kind: clients.LeftBehind, What: "setsid", Maybe: true}, "auto", Finding{"note", "command", "setsid may go on in the background when the command and brs-exec have ended: nobody would refresh its credentials", "setsid --wait", nil, nil}},
 		{clients.Trap{Kind: clients.OtherFiles, What: "chroot"}, "imds", Finding{"ok", "command", "chroot starts the rest with other files, among which the run directory is not, which --deliver imds does without", "", nil, nil}},
 		{clients.Trap{Kind: clients.OtherNetwork, What: "unshare"}, "imds", Finding{"problem", "command", "unshare starts the rest in another network, from which the endpoint cannot be reached", with("--deliver process") + "; or put brs-exec behind it: unshare … brs-exec … -- …", nil, nil}},
-		{clients.Trap{Kind: clients.ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: "a.py"}, "auto", Finding{"problem", "command", "a.py reads AWS_ACCESS_KEY_ID, which only --deliver env sets", with("--deliver env --on-refresh restart"), nil, nil}},
+		{clients.Trap{Kind: clients.ReadsVariable, What: "AWS_ACCESS_KEY_ID", Where: "a.py"}, "auto", Finding{"problem", "command", "a.py reads AWS_ACCESS_KEY_ID, which only --deliver sign and env set", with("--deliver sign") + "; or, if its requests would pass brs-exec by, --deliver env --on-refresh restart", nil, nil}},
 		{clients.Trap{Kind: clients.ReadsFile, What: ".aws/credentials", Where: "a.py", Maybe: true}, "file", Finding{"note", "command", "a.py names .aws/credentials: if it reads that file itself, it finds what was there before", with("--credentials-file ~/.aws/credentials"), nil, nil}},
 		{clients.Trap{Kind: clients.ReadsFile, What: "AWS_SHARED_CREDENTIALS_FILE", Where: "a.py", Maybe: true}, "auto", Finding{"note", "command", "a.py names AWS_SHARED_CREDENTIALS_FILE: if it reads that file itself, it finds keys there only with --deliver file", with("--deliver file"), nil, nil}},
 		{clients.Trap{Kind: clients.SelectsProfile, What: "mine", Where: "env"}, "auto", Finding{"ok", "command", `env: profile "mine" is one that it finds the credentials under`, "", nil, nil}},
@@ -311,6 +315,12 @@ func TestTraps(t *testing.T) {
 		d.trap(test.trap)
 		if diff := cmp.Diff([]Finding{test.want}, d.findings); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+	for _, kind := range []clients.Kind{clients.PassesKeys, clients.CopiesKeys, clients.KeepsCopy, clients.ReadsVariable, clients.ReadsFile} {
+		d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}}, "sign")}
+		if d.trap(clients.Trap{Kind: kind, What: "AWS_ACCESS_KEY_ID"}); len(d.findings) > 0 {
+			t.Errorf("kind %d where keys do not expire: %v", kind, d.findings)
 		}
 	}
 	for _, trap := range []clients.Trap{{Kind: clients.ReadsVariable, What: "AWS_ACCESS_KEY_ID"}, {Kind: clients.ReadsFile, What: ".aws/credentials"}} {

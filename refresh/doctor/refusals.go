@@ -84,7 +84,7 @@ func (d *examination) trial() []string {
 		typed += " --on-refresh restart"
 	}
 	try := []string{line(typed)}
-	for _, other := range []string{"auto", "endpoint", "file", "process", "imds", "env"} {
+	for _, other := range []string{"auto", "endpoint", "file", "process", "sign", "imds", "env"} {
 		switch {
 		case other == d.Deliver, d.listed() && (other == "imds" || other == "env"), other == "process" && runtime.GOOS == "windows":
 		case other == "env":

@@ -240,7 +240,7 @@ func (d *examination) examineSession(creds aws.Credentials) {
 	switch {
 	case remaining < d.Plan.MinTTL:
 		d.problem("session", "a longer session (--duration), or less --min-ttl", "expires in %v, less than --min-ttl %v: the command would not be started", remaining, d.Plan.MinTTL)
-	case remaining < enough:
+	case remaining < enough && !d.Plan.Deliver.Sign:
 		d.note("session", "a longer session: --duration 1h", "expires in %v, which is shorter than the 40 minutes that all clients can work with", remaining)
 	default:
 		d.ok("session", "expires in %v", remaining)

@@ -16,6 +16,7 @@ const (
 	Process  From = "credential_process"
 	IMDS     From = "the instance metadata service"
 	Environ  From = "the keys in its environment"
+	Local    From = "the local keys" // of --deliver sign
 	Unclear  From = "?"
 	endpoint From = "the container credentials endpoint"
 	file     From = "the credentials file"
@@ -23,7 +24,7 @@ const (
 )
 
 // columns are the deliveries that a table has letters for, in its order.
-var columns = [...]string{"auto", "process", "file", "endpoint", "imds"}
+var columns = [...]string{"auto", "process", "file", "endpoint", "imds", "sign"}
 
 // Outcome is what a client does under a delivery.
 type Outcome struct {
@@ -47,7 +48,7 @@ var (
 // habit is what is known of a client up to one version.
 type habit struct {
 	before string // the first version that this does not hold for; "" holds for all
-	cells  string // a letter for each of columns, of known.txt
+	cells  string // a letter for each of columns, of known.txt; those that it does not have are dots
 	shell  bool
 	why    string
 
@@ -69,7 +70,8 @@ func (h *habit) cell(column int) byte {
 func habits(id string) (list []habit) {
 	for line := range strings.Lines(known) {
 		if words := strings.SplitN(strings.TrimSpace(line)+" ", " ", 5); words[0] == id {
-			list = append(list, habit{before: strings.Trim(words[1], "*"), cells: words[2], shell: words[3] == "sh", why: strings.TrimSpace(words[4])})
+			cells := words[2] + strings.Repeat(".", len(columns)-len(words[2]))
+			list = append(list, habit{before: strings.Trim(words[1], "*"), cells: cells, shell: words[3] == "sh", why: strings.TrimSpace(words[4])})
 		}
 	}
 	for line := range strings.Lines(measured) {
@@ -120,6 +122,10 @@ func (c Client) Under(delivery string) (v Outcome, ok bool) {
 	if column < 0 {
 		return Outcome{}, false
 	}
+	take := take
+	if delivery == "sign" {
+		take = signed
+	}
 	v.Takes, v.Outlives = take(h.cell(column))
 	v.Tried = h.tried[column] != "" && (c.Version == "" || !older(c.Version, h.tried[column]))
 	if c.Version == "" {
@@ -159,6 +165,18 @@ func take(cell byte) (takes From, outlives bool) {
 	return Unclear, false
 }
 
+// signed is take for --deliver sign: whatever it finds the keys in, they are the local ones, and a
+// client whose requests pass brs-exec outlives all credentials.
+func signed(cell byte) (takes From, outlives bool) {
+	switch {
+	case 'a' <= cell && cell <= 'z':
+		return Local, true
+	case cell == '.' || cell == '?':
+		return Unclear, false
+	}
+	return None, false
+}
+
 // agree leaves of an outcome what holds for a version that does this, too.
 func (v *Outcome) agree(takes From, outlives bool) {
 	switch {
@@ -172,7 +190,7 @@ func (v *Outcome) agree(takes From, outlives bool) {
 
 // Helps lists the deliveries under which c outlives its credentials, best first.
 func (c Client) Helps() (list []string) {
-	for _, d := range []string{"auto", "endpoint", "file", "process", "imds"} {
+	for _, d := range []string{"auto", "endpoint", "file", "process", "sign", "imds"} {
 		if v, ok := c.Under(d); ok && v.Outlives {
 			list = append(list, d)
 		}
