@@ -222,7 +222,7 @@ func TestErrorsAsJSON(t *testing.T) {
 		{"flag of a usage error", "", []string{"--log-format", "json", "--frobnicate", "--", "true"}, line{Msg: "no flag is named --frobnicate", Hint: "brs-exec help flags lists them"}},
 		{"flag behind the error", "", []string{"--frobnicate", "--log-format=json", "--", "true"}, line{Msg: "no flag is named --frobnicate", Hint: "brs-exec help flags lists them"}},
 		{"variable", "json", []string{"--profile", "", "--", "true"}, line{Msg: "--profile is empty", Hint: "leave it out, or look whether a variable in it is unset"}},
-		{"file", "", []string{"--config", config, "--", "true"}, line{Msg: `--deliver "mail": no such delivery (--deliver is from ` + config + `:2)`, Hint: "one of auto, process, file, endpoint, imds, env"}},
+		{"file", "", []string{"--config", config, "--", "true"}, line{Msg: `--deliver "mail": no such delivery (--deliver is from ` + config + `:2)`, Hint: "one of auto, process, file, endpoint, imds, env, sign"}},
 		{"no hint", "json", []string{"--profile"}, line{Msg: "--profile needs a value"}},
 		{"source", "json", []string{"credentials", "--credential-command", "/no/such/\x1b[31mprogram"}, line{Msg: "PROGRAM"}},
 		{"text after all", "json", []string{"--log-format", "text", "--profile"}, line{}},

@@ -125,6 +125,7 @@ func TestDoctor(t *testing.T) {
 		{"doctor-apart.golden", ownKeys, apart, []string{"--region", "eu-wset-1", "--", apartCommands}, 1},
 		{"doctor-apart-endpoint.golden", ownKeys, apart, []string{"--deliver=endpoint", "--role-arn", "arn:aws:iam::123456789012:role/App", "--", apartCommands}, 1},
 		{"doctor-apart-process.golden", ownKeys, apart, []string{"--deliver", "process", "--", apartCommands}, 1},
+		{"doctor-sign.golden", ownKeys, apart, []string{"--deliver", "sign", "--sign-only", "s3", "--role-arn", "arn:aws:iam::123456789012:role/App", "--", "s3fs bucket /mnt\nsudo s5cmd a\npython3.11 own.py"}, 1},
 		{"doctor-itself.golden", ownKeys, apart, []string{"--tag", "a=it's", "--role-arn", "arn:aws:iam::123456789012:role/App", "--", "python3.11", "own.py"}, 1},
 		{"doctor-no-script.golden", ownKeys, apart, []string{"--", "python3.11", "gone.py"}, 1},
 		{"doctor-plaintext.golden", map[string]string{"AWS_ENDPOINT_URL_STS": "http://192.0.2.10:9000", "AWS_REGION": "eu-west-1"}, apart, []string{"--web-identity-token-file", "token", "--role-arn", "arn:aws:iam::123456789012:role/App", "--pdeathsig", "TERM", "--deliver", "endpoint", "--", "s5cmd"}, 1},

@@ -83,7 +83,15 @@ func (d drawing) run(s seenRun) (lines []string) {
 	if s.record.DeliveryFailed > 0 {
 		lines = append(lines, d.note(failing, fmt.Sprintf("could not be written %s: %s", times(s.record.DeliveryFailed), s.record.DeliveryErr))...)
 	}
-	return append(lines, d.profiles(s.record.Profiles)...)
+	lines = append(lines, d.profiles(s.record.Profiles)...)
+	if s.record.Deliver == "sign" {
+		text := fmt.Sprintf("  signs the command's requests: %d", s.record.Requests)
+		if refused := s.record.Refused; refused > 0 {
+			text += fmt.Sprintf(", %d refused", refused)
+		}
+		lines = append(lines, d.wrap(text, "    ")...)
+	}
+	return lines
 }
 
 // state says what the command does.

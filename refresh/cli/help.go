@@ -50,7 +50,7 @@ var examples = []struct{ about, line string }{
 	{"The credentials of an AWS profile, SSO and MFA included:", "brs-exec --profile prod -- terraform apply"},
 	{"A role, assumed with whatever credentials this machine has:", "brs-exec --role-arn arn:aws:iam::123456789012:role/App -- ./job"},
 	{"A job of cron: silent, one at a time, not started with too little time left:", "brs-exec --profile prod --quiet --lock nightly --min-ttl 30m -- ./nightly"},
-	{"A program that reads its keys once is started again with new ones:", "brs-exec --profile prod --deliver env --on-refresh restart -- ./old-program"},
+	{"A program that reads its keys once; brs-exec signs its requests anew:", "brs-exec --profile prod --deliver sign -- ./old-program"},
 	{"What would break, before anything runs:", "brs-exec doctor --profile prod -- python job.py"},
 }
 

@@ -63,6 +63,7 @@ func runsToDraw() []seenRun {
 		one(4715, control.Record{Name: "a\tb\x1b[0m", State: control.Restarting, Again: now.Add(3 * time.Second), Starts: 2, Exit: "signal KILL", DeliveryFailed: 2, DeliveryErr: "write: no space left on device"}, expired),
 		one(4716, control.Record{Name: "keep", State: control.Keeping}, keys),
 		one(4718, control.Record{Name: "vault", State: control.Starting}, none),
+		one(4721, control.Record{Name: "agent", State: control.Running, Child: 4722, Since: now.Add(-time.Hour), Starts: 1, Deliver: "sign", Requests: 12034, Refused: 2}, held),
 		one(4719, control.Record{Name: "accounts", State: control.Running, Child: 4720, Since: now.Add(-time.Hour), Starts: 1}, many...),
 	}
 }

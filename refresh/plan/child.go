@@ -37,7 +37,7 @@ func (p *Plan) child(v *Settings) (err error) {
 	}
 	c.Once = c.Restart.Policy == supervisor.RestartNever && !slices.ContainsFunc(p.Profiles, Profile.restarts)
 	if p.Deliver.Env && p.Profiles[0].OnRefresh.Act != Restart {
-		return wrong(flagDeliver, "add --on-refresh restart", "env: variables cannot be changed in a command that runs")
+		return wrong(flagDeliver, "add --on-refresh restart; or, with --deliver sign, the command needs no restart", "env: variables cannot be changed in a command that runs")
 	}
 	return nil
 }

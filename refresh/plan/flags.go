@@ -158,7 +158,7 @@ var (
 var (
 	deliveryFlags = &group{about: "How the command gets the credentials"}
 
-	flagDeliver                = deliveryFlags.choice("deliver", "HOW", "auto", []string{"auto", "process", "file", "endpoint", "imds", "env"}, "how the command gets the credentials: %s; see docs/delivery.md")
+	flagDeliver                = deliveryFlags.choice("deliver", "HOW", "auto", []string{"auto", "process", "file", "endpoint", "imds", "env", "sign"}, "how the command gets the credentials: %s; see docs/delivery.md")
 	flagAsProfile              = deliveryFlags.list("as-profile", "NAME", "another profile name under which the command finds the credentials")
 	flagCredentialsFile        = deliveryFlags.text("credentials-file", "FILE", "file of yours to keep the credentials in as well; all else in it stays as it is")
 	flagCredentialsFileProfile = deliveryFlags.text("credentials-file-profile", "NAME", "section of the --credentials-file (default: default)")
@@ -166,6 +166,9 @@ var (
 	flagFileMode               = deliveryFlags.text("file-mode", "MODE", "octal mode of the --credentials-file if brs-exec creates it (default: 0600)")
 	flagFileOwner              = deliveryFlags.text("file-owner", "UID:GID", "owner of the --credentials-file if brs-exec creates it")
 	flagIMDSV1                 = deliveryFlags.truth("imds-v1", "with --deliver imds, answer IMDSv1 as well, which needs no token")
+	flagSignOnly               = deliveryFlags.list("sign-only", "SERVICE", "with --deliver sign, a service that the command may use, and no other: s3, s3@eu-west-1 for one region, *@eu-west-1 for all services there; several have commas between them")
+	flagSignHost               = deliveryFlags.list("sign-host", "HOST", "with --deliver sign, a host to sign for besides those of AWS, with its subdomains: an S3 server of yours, for example")
+	flagSignVia                = deliveryFlags.choice("sign-via", "WAY", "both", []string{"both", "proxy", "endpoint"}, "with --deliver sign, how requests get from the command to brs-exec: %s; see docs/delivery.md")
 	flagKeepIMDS               = deliveryFlags.truth("keep-imds", "leave the instance metadata service reachable for the command")
 )
 

@@ -55,7 +55,7 @@ func flagsOfKeep() (list []*Flag) {
 	}
 	differ := map[string]func(*Flag){
 		flagDeliver.Name: func(f *Flag) {
-			without("imds", "env")(f)
+			without("imds", "env", "sign")(f)
 			f.Usage = "how other programs get what is in --run-dir: %s; see docs/keep.md"
 		},
 		flagAsProfile.Name:             replace("the command finds", "other programs find"),
@@ -84,7 +84,7 @@ func flagsOfKeep() (list []*Flag) {
 		case childFlags.about:
 			continue
 		case deliveryFlags.about:
-			if differs = true; f == flagIMDSV1.Flag {
+			if differs = true; slices.Contains([]*Flag{flagIMDSV1.Flag, flagSignOnly.Flag, flagSignHost.Flag, flagSignVia.Flag}, f) {
 				continue
 			}
 		}
@@ -123,7 +123,7 @@ func (p *Plan) keepDelivery(v *Settings) error {
 		return wrong(nil, "--run-dir DIR for a directory that other programs see, --credentials-file FILE for a file", "keep has nowhere to deliver to")
 	case !dir && v.has(flagDeliver):
 		return wrong(flagDeliver, "add --run-dir DIR", "needs --run-dir")
-	case how == "imds" || how == "env":
+	case how == "imds" || how == "env" || how == "sign":
 		return wrong(flagDeliver, "one of auto, file, process, endpoint", "%s: is for a command of our own", how)
 	case p.Keep.Once && how == "endpoint":
 		return wrong(flagDeliver, "--deliver file", "endpoint: nobody answers it once keep has ended, as --once asks for")

@@ -84,6 +84,7 @@ func TestKeepErrors(t *testing.T) {
 		{values{"run-dir": {"/v"}, "pid-file": {"/p"}}, "no reaction sends one", "--on-refresh signal:HUP"},
 		{values{"run-dir": {"/v"}, "pid-file": {"/p"}, "signal-process": {"x"}, "on-refresh": {"signal:HUP"}}, "both say who gets a signal", "keep one"},
 		{values{"run-dir": {"/v"}, "file-mode": {"0440"}}, "not the mode of such a file", "0640"},
+		{values{"run-dir": {"/v"}, "deliver": {"sign"}}, "--deliver sign: is for a command of our own", "one of auto"},
 		{values{"run-dir": {"/v"}, "credentials-file-profile": {"x"}}, "needs --credentials-file", "--credentials-file PATH"},
 	} {
 		_, err := keepPlan(t, test.in)
@@ -98,7 +99,7 @@ func TestKeepErrors(t *testing.T) {
 func TestKeepFlags(t *testing.T) {
 	have := names(Flags("keep"))
 	for _, f := range Flags("") {
-		want := f.About != childFlags.about && f != flagIMDSV1.Flag
+		want := f.About != childFlags.about && f != flagIMDSV1.Flag && !strings.HasPrefix(f.Name, "sign-")
 		if got := slices.Contains(have, f.Name); got != want {
 			t.Errorf("--%s: %v, want %v", f.Name, got, want)
 		}

@@ -55,6 +55,7 @@ type Plan struct {
 	As       []string // further profile names the child finds the credentials under
 	KeepIMDS bool
 	Shared   Shared
+	Sign     Sign
 
 	RefreshBefore time.Duration // 0 is the default margin
 	MinTTL        time.Duration // 0 is none
@@ -81,6 +82,7 @@ type Delivery struct {
 	IMDS     bool // the instance metadata service
 	V1       bool // its version 1 as well
 	Env      bool // the environment, at each start
+	Sign     bool // keys of ours, in files and environment, with whose signatures requests come to us
 }
 
 // deliveries are the combinations that have been found to work: the delivery that
@@ -92,6 +94,7 @@ var deliveries = map[string]Delivery{
 	"endpoint": {Name: "endpoint", Files: writer.Endpoint, Endpoint: true},
 	"imds":     {Name: "imds", Files: writer.Endpoint, IMDS: true},
 	"env":      {Name: "env", Files: writer.Endpoint, Env: true},
+	"sign":     {Name: "sign", Files: writer.File, Sign: true},
 }
 
 // New checks the settings v and the command argv. It reads no file but the one
@@ -103,7 +106,7 @@ func New(v *Settings, argv []string) (*Plan, error) {
 		return newKeep(v)
 	}
 	p := &Plan{Argv: argv, As: flagAsProfile.of(v), KeepIMDS: flagKeepIMDS.of(v)}
-	steps := []func(*Settings) error{p.times, p.profiles, p.many, p.delivery, p.shared, p.child, p.sight, p.name}
+	steps := []func(*Settings) error{p.times, p.profiles, p.many, p.delivery, p.sign, p.shared, p.child, p.sight, p.name}
 	for _, step := range steps {
 		if err := step(v); err != nil {
 			return nil, v.explain(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"brs-exec.example/brs-exec/writer"
 	"brs-exec.example/brs-exec/writer/replace"
 	"brs-exec.example/brs-exec/writer/shared"
+	"brs-exec.example/brs-exec/writer/sign/services"
 )
 
 // values are settings as a test writes them.
@@ -164,6 +166,13 @@ func TestNew(t *testing.T) {
 		{"delivery", values{"deliver": {"file"}, "as-profile": {"a", "b"}, "keep-imds": {"true"}}, Plan{
 			Deliver: Delivery{Name: "file", Files: writer.File}, As: []string{"a", "b"}, KeepIMDS: true,
 		}},
+		{"signatures", values{"deliver": {"sign"}}, Plan{
+			Deliver: Delivery{Name: "sign", Files: writer.File, Sign: true}, Sign: Sign{Via: "both"},
+		}},
+		{"signatures, limited", values{"deliver": {"sign"}, "sign-only": {"s3,sqs@eu-west-1", "*@us-east-1"}, "sign-host": {"Minio.internal:9000", "s3.example.com", "[::1]:9000", "10.0.0.1"}, "sign-via": {"proxy"}}, Plan{
+			Deliver: Delivery{Name: "sign", Files: writer.File, Sign: true},
+			Sign:    Sign{Only: limits(t, "s3,sqs@eu-west-1,*@us-east-1"), Hosts: []string{"minio.internal:9000", "s3.example.com", "[::1]:9000", "10.0.0.1"}, Via: "proxy"},
+		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := New(test.in.settings(t), nil)
@@ -182,11 +191,19 @@ func TestNew(t *testing.T) {
 			if test.in["restart"] == nil && test.in["on-refresh"] == nil {
 				test.want.Child.Once = true
 			}
-			if diff := cmp.Diff(&test.want, got, cmpopts.IgnoreUnexported(source.Spec{})); diff != "" {
+			if diff := cmp.Diff(&test.want, got, cmpopts.IgnoreUnexported(source.Spec{}), cmp.Exporter(func(t reflect.Type) bool { return t.PkgPath() == reflect.TypeFor[services.Limits]().PkgPath() })); diff != "" {
 				t.Errorf("New(%v) (-want +got):\n%s", test.in, diff)
 			}
 		})
 	}
+}
+
+func limits(t *testing.T, list string) services.Limits {
+	l, err := services.ParseLimits(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 func TestNewRefuses(t *testing.T) {
@@ -265,6 +282,18 @@ func TestNewRefuses(t *testing.T) {
 		{"stop signal", values{"stop-signal": {"NOPE"}}, `--stop-signal "NOPE": no such signal`},
 		{"no restart for variables", values{"deliver": {"env"}}, "--deliver env: variables cannot be changed in a command that runs"},
 		{"metadata version 1 alone", values{"imds-v1": {"1"}}, "--imds-v1 needs --deliver imds"},
+		{"limits without signatures", values{"sign-only": {"s3"}}, "--sign-only needs --deliver sign"},
+		{"hosts without signatures", values{"sign-host": {"a.example"}, "deliver": {"file"}}, "--sign-host needs --deliver sign"},
+		{"a way without signatures", values{"sign-via": {"both"}}, "--sign-via needs --deliver sign"},
+		{"no such way", values{"deliver": {"sign"}, "sign-via": {"mail"}}, `--sign-via "mail": no such way`},
+		{"signatures in others' file", values{"deliver": {"sign"}, "credentials-file": {"/x"}}, "--credentials-file has no use for the keys of --deliver sign: they work in this command alone"},
+		{"a host with a scheme", values{"deliver": {"sign"}, "sign-host": {"https://a.example"}}, `--sign-host "https://a.example": not HOST or HOST:PORT`},
+		{"a host with a star", values{"deliver": {"sign"}, "sign-host": {"*.a.example"}}, `--sign-host "*.a.example": not HOST or HOST:PORT`},
+		{"a host with a dot in front", values{"deliver": {"sign"}, "sign-host": {".a.example"}}, `--sign-host ".a.example": not HOST or HOST:PORT`},
+		{"a host with a path", values{"deliver": {"sign"}, "sign-host": {"a.example/x"}}, `--sign-host "a.example/x": not HOST or HOST:PORT`},
+		{"a host with half a port", values{"deliver": {"sign"}, "sign-host": {"a.example:"}}, `--sign-host "a.example:": not HOST or HOST:PORT`},
+		{"a host with too much of a port", values{"deliver": {"sign"}, "sign-host": {"a.example:65536"}}, `--sign-host "a.example:65536": not HOST or HOST:PORT`},
+		{"half an address", values{"deliver": {"sign"}, "sign-host": {"10.0.1"}}, `--sign-host "10.0.1": not HOST or HOST:PORT`},
 		{"rewriting", values{"rewrite-signal": {"TERM"}}, `--rewrite-signal "TERM": not SIGNAL:SIGNAL`},
 		{"rewriting to nonsense", values{"rewrite-signal": {"TERM:FOO"}}, `--rewrite-signal "TERM:FOO": not SIGNAL:SIGNAL`},
 		{"restart policy", values{"restart": {"sometimes"}}, `--restart "sometimes": no such policy`},
@@ -305,6 +334,16 @@ func TestNewRefuses(t *testing.T) {
 				t.Errorf("New(%v) (-want +got):\n%s", test.in, diff)
 			}
 		})
+	}
+}
+
+// TestSignLimits: what services refuses is about the flag.
+func TestSignLimits(t *testing.T) {
+	t.Parallel()
+	_, err := New(values{"deliver": {"sign"}, "sign-only": {"s3!"}}.settings(t), nil)
+	var wrong *Error
+	if !errors.As(err, &wrong) || !strings.HasPrefix(wrong.Text, "--sign-only ") || wrong.Hint == "" {
+		t.Errorf("error %v, want one of --sign-only with a hint", err)
 	}
 }
 
@@ -502,6 +541,8 @@ func TestChoices(t *testing.T) {
 					typed["credentials-file"] = []string{"/tmp/x"}
 				case v == "env":
 					typed["on-refresh"] = []string{"restart"}
+				case f.Name == "sign-via":
+					typed["deliver"] = []string{"sign"}
 				}
 				if of == "keep" {
 					typed["run-dir"] = []string{"/v"}

@@ -54,7 +54,7 @@ func TestResolve(t *testing.T) {
 		"stop-signal": "INT of FILE:3", "tag": "a=1|b=x, y of FILE:4", "policy-arn": "arn:one of FILE:5", "subreaper": "true of FILE:6",
 		"imds-v1": "false", "stop-timeout": "10s", "restart": "never", "deliver": "auto", "log-level": "warn", "log-format": "text",
 		"on-refresh": "none", "on-expiry": "keep", "on-source-ending": "none", "on-stale": "warn", "source-ending-before": "1h",
-		"require": "all", "concurrency": "8",
+		"require": "all", "concurrency": "8", "sign-via": "both",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)

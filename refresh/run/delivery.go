@@ -28,9 +28,9 @@ import (
 // delivery is one way in which the command gets the credentials.
 type delivery struct {
 	name string // for people: what there is not while run does not
-	refresh.Delivery
 
 	// Each of these may be nil.
+	refresh.Delivery
 	env   func() []string             // what the command's environment has besides, at each start
 	run   func(context.Context) error // works as long as the command runs
 	close func()                      // tidies up
@@ -53,7 +53,8 @@ type deliveries struct {
 	region      string   // that the files have
 	profiles    *profiles
 	run         *parts
-	notifyChild bool // the command talks to systemd itself
+	local       func(profile string) aws.Credentials // with --deliver sign, what files and environment have
+	notifyChild bool                                 // the command talks to systemd itself
 }
 
 // openDeliveries makes the run directory and what the command is to find in it, and
@@ -68,7 +69,7 @@ func openDeliveries(ctx context.Context, o Options, p *parts, ps *profiles) (_ *
 			d.close()
 		}
 	}()
-	for _, open := range []func(context.Context, Options) error{d.openVolume, d.openEndpoint, d.openIMDS, d.openShared, d.openVariables} {
+	for _, open := range []func(context.Context, Options) error{d.openVolume, d.openEndpoint, d.openIMDS, d.openSign, d.openShared, d.openVariables} {
 		if err := open(ctx, o); err != nil {
 			return nil, err
 		}
@@ -85,7 +86,9 @@ func (d *deliveries) add(one delivery) { d.list = append(d.list, one) }
 // engine lists them for the engine. count has the calls of one counted.
 func (d *deliveries) engine(count func(name string, d refresh.Delivery) refresh.Delivery) (list []refresh.Delivery) {
 	for _, one := range d.list {
-		list = append(list, count(one.name, one.Delivery))
+		if one.Delivery != nil {
+			list = append(list, count(one.name, one.Delivery))
+		}
 	}
 	return list
 }
@@ -144,7 +147,7 @@ func (d *deliveries) openFiles(o Options) error {
 	}
 	w := writer.Options{
 		Profiles: d.private(d.profiles.all()), Mode: mode,
-		Executable: self, KeepIMDS: o.Plan.KeepIMDS, Notify: vanished(o.Log),
+		Executable: self, OwnKeys: o.Plan.Deliver.Sign, OwnEndpoints: o.sign.OwnEndpoints, KeepIMDS: o.Plan.KeepIMDS, Notify: vanished(o.Log),
 	}
 	w.ConfigFile, w.CredentialsFile = source.SharedFiles()
 	if d.files, err = writer.NewPrivate(w); err != nil {
@@ -154,7 +157,7 @@ func (d *deliveries) openFiles(o Options) error {
 	for _, note := range d.files.Notes() {
 		o.Log.Warn(note)
 	}
-	d.add(delivery{name: "the run directory", Delivery: d.files, steps: d.files.Steps, close: func() {
+	d.add(delivery{name: "the run directory", Delivery: d.toFiles(o.Plan.Deliver.Sign), steps: d.files.Steps, close: func() {
 		if err := d.files.Close(); err != nil {
 			o.Log.Warn("the run directory could not be removed", "err", err)
 		}

@@ -30,7 +30,7 @@ type recorder struct {
 func newRecorder(p *plan.Plan, ps *profiles) *recorder {
 	k := &recorder{profiles: ps, of: map[string]*control.Profile{}, r: control.Record{
 		Version: control.Version, PID: os.Getpid(), Name: nameOf(p), Began: time.Now().Round(0), State: control.Starting,
-		Require: p.Require,
+		Require: p.Require, Deliver: p.Deliver.Name,
 	}}
 	if p.Keep == nil {
 		k.r.Command = filepath.Base(p.Argv[0])
@@ -210,12 +210,18 @@ func (k *recorder) sourceExpiry(profile string, end source.Expiry, known bool) {
 	k.change(profile, func(p *control.Profile) { p.LivesOn, p.SourceExpiry = plan.OneLine(end.What), end.At })
 }
 
-// notice counts stale clients, and knows whether one still is.
+// notice counts requests, and stale clients, and knows whether one still is.
 func (k *recorder) notice(n notice) {
 	switch n.kind {
 	case clientStale:
 		k.change(n.profile, func(p *control.Profile) { p.Stale, p.StaleNow = p.Stale+1, true })
 	case clientFresh:
 		k.change(n.profile, func(p *control.Profile) { p.StaleNow = false })
+	case requestSigned:
+		k.changeRun(func(r *control.Record) {
+			if r.Requests++; n.request.Refused != "" {
+				r.Refused++
+			}
+		})
 	}
 }

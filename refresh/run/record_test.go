@@ -18,6 +18,7 @@ import (
 	"brs-exec.example/brs-exec/refresh/plan"
 	"brs-exec.example/brs-exec/refresh/source"
 	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer/sign"
 )
 
 // recorderOf is one of a run with profiles of these names.
@@ -36,7 +37,7 @@ func recorderOf(p *plan.Plan, names ...string) *recorder {
 func TestRecorder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		now := time.Now().Round(0)
-		k := recorderOf(&plan.Plan{Argv: []string{"/usr/bin/python", "--password=x"}}, "one", "two")
+		k := recorderOf(&plan.Plan{Argv: []string{"/usr/bin/python", "--password=x"}, Deliver: plan.Delivery{Name: "sign"}}, "one", "two")
 		set := refresh.Event{Kind: refresh.Refreshed, Profile: "one", Time: now, KeyID: "ASIAFAKEFAKEFAKE0001", Identity: "arn:aws:sts::1:assumed-role/R/S", Expires: now.Add(time.Hour), Life: time.Hour, Next: now.Add(time.Minute)}
 		refused := &refresh.Error{Err: errors.New("denied\nby a policy"), Permanent: true, Hint: "ask for it"}
 		failed := refresh.Event{Kind: refresh.Failed, Profile: "one", Time: now, Attempt: 3, Permanent: true, RequestID: "req-1", Err: fmt.Errorf("assume: %w", refused), Next: now.Add(time.Second)}
@@ -45,7 +46,7 @@ func TestRecorder(t *testing.T) {
 		same := set
 		same.Kind = refresh.Unchanged
 
-		r := control.Record{Version: 1, PID: os.Getpid(), Name: "python", Command: "python", Began: now, State: control.Starting}
+		r := control.Record{Version: 1, PID: os.Getpid(), Name: "python", Command: "python", Began: now, State: control.Starting, Deliver: "sign"}
 		p := control.Profile{Name: "one", Source: "a fake"}
 		two := control.Profile{Name: "two", Source: "a fake"}
 		for _, step := range []struct {
@@ -75,6 +76,8 @@ func TestRecorder(t *testing.T) {
 				k.engine(refresh.Event{Kind: refresh.Removed, Profile: "two"}, false)
 			}, func() {}},
 			{"stale", func() { k.notice(notice{kind: clientStale, profile: "one"}) }, func() { p.Stale, p.StaleNow = 1, true }},
+			{"a request", func() { k.notice(notice{kind: requestSigned, request: sign.Request{Status: 200}}) }, func() { r.Requests = 1 }},
+			{"one that was refused", func() { k.notice(notice{kind: requestSigned, request: sign.Request{Refused: "AccessDenied"}}) }, func() { r.Requests, r.Refused = 2, 1 }},
 			{"the command is stopped", func() { k.child(supervisor.Event{Kind: supervisor.Stopping, PID: 4711}, false) }, func() { r.State = control.Stopping }},
 			{"and ends", func() {
 				k.child(supervisor.Event{Kind: supervisor.Ended, PID: 4711, Exit: supervisor.Exit{Code: 3}, Again: true, After: time.Second}, false)

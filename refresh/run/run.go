@@ -40,6 +40,8 @@ type Options struct {
 
 	Rehearsal *Rehearsal // nil: the command is given the real credentials
 
+	sign plan.SignSetup // of --deliver sign, once it has been checked
+
 	// For tests; nil are the real ones.
 	openSource func(context.Context, plan.Profile) (credentialSource, error)
 	watchList  func(context.Context, func([]plan.Profile, error) bool)
@@ -69,6 +71,9 @@ func Run(o Options) (exit supervisor.Exit, err error) {
 	}
 	defer func() { s.end(p, exit, err) }()
 	if err := ps.checkShared(o.Plan); err != nil { // before a person is asked for anything
+		return exit, err
+	}
+	if o.sign, err = checkSign(o, ps); err != nil {
 		return exit, err
 	}
 	if o.Plan.Keep == nil && o.newChild == nil { // before a person is asked, and before AWS is
@@ -185,6 +190,9 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	if o.Rehearsal != nil && d.signer != nil {
 		opts, real = o.Rehearsal.engines(opts, d.signer, p, log)
 		log = logLocal(logEngine(ps, o.Log, started))
+	}
+	if o.Plan.Deliver.Sign {
+		log = logSigned(log)
 	}
 	r.engine = newEngine(opts)
 	r.record.alive = r.engine.alive

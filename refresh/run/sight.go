@@ -17,6 +17,7 @@ import (
 	"brs-exec.example/brs-exec/refresh/metrics"
 	"brs-exec.example/brs-exec/refresh/source"
 	"brs-exec.example/brs-exec/supervisor"
+	"brs-exec.example/brs-exec/writer/sign"
 	"brs-exec.example/brs-exec/writer/stale"
 )
 
@@ -26,15 +27,17 @@ type notice struct {
 	profile string
 	stale   stale.Alarm   // clientStale
 	source  source.Expiry // sourceEnding
+	request sign.Request  // requestSigned
 }
 
 // noticeKind is what a notice is about.
 type noticeKind int
 
 const (
-	clientStale  noticeKind = iota // a client seems to hold credentials that it does not replace
-	clientFresh                    // it has read newer ones after all
-	sourceEnding                   // the source is about to expire
+	clientStale   noticeKind = iota // a client seems to hold credentials that it does not replace
+	clientFresh                     // it has read newer ones after all
+	sourceEnding                    // the source is about to expire
+	requestSigned                   // the listener of --deliver sign has done with a request
 )
 
 // sight is how others see a run: metrics and events, as far as they were asked for.
@@ -117,8 +120,11 @@ func (s *sight) parts(alive func(context.Context) error) (list []Part) {
 		list = append(list, Part{
 			Name: "the metrics", Engine: func(e refresh.Event, _ bool) { m.Engine(e) }, Child: func(e supervisor.Event, _ bool) { m.Child(e) },
 			notice: func(n notice) {
-				if n.kind == clientStale {
+				switch n.kind {
+				case clientStale:
 					m.Stale(n.profile)
+				case requestSigned:
+					m.Request(n.request.Service, n.request.Status)
 				}
 			},
 		})
@@ -140,6 +146,12 @@ func (s *sight) parts(alive func(context.Context) error) (list []Part) {
 					e.NotStale(n.profile)
 				case sourceEnding:
 					e.SourceEnding(n.profile, n.source.What, n.source.Hint, n.source.At)
+				case requestSigned:
+					r := n.request
+					e.Request(events.Request{
+						Time: r.Time, Took: r.Took, Via: r.Way, Profile: r.Profile, Service: r.Service, Region: r.Region, Operation: r.Operation,
+						Host: r.Host, Method: r.Method, Status: r.Status, Sent: r.Sent, Received: r.Received, Refused: r.Refused,
+					})
 				}
 			},
 		})

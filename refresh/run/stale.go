@@ -19,7 +19,7 @@ import (
 // of the deliveries. The watch is nil if --on-stale does not ask for it.
 func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch, Part) {
 	asks := func(p *profile) bool { return p.OnStale.Act != plan.None }
-	if p.Deliver.Env || p.List == nil && !slices.ContainsFunc(d.profiles.all(), asks) { // variables are no matter of reading
+	if p.Deliver.Env || p.Deliver.Sign || p.List == nil && !slices.ContainsFunc(d.profiles.all(), asks) { // variables are no matter of reading, and local keys do not expire
 		return nil, Part{}
 	}
 	w := stale.New(staleOptions(p, d, react))
@@ -92,12 +92,12 @@ func (s *staleReaction) alarm(a stale.Alarm) {
 	}
 	log := s.profiles.logOf(a.Profile)
 	s.parts.notice(notice{kind: clientStale, profile: a.Profile, stale: a})
-	expires, hint := "expire", "a command that has no need of AWS at the moment retrieves newer ones when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --on-refresh restart"
+	expires, hint := "expire", "a command that has no need of AWS at the moment retrieves newer ones when it has; if it has copied the keys, it will be refused: consider --deliver file if it can read them again, else --deliver sign, or --on-refresh restart"
 	if !a.Expires.After(time.Now()) {
 		expires = "expired"
 	}
 	if a.Delivery == stale.File {
-		hint = "if the command still uses AWS, it does not read the file again: consider --deliver auto, or --on-refresh restart"
+		hint = "if the command still uses AWS, it does not read the file again: consider --deliver auto, --deliver sign, or --on-refresh restart"
 	}
 	level := slog.LevelWarn
 	if len(s.profiles.all()) > burstShown && !s.profiles.bursts.admit(level, "no client has read newer credentials in time", burstShown) {
