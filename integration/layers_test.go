@@ -98,9 +98,9 @@ var rooms = []struct{ room, imports string }{
 	{"refresh/rehearsal", "refresh"},
 	{"refresh/metrics", "refresh supervisor writer/pathsafe"},
 	{"refresh/events", "refresh supervisor writer/pathsafe"},
-	{"refresh/plan", "refresh refresh/events refresh/metrics refresh/source refresh/source/keyfile supervisor writer writer/pathsafe writer/replace writer/shared"},
+	{"refresh/plan", "refresh refresh/events refresh/metrics refresh/source refresh/source/keyfile supervisor writer writer/pathsafe writer/replace writer/shared writer/sign/authority writer/sign/services"},
 	{"refresh/run", "refresh refresh/control refresh/events refresh/metrics refresh/plan refresh/rehearsal refresh/source supervisor supervisor/hook supervisor/sdnotify supervisor/stage " +
-		"writer writer/endpoint writer/filelock writer/process writer/shared writer/stale writer/volume"},
+		"writer writer/endpoint writer/filelock writer/process writer/shared writer/sign writer/stale writer/volume"},
 	{"refresh/doctor/clients", ""},
 	{"refresh/doctor", "refresh refresh/doctor/clients refresh/plan refresh/source refresh/source/cache supervisor supervisor/runlock writer writer/filelock writer/ini"},
 	{"refresh/cli", "refresh refresh/control refresh/doctor refresh/plan refresh/rehearsal refresh/run refresh/simulator refresh/source supervisor supervisor/logfile " +
