@@ -110,7 +110,7 @@ func (d *examination) examineFiles() {
 	if d.source != nil {
 		profile.Name, profile.Region = cmp.Or(d.of.Name, d.source.Profile()), d.source.Region()
 	}
-	o := writer.Options{Profiles: append([]writer.Profile{profile}, d.others()...), Mode: d.files, OwnKeys: d.Plan.Deliver.Sign, OwnEndpoints: d.Plan.Deliver.Sign && d.Plan.Sign.Via != "proxy", KeepIMDS: d.Plan.KeepIMDS}
+	o := writer.Options{Profiles: append([]writer.Profile{profile}, d.others()...), Mode: d.files, OwnKeys: d.Plan.Deliver.Sign, OwnEndpoints: d.Plan.Deliver.Sign, KeepIMDS: d.Plan.KeepIMDS}
 	o.ConfigFile, o.CredentialsFile = source.SharedFiles()
 	v, err := writer.NewPreview(o, os.Environ())
 	if err != nil {

@@ -89,10 +89,17 @@ type SignSetup struct {
 	Hosts     []string          // those of [Sign], and of the endpoints
 	Endpoints map[string]string // URLs by signing name; that of "" is for all other services
 	CABundle  string            // ca_bundle of the command's profile; "" for none
+	variables map[string]string // with an endpoint that the command is to have all the same; "" is the listener
+}
 
-	// OwnEndpoints: the listener is the endpoint of the command, so that the user's are for
-	// the listener alone. By the proxy the command still needs them.
-	OwnEndpoints bool
+// Env returns the variables with endpoints that the command needs where the proxy is the only
+// way. url is that of the listener, which is the endpoint in place of those on loopback: clients
+// ask no proxy for these.
+func (s *SignSetup) Env(url string) (env []string) {
+	for _, name := range slices.Sorted(maps.Keys(s.variables)) {
+		env = append(env, name+"="+cmp.Or(s.variables[name], url))
+	}
+	return env
 }
 
 // SignSetup makes it of the settings in the environment and the command's profile. It
@@ -106,17 +113,23 @@ func (p *Plan) SignSetup(of writer.ClientSettings, environ []string) (s SignSetu
 		}
 		s.Via = "proxy"
 	}
-	s.OwnEndpoints = s.Via != "proxy"
+	if s.Via == "proxy" {
+		s.variables = map[string]string{}
+	}
 	for _, id := range slices.Sorted(maps.Keys(of.Endpoints)) {
 		address := of.Endpoints[id]
 		u, err := url.Parse(address)
-		switch {
-		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return s, wrong(nil, "write it with its scheme, as in https://s3.example.com", "%s: %q is not the address of a server", endpointSetting(id), address)
-		case p.Sign.Via == "proxy" && isLoopback(u.Hostname()):
-			return s, wrong(flagSignVia, "--sign-via both", "proxy: requests to %s pass any proxy by", address)
 		}
-		if !isLoopback(u.Hostname()) && !slices.Contains(s.Hosts, u.Host) && !(u.Scheme == "https" && services.Ends(u.Hostname())) {
+		loopback := isLoopback(u.Hostname())
+		if s.variables != nil {
+			variable := strings.TrimSuffix("AWS_ENDPOINT_URL_"+id, "_")
+			if s.variables[variable] = address; loopback {
+				s.variables[variable] = ""
+			}
+		}
+		if !loopback && !slices.Contains(s.Hosts, u.Host) && !(u.Scheme == "https" && services.Ends(u.Hostname())) {
 			s.Hosts = append(s.Hosts, u.Host)
 		}
 		name, known := "", id == ""

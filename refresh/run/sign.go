@@ -54,6 +54,7 @@ func (d *deliveries) openSign(_ context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	env = append(env, o.sign.Env(server.URL())...)
 	d.local = server.Local
 	if o.Plan.Deliver.Sign && o.Plan.Profiles[0].Name == "" { // of many profiles one in the environment would win over all others
 		env = append(env, writer.KeyVariables(server.Local(d.profiles.first().Name))...)
