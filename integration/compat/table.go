@@ -35,7 +35,9 @@ const tableHead = `# What clients do with credentials, measured: written by go r
 
 // table is what doctor knows by measurement.
 func table(results []result) []byte {
-	columns := slices.DeleteFunc(slices.Clone(deliveries), func(name string) bool { return name == control || name == restart || name == signProxy || name == signEndpoint })
+	columns := slices.DeleteFunc(slices.Clone(deliveries), func(name string) bool {
+		return name == control || name == restart || name == signProxy || name == signEndpoint
+	})
 	var lines []string
 	for _, c := range clients {
 		version, cells, measured := "", "", false
