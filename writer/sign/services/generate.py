@@ -33,7 +33,7 @@ UNKNOWN = {
 # Signing names of requests that no model of botocore describes, to hosts of the same kind.
 UNKNOWN_NAMES = ["s3-object-lambda", "s3-outposts", "s3express", "vpc-lattice-svcs"]
 # Signing names that requests to hosts of the same kind share with a service.
-SHARED = {"aoss", "appsync", "es", "execute-api"}
+SHARED = {"aoss", "appsync", "es", "execute-api", "s3-outposts"}
 # Suffixes of hosts that requests are signed for and that no endpoint rule has: function
 # URLs of Lambda, services of VPC Lattice.
 MORE = {"aws": ["on.aws"]}
@@ -286,6 +286,25 @@ def table(all_variants):
     return lines
 
 
+def s3_operations():
+    """S3's operations: name, method, what the path names, and what the query has ("@": a source to copy)."""
+    model = loader.load_service_model("s3", "service-2")
+    for name, op in sorted(model["operations"].items()):
+        path, _, query = op["http"]["requestUri"].partition("?")
+        level = {"/": "service", "/{Bucket}": "bucket", "/{Bucket}/{Key+}": "object"}.get(path)
+        if op.get("deprecated") or level is None or name == "ListDirectoryBuckets":
+            continue
+        has = [q for q in query.split("&") if q and not q.startswith(("x-id", "select-type"))]
+        shape = model["shapes"][op["input"]["shape"]]
+        for member in shape.get("required", []):
+            where = shape["members"][member]
+            if where.get("location") == "querystring":
+                has.append(where["locationName"])
+            elif where.get("locationName") == "x-amz-copy-source":
+                has.append("@")
+        yield " ".join(["operation", name, op["http"]["method"], level, *has])
+
+
 def elsewhere(all_variants, partition):
     """What hosts of a partition end with that are not below its suffixes."""
     o = partition["outputs"]
@@ -333,7 +352,7 @@ def main():
         if more:
             words.append("more=" + ",".join(more))
         print(" ".join(words))
-    for line in table(everything):
+    for line in [*table(everything), *s3_operations()]:
         print(line)
     if "--hosts" in sys.argv:
         print()

@@ -17,13 +17,16 @@ func Target(r *http.Request) string {
 	}
 	path := r.URL.EscapedPath()
 	if r.Header.Get("X-Amz-Account-Id") != "" && strings.HasPrefix(path, "/v20180820/") {
-		return "s3control" // the path alone could be that of a key in S3
+		return s3Control // the path alone could be that of a key in S3
 	}
 	if service, operation, ok := rpc(path); ok {
 		return service + "." + operation
 	}
 	return r.Method + " " + path
 }
+
+// s3Control is the target of all operations of S3 Control.
+const s3Control = "s3control"
 
 // rpc takes the path of RPC v2 CBOR apart: …/service/NAME/operation/NAME.
 func rpc(path string) (service, operation string, ok bool) {
@@ -173,47 +176,62 @@ func Domains() []string {
 	return slices.Compact(all)
 }
 
-// Ends tells whether TLS connections to port 443 of a host are ended by brs-exec: the host
-// is one of an AWS API. It is not where the same domains lead to load balancers, virtual
-// machines, databases and devices, which speak other protocols, or have authorities or
-// client certificates of their own.
-func Ends(host string) bool {
+// belowDomain is what stands before AWS's domain in a host, and the domain.
+func belowDomain(host string) (rest, domain string, ok bool) {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	rest := ""
 	for _, d := range Domains() {
-		if r, ok := strings.CutSuffix(host, "."+d); ok && (rest == "" || len(r) < len(rest)) {
-			rest = r
+		if r, is := strings.CutSuffix(host, "."+d); is && (!ok || len(r) < len(rest)) {
+			rest, domain, ok = r, d, true
 		}
 	}
-	if rest == "" {
-		return false
-	}
-	labels := strings.Split(rest, ".")
-	if slices.Contains(labels, "") {
-		return false
-	}
-	last := len(labels) - 1
-	if labels[last] == "vpce" {
-		last--
-	}
-	if last > 0 {
-		if _, ok := known().partition(labels[last]); ok {
-			last--
-		}
-	}
-	if last < 0 {
-		return true
-	}
-	service := labels[last]
-	before := labels[:last]
-	if known().heads[strings.Join(labels[:last+1], ".")] {
-		return true
-	}
-	return !other[service] && !(len(before) > 0 && otherBelow[service])
+	return rest, domain, ok && !slices.Contains(strings.Split(rest, "."), "")
 }
 
-// other are the names after which hosts are no APIs of AWS.
-var other = map[string]bool{}
+// Ends tells whether TLS connections to port 443 of a host are ended by brs-exec: whether
+// it is that of an AWS API. The same domains also lead to load balancers, virtual
+// machines, databases, clusters, registries and devices, which speak other protocols, or
+// have authorities or client certificates of their own.
+func Ends(host string) bool {
+	rest, domain, ok := belowDomain(host)
+	if !ok {
+		return false
+	}
+	// What stands before the region says the service, or, in older names, what stands behind it.
+	labels := strings.Split(rest, ".")
+	if last := len(labels) - 1; labels[last] == "vpce" && last > 0 {
+		labels = labels[:last]
+	}
+	if last := len(labels) - 1; last > 0 {
+		if _, ok := known().partition(labels[last]); ok {
+			labels = labels[:last]
+		}
+	}
+	if known().heads[strings.Join(labels, ".")] {
+		return true
+	}
+	service, below := strings.TrimSuffix(labels[len(labels)-1], "-fips"), labels[:len(labels)-1]
+	switch {
+	case domain == "on.aws":
+		return service == "lambda-url" || service == "vpc-lattice-svcs"
+	case slices.Contains(noAPI, service), strings.HasPrefix(service, "vpce-svc-"):
+		return false
+	case len(below) == 0:
+		return true
+	case service == "ecr":
+		return below[len(below)-1] != "dkr"
+	case service == "iot":
+		return below[0] == "data" || below[0] == "api" // and no account
+	}
+	return !slices.Contains(noAPIBelow, service) || slices.Equal(below, []string{"fips"})
+}
 
-// otherBelow are those of services whose own host is an API, and those below it are not.
-var otherBelow = map[string]bool{}
+// noAPI are names of what is no API, nor anything below it.
+var noAPI = []string{
+	"cache", "compute", "compute-1", "dax-clusters", "docdb", "docdb-elastic", "eks-cluster", "elb", "kafka-serverless", "redshift-serverless",
+}
+
+// noAPIBelow are names of services whose clusters, brokers, file systems and repositories
+// have hosts below that of the API. Where a region stands in front of the name, all hosts are so.
+var noAPIBelow = []string{
+	"codeartifact", "efs", "eks", "fsx", "kafka", "memorydb", "mq", "neptune", "rds", "redshift", "transfer",
+}

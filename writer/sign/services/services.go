@@ -46,9 +46,17 @@ type rule struct {
 	scope    string   // the region to sign for, G as above, "" for that of the request
 }
 
+// operation is a line of the table: an operation of S3.
+type operation struct {
+	name, method string
+	level        string   // what the path names: service, bucket, object
+	has          []string // KEY or KEY=VALUE of the query; "@" for a source to copy, in a header
+}
+
 type catalog struct {
 	partitions []partition
 	services   []service
+	s3         []operation
 	bySigning  map[string][]*service
 	byID       map[string]*service
 	heads      map[string]bool // what stands before the region in hosts of the table
@@ -63,6 +71,10 @@ func parse(text string) *catalog {
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
 		if len(words) == 0 || words[0] == "#" {
+			continue
+		}
+		if words[0] == "operation" {
+			c.s3 = append(c.s3, operation{words[1], words[2], words[3], words[4:]})
 			continue
 		}
 		if words[0] == "partition" {
