@@ -84,13 +84,15 @@ const (
 //     certifi's authorities where it is not set (_env.pyx).
 //   - GIT_SSL_CAINFO: git-config(1), http.sslCAInfo. CARGO_HTTP_CAINFO: The Cargo Book, http.cainfo.
 //     PIP_CERT: pip, --cert. NPM_CONFIG_CAFILE: npm, cafile. They fetch from CodeArtifact and S3.
-//   - PERL_LWP_SSL_CA_FILE, HTTPS_CA_FILE: LWP::UserAgent. HTTPLIB2_CA_CERTS: httplib2/certs.py.
-//     NIX_SSL_CERT_FILE: Nixpkgs manual, cacert.
+//   - PERL_LWP_SSL_CA_FILE: LWP::UserAgent, and in its place HTTPS_CA_FILE. Debian's LWP has no eye for SSL_CERT_FILE.
+//   - HTTPLIB2_CA_CERTS: httplib2/certs.py. NIX_SSL_CERT_FILE: Nixpkgs manual, cacert.
 var variables = []variable{
 	{sslCertFile, replaces, []string{system}},
 	{curlCABundle, replaces, []string{sslCertFile}},
 	{"REQUESTS_CA_BUNDLE", replaces, []string{curlCABundle}},
 	{awsCABundle, replaces, []string{system, sslCertFile}},
+	{"HTTPS_CA_FILE", named, []string{system}},
+	{"PERL_LWP_SSL_CA_FILE", replaces, []string{"HTTPS_CA_FILE"}},
 	{"NODE_EXTRA_CA_CERTS", adds, nil},
 	{"DENO_CERT", adds, nil},
 	{"GDAL_CURL_CA_BUNDLE", replaces, []string{curlCABundle}},
@@ -99,8 +101,6 @@ var variables = []variable{
 	{"PIP_CERT", named, nil},
 	{"NPM_CONFIG_CAFILE", named, nil},
 	{"npm_config_cafile", named, nil},
-	{"PERL_LWP_SSL_CA_FILE", named, nil},
-	{"HTTPS_CA_FILE", named, nil},
 	{"HTTPLIB2_CA_CERTS", named, nil},
 	{"NIX_SSL_CERT_FILE", named, nil},
 }

@@ -81,7 +81,7 @@ func (p *Proxies) Env(address string, domains []string, plain bool) []string {
 	}
 
 	for _, name := range []string{"HTTP_PROXY", "http_proxy"} {
-		if _, theirs := lookup(p.environ, name); plain || lost && theirs != "" {
+		if _, theirs := lookup(p.environ, name, "all_proxy", "ALL_PROXY"); plain || lost && theirs != "" {
 			set(name, ours)
 		}
 	}
@@ -164,6 +164,9 @@ func covers(entry, domain string) bool {
 
 // coversIP is covers for an address.
 func coversIP(entry string, ip netip.Addr) bool {
+	if strings.HasSuffix(ip.String(), strings.TrimLeft(entry, ".")) {
+		return true
+	}
 	if prefix, err := netip.ParsePrefix(entry); err == nil {
 		return prefix.Contains(ip)
 	}

@@ -143,7 +143,8 @@ func TestProxyEnv(t *testing.T) {
 		{"in its spelling", "http_proxy=http://p no_proxy=*", false, "HTTPS_PROXY=O https_proxy=O NO_PROXY=U no_proxy=U http_proxy=O"},
 		{"spellings that differ", "HTTPS_PROXY=http://p NO_PROXY=x no_proxy=y", false, "HTTPS_PROXY=O https_proxy=O NO_PROXY=x,U no_proxy=y,U"},
 		{"a proxy for all stays", "ALL_PROXY=socks5://p NO_PROXY=x", false, "HTTPS_PROXY=O https_proxy=O NO_PROXY=x,U no_proxy=x,U"},
-		{"unless nothing went by it", "ALL_PROXY=socks5://p NO_PROXY=*", false, "HTTPS_PROXY=O https_proxy=O NO_PROXY=U no_proxy=U ALL_PROXY="},
+		{"unless nothing went by it", "ALL_PROXY=socks5://p NO_PROXY=*", false, "HTTPS_PROXY=O https_proxy=O NO_PROXY=U no_proxy=U HTTP_PROXY=O http_proxy=O ALL_PROXY="},
+		{"or its list changes", "ALL_PROXY=socks5://p NO_PROXY=x,api.aws", false, "HTTPS_PROXY=O https_proxy=O NO_PROXY=x,U no_proxy=x,U HTTP_PROXY=O http_proxy=O"},
 	}
 	for _, tt := range tests {
 		p, err := NewProxies(fields(tt.env))
@@ -155,4 +156,71 @@ func TestProxyEnv(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
 		}
 	}
+}
+
+// FuzzProxies holds, whatever the user's lists are, that a host of AWS is reached through us, and every
+// other one as without us: by the same proxy, or through us, who use that one. Clients are of two
+// kinds: those that compare labels, as we do, and those that compare the ends of names.
+func FuzzProxies(f *testing.F) {
+	for _, list := range []string{"", "*", "com", ".amazonaws.com", "a.example,amazonaws.com b.example", "10.0.0.0/8,10.*", "s.com", "x.example:443", "3", "0.1.2.3"} {
+		f.Add(list, "", uint8(1))
+		f.Add("x.example", list, uint8(2))
+		f.Add(list, list, uint8(7))
+	}
+	hosts := []string{"amazonaws.com", "s3.eu-west-1.amazonaws.com", "b.s3.amazonaws.com.cn", "s3.api.aws", "minio.example", "10.1.2.3"}
+	others := []string{"x.example", "a.x.example", "example.com", "10.9.9.9", "[fd00::1]", "notamazonaws.org"}
+	f.Fuzz(func(t *testing.T, upper, lower string, set uint8) {
+		environ := []string{"NO_PROXY=" + upper, "no_proxy=" + lower}
+		for i, entry := range []string{"HTTPS_PROXY=http://p:1", "http_proxy=http://q:1", "ALL_PROXY=socks5://r:1"} {
+			if set&(1<<i) != 0 {
+				environ = append(environ, entry)
+			}
+		}
+		before, err := NewProxies(environ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const us = "127.0.0.1:9"
+		env := before.Env(us, aws, false)
+		after, err := NewProxies(append(env, environ...)) // the first of two entries counts
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := func(p *Proxies, scheme, host string) string {
+			proxy, err := p.URL(&url.URL{Scheme: scheme, Host: host})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if proxy == nil {
+				return ""
+			}
+			return proxy.Host
+		}
+		for _, host := range hosts {
+			if got := by(after, "https", host); got != us {
+				t.Errorf("%q, %q: %s is reached by %q", upper, lower, host, got)
+			}
+			for _, entry := range env {
+				if name, list, _ := strings.Cut(entry, "="); strings.EqualFold(name, "no_proxy") {
+					for _, e := range strings.FieldsFunc(list, isSeparator) {
+						if strings.HasSuffix(host, strings.ToLower(strings.TrimLeft(e, "."))) {
+							t.Errorf("%q, %q: %q holds for %s", upper, lower, e, host)
+						}
+					}
+				}
+			}
+		}
+		for _, scheme := range []string{"http", "https"} {
+			for _, host := range others {
+				if was, is := by(before, scheme, host), by(after, scheme, host); is != us && is != was {
+					t.Errorf("%q, %q: %s://%s is reached by %q, was by %q", upper, lower, scheme, host, is, was)
+				}
+			}
+		}
+		for _, host := range hosts {
+			if was, is := by(before, "http", host), by(after, "http", host); is != us && is != was {
+				t.Errorf("%q, %q: http://%s is reached by %q, was by %q", upper, lower, host, is, was)
+			}
+		}
+	})
 }
