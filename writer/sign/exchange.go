@@ -67,6 +67,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *exchange) {
 		s.refuse(answer, r, e, err)
 		return
 	}
+	if r.ProtoMajor == 1 {
+		http.NewResponseController(w).EnableFullDuplex() // an answer may begin before the request has ended
+	}
 	s.forward.ServeHTTP(answer, r)
 }
 

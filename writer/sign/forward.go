@@ -174,7 +174,8 @@ func (s *Server) unreachable(e *exchange, err error) *sigv4.Error {
 // buffers are those that answers are copied with.
 type buffers struct{ pool sync.Pool }
 
-const bufferSize = 32 << 10
+// bufferSize is that of a record of TLS: more is never read at once.
+const bufferSize = 16 << 10
 
 func (b *buffers) Get() []byte {
 	if p, ok := b.pool.Get().(*[bufferSize]byte); ok {

@@ -93,8 +93,20 @@ func TestTrailers(t *testing.T) {
 // TestBothWays: an answer begins before the request has ended, and each side gets what the other has sent at once.
 func TestBothWays(t *testing.T) {
 	t.Parallel()
-	w, base, client := ways[1].start(t, Options{})
+	for _, way := range ways[:2] {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			testBothWays(t, way)
+		})
+	}
+}
+
+func testBothWays(t *testing.T, way way) {
+	w, base, client := way.start(t, Options{})
 	w.service.then = func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 1 {
+			http.NewResponseController(w).EnableFullDuplex()
+		}
 		w.WriteHeader(200)
 		http.NewResponseController(w).Flush()
 		for lines := bufio.NewScanner(r.Body); lines.Scan(); {
