@@ -85,12 +85,12 @@ class Variant:
     def query(self):
         return self.model["metadata"]["protocol"] in ("query", "ec2")
 
-    def prefixed(self):
-        return any("hostPrefix" in op.get("endpoint", {}) for op in self.operations.values())
-
-    def unsigned(self):
+    def direct(self):
+        """Most of the service's operations have a prefix before the host, or are not signed."""
         bearer = self.model["metadata"].get("signatureVersion") == "bearer"
-        return bearer or any(op.get("authtype") == "none" for op in self.operations.values())
+        all_ = self.model["operations"].values()
+        some = [op for op in all_ if bearer or "hostPrefix" in op.get("endpoint", {}) or op.get("authtype") == "none"]
+        return 2 * len(some) > len(all_)
 
 
 def resolve(rules, region, static):
@@ -273,10 +273,8 @@ def table(all_variants):
                     theirs = {op for o in same for op in o.operations}
                     targets = [v.target + "." + op for op in v.operations if op not in theirs]
                 words.append("target=" + ",".join(targets))
-            if v.prefixed():
-                words.append("prefixed")
-            if v.unsigned():
-                words.append("unsigned")
+            if v.direct():
+                words.append("direct")
             if "awsQueryCompatible" in v.model["metadata"]:
                 words.append("queryable")
             lines.append(" ".join(words))

@@ -34,8 +34,7 @@ type service struct {
 	hosts     []rule     // the first that is for the region or its partition holds
 	targets   []string   // PREFIX or PREFIX.OPERATION of X-Amz-Target, where services share a signing name
 	paths     []string   // /BEGINNING or METHOD:/PATH, * for any segment, where services share a signing name
-	prefixed  bool       // hosts of some operations have a prefix
-	unsigned  bool       // some operations are not signed
+	direct    bool       // hosts of most operations have a prefix, or most are not signed
 	queryable bool       // its errors in JSON and CBOR also have the code of the query protocol
 }
 
@@ -114,10 +113,8 @@ func parse(text string) *catalog {
 				s.targets = strings.Split(value, ",")
 			case "path":
 				s.paths = strings.Split(value, ",")
-			case "prefixed":
-				s.prefixed = true
-			case "unsigned":
-				s.unsigned = true
+			case "direct":
+				s.direct = true
 			case "queryable":
 				s.queryable = true
 			}
@@ -171,19 +168,19 @@ func SigningName(id string) (name string, ok bool) {
 }
 
 // Direct lists the services whose clients should be given their real URL, and so use the
-// proxy, where AWS_ENDPOINT_URL sends all others to the listener: some of their operations
+// proxy, where AWS_ENDPOINT_URL sends all others to the listener: most of their operations
 // put a prefix before the host, which 127.0.0.1 cannot have, or are not signed, so that
 // nothing in the request says where it has to go. It is a map from the ID of
 // AWS_ENDPOINT_URL_<ID> to the URL for a region; empty for a region of no partition.
 //
-// STS is not among them, although AssumeRoleWithWebIdentity is not signed, nor is S3,
-// where WriteGetObjectResponse alone has a prefix.
+// A service with a few such operations (StartLiveTail of CloudWatch Logs, StartSyncExecution
+// of Step Functions) is not among them: a client that knows no proxy would lose all others.
 func Direct(region string) map[string]string {
 	urls := map[string]string{}
 	c := known()
 	for i := range c.services {
 		s := &c.services[i]
-		if !s.prefixed && !s.unsigned || s.signing == "sts" || s.id == "s3" {
+		if !s.direct {
 			continue
 		}
 		s = c.byID[s.id]
