@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"brs-exec.example/brs-exec/writer/sign/authority"
-	"brs-exec.example/brs-exec/writer/sign/services"
 )
 
 // URL is that of the server: the command's proxy, and its endpoint.
@@ -73,11 +72,9 @@ func (s *Server) endpoints() []string {
 			env = append(env, name+"="+s.URL())
 		}
 	}
-	if s.o.Via == Both {
-		for id, url := range services.Direct(s.o.Region) {
-			if name := endpointURL + "_" + id; !own[name] && s.o.Endpoints[""] == "" {
-				env = append(env, name+"="+url)
-			}
+	for id, url := range s.direct() {
+		if name := endpointURL + "_" + id; !own[name] {
+			env = append(env, name+"="+url)
 		}
 	}
 	return env

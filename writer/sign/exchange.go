@@ -36,6 +36,8 @@ type exchange struct {
 	keys      aws.Credentials  // to sign it with; zero: it goes on unchanged
 	spooled   *spooled         // its body, if that had to be read
 
+	moved bool // to another host than the client asked for, in the proxy way
+
 	start          time.Time
 	refused        string // the code
 	status         int
@@ -111,6 +113,7 @@ func (s *Server) prepare(r *http.Request, e *exchange) error {
 	if scope != "" && !signature.Asymmetric {
 		e.signature.Region = scope
 	}
+	e.moved = s.follow(e)
 	return nil
 }
 

@@ -50,6 +50,9 @@ func (t sender) RoundTrip(out *http.Request) (*http.Response, error) {
 	e := exchangeOf(out.Context())
 	major := out.ProtoMajor
 	path, query := e.sent.Path, e.sent.Query
+	if e.moved {
+		out.Host = displayHost(&e.to)
+	}
 	if e.way == wayEndpoint {
 		out.Host = displayHost(&e.to)
 		path = strings.TrimSuffix(e.to.EscapedPath(), "/") + path
