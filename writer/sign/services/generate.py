@@ -1,7 +1,7 @@
-"""Prints table.txt: what botocore's models and endpoint rules say of AWS's services.
+"""Makes table.txt: what botocore's models and endpoint rules say of AWS's services.
 
-    python generate.py          the table
-    python generate.py --hosts  the table, an empty line, and in lines of JSON where
+    python generate.py --write  write it
+    python generate.py --hosts  print the table, an empty line, and in lines of JSON where
                                 botocore sends the operations, which the tests compare
 
 The Python that runs it needs botocore, the version that .ci/clients-requirements.txt pins.
@@ -334,7 +334,7 @@ def areas(regex):
 
 def main():
     everything = list(variants())
-    print(f"# Made by generate.py of botocore {botocore.__version__}. Do not edit.")
+    lines = [f"# Made by generate.py of botocore {botocore.__version__}. Do not edit."]
     for p in partitions["partitions"]:
         o = p["outputs"]
         words = [
@@ -349,14 +349,17 @@ def main():
         more = MORE.get(p["id"], []) + elsewhere(everything, p)
         if more:
             words.append("more=" + ",".join(more))
-        print(" ".join(words))
-    for line in [*table(everything), *s3_operations()]:
-        print(line)
-    if "--hosts" in sys.argv:
-        print()
-        for v in everything:
-            targets = [target(v, name, op) for name, op in v.operations.items()]
-            print(json.dumps({"name": v.name, "id": v.id, "signing": v.signing, "hosts": v.hosts, "targets": targets}))
+        lines.append(" ".join(words))
+    lines += [*table(everything), *s3_operations()]
+    if "--write" in sys.argv:
+        with open("table.txt", "w", encoding="utf-8") as out:
+            out.writelines(line + "\n" for line in lines)
+        return
+    print(*lines, sep="\n")
+    print()
+    for v in everything:
+        targets = [target(v, name, op) for name, op in v.operations.items()]
+        print(json.dumps({"name": v.name, "id": v.id, "signing": v.signing, "hosts": v.hosts, "targets": targets}))
 
 
 main()

@@ -166,20 +166,12 @@ func isPlace(s string) bool {
 }
 
 // Domains lists the DNS suffixes of AWS's APIs, those of all partitions.
-func Domains() []string {
-	var all []string
-	for _, p := range known().partitions {
-		all = append(all, p.suffix, p.dualStack)
-		all = append(all, p.more...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
+func Domains() []string { return slices.Clone(known().domains) }
 
 // belowDomain is what stands before AWS's domain in a host, and the domain.
 func belowDomain(host string) (rest, domain string, ok bool) {
 	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	for _, d := range Domains() {
+	for _, d := range known().domains {
 		if r, is := strings.CutSuffix(host, "."+d); is && (!ok || len(r) < len(rest)) {
 			rest, domain, ok = r, d, true
 		}

@@ -1,8 +1,11 @@
 package services
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/xrash/smetrics"
 )
 
 // Limits are the services and regions that requests may be signed for. The zero value
@@ -14,26 +17,65 @@ type Limits struct {
 type limit struct{ service, region string } // "*" for any
 
 // ParseLimits reads SERVICE[@REGION],… where * stands for any service or region. A
-// service is its signing name.
+// service is the name that signatures for it bear. The error says what is wrong, and, for
+// a name that is not a signing name but another name of a service or close to one, which
+// one to write. Any other unknown name is accepted: it may be newer than the table, or
+// that of a service which is not AWS's.
 func ParseLimits(list string) (Limits, error) {
 	var l Limits
-	for _, item := range strings.Split(list, ",") {
-		service, region, at := strings.Cut(strings.TrimSpace(item), "@")
+	for item := range strings.SplitSeq(list, ",") {
+		item = strings.TrimSpace(item)
+		service, region, at := strings.Cut(item, "@")
 		if !at {
 			region = "*"
 		}
-		if !isName(service) || !isName(region) {
-			return Limits{}, fmt.Errorf("%q is not SERVICE or SERVICE@REGION", item)
+		switch {
+		case item == "":
+			return Limits{}, errors.New("an empty entry: write SERVICE or SERVICE@REGION, separated by commas")
+		case !isName(service) || !isName(region):
+			return Limits{}, fmt.Errorf("%q is not SERVICE or SERVICE@REGION, such as s3@eu-west-1; * stands for any", item)
+		}
+		if err := known().isSigningName(service); err != nil {
+			return Limits{}, err
 		}
 		l.allowed = append(l.allowed, limit{service, region})
 	}
 	return l, nil
 }
 
-// isName tells whether s is *, or of letters, digits and what else names have.
+// isName tells whether s is * or could be the name of a service or region.
 func isName(s string) bool {
-	return s == "*" || s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-._") == ""
+	return s == "*" || s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == ""
 }
+
+// isSigningName is an error for another name of a service, and for a misspelt one.
+func (c *catalog) isSigningName(name string) error {
+	if name == "*" || c.bySigning[name] != nil {
+		return nil
+	}
+	plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(name))
+	for i := range c.services {
+		s := &c.services[i]
+		for _, other := range []string{s.id, s.signing, s.endpointPrefix()} {
+			if strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(other)) == plain {
+				return fmt.Errorf("requests to %s are signed as %s: write %s", name, s.signing, s.signing)
+			}
+		}
+	}
+	best, score := "", 0.92 // of Jaro and Winkler: less is a name of its own
+	for _, s := range c.services {
+		if near := smetrics.JaroWinkler(name, s.signing, 0.7, 4); near > score {
+			best, score = s.signing, near
+		}
+	}
+	if best != "" {
+		return fmt.Errorf("no service is signed as %q: did you mean %s?", name, best)
+	}
+	return nil
+}
+
+// endpointPrefix is what hosts of the service begin with.
+func (s *service) endpointPrefix() string { return head(s.hosts[len(s.hosts)-1].template) }
 
 // Allow tells whether requests may be signed for the service in the region. A region set
 // of SigV4A, such as us-east-1,us-west-2, is allowed if all of it is.

@@ -2,7 +2,10 @@
 // request is for, which hosts are APIs of AWS, how a service words an error, and what a
 // request asks for.
 //
-// What it knows is in table.txt, which generate.py makes of botocore's models.
+// What it knows is in table.txt, which generate.py makes of botocore's models: put the
+// environment that .ci/install-clients made in front, as in
+//
+//	PATH=~/.cache/brs-exec-clients/venv/bin:$PATH go generate ./writer/sign/services
 package services
 
 import (
@@ -12,7 +15,7 @@ import (
 	"sync"
 )
 
-//go:generate sh -c "${BRS_EXEC_CLIENTS:-$HOME/.cache/brs-exec-clients}/venv/bin/python generate.py >table.txt"
+//go:generate python generate.py --write
 //go:embed table.txt
 var text string
 
@@ -59,6 +62,7 @@ type catalog struct {
 	bySigning  map[string][]*service
 	byID       map[string]*service
 	heads      map[string]bool // what stands before the region in hosts of the table
+	domains    []string
 }
 
 // known is made when it is first needed: most runs need nothing of it.
@@ -124,6 +128,12 @@ func parse(text string) *catalog {
 		}
 		c.services = append(c.services, s)
 	}
+	for _, p := range c.partitions {
+		c.domains = append(c.domains, p.suffix, p.dualStack)
+		c.domains = append(c.domains, p.more...)
+	}
+	slices.Sort(c.domains)
+	c.domains = slices.Compact(c.domains)
 	for i := range c.services {
 		s := &c.services[i]
 		c.bySigning[s.signing] = append(c.bySigning[s.signing], s)

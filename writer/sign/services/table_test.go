@@ -54,7 +54,7 @@ func TestTable(t *testing.T) {
 	t.Parallel()
 	table, hosts, _ := strings.Cut(string(run(t, "", "generate.py", "--hosts")), "\n\n")
 	if diff := cmp.Diff(text, table+"\n"); diff != "" {
-		t.Errorf("table.txt is not what generate.py prints: run go generate ./writer/sign/services (-table +generated):\n%s", diff)
+		t.Errorf("table.txt is not what generate.py prints: run go generate ./writer/sign/services with its Python in front (-table +generated):\n%s", diff)
 	}
 	d := json.NewDecoder(strings.NewReader(hosts))
 	var compared, operations int
