@@ -141,6 +141,7 @@ func TestEventsBad(t *testing.T) {
 		{"too long", put(good(), 0, 1<<30), "SerializationException"},
 		{"headers too long", put(good(), 4, 1<<20), "SerializationException"},
 		{"headers past its end", put(good(), 4, 1<<10), "SerializationException"},
+		{"headers just past its end", put(good(), 4, uint32(len(good())-15)), "SerializationException"},
 		{"no headers", message(nil), "SerializationException"},
 		{"no date", message(eventstream.Headers{{Name: ":chunk-signature", Value: eventstream.BytesValue("x")}}), "SerializationException"},
 		{"no signature", message(eventstream.Headers{{Name: ":date", Value: date}}), "SerializationException"},
