@@ -110,6 +110,8 @@ func (d *examination) outcome(v clients.Outcome) (level, text string) {
 		level, text = "ok", "has the keys in its environment, and is started again at each refresh"
 	case v.Takes == clients.Local:
 		level, text = "ok", "has keys that do not expire, and brs-exec signs its requests anew"
+	case v.Takes == clients.Unclear && d.Deliver == "sign":
+		level, text = "note", "may or may not send its requests to brs-exec"
 	case v.Takes == clients.None && d.Deliver == "sign":
 		level, text = "problem", "sends its requests past brs-exec, which cannot sign them anew"
 	case v.Takes == clients.Unclear && v.Versions:

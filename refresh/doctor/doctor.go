@@ -147,6 +147,9 @@ func (d *examination) examineSign(of writer.ClientSettings) {
 	if d.via = setup.Via; d.via != d.Plan.Sign.Via {
 		d.note("sign", "", "with %s SDKs refuse an endpoint of their own: requests come through the proxy alone", of.NoEndpoint)
 	}
+	if slices.ContainsFunc(d.Plan.Profiles, func(p plan.Profile) bool { return p.OnRefresh.Act == plan.Restart }) {
+		d.note("--on-refresh", "leave it out", "restart: local keys do not expire, and the command needs no restart for newer ones")
+	}
 	if d.via == "proxy" {
 		d.note("sign", "", "a program that pins certificates, or reads no HTTPS_PROXY, sends its requests past brs-exec, and AWS refuses the local keys")
 	}

@@ -273,7 +273,7 @@ func TestClient(t *testing.T) {
 		{clients.Client{ID: "s3fs-fuse"}, "auto", "problem|brs-exec --deliver sign -- |s3fs-fuse finds no credentials"},
 		{clients.Client{ID: "s3fs-fuse"}, "sign", "ok||s3fs-fuse has keys that do not expire, and brs-exec signs its requests anew"},
 		{clients.Client{ID: "boto"}, "sign", "problem|brs-exec --deliver env --on-refresh restart -- |boto sends its requests past brs-exec, which cannot sign them anew"},
-		{clients.Client{ID: "php"}, "sign", "note|brs-exec --deliver auto -- |php may or may not find credentials under --deliver sign"},
+		{clients.Client{ID: "php"}, "sign", "note|brs-exec --deliver auto -- |php may or may not send its requests to brs-exec"},
 	} {
 		d := &examination{Options: options(&plan.Plan{Profiles: []plan.Profile{{}}}, test.deliver)}
 		test.client.Name = test.client.ID

@@ -174,3 +174,18 @@ func TestSignRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestSignNothingStale: local keys do not expire, whatever becomes of the credentials behind them. So
+// there is no watch for stale clients, and a short lifetime is no matter of the log.
+func TestSignNothingStale(t *testing.T) {
+	d, r := openSigning(t, plan.Plan{Profiles: []plan.Profile{{OnStale: plan.Reaction{Act: plan.Restart}}}})
+	if watch, part := watchStale(r.Plan, d, nil); watch != nil || part.Run != nil {
+		t.Error("clients are watched")
+	}
+	part := logSigned(logEngine(d.profiles, r.Log, make(chan struct{})))
+	part.Engine(refresh.Event{Kind: refresh.Short, Life: time.Minute}, true)
+	part.Engine(refresh.Event{Kind: refresh.Early}, true)
+	if lines := r.lines("level=WARN"); len(lines) != 1 || !strings.Contains(lines[0], "--refresh-before") {
+		t.Errorf("logged %q, want one line about --refresh-before", lines)
+	}
+}
