@@ -16,26 +16,38 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// refusedCodes are what boto3 says of each class of refusal, by service: "STATUS CODE". "*" is
-// for services that are not named.
+// refusedCodes are what boto3 says of each class of refusal, by service: "STATUS CODE".
 var refusedCodes = map[string]map[string]string{
-	"signature":    badSignature,
-	"secret":       badSignature,
-	"added-header": badSignature,
-	"added-query":  badSignature,
-	"body": {
-		"s3": "400 XAmzContentSHA256Mismatch", "sts": badSignature["sts"], "ec2": badSignature["ec2"], "route53": badSignature["route53"], "*": badSignature["*"],
-		"dynamodb": badSignature["dynamodb"], "secretsmanager": badSignature["secretsmanager"], "cloudwatch": badSignature["cloudwatch"],
-	},
+	"signature":   badSignature,
+	"secret":      badSignature,
+	"date":        badSignature,
+	"added-query": badSignature,
+	// S3's clients say the hash of what they send: it is S3 that compares it.
+	"body=sts,dynamodb,ec2,lambda,route53,secretsmanager,cloudwatch": badSignature,
+
 	"old":        badTime,
 	"early":      badTime,
-	"cut-header": {"s3": "400 AuthorizationHeaderMalformed", "*": "400 IncompleteSignature"},
-	"scope":      {"s3": "400 AuthorizationHeaderMalformed", "*": "400 IncompleteSignature"},
+	"cut-header": badHeader,
+	"scope":      badHeader,
 }
 
-var badSignature = map[string]string{}
+var badSignature = map[string]string{
+	"s3": "403 SignatureDoesNotMatch", "sts": "403 SignatureDoesNotMatch", "route53": "403 SignatureDoesNotMatch",
+	"dynamodb": "400 InvalidSignatureException", "secretsmanager": "400 InvalidSignatureException", "lambda": "403 InvalidSignatureException",
+	"ec2": "401 AuthFailure", "cloudwatch": "400 SignatureDoesNotMatch",
+}
 
-var badTime = map[string]string{}
+var badTime = map[string]string{
+	"s3": "403 RequestTimeTooSkewed", "sts": "403 SignatureDoesNotMatch", "route53": "403 SignatureDoesNotMatch",
+	"dynamodb": "400 InvalidSignatureException", "secretsmanager": "400 InvalidSignatureException", "lambda": "403 InvalidSignatureException",
+	"ec2": "401 AuthFailure", "cloudwatch": "400 SignatureDoesNotMatch",
+}
+
+var badHeader = map[string]string{
+	"s3": "400 AuthorizationHeaderMalformed", "sts": "403 IncompleteSignature", "route53": "403 IncompleteSignature",
+	"dynamodb": "400 IncompleteSignatureException", "secretsmanager": "400 IncompleteSignatureException", "lambda": "403 IncompleteSignatureException",
+	"ec2": "401 AuthFailure", "cloudwatch": "400 IncompleteSignature",
+}
 
 // TestSignRefuses: what is not signed as it should be is refused in the words of its protocol, as
 // an SDK reads them, and nothing of it is sent on.
@@ -67,16 +79,16 @@ func TestSignRefuses(t *testing.T) {
 					}
 					continue
 				}
-				want := refusedCodes[kind][name]
-				if want == "" {
-					want = refusedCodes[kind]["*"]
+				codes := refusedCodes[kind]
+				if kind == "body" {
+					codes = badSignature
 				}
-				if got != want {
+				if want := codes[name]; got != want {
 					t.Errorf("%s of %s: %s, want %s", kind, name, got, want)
 				}
 			}
-			if want := 8 * len(kinds); len(p.stdout.lines()) != want+3 || good != 3 {
-				t.Errorf("%d lines, want %d", len(p.stdout.lines()), want+3)
+			if want := 8*len(kinds) - 1 + 3; len(p.stdout.lines()) != want || good != 3 {
+				t.Errorf("%d lines, want %d", len(p.stdout.lines()), want)
 			}
 			if sent := c.sent(); len(sent) != 3 {
 				t.Errorf("these reached the server, want the three good ones: %v", sent)
@@ -106,7 +118,7 @@ func TestSignOnly(t *testing.T) {
 				"good lambda 403 AccessDeniedException",
 				"good route53 403 AccessDenied",
 				"good secretsmanager 400 AccessDeniedException",
-				"good cloudwatch 403 AccessDenied",
+				"good cloudwatch 400 AccessDenied",
 				"region:eu-west-1 s3 403 AccessDenied",
 				"region:eu-west-1 sts 200 -",
 			}

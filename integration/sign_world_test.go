@@ -58,7 +58,8 @@ func cloudIn(t *testing.T, w *world) *cloud {
 	w.unset("AWS_ENDPOINT_URL")
 	w.env["AWS_CA_BUNDLE"] = w.write("authority.pem", string(authority.PEM()))
 	w.env["HTTPS_PROXY"] = "http://job:" + upstreamPassword + "@" + c.proxy.Listener.Addr().String()
-	w.env["AWS_MAX_ATTEMPTS"] = "1" // every refusal is to be seen
+	w.env["AWS_DEFAULT_REGION"] = "us-east-1" // boto3 reads no other
+	w.env["AWS_MAX_ATTEMPTS"] = "1"           // every refusal is to be seen
 	secrets := w.secrets
 	w.secrets = func() []string {
 		if secrets == nil {
@@ -128,7 +129,7 @@ func (u *upstream) ask(host string) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.asked = append(u.asked, host)
-	if address := u.routes[host]; address != "" {
+	if address := u.routes[strings.ToLower(host)]; address != "" { // names have no case
 		return address
 	}
 	if awsName.MatchString(host) {
@@ -141,7 +142,7 @@ func (u *upstream) ask(host string) string {
 func (u *upstream) route(host, address string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.routes[host] = address
+	u.routes[strings.ToLower(host)] = address
 }
 
 func (u *upstream) hosts() []string {

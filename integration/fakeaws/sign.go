@@ -203,7 +203,7 @@ func (s *signedRequest) canonicalPath() string {
 }
 
 func (s *signedRequest) canonicalQuery() string {
-	var pairs []string
+	var pairs [][2]string // sorted by name, which may be the beginning of another, and then by value
 	for part := range strings.SplitSeq(s.http.URL.RawQuery, "&") {
 		if part == "" {
 			continue
@@ -212,10 +212,14 @@ func (s *signedRequest) canonicalQuery() string {
 		if s.presigned > 0 && name == "X-Amz-Signature" {
 			continue
 		}
-		pairs = append(pairs, recode(name)+"="+recode(value))
+		pairs = append(pairs, [2]string{recode(name), recode(value)})
 	}
-	slices.Sort(pairs)
-	return strings.Join(pairs, "&")
+	slices.SortFunc(pairs, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+	texts := make([]string, len(pairs))
+	for i, pair := range pairs {
+		texts[i] = pair[0] + "=" + pair[1]
+	}
+	return strings.Join(texts, "&")
 }
 
 // canonicalHeaders ends with the empty line that the format wants.

@@ -4,6 +4,7 @@ what went wrong. Keys are printed as Python writes them."""
 import urllib.request
 
 import boto3
+from botocore.config import Config
 
 KEYS = [
     "plain", "a b", "a+b", "a%2Fb", "a%20b", "ümlaut/€", "\U0001f600", "a//b", "/lead", "trail/", "a=b&c;d", "it's (x)!", "~t*u", "q?x#y", "a:b@c,d$e", "[x]{y}|z", '"q"', "JULY 27 TO 31.zip",
@@ -12,7 +13,7 @@ KEYS = [
 
 
 def main():
-    s3 = boto3.client("s3")
+    s3 = boto3.client("s3", config=Config(signature_version="s3v4"))  # its default for URLs of us-east-1 is version 2
     for key in KEYS:
         try:
             body = key.encode() * 3

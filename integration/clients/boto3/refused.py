@@ -58,8 +58,10 @@ def scope(text):
     return text.replace("/aws4_request", "/aws5_request")
 
 
-def more_headers(request, **_):
-    request.headers["X-Amz-Meta-Added"] = "after it was signed"
+def other_date(request, **_):
+    moved = at(1)().strftime("%Y%m%dT%H%M%SZ")
+    del request.headers["X-Amz-Date"]
+    request.headers["X-Amz-Date"] = moved
 
 
 def other_query(request, **_):
@@ -67,8 +69,10 @@ def other_query(request, **_):
 
 
 def other_body(request, **_):
-    body = b"X" + (request.body.read() if hasattr(request.body, "read") else request.body)[1:]
-    request.body = body
+    body = request.body.read() if hasattr(request.body, "read") else request.body
+    if isinstance(body, str):
+        body = body.encode()
+    request.body = b"X" + body[1:]
 
 
 HOOKS = {
@@ -76,7 +80,7 @@ HOOKS = {
     "signature": header(other_signature),
     "cut-header": header(cut),
     "scope": header(scope),
-    "added-header": more_headers,
+    "date": other_date,
     "added-query": other_query,
     "body": other_body,
 }
