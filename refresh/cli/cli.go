@@ -112,7 +112,7 @@ func (p *program) app() *cli.App {
 		ErrWriter:                 p.stderr,
 		Flags:                     append(flags(""), cli.HelpFlag),
 		Commands: []*cli.Command{
-			p.credentialsCommand(), p.keepCommand(), p.loginCommand(), p.statusCommand(), p.refreshCommand(), p.doctorCommand(), p.demoCommand(), p.installCommand(), p.completionCommand(),
+			p.credentialsCommand(), p.keepCommand(), p.loginCommand(), p.statusCommand(), p.refreshCommand(), p.doctorCommand(), p.rehearseCommand(), p.demoCommand(), p.installCommand(), p.completionCommand(),
 			{Name: "version", Usage: "print the version", OnUsageError: usageError, HideHelpCommand: true, Action: func(*cli.Context) error {
 				_, err := fmt.Fprint(p.stdout, thisBuild())
 				return err

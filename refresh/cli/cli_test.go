@@ -69,6 +69,7 @@ func TestHelp(t *testing.T) {
 		{"help-login.golden", []string{"login", "--help"}},
 		{"help-demo.golden", []string{"demo", "--help"}},
 		{"help-doctor.golden", []string{"doctor", "--help"}},
+		{"help-rehearse.golden", []string{"rehearse", "--help"}},
 		{"help-status.golden", []string{"status", "--help"}},
 		{"help-refresh.golden", []string{"refresh", "-h"}},
 		{"help-help.golden", []string{"help", "help"}},

@@ -55,7 +55,7 @@ func TestHelpWidth(t *testing.T) {
 // TestHelpOfEachFlag: help of a subcommand has each of its flags once, with its values and its default.
 func TestHelpOfEachFlag(t *testing.T) {
 	t.Setenv("COLUMNS", "2000")
-	for _, name := range []string{"", "credentials", "keep", "login", "doctor", "demo"} {
+	for _, name := range []string{"", "credentials", "keep", "login", "doctor", "rehearse", "demo"} {
 		topic := name
 		if name == "" {
 			topic = "flags"

@@ -1,6 +1,7 @@
 // Package simulator is a server on loopback that speaks enough of STS, and just
 // enough of every other AWS service, to show credentials being rotated on a
-// machine with no AWS account. It exists for `brs-exec demo` alone.
+// machine with no AWS account. It exists for `brs-exec demo` and
+// `brs-exec rehearse --simulate` alone.
 //
 // It is a simulator: it hands credentials to whoever knows its bootstrap key, for
 // any role, and any call that is signed with credentials that have not expired

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"brs-exec.example/brs-exec/refresh"
+	"brs-exec.example/brs-exec/refresh/doctor"
+	"brs-exec.example/brs-exec/refresh/plan"
+	"brs-exec.example/brs-exec/refresh/rehearsal"
+	"brs-exec.example/brs-exec/refresh/run"
+	"brs-exec.example/brs-exec/refresh/simulator"
+	"brs-exec.example/brs-exec/refresh/source"
+	"brs-exec.example/brs-exec/supervisor"
+)
+
+const (
+	rehearseLife = time.Minute
+	// rehearseLeast is the shortest lifetime: half of it is what a client has to start in
+	// with the first credentials.
+	rehearseLeast = 10 * time.Second
+
+	simulateFlag     = "simulate"
+	simulateLifetime = time.Hour // of what stands for the real credentials
+
+	exitRefused = 1
+)
+
+// rehearseCommand runs a command on credentials that expire soon, and says whether it
+// survives that.
+func (p *program) rehearseCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "rehearse",
+		Usage:     "run a command on credentials that expire each minute; says whether it survives",
+		UsageText: "brs-exec rehearse [--life DURATION] [FLAGS] -- COMMAND [ARG...]",
+		Description: "COMMAND does its real work, but is given local credentials that expire soon and are refreshed as real ones would be.\n" +
+			"A proxy on loopback refuses those that have expired as AWS does, and signs all other requests with the real credentials.\n" +
+			"A report on standard error says whether COMMAND survives, and what helps. Exit code: that of COMMAND, or 1 if a call was made with expired credentials.\n" +
+			"  brs-exec rehearse --profile prod -- python job.py\n  brs-exec rehearse --simulate -- aws sts get-caller-identity",
+		Flags: append(flags("rehearse"),
+			&cli.StringFlag{Name: demoLifeFlag, Category: rehearseGroup, Usage: fmt.Sprintf("lifetime of the credentials, a `DURATION` from %v to 12h (default: 1m)", rehearseLeast)},
+			&cli.BoolFlag{Name: simulateFlag, Category: rehearseGroup, Usage: "send all requests to a simulated AWS on loopback: no AWS account is needed"}),
+		HideHelpCommand: true,
+		OnUsageError:    usageError,
+		Action:          p.rehearse,
+	}
+}
+
+const rehearseGroup = "What rehearse does"
+
+func (p *program) rehearse(c *cli.Context) error {
+	life, err := lifetimeOf(c, rehearseLife, rehearseLeast)
+	if err != nil {
+		return err
+	}
+	if c.Args().Present() {
+		return p.unexpectedArgs(c)
+	}
+	if len(p.argv) == 0 {
+		return &plan.Error{Text: "no command to run", Hint: "brs-exec rehearse [FLAGS] -- COMMAND [ARG...]"}
+	}
+	o, err := p.options(c)
+	if err != nil {
+		return err
+	}
+	if o.Plan.Shared.Path != "" {
+		return &plan.Error{Flag: "credentials-file", Text: "is for other programs too, and the credentials of a rehearsal are of no use to them", Hint: "leave it out"}
+	}
+	if c.Bool(simulateFlag) {
+		if err := simulate(&o, p); err != nil {
+			return err
+		}
+	}
+	o.Plan.List = nil // the profiles stay the same for so short a time
+	record := &rehearsal.Record{}
+	o.Rehearsal = &run.Rehearsal{Life: life, Record: record}
+	o.Parts = append(o.Parts, run.Part{
+		Name: "the record of the rehearsal",
+		Engine: func(e refresh.Event, _ bool) {
+			if e.Kind == refresh.Refreshed {
+				record.Delivered(e.Profile, e.KeyID, e.Expires)
+			}
+		},
+		Child: func(e supervisor.Event, first bool) {
+			if first && e.Kind == supervisor.Started {
+				record.Started(time.Now())
+			}
+		},
+	})
+	exit, err := run.Run(o)
+	result := record.Result(time.Now())
+	if result.Ran == 0 { // the command was not started
+		return p.passOn(exit, err)
+	}
+	p.printRehearsal(c, o.Plan, rehearsed{Result: result, life: life, sign: o.Plan.Deliver.Name == "sign"})
+	if result.Refused() && err == nil {
+		p.code = exitRefused
+		return nil
+	}
+	return p.passOn(exit, err)
+}
+
+// simulate has the demo's simulator be AWS for the source and for the command.
+func simulate(o *run.Options, p *program) error {
+	if len(o.Plan.Profiles) != 1 {
+		return &plan.Error{Flag: simulateFlag, Text: "has one profile, and not a list", Hint: "leave out the list"}
+	}
+	server, err := simulator.Listen(simulateLifetime, nil)
+	if err != nil {
+		return err
+	}
+	pointAt(server)
+	o.Plan.Profiles[0].Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
+	o.Parts = append(o.Parts, run.Part{Name: "the simulated AWS", Run: server.Run})
+	return nil
+}
+
+// printRehearsal prints the report, with what doctor says of a command that was refused.
+func (p *program) printRehearsal(c *cli.Context, pl *plan.Plan, r rehearsed) {
+	if r.Refused() {
+		with := func(flags string) string { return p.with(c.Command.Flags, flags) }
+		r.help = []string{with("--deliver sign")} // its calls came through the listener, so that this helps whatever it is
+		for _, f := range doctor.Examine(doctor.Options{Plan: pl, Deliver: pl.Deliver.Name, With: with}) {
+			if f.About != "command" || f.Level != "problem" {
+				continue
+			}
+			r.why = append(r.why, f.Text)
+			if strings.HasPrefix(f.Hint, "brs-exec ") && !slices.Contains(r.help, f.Hint) {
+				r.help = append(r.help, f.Hint)
+			}
+		}
+	}
+	width, _, terminal := terminalSize()
+	if !terminal {
+		width = defaultWidth
+	}
+	fmt.Fprintln(p.stderr, strings.Join(drawing{width: width}.rehearsal(r), "\n"))
+}
