@@ -28,7 +28,6 @@ import (
 
 const (
 	demoLifetime        = 10 * time.Second // of the credentials of the demo's own job
-	demoLeast           = 5 * time.Second
 	demoCommandLifetime = 20 * time.Second // of those of a command: real clients want more to remain
 	demoLonger          = 2 * time.Minute  // a lifetime that is enough for opendal and rusoto, which want more than most
 	demoEvery           = 10               // calls of the job in a lifetime
@@ -63,24 +62,24 @@ const (
 )
 
 // lifetimeOf is what --life says. In less than a few seconds no client gets anything done.
-func lifetimeOf(c *cli.Context, otherwise, least time.Duration) (time.Duration, error) {
-	if !c.IsSet(demoLifeFlag) {
-		return otherwise, nil
+func lifetimeOf(c *cli.Context, own bool) (time.Duration, error) {
+	switch {
+	case c.IsSet(demoLifeFlag):
+	case own:
+		return demoLifetime, nil
+	default:
+		return demoCommandLifetime, nil
 	}
 	lifetime, err := time.ParseDuration(c.String(demoLifeFlag))
-	if err != nil || lifetime < least || lifetime > 12*time.Hour {
-		return 0, &plan.Error{Flag: demoLifeFlag, Text: fmt.Sprintf("%q: not a duration from %v to 12h", c.String(demoLifeFlag), least), Hint: "as in 20s, 90s or 5m"}
+	if err != nil || lifetime < 5*time.Second || lifetime > 12*time.Hour {
+		return 0, &plan.Error{Flag: demoLifeFlag, Text: fmt.Sprintf("%q: not a duration from 5s to 12h", c.String(demoLifeFlag)), Hint: "as in 20s, 90s or 5m"}
 	}
 	return lifetime, nil
 }
 
 func (p *program) demo(c *cli.Context) error {
 	own := !p.dashes
-	otherwise := demoCommandLifetime
-	if own {
-		otherwise = demoLifetime
-	}
-	lifetime, err := lifetimeOf(c, otherwise, demoLeast)
+	lifetime, err := lifetimeOf(c, own)
 	if err != nil {
 		return err
 	}

@@ -19,12 +19,6 @@ import (
 )
 
 const (
-	rehearseLife = time.Minute
-	// rehearseLeast is the shortest lifetime: half of it is what a client has to start in
-	// with the first credentials.
-	rehearseLeast = 10 * time.Second
-
-	simulateFlag     = "simulate"
 	simulateLifetime = time.Hour // of what stands for the real credentials
 
 	exitRefused = 1
@@ -41,36 +35,33 @@ func (p *program) rehearseCommand() *cli.Command {
 			"A proxy on loopback refuses those that have expired as AWS does, and signs all other requests with the real credentials.\n" +
 			"A report on standard error says whether COMMAND survives, and what helps. Exit code: that of COMMAND, or 1 if a call was made with expired credentials.\n" +
 			"  brs-exec rehearse --profile prod -- python job.py\n  brs-exec rehearse --simulate -- aws sts get-caller-identity",
-		Flags: append(flags("rehearse"),
-			&cli.StringFlag{Name: demoLifeFlag, Category: rehearseGroup, Usage: fmt.Sprintf("lifetime of the credentials, a `DURATION` from %v to 12h (default: 1m)", rehearseLeast)},
-			&cli.BoolFlag{Name: simulateFlag, Category: rehearseGroup, Usage: "send all requests to a simulated AWS on loopback: no AWS account is needed"}),
+		Flags:           flags("rehearse"),
 		HideHelpCommand: true,
 		OnUsageError:    usageError,
 		Action:          p.rehearse,
 	}
 }
 
-const rehearseGroup = "What rehearse does"
-
 func (p *program) rehearse(c *cli.Context) error {
-	life, err := lifetimeOf(c, rehearseLife, rehearseLeast)
-	if err != nil {
-		return err
-	}
 	if c.Args().Present() {
 		return p.unexpectedArgs(c)
 	}
 	if len(p.argv) == 0 {
 		return &plan.Error{Text: "no command to run", Hint: "brs-exec rehearse [FLAGS] -- COMMAND [ARG...]"}
 	}
-	o, err := p.options(c)
+	settings, err := p.settings(c)
 	if err != nil {
 		return err
 	}
-	if o.Plan.Shared.Path != "" {
-		return &plan.Error{Flag: "credentials-file", Text: "is for other programs too, and the credentials of a rehearsal are of no use to them", Hint: "leave it out"}
+	life, simulated, err := settings.Rehearsal()
+	if err != nil {
+		return err
 	}
-	if c.Bool(simulateFlag) {
+	o, err := p.optionsOf(settings)
+	if err != nil {
+		return err
+	}
+	if simulated {
 		if err := simulate(&o, p); err != nil {
 			return err
 		}
@@ -107,7 +98,7 @@ func (p *program) rehearse(c *cli.Context) error {
 // simulate has the demo's simulator be AWS for the source and for the command.
 func simulate(o *run.Options, p *program) error {
 	if len(o.Plan.Profiles) != 1 {
-		return &plan.Error{Flag: simulateFlag, Text: "has one profile, and not a list", Hint: "leave out the list"}
+		return &plan.Error{Flag: "simulate", Text: "has one profile, and not a list", Hint: "leave out the list"}
 	}
 	server, err := simulator.Listen(simulateLifetime, nil)
 	if err != nil {

@@ -145,7 +145,7 @@ func (r rehearsed) verdict() string {
 		return fmt.Sprintf("not shown: %s refused because brs-exec delivered newer credentials too late; is the machine overloaded, or was it suspended?", count(late, "call was", "calls were"))
 	case rehearsal.Short:
 		text := "not shown: no call was made after the credentials of an earlier one had expired; "
-		if shorter := max(r.Ran/3, rehearseLeast).Truncate(time.Second); shorter < r.life {
+		if shorter := max(r.Ran/3, 10*time.Second).Truncate(time.Second); shorter < r.life {
 			return text + fmt.Sprintf("try --life %s, or let the command run longer", round(shorter))
 		}
 		return text + "let the command run longer"

@@ -60,6 +60,11 @@ func (p *program) options(c *cli.Context) (o run.Options, err error) {
 	if err != nil {
 		return o, err
 	}
+	return p.optionsOf(settings)
+}
+
+// optionsOf is what a run of these settings is made of.
+func (p *program) optionsOf(settings *plan.Settings) (o run.Options, err error) {
 	out, err := settings.Output()
 	if err != nil {
 		return o, err

@@ -228,6 +228,7 @@ var (
 var (
 	credentialsFlags = &group{about: "What is printed"}
 	doctorFlags      = &group{about: "What doctor does"}
+	rehearseFlags    = &group{about: "What rehearse does"}
 	loginFlags       = &group{}
 
 	flagFormat = credentialsFlags.choice("format", "FORMAT", "process", []string{"process", "env", "ini"}, "format of the credentials: %s; that is, the JSON of a credential_process, export lines, a section of a credentials file")
@@ -235,6 +236,9 @@ var (
 
 	flagAsk  = doctorFlags.truth("ask", "retrieve credentials from the source, and ask STS whose they are")
 	flagJSON = doctorFlags.truth("json", "print the findings as JSON")
+
+	flagLife     = rehearseFlags.textElse("life", "DURATION", "1m", "lifetime of the credentials that the command is given, from 10s to 12h")
+	flagSimulate = rehearseFlags.truth("simulate", "send all requests to a simulated AWS on loopback: no AWS account is needed")
 )
 
 func init() {
@@ -264,6 +268,8 @@ func Flags(of string) []*Flag {
 		return slices.Concat(slices.DeleteFunc(supervising, ofList), []*Flag{flagConfig.Flag, level, flagLogFormat.Flag, flagQuiet.Flag})
 	case "doctor":
 		return slices.Concat(doctorFlags.flags, asking, supervising, runFlags.flags, outputFlags.flags)
+	case "rehearse":
+		return append(rehearseFlags.flags[:len(rehearseFlags.flags):len(rehearseFlags.flags)], Flags("")...)
 	default:
 		return slices.Concat(asking, supervising, runFlags.flags, outputFlags.flags)
 	}
@@ -273,7 +279,7 @@ func Flags(of string) []*Flag {
 func AllFlags() []*Flag {
 	ofKeep := slices.Concat(keepFlags.flags, neighbourFlags.flags)
 	ofKeep = slices.DeleteFunc(ofKeep, func(f *Flag) bool { return f.Name == flagRunDir.Name })
-	return slices.Concat(Flags(""), credentialsFlags.flags, loginFlags.flags, doctorFlags.flags, ofKeep)
+	return slices.Concat(Flags(""), credentialsFlags.flags, loginFlags.flags, doctorFlags.flags, rehearseFlags.flags, ofKeep)
 }
 
 // Signals are those that commands are mostly sent, for help where one is asked for.
