@@ -82,12 +82,15 @@ func (p *program) rehearse(c *cli.Context) error {
 			}
 		},
 	})
+	report := rehearsed{life: life, sign: o.Plan.Deliver.Sign}
+	p.advise(c, o.Plan, &report) // while this process is where the command will be
 	exit, err := run.Run(o)
 	result := record.Result(time.Now())
 	if result.Ran == 0 { // the command was not started
 		return p.passOn(exit, err)
 	}
-	p.printRehearsal(c, o.Plan, rehearsed{Result: result, life: life, sign: o.Plan.Deliver.Name == "sign"})
+	report.Result = result
+	p.printRehearsal(report)
 	if result.Refused() && err == nil {
 		p.code = exitRefused
 		return nil
@@ -110,21 +113,22 @@ func simulate(o *run.Options, p *program) error {
 	return nil
 }
 
-// printRehearsal prints the report, with what doctor says of a command that was refused.
-func (p *program) printRehearsal(c *cli.Context, pl *plan.Plan, r rehearsed) {
-	if r.Refused() {
-		with := func(flags string) string { return p.with(c.Command.Flags, flags) }
-		r.help = []string{with("--deliver sign")} // its calls came through the listener, so that this helps whatever it is
-		for _, f := range doctor.Examine(doctor.Options{Plan: pl, Deliver: pl.Deliver.Name, With: with}) {
-			if f.About != "command" || f.Level != "problem" {
-				continue
-			}
-			r.why = append(r.why, f.Text)
-			if strings.HasPrefix(f.Hint, "brs-exec ") && !slices.Contains(r.help, f.Hint) {
-				r.help = append(r.help, f.Hint)
-			}
+// advise puts into the report what would help the command, should it be refused.
+func (p *program) advise(c *cli.Context, pl *plan.Plan, r *rehearsed) {
+	with := func(flags string) string { return p.with(c.Command.Flags, flags) }
+	r.help = []string{with("--deliver sign")} // the refusal came from the signing proxy, so that this helps whatever it is
+	for _, f := range doctor.Examine(doctor.Options{Plan: pl, Deliver: pl.Deliver.Name, With: with}) {
+		if f.About != "command" || f.Level != "problem" {
+			continue
+		}
+		r.why = append(r.why, f.Text)
+		if strings.HasPrefix(f.Hint, "brs-exec ") && !slices.Contains(r.help, f.Hint) {
+			r.help = append(r.help, f.Hint)
 		}
 	}
+}
+
+func (p *program) printRehearsal(r rehearsed) {
 	width, _, terminal := terminalSize()
 	if !terminal {
 		width = defaultWidth

@@ -16,8 +16,8 @@ type rehearsed struct {
 	rehearsal.Result
 	life time.Duration
 	sign bool     // --deliver sign: nothing expired
-	why  []string // what doctor says of the command
-	help []string // command lines that doctor would have it run with, the best first
+	why  []string // what doctor says of the command, if it was refused
+	help []string // command lines that would help it then, the best first
 }
 
 // rehearsal draws the report: a table with what was seen, and what that says of the command.
@@ -31,6 +31,9 @@ func (d drawing) rehearsal(r rehearsed) (lines []string) {
 	lines = append(lines, d.wrap(r.verdict(), "  ")...)
 	if r.Others > 0 {
 		lines = append(lines, d.wrap(fmt.Sprintf("%s signed with other credentials, or not signed", count(r.Others, "request was", "requests were")), "  ")...)
+	}
+	if !r.Refused() {
+		return lines
 	}
 	for _, why := range r.why {
 		lines = append(lines, d.wrap("doctor: "+d.one(why), "  ")...)
@@ -145,7 +148,7 @@ func (r rehearsed) verdict() string {
 		return fmt.Sprintf("not shown: %s refused because brs-exec delivered newer credentials too late; is the machine overloaded, or was it suspended?", count(late, "call was", "calls were"))
 	case rehearsal.Short:
 		text := "not shown: no call was made after the credentials of an earlier one had expired; "
-		if shorter := max(r.Ran/3, 10*time.Second).Truncate(time.Second); shorter < r.life {
+		if shorter := (r.Ran / 3).Truncate(time.Second); shorter >= 10*time.Second && shorter < r.life {
 			return text + fmt.Sprintf("try --life %s, or let the command run longer", round(shorter))
 		}
 		return text + "let the command run longer"

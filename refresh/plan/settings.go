@@ -18,6 +18,7 @@ type Settings struct {
 	values  map[string]value // by the name of the flag
 	sources []*Settings      // of a list of sources, each with settings of its own
 	keep    bool             // they are of a run without a command
+	trial   bool             // they are of a rehearsal
 	list    *list            // of profiles; nil: there is none
 	own     map[string]bool  // what an entry of such a list says itself; nil: it is none
 }
@@ -32,7 +33,7 @@ type value struct {
 // the file of --config, then by default. typed has what was typed, by the names of
 // flags. The settings are also there, as far as they were read, if there is an error.
 func Resolve(flags []*Flag, typed map[string][]string, env []string) (*Settings, error) {
-	s := &Settings{values: map[string]value{}, keep: slices.Contains(flags, flagOnce.Flag)}
+	s := &Settings{values: map[string]value{}, keep: slices.Contains(flags, flagOnce.Flag), trial: slices.Contains(flags, flagLife.Flag)}
 	for _, f := range flags {
 		if v, ok := typed[f.Name]; ok {
 			if !f.Boolean && slices.Contains(v, "") { // --profile "$UNSET" would run the command as somebody else

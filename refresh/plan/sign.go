@@ -16,7 +16,7 @@ import (
 	"brs-exec.example/brs-exec/writer/sign/services"
 )
 
-// Sign is what is about --deliver sign alone.
+// Sign is what is about --deliver sign, and rehearsals, alone.
 type Sign struct {
 	Only  services.Limits // what the command may use
 	Hosts []string        // HOST or HOST:PORT, lower case; an IPv6 address with a port is in brackets
@@ -25,7 +25,7 @@ type Sign struct {
 
 // sign reads it, and refuses what would get around it.
 func (p *Plan) sign(v *Settings) (err error) {
-	if !p.Deliver.Sign {
+	if !p.Deliver.Sign && !v.trial {
 		if flag := v.first(flagSignOnly, flagSignHost, flagSignVia); flag != nil && !v.keep {
 			return wrong(flag, "add --deliver sign", "needs --deliver sign")
 		}

@@ -56,6 +56,18 @@ func (r *Rehearsal) engines(o refresh.Options, s signer, p *parts, log Part) (lo
 	}}
 }
 
+// part follows the requests of the command.
+func (r *Rehearsal) part() Part {
+	if r == nil {
+		return Part{}
+	}
+	return Part{Name: "the record of the rehearsal", notice: func(n notice) {
+		if n.kind == requestSigned {
+			r.Record.Called(n.request.Time, n.request.Profile, n.request.KeyID, n.request.Refused)
+		}
+	}}
+}
+
 // logLocal leaves out of the log what is so in each rehearsal, and what the log has of the
 // real credentials.
 func logLocal(log Part) Part {
