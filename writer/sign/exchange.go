@@ -69,6 +69,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *exchange) {
 		s.refuse(answer, r, e, err)
 		return
 	}
+	if u, err := url.Parse(s.o.Upstream); err == nil && u.Host != "" && services.Ends(e.to.Hostname()) {
+		e.to = *u
+	}
 	if r.ProtoMajor == 1 {
 		http.NewResponseController(w).EnableFullDuplex() // an answer may begin before the request has ended
 	}

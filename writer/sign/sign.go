@@ -53,6 +53,9 @@ type Options struct {
 	// Endpoints are the URLs that the user had configured, by signing name, "" for all services. They are where the requests of
 	// the endpoint way go in place of AWS's.
 	Endpoints map[string]string
+	// Upstream is the URL where all that would be sent to AWS goes, as it would have been signed for AWS; "" for AWS itself. It is
+	// for a rehearsal without an account.
+	Upstream string
 	// Region is the command's; it is for services whose clients cannot use the endpoint way.
 	Region string
 	// Environ is what the user's proxies and certificate authorities are taken from.
