@@ -61,14 +61,14 @@ func (p *program) rehearse(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if simulated {
-		if err := simulate(&o, p); err != nil {
-			return err
-		}
-	}
 	o.Plan.List = nil // the profiles stay the same for so short a time
 	record := &rehearsal.Record{}
 	o.Rehearsal = &run.Rehearsal{Life: life, Record: record}
+	if simulated {
+		if err := p.simulate(&o); err != nil {
+			return err
+		}
+	}
 	o.Parts = append(o.Parts, run.Part{
 		Name: "the record of the rehearsal",
 		Engine: func(e refresh.Event, _ bool) {
@@ -99,7 +99,7 @@ func (p *program) rehearse(c *cli.Context) error {
 }
 
 // simulate has the demo's simulator be AWS for the source and for the command.
-func simulate(o *run.Options, p *program) error {
+func (p *program) simulate(o *run.Options) error {
 	if len(o.Plan.Profiles) != 1 {
 		return &plan.Error{Flag: "simulate", Text: "has one profile, and not a list", Hint: "leave out the list"}
 	}
@@ -108,6 +108,7 @@ func simulate(o *run.Options, p *program) error {
 		return err
 	}
 	pointAt(server)
+	o.Rehearsal.Upstream = server.URL()
 	o.Plan.Profiles[0].Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
 	o.Parts = append(o.Parts, run.Part{Name: "the simulated AWS", Run: server.Run})
 	return nil

@@ -15,8 +15,9 @@ import (
 // Rehearsal has the deliveries hand out local credentials that expire after Life, as long as
 // there are real ones for the signing listener. The listener tells the Record of each request.
 type Rehearsal struct {
-	Life   time.Duration
-	Record *rehearsal.Record
+	Life     time.Duration
+	Record   *rehearsal.Record
+	Upstream string // URL of what stands for AWS; "" for AWS itself
 }
 
 // signer is the listener of a rehearsal: a sign.Server, but for tests.

@@ -42,11 +42,15 @@ func (d *deliveries) openSign(_ context.Context, o Options) error {
 	if !o.signs() {
 		return nil
 	}
-	server, err := sign.Listen(sign.Options{
+	options := sign.Options{
 		Region: d.region, Only: o.Plan.Sign.Only, Hosts: o.sign.Hosts, Endpoints: o.sign.Endpoints, Environ: os.Environ(), CABundle: o.sign.CABundle, Via: ways[o.sign.Via],
 		Notify: func(r sign.Request) { d.run.notice(notice{kind: requestSigned, profile: r.Profile, request: r}) },
 		Failed: signEvent(o.Log), Log: o.Log,
-	})
+	}
+	if o.Rehearsal != nil {
+		options.Upstream = o.Rehearsal.Upstream
+	}
+	server, err := sign.Listen(options)
 	if err != nil {
 		return err
 	}

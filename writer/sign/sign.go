@@ -53,8 +53,7 @@ type Options struct {
 	// Endpoints are the URLs that the user had configured, by signing name, "" for all services. They are where the requests of
 	// the endpoint way go in place of AWS's.
 	Endpoints map[string]string
-	// Upstream is the URL where all that would be sent to AWS goes, as it would have been signed for AWS; "" for AWS itself. It is
-	// for a rehearsal without an account.
+	// Upstream is the URL where all that is for AWS goes, for a rehearsal without an account; "" for AWS itself.
 	Upstream string
 	// Region is the command's; it is for services whose clients cannot use the endpoint way.
 	Region string
@@ -150,6 +149,9 @@ func Listen(o Options) (*Server, error) {
 	}
 	s.transports = newTransports(s.proxies, roots)
 	s.protocols.ask = s.transports.askHTTP2
+	if o.Upstream != "" { // no host of AWS is to be asked
+		s.protocols.ask = func(context.Context, string, string) (bool, error) { return false, nil }
+	}
 	s.tls = &tls.Config{GetConfigForClient: s.configure}
 	if s.authority, err = authority.New(s.domains(), time.Now()); err != nil {
 		return nil, err
