@@ -15,7 +15,7 @@ func (s *Settings) Rehearsal() (life time.Duration, simulate bool, err error) {
 	case life < minLife || life > maxLife:
 		err = wrong(flagLife, "as in 20s, 90s or 5m", "%s: not from %v to 12h", flagLife.of(s), minLife)
 	case s.has(flagCredentialsFile):
-		err = wrong(flagCredentialsFile, "leave it out", "is for other programs as well, which the credentials of a rehearsal are of no use to")
+		err = wrong(flagCredentialsFile, "leave it out", "is for other programs as well, and the credentials of a rehearsal are of no use to them")
 	}
 	return life, flagSimulate.of(s), s.explain(err)
 }

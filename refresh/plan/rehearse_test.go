@@ -20,7 +20,7 @@ func TestRehearsal(t *testing.T) {
 		{in: map[string][]string{"life": {"12h1s"}}, want: "--life 12h1s: not from 10s to 12h"},
 		{in: map[string][]string{"life": {"60"}}, want: `--life "60": not a duration`},
 		{in: map[string][]string{"life": {"-1m"}}, want: `--life "-1m": a duration cannot be negative`},
-		{in: map[string][]string{"credentials-file": {"f"}}, want: "--credentials-file is for other programs as well, which the credentials of a rehearsal are of no use to"},
+		{in: map[string][]string{"credentials-file": {"f"}}, want: "--credentials-file is for other programs as well, and the credentials of a rehearsal are of no use to them"},
 	} {
 		s, err := Resolve(Flags("rehearse"), test.in, nil)
 		if err != nil {
