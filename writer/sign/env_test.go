@@ -21,9 +21,9 @@ func TestEnv(t *testing.T) {
 		some   []string // that are there, URL standing for the server's
 		absent []string
 	}{
-		{Both, []string{"HTTPS_PROXY=URL", "https_proxy=URL", "AWS_CA_BUNDLE=FILE", "AWS_ENDPOINT_URL=URL", "AWS_ENDPOINT_URL_S3=URL"}, []string{"AWS_ENDPOINT_URL_EMPTY"}},
-		{Proxy, []string{"HTTPS_PROXY=URL", "https_proxy=URL", "AWS_CA_BUNDLE=FILE"}, []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}},
-		{Endpoint, []string{"AWS_ENDPOINT_URL=URL", "AWS_ENDPOINT_URL_S3=URL"}, []string{"HTTPS_PROXY", "https_proxy", "AWS_CA_BUNDLE"}},
+		{Both, []string{"HTTPS_PROXY=URL", "https_proxy=URL", "SSL_CERT_FILE=FILE", "AWS_ENDPOINT_URL=URL", "AWS_ENDPOINT_URL_S3=URL"}, []string{"AWS_ENDPOINT_URL_EMPTY"}},
+		{Proxy, []string{"HTTPS_PROXY=URL", "https_proxy=URL", "SSL_CERT_FILE=FILE"}, []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"}},
+		{Endpoint, []string{"AWS_ENDPOINT_URL=URL", "AWS_ENDPOINT_URL_S3=URL"}, []string{"HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"}},
 	} {
 		s, err := Listen(Options{Via: tt.via, Environ: user, Region: "us-east-1"})
 		if err != nil {
