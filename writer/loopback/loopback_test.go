@@ -80,9 +80,6 @@ func TestListensAgain(t *testing.T) {
 			t.Errorf("Accept: %v", err)
 		}
 	}
-	if l.Taken() {
-		t.Error("the address counts as another program's")
-	}
 }
 
 // TestTaken has another program at the address for a while.
