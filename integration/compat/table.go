@@ -64,9 +64,11 @@ func table(results []result) []byte {
 func letter(r *result) string {
 	takes := "f"
 	switch {
-	case r == nil, r.Outcome == failed && r.Refused == 0: // failed for another reason
+	case r != nil && r.Delivery == sign && r.Outcome == failed && r.Sets == 0: // no call came through brs-exec
+		return "-"
+	case r == nil, r.Outcome == failed && (r.Refused == 0 || r.Delivery == sign): // failed for another reason
 		return "?"
-	case r.Outcome == nothing, r.Delivery == sign && r.Outcome == failed:
+	case r.Outcome == nothing:
 		return "-"
 	case r.Delivery == sign:
 		return "s"

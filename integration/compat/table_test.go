@@ -44,7 +44,9 @@ func TestLetter(t *testing.T) {
 		{"is refused, and takes newer ones", &result{Outcome: failed, Refused: 3, Sets: 4, Asked: asks{Process: 4}}, "p"},
 		{"finds none", &result{Outcome: nothing}, "-"},
 		{"signs with local keys", &result{Outcome: survived, Delivery: sign, Sets: 7, Asked: asks{File: 1}}, "s"},
-		{"is refused with local keys", &result{Outcome: failed, Delivery: sign, Refused: 9, Sets: 1}, "-"},
+		{"sends its requests past brs-exec", &result{Outcome: failed, Delivery: sign, Refused: 9}, "-"},
+		{"trusts no certificate of brs-exec's", &result{Outcome: failed, Delivery: sign}, "-"},
+		{"is refused behind brs-exec", &result{Outcome: failed, Delivery: sign, Refused: 9, Sets: 1}, "?"},
 		{"fails for a reason of its own", &result{Outcome: failed, Sets: 2, Asked: asks{Process: 4}}, "?"},
 	} {
 		if got := letter(test.r); got != test.want {
