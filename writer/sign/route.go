@@ -58,6 +58,8 @@ func unsignedService(r *http.Request, e *exchange) (string, error) {
 	switch {
 	case strings.HasPrefix(r.Header.Get("X-Amz-Target"), "AWSCognitoIdentityService."):
 		return "cognito-identity", nil
+	case strings.HasPrefix(r.Header.Get("X-Amz-Target"), "AWSCognitoIdentityProviderService."):
+		return "cognito-idp", nil // users who sign in
 	case r.Header.Get("X-Amz-Sso_bearer_token") != "":
 		return "awsssoportal", nil
 	}

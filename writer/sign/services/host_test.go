@@ -107,14 +107,14 @@ func TestEnds(t *testing.T) {
 func TestDirect(t *testing.T) {
 	got := Direct("eu-west-1")
 	for id, want := range map[string]string{
-		"S3_CONTROL":                "https://s3-control.eu-west-1.amazonaws.com",
-		"SFN":                       "https://states.eu-west-1.amazonaws.com",
-		"CLOUDWATCH_LOGS":           "https://logs.eu-west-1.amazonaws.com",
-		"COGNITO_IDENTITY_PROVIDER": "https://cognito-idp.eu-west-1.amazonaws.com",
-		"SSO":                       "https://portal.sso.eu-west-1.amazonaws.com",
-		"S3":                        "",
-		"STS":                       "",
-		"DYNAMODB":                  "",
+		"S3_CONTROL":      "https://s3-control.eu-west-1.amazonaws.com",
+		"IOTSITEWISE":     "https://iotsitewise.eu-west-1.amazonaws.com",
+		"SSO":             "https://portal.sso.eu-west-1.amazonaws.com",
+		"SIGNIN":          "https://eu-west-1.signin.aws.amazon.com",
+		"CLOUDWATCH_LOGS": "", // one operation alone has a prefix
+		"S3":              "",
+		"STS":             "",
+		"DYNAMODB":        "",
 	} {
 		if got[id] != want {
 			t.Errorf("%s: %q, want %q", id, got[id], want)

@@ -193,7 +193,6 @@ func Direct(region string) map[string]string {
 		if !s.direct {
 			continue
 		}
-		s = c.byID[s.id]
 		if host, _, err := s.host(region); err == nil {
 			urls[strings.ToUpper(s.id)] = "https://" + host
 		}
