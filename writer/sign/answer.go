@@ -59,7 +59,11 @@ func (s *Server) answerProxied(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name, port := splitHost(r.URL.Host, port)
-	if s.isSelf(name, port) {
+	switch {
+	case name == "": // "http:path", which would be this machine
+		http.Error(w, "brs-exec: a URL without a host", http.StatusBadRequest)
+		return
+	case s.isSelf(name, port):
 		s.refuseLoop(w)
 		return
 	}

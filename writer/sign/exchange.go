@@ -89,26 +89,28 @@ func (s *Server) prepare(r *http.Request, e *exchange) error {
 	if malformed != nil && (known || e.way == wayEndpoint) {
 		return malformed
 	}
-	if signature != nil && !s.o.Only.Allow(signature.Service, regionOf(signature)) {
-		s.lines.once("a request was refused, as --sign-only does not allow its service and region", "signed for", signature.Service+"@"+regionOf(signature))
-		return fault("AccessDenied", "brs-exec: --sign-only does not allow "+signature.Service+" in "+regionOf(signature), http.StatusForbidden)
-	}
 	scope := ""
-	switch {
-	case e.way == wayEndpoint:
+	if e.way == wayEndpoint {
 		var err error
 		if scope, err = s.route(r, e, known); err != nil {
 			return err
 		}
-	case !known:
-		return nil
-	case !s.signs(e.to.Scheme, e.to.Hostname(), e.to.Port()):
-		host := displayHost(&e.to)
-		s.lines.once("a request with local keys was refused, as it goes to a server other than AWS's", "host", host)
-		return fault("AccessDenied", "brs-exec: "+host+" is no host of AWS: --sign-host "+host+" has requests to it signed", http.StatusForbidden)
+	}
+	if signature != nil {
+		region := regionOf(signature)
+		if scope != "" && !signature.Asymmetric {
+			region = scope
+		}
+		if !s.o.Only.Allow(signature.Service, region) {
+			s.lines.once("a request was refused, as --sign-only does not allow its service and region", "signed for", signature.Service+"@"+region)
+			return fault("AccessDenied", "brs-exec: --sign-only does not allow "+signature.Service+" in "+region, http.StatusForbidden)
+		}
 	}
 	if !known {
 		return nil
+	}
+	if err := s.checkHost(r, e); err != nil {
+		return err
 	}
 	if err := s.check(r, e); err != nil {
 		return err
@@ -117,6 +119,24 @@ func (s *Server) prepare(r *http.Request, e *exchange) error {
 		e.signature.Region = scope
 	}
 	e.moved = s.follow(e)
+	return nil
+}
+
+// checkHost refuses to sign a request of the proxy way for a server that the command was not started to use. A signature
+// covers the Host header: one that names another host than that which gets the request would work at the other one.
+func (s *Server) checkHost(r *http.Request, e *exchange) error {
+	if e.way != wayProxy {
+		return nil
+	}
+	host, name := displayHost(&e.to), e.to.Hostname()
+	if !s.signs(e.to.Scheme, name, e.to.Port()) {
+		s.lines.once("a request with local keys was refused, as it goes to a server other than AWS's", "host", host)
+		return fault("AccessDenied", "brs-exec: "+host+" is no host of AWS: --sign-host "+host+" has requests to it signed", http.StatusForbidden)
+	}
+	if named, _ := splitHost(r.Host, ""); named != name && (services.Ends(named) || services.Ends(name)) {
+		s.lines.once("a request with local keys was refused, as its Host header names another host than the one that it goes to", "host", host, "Host", r.Host)
+		return fault("AccessDenied", "brs-exec: the request goes to "+host+", and its Host header says "+r.Host, http.StatusForbidden)
+	}
 	return nil
 }
 

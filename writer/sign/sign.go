@@ -180,10 +180,13 @@ func (s *Server) newHTTP() *http.Server {
 		ErrorLog:                     log.New(io.Discard, "", 0), // what clients send is not worth a line
 		BaseContext:                  func(net.Listener) context.Context { return s.ctx },
 		ConnContext:                  withOrigin,
-		ConnState: func(_ net.Conn, state http.ConnState) {
+		ConnState: func(c net.Conn, state http.ConnState) {
 			switch state {
 			case http.StateNew:
 				s.running.Add(1)
+				if s.ctx.Err() != nil { // http.Server.Close may have come too early for it
+					c.Close()
+				}
 			case http.StateClosed, http.StateHijacked:
 				s.running.Done()
 			}

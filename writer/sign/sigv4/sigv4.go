@@ -149,7 +149,7 @@ func (s *Signature) parseHeader(r *Request, authorization string) error {
 	s.signature = values["Signature"]
 	s.Token = r.Header.Get("X-Amz-Security-Token")
 	s.Payload = r.Header.Get("X-Amz-Content-Sha256")
-	s.RegionSet = r.Header.Get("X-Amz-Region-Set")
+	s.RegionSet = s.regionSet(r)
 	if err := s.parseSigned(values["SignedHeaders"]); err != "" {
 		return malformed(err)
 	}
@@ -194,7 +194,7 @@ func (s *Signature) parseQuery(r *Request, query query) error {
 	}
 	s.signature = values["X-Amz-Signature"]
 	s.Token = values["X-Amz-Security-Token"]
-	s.RegionSet = values["X-Amz-Region-Set"]
+	s.RegionSet = s.regionSet(r)
 	s.Payload = values["X-Amz-Content-Sha256"]
 	if s.Payload == "" {
 		s.Payload = r.Header.Get("X-Amz-Content-Sha256")
@@ -253,6 +253,21 @@ func (s *Signature) parseScope(algorithm, credential string) (malformed string) 
 		return "Credential should be scoped to a valid date in the form yyyymmdd, not '" + s.Date + "'."
 	}
 	return ""
+}
+
+// regionSet is all that the request says of regions: which of several lines a service
+// takes is not known.
+func (s *Signature) regionSet(r *Request) string {
+	if !s.Asymmetric {
+		return ""
+	}
+	all := slices.Clone(r.Header.Values("X-Amz-Region-Set"))
+	for _, p := range parameters(r.Query) {
+		if name, value := p.decoded(); name == "X-Amz-Region-Set" {
+			all = append(all, value)
+		}
+	}
+	return strings.Join(all, ",")
 }
 
 func digits(s string, n int) bool {

@@ -573,3 +573,37 @@ func TestTokenLast(t *testing.T) {
 		t.Errorf("got %s", got.Query)
 	}
 }
+
+// TestRegionSets: limits are about all regions that a request names, in whichever place.
+func TestRegionSets(t *testing.T) {
+	t.Parallel()
+	header := func(sets ...string) *Request {
+		return &Request{Header: http.Header{
+			"Authorization": {"AWS4-ECDSA-P256-SHA256 Credential=AKID/20150830/s3/aws4_request, SignedHeaders=host;x-amz-date;x-amz-region-set, Signature=00"},
+			"X-Amz-Date":    {"20150830T123600Z"}, "X-Amz-Region-Set": sets,
+		}}
+	}
+	query := func(more string, sets ...string) *Request {
+		return &Request{Header: http.Header{"X-Amz-Region-Set": sets}, Query: "X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256&X-Amz-Credential=AKID%2F20150830%2Fs3%2Faws4_request" +
+			"&X-Amz-Date=20150830T123600Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00" + more}
+	}
+	more := header("us-east-1")
+	more.Query = "X-Amz-Region-Set=*"
+	for name, tt := range map[string]struct {
+		r    *Request
+		want string
+	}{
+		"one header":           {header("us-east-1"), "us-east-1"},
+		"two":                  {header("us-east-1", "*"), "us-east-1,*"},
+		"none":                 {header(), ""},
+		"header and parameter": {more, "us-east-1,*"},
+		"one parameter":        {query("&X-Amz-Region-Set=us-east-1"), "us-east-1"},
+		"two of them":          {query("&X-Amz-Region-Set=us-east-1&X-Amz%2DRegion-Set=%2A"), "us-east-1,*"},
+		"parameter and header": {query("&X-Amz-Region-Set=us-east-1", "*"), "*,us-east-1"},
+	} {
+		s, err := Parse(tt.r)
+		if err != nil || s.RegionSet != tt.want {
+			t.Errorf("%s: %q, %v, want %q", name, s.RegionSet, err, tt.want)
+		}
+	}
+}
