@@ -26,10 +26,24 @@ func main() {
 	pairs := flag.Int("pairs", 200, "how many times each command is started")
 	idle := flag.Duration("idle", idleFor, "how long to watch an idle process")
 	fleet := flag.Duration("fleet", 2*time.Minute, "how long to watch a process with many roles, after each of 1, 10, 100 and 1,000; 0 for not at all")
-	flag.Parse()
+	requests := flag.Int("requests", 1000, "how many small requests are signed anew; 0 to measure nothing of --deliver sign")
+	transfers := flag.Int("transfers", 3, "how many transfers of each kind are signed anew")
+	size := flag.Int64("size", 1<<10, "of these transfers, in MiB")
+	connections := flag.Int("connections", 1000, "how many connections are held to what signs")
+	alone := flag.Bool("sign", false, "measure --deliver sign alone")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *pairs, *idle, *fleet); err != nil {
+	var err error
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == serveMode:
+		err = serve(os.Args[2])
+	case len(os.Args) > 1 && os.Args[1] == callMode:
+		err = call(ctx, os.Args[2:])
+	default:
+		flag.Parse()
+		err = run(ctx, *pairs, *idle, *fleet, signOptions{*requests, *transfers, *connections, *size << 20}, *alone)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -59,7 +73,7 @@ func build(ctx context.Context, dir string) (programs, error) {
 	return p, nil
 }
 
-func run(ctx context.Context, pairs int, idle, fleet duration) error {
+func run(ctx context.Context, pairs int, idle, fleet duration, sign signOptions, signAlone bool) error {
 	dir, err := os.MkdirTemp("", "brs-exec-bench-")
 	if err != nil {
 		return err
@@ -71,6 +85,11 @@ func run(ctx context.Context, pairs int, idle, fleet duration) error {
 	}
 	fmt.Printf("%s %s/%s, %d processors\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	b := bench{programs: p, peers: peers(), dir: dir}
+	if sign.pairs > 0 {
+		if err := b.sign(ctx, sign); err != nil || signAlone {
+			return err
+		}
+	}
 	if err := b.startUp(ctx, pairs); err != nil {
 		return fmt.Errorf("start-up: %w", err)
 	}

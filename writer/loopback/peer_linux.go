@@ -23,9 +23,17 @@ const established = "01"
 // errUnlisted says that no table lists the connection.
 var errUnlisted = errors.New("there is no such connection")
 
-// peerUID returns the user whose socket is at the client end of a loopback connection, from the kernel's own table
-// (proc(5), /proc/net/tcp). A dual-stack client, as Java is, appears in tcp6 with a mapped address.
+// peerUID returns the user whose socket is at the client end of a loopback connection.
 func peerUID(client, server netip.AddrPort) (int, error) {
+	if uid, err := askUID(client, server); err == nil {
+		return uid, nil
+	}
+	return findUID(client, server)
+}
+
+// findUID is peerUID by the kernel's own table (proc(5), /proc/net/tcp). A dual-stack client, as Java is, appears in tcp6
+// with a mapped address.
+func findUID(client, server netip.AddrPort) (int, error) {
 	why := errors.ErrUnsupported // as long as there is no table, as where only processes are mounted in /proc
 	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
 		uid, err := lookUID(table, client, server)

@@ -1,9 +1,11 @@
 package loopback
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"testing"
 )
 
@@ -40,24 +42,70 @@ func TestMatchUID(t *testing.T) {
 
 func TestPeerUID(t *testing.T) {
 	t.Parallel()
-	for _, network := range []string{"tcp4", "tcp6"} {
-		l, err := net.Listen(network, map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0"}[network])
+	for _, tt := range []struct {
+		name, network, address string
+		dial                   func(t *testing.T, server netip.AddrPort) (client netip.AddrPort, hangUp func())
+	}{
+		{"IPv4", "tcp4", "127.0.0.1:0", dialPlain},
+		{"IPv6", "tcp6", "[::1]:0", dialPlain},
+		{"mapped", "tcp4", "127.0.0.1:0", dialMapped},
+	} {
+		l, err := net.Listen(tt.network, tt.address)
 		if err != nil {
-			t.Logf("SKIPPED %s: %v", network, err)
+			t.Logf("SKIPPED %s: %v", tt.name, err)
 			continue
 		}
 		defer l.Close()
-		c, err := net.Dial(network, l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+		server := netip.MustParseAddrPort(l.Addr().String())
+		client, hangUp := tt.dial(t, server)
+		for name, find := range map[string]func(client, server netip.AddrPort) (int, error){"peerUID": peerUID, "findUID": findUID, "askUID": askUID} {
+			uid, err := find(client, server)
+			if errno := syscall.Errno(0); name == "askUID" && errors.As(err, &errno) {
+				t.Logf("SKIPPED %s, %s: %v", tt.name, name, err)
+				continue
+			}
+			if err != nil || uid != os.Geteuid() {
+				t.Errorf("%s: %s = %d, %v, want %d", tt.name, name, uid, err, os.Geteuid())
+			}
+			if uid, err := find(client, netip.AddrPortFrom(server.Addr(), 1)); err == nil {
+				t.Errorf("%s: %s of a connection to another port = %d, want an error", tt.name, name, uid)
+			}
+			if uid, err := find(server, netip.AddrPortFrom(server.Addr(), 1)); err == nil {
+				t.Errorf("%s: %s of a socket that listens = %d, want an error", tt.name, name, uid)
+			}
 		}
-		client, server := netip.MustParseAddrPort(c.LocalAddr().String()), netip.MustParseAddrPort(c.RemoteAddr().String())
-		if uid, err := peerUID(client, server); err != nil || uid != os.Geteuid() {
-			t.Errorf("%s: peerUID = %d, %v, want %d", network, uid, err, os.Geteuid())
-		}
-		c.Close()
-		if uid, err := peerUID(client, server); err == nil {
-			t.Errorf("%s: peerUID of a closed connection = %d, want an error", network, uid)
+		hangUp()
+		for name, find := range map[string]func(client, server netip.AddrPort) (int, error){"peerUID": peerUID, "askUID": askUID} {
+			if uid, err := find(client, server); err == nil {
+				t.Errorf("%s: %s of a closed connection = %d, want an error", tt.name, name, uid)
+			}
 		}
 	}
+}
+
+func dialPlain(t *testing.T, server netip.AddrPort) (client netip.AddrPort, hangUp func()) {
+	t.Helper()
+	c, err := net.Dial("tcp", server.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return netip.MustParseAddrPort(c.LocalAddr().String()), func() { c.Close() }
+}
+
+// dialMapped has a socket of IPv6 connect to an address of IPv4, as Java's do.
+func dialMapped(t *testing.T, server netip.AddrPort) (client netip.AddrPort, hangUp func()) {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	if err := syscall.Connect(fd, &syscall.SockaddrInet6{Port: int(server.Port()), Addr: server.Addr().As16()}); err != nil {
+		t.Fatal(err)
+	}
+	own, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	six := own.(*syscall.SockaddrInet6)
+	return netip.AddrPortFrom(netip.AddrFrom16(six.Addr).Unmap(), uint16(six.Port)), func() { syscall.Close(fd) }
 }
