@@ -60,7 +60,7 @@ func TestOperationBotocore(t *testing.T) {
 		Name, Method, URL string
 		Header            map[string]string
 	}
-	if err := json.Unmarshal(run(t, "", "testdata/s3requests.py"), &requests); err != nil {
+	if err := json.Unmarshal(run(t, "testdata/s3requests.py"), &requests); err != nil {
 		t.Fatal(err)
 	}
 	if len(requests) < 200 {

@@ -44,7 +44,7 @@ func refusing(t *testing.T) *httptest.Server {
 func TestRefuseBotocore(t *testing.T) {
 	t.Parallel()
 	got := map[string]string{}
-	d := json.NewDecoder(bytes.NewReader(run(t, "", "testdata/refused.py", refusing(t).URL)))
+	d := json.NewDecoder(bytes.NewReader(run(t, "testdata/refused.py", refusing(t).URL)))
 	for d.More() {
 		var r struct {
 			Service, Fault, Code, Message string
