@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
@@ -38,39 +39,39 @@ func TestSignServers(t *testing.T) {
 	slow(t)
 	t.Parallel()
 	size, byHand := uploadSize(t)
-	servers := []struct {
+	type server struct {
 		name  string
 		start func(t *testing.T, w *world) (flags []string)
 		lacks string // a tool that fails there without brs-exec, too
-	}{
+		way   string
+		most  int64 // bytes that it can store, 0 for any
+	}
+	servers := []server{
 		{"radosgw", func(t *testing.T, w *world) []string {
 			startGateway(t, w)
-			life := 16 * time.Second
-			if byHand {
-				life = time.Minute
-			}
-			return []string{"--role-arn", roleARN, "--duration", life.String()}
-		}, "minio-go-trailer"}, // Ceph 16 knows no trailers
-		{"versitygw", startVersity, ""},
+			return []string{"--role-arn", roleARN, "--duration", "16s"}
+		}, "minio-go-trailer", byEndpoint, 20 << 20}, // Ceph 16 knows no trailers, and this one is in memory
+		{"versitygw", startVersity, "", byEndpoint, 0},
+		{"versitygw by HTTPS", startVersityTLS, "", byProxy, 0},
 	}
 	if _, err := exec.LookPath(filepath.Join(clientsDir(), "bin", "minio")); err == nil && byHand {
-		servers = append(servers, struct {
-			name  string
-			start func(t *testing.T, w *world) []string
-			lacks string
-		}{"minio", startMinIO, ""})
+		servers = append(servers, server{"minio", startMinIO, "", byEndpoint, 0})
 	}
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			if !byHand {
 				t.Parallel()
 			}
+			size := size
+			if server.most > 0 {
+				size = min(size, server.most)
+			}
 			w := newWorld(t, 0)
 			tools := slices.DeleteFunc(uploadTools(t, w, byHand), func(tool string) bool { return tool == server.lacks })
 			flags := server.start(t, w)
 			file := w.path("file")
 			sparse(t, file, size)
-			p := w.brsExec(append(append(flags, "--deliver", "sign", "--sign-via", byEndpoint, "--log-level", "info", "--",
+			p := w.brsExec(append(append(flags, "--deliver", "sign", "--sign-via", server.way, "--log-level", "info", "--",
 				"bash", source("uploads.sh"), file), tools...)...)
 			most, within := int64(0), 5*time.Minute
 			if byHand {
@@ -185,28 +186,54 @@ func daemon(t *testing.T, env []string, address string, argv ...string) {
 // them, and the one before the last is deleted then: its credentials have expired.
 func startVersity(t *testing.T, w *world) []string {
 	t.Helper()
-	gateway := program(t, "versitygw")
 	address := fmt.Sprintf("127.0.0.1:%d", twoFreePorts(t))
+	w.env["AWS_ENDPOINT_URL"] = "http://" + address
+	return versity(t, w, address, "http://"+address)
+}
+
+// startVersityTLS has the gateway speak TLS under a name that the user's proxy knows.
+func startVersityTLS(t *testing.T, w *world) []string {
+	t.Helper()
+	c := cloudIn(t, w)
+	const host = "s3.example.test"
+	certificate, err := c.authority.Certificate(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", twoFreePorts(t))
+	c.proxy.route(host+":443", address)
+	w.env["AWS_ENDPOINT_URL"] = "https://" + host
+	flags := versity(t, w, address, "https://"+address,
+		"--cert", w.write("cert.pem", pemText("CERTIFICATE", certificate.Certificate[0])), "--key", w.write("key.pem", pemText("PRIVATE KEY", key)))
+	return append(flags, "--sign-host", host)
+}
+
+func versity(t *testing.T, w *world, address, url string, flags ...string) []string {
+	t.Helper()
+	gateway := program(t, "versitygw")
 	for _, dir := range []string{"iam", "data"} {
 		if err := os.Mkdir(w.path(dir), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	const root, secret = "AKIAROOT", "rootRootSecretOfTheGateway"
-	daemon(t, []string{"ROOT_ACCESS_KEY=" + root, "ROOT_SECRET_KEY=" + secret}, address,
-		gateway, "--port", address, "--quiet", "--iam-dir", w.path("iam"), "--iam-cache-disable", "posix", w.path("data"))
-	w.env["AWS_ENDPOINT_URL"] = "http://" + address
+	argv := append([]string{gateway, "--port", address, "--quiet", "--iam-dir", w.path("iam"), "--iam-cache-disable"}, flags...)
+	daemon(t, []string{"ROOT_ACCESS_KEY=" + root, "ROOT_SECRET_KEY=" + secret}, address, append(argv, "posix", w.path("data"))...)
 	w.env["AWS_MAX_ATTEMPTS"] = "1"
 	w.write("turn", "0")
 	w.write("rotate.sh", fmt.Sprintf(`set -eu
-		admin() { ADMIN_ACCESS_KEY=%[1]s ADMIN_SECRET_KEY=%[2]s ADMIN_ENDPOINT_URL=http://%[3]s %[4]s admin "$@" >&2; }
+		admin() { ADMIN_ACCESS_KEY=%[1]s ADMIN_SECRET_KEY=%[2]s ADMIN_ENDPOINT_URL=%[3]s %[4]s admin --allow-insecure "$@" >&2; }
 		n=$(cat turn)
 		n=$((n + 1))
 		echo $n >turn
 		admin create-user --access "AKIATURN$n" --secret "secretOfTurn$n" --role admin
 		if [ $n -gt 2 ]; then admin delete-user --access "AKIATURN$((n - 2))"; fi
-		printf '{"Version":1,"AccessKeyId":"AKIATURN%%s","SecretAccessKey":"secretOfTurn%%s","Expiration":"%%s"}' $n $n "$(date -u -d +%[5]s +%%Y-%%m-%%dT%%H:%%M:%%SZ)"`,
-		root, secret, address, gateway, "16seconds"))
+		printf '{"Version":1,"AccessKeyId":"AKIATURN%%s","SecretAccessKey":"secretOfTurn%%s","Expiration":"%%s"}' $n $n "$(date -u -d +16seconds +%%Y-%%m-%%dT%%H:%%M:%%SZ)"`,
+		root, secret, url, gateway))
 	return []string{"--credential-command", "sh " + w.path("rotate.sh")}
 }
 

@@ -26,6 +26,7 @@ while :; do
 	for tool; do
 		if said=$(upload "$tool" 2>&1 </dev/null); then
 			echo "ok $tool $(aws s3api head-object --bucket jobs --key "a b+c/$tool" --query ContentLength)"
+			aws s3api delete-object --bucket jobs --key "a b+c/$tool"
 		else
 			echo "failed $tool" $said
 		fi
