@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"runtime"
 	"sync/atomic"
@@ -110,7 +111,7 @@ type counter struct {
 func (c *counter) Read(p []byte) (n int, err error) {
 	n, err = c.ReadCloser.Read(p)
 	c.n.Add(int64(n))
-	if err != nil && err != io.EOF && c.err != nil {
+	if err != nil && err != io.EOF && err != http.ErrBodyReadAfterClose && c.err != nil {
 		c.err.Store(&err)
 	}
 	return n, err

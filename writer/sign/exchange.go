@@ -31,6 +31,7 @@ type exchange struct {
 	sent      *sigv4.Request
 	signature *sigv4.Signature // nil: none
 	service   string           // "" if that is not known
+	region    string           // of the client's signature
 	profile   string           // of the local keys that it was signed with
 	secret    string           // that it was signed with; "" if that is not known
 	keys      aws.Credentials  // to sign it with; zero: it goes on unchanged
@@ -83,7 +84,7 @@ func (s *Server) prepare(r *http.Request, e *exchange) error {
 	e.sent = asSent(r, e.path)
 	signature, malformed := sigv4.Parse(e.sent)
 	if signature != nil {
-		e.signature, e.service = signature, signature.Service
+		e.signature, e.service, e.region = signature, signature.Service, regionOf(signature)
 	}
 	known := s.identify(e)
 	if malformed != nil && (known || e.way == wayEndpoint) {
@@ -230,8 +231,11 @@ func (s *Server) spoolFault(err error) error {
 		s.lines.once("the body of a request cannot be kept, which is necessary to sign it", "err", f.error)
 		return fault("ServiceUnavailable", "brs-exec: the body cannot be kept: "+f.Error(), http.StatusServiceUnavailable)
 	}
-	return err
+	return errGone
 }
+
+// errGone says that the client has gone away before it had sent its body.
+var errGone = errors.New("the client has gone")
 
 // now is the time by the services' clocks, which clients set theirs by.
 func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.skew.Load())).Round(0) }
@@ -246,7 +250,7 @@ func (s *Server) report(r *http.Request, e *exchange) {
 		Status: e.status, Sent: e.bytesSent.Load(), Received: e.bytesReceived.Load(), Refused: e.refused,
 	}
 	if e.signature != nil {
-		one.KeyID, one.Region = e.signature.KeyID, regionOf(e.signature)
+		one.KeyID, one.Region = e.signature.KeyID, e.region
 	}
 	one.Operation = services.Operation(e.service, r)
 	s.o.Notify(one)

@@ -142,7 +142,9 @@ const maxSkew = 5 * time.Minute
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := exchangeOf(r.Context())
 	if of := e.errorOfReading.Load(); of != nil {
-		err = *of // of the body: a part of it that does not match, or a client that is gone
+		if err = *of; !errors.As(err, new(*sigv4.Error)) { // no part of the body that does not match
+			err = errGone
+		}
 	}
 	s.refuse(w, r, e, err)
 }
@@ -152,7 +154,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *exchange, err
 	var f *sigv4.Error
 	switch {
 	case errors.As(err, &f):
-	case r.Context().Err() != nil, errors.Is(err, context.Canceled):
+	case r.Context().Err() != nil, errors.Is(err, context.Canceled), errors.Is(err, errGone):
 		panic(http.ErrAbortHandler) // nobody waits for an answer
 	default:
 		f = s.unreachable(e, err)

@@ -68,7 +68,7 @@ func unsignedService(r *http.Request, e *exchange) (string, error) {
 	if kind := r.Header.Get("Content-Type"); action == "" && strings.HasPrefix(kind, "application/x-www-form-urlencoded") && r.ContentLength <= inMemory {
 		body, err := io.ReadAll(io.LimitReader(r.Body, inMemory))
 		if err != nil {
-			return "", err
+			return "", errGone
 		}
 		r.Body = &readCloser{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
 		form, _ = url.ParseQuery(string(body))

@@ -201,6 +201,41 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+// TestGone: a client that goes away in the midst of its body is no fault of the service.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	for _, payload := range []string{"", "UNSIGNED-PAYLOAD"} {
+		log := &journal{}
+		w := newWorld(t, newService(t, false), Options{Log: log.logger()})
+		r := newRequest(t, "PUT", w.URL()+"/b/k", "0123456789")
+		service, hash := "dynamodb", hashOf("0123456789")
+		if payload != "" {
+			service, hash = "s3", payload
+			r.Header.Set("X-Amz-Content-Sha256", payload)
+		}
+		sign(t, r, w.Local("p"), hash, service, "us-east-1", time.Now())
+		var text strings.Builder
+		r.Write(&text)
+		c, err := net.Dial("tcp", w.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, text.String()) // whose connection it is has to be known before it goes
+		if answer, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || answer.StatusCode != 200 {
+			t.Fatalf("%q: %v, %v", payload, answer, err)
+		}
+		w.record(t)
+		io.WriteString(c, strings.TrimSuffix(text.String(), "789"))
+		c.Close()
+		if got := w.record(t); got.Refused != "" || got.Status != 0 {
+			t.Errorf("%q: reported as %+v", payload, got)
+		}
+		if got := log.lines(); got[0] != "" {
+			t.Errorf("%q: the log has %s", payload, got)
+		}
+	}
+}
+
 // TestKeptConnections: requests share connections to the service, also after one that it has closed meanwhile.
 func TestKeptConnections(t *testing.T) {
 	t.Parallel()
