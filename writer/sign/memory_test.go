@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 )
@@ -57,6 +58,7 @@ func memoryOf(t *testing.T, way string, up, down, known bool) int64 {
 	f := newAWS(t, "sts.us-east-1.amazonaws.com")
 	defer f.Close()
 	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
 	f.then = func(w http.ResponseWriter, r *http.Request) {
 		http.NewResponseController(w).EnableFullDuplex()
 		if up {
@@ -120,16 +122,13 @@ func memoryOf(t *testing.T, way string, up, down, known bool) int64 {
 		})
 	}
 	if !up && !down {
-		close(hold)
-		hold = nil
+		release()
 		for _, end := range ends {
 			end()
 		}
 	}
 	cost := (inUse() - before) / connections
-	if hold != nil {
-		close(hold)
-	}
+	release()
 	for _, end := range ends {
 		end()
 	}
