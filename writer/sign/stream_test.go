@@ -22,7 +22,9 @@ func TestContinue(t *testing.T) {
 	for _, way := range []way{ways[0], ways[2]} {
 		for _, wanted := range []bool{true, false} {
 			w, base, client := way.start(t, Options{})
-			client.Transport.(*http.Transport).ExpectContinueTimeout = testTimeout
+			for _, waits := range []*http.Transport{client.Transport.(*http.Transport), w.transports.http1} {
+				waits.ExpectContinueTimeout = testTimeout // a busy machine takes its time
+			}
 			w.service.then = func(w http.ResponseWriter, r *http.Request) {
 				if !wanted {
 					w.WriteHeader(http.StatusTemporaryRedirect)
@@ -276,7 +278,7 @@ func TestKeptConnections(t *testing.T) {
 // TestEncodings: an answer is what the client asked for, compressed or not.
 func TestEncodings(t *testing.T) {
 	t.Parallel()
-	for _, way := range ways {
+	for _, way := range ways[:2] { // a request without a signature has no way on by the endpoint
 		w, base, client := way.start(t, Options{})
 		client.Transport.(*http.Transport).DisableCompression = true
 		w.service.then = func(w http.ResponseWriter, r *http.Request) {
@@ -291,7 +293,7 @@ func TestEncodings(t *testing.T) {
 		answer.Body.Close()
 		_, kind := answer.Header["Content-Type"]
 		_, date := answer.Header["Date"]
-		if !way.endpoint && (answer.StatusCode != 200 || kind || date || answer.Header.Get("X-Got") != "") {
+		if answer.StatusCode != 200 || kind || date || answer.Header.Get("X-Got") != "" {
 			t.Errorf("%s: %v", way.name, answer.Header)
 		}
 	}
