@@ -5,7 +5,7 @@ import "net"
 // examineMachine is about what brs-exec itself needs.
 func (d *examination) examineMachine() {
 	if (d.Plan.Deliver.Endpoint || d.Plan.Deliver.IMDS || d.Plan.Deliver.Sign) && !loopback() {
-		d.problem("network", "ip link set lo up, or "+d.With("--deliver process"), "the loopback interface is down: the endpoint cannot be opened")
+		d.problem("network", "ip link set lo up, or "+d.With("--deliver process"), "the loopback interface is down: no port can be opened there")
 	}
 	if d.Plan.Deliver.Sign && d.Plan.Child.Pdeathsig == 0 && d.via != "proxy" {
 		d.note("network", d.With("--pdeathsig TERM"), "if brs-exec is killed, any user of this machine can open its port, and the command would send them its requests, with local keys")

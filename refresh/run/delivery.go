@@ -260,14 +260,23 @@ func (d *deliveries) openIMDS(_ context.Context, o Options) error {
 
 // socketEvent logs that the socket of the endpoint has failed, or works again.
 func socketEvent(log *slog.Logger) func(error) {
+	return socketOf(log, "requests for credentials are", "answered", "asks for credentials")
+}
+
+// signEvent is socketEvent for the signing proxy.
+func signEvent(log *slog.Logger) func(error) {
+	return socketOf(log, "requests are", "signed", "sends its requests to")
+}
+
+func socketOf(log *slog.Logger, requests, served, asked string) func(error) {
 	return func(err error) {
 		switch {
 		case err == nil:
-			log.Warn("the command's requests for credentials are answered again")
+			log.Warn("the command's " + requests + " " + served + " again")
 		case errors.Is(err, syscall.EADDRINUSE):
-			log.Error("another program has the port that the command asks for credentials: do not trust what the command gets there; trying to get the port back", "err", err)
+			log.Error("another program has the port that the command "+asked+": do not trust what the command gets there; trying to get the port back", "err", err)
 		default:
-			log.Error("the command's requests for credentials are not answered; trying again", "err", err)
+			log.Error("the command's "+requests+" not "+served+"; brs-exec retries", "err", err)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"log/slog"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -104,15 +103,4 @@ func logSigned(log Part) Part {
 		}
 	}
 	return log
-}
-
-// signEvent logs that the listener's socket has failed, or works again.
-func signEvent(log *slog.Logger) func(error) {
-	return func(err error) {
-		if err == nil {
-			log.Warn("the command's requests are signed again")
-			return
-		}
-		log.Error("the command's requests are not signed; trying again", "err", err)
-	}
 }

@@ -15,7 +15,6 @@ package sign
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"io"
 	"log"
 	"log/slog"
@@ -219,9 +218,6 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.running.Wait()
 	s.transports.closeIdle()
-	if errors.Is(broken, http.ErrServerClosed) {
-		return nil
-	}
 	return broken
 }
 
