@@ -10,6 +10,12 @@ import (
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	s.running.Add(1)
 	defer s.running.Done()
+	defer func() {
+		if v := recover(); v != nil {
+			s.lines.bug(v)
+			panic(http.ErrAbortHandler) // net/http ends the connection
+		}
+	}()
 	from := originOf(r)
 	if from == nil {
 		http.Error(w, "brs-exec: unknown connection", http.StatusInternalServerError)

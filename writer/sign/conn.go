@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"time"
 
 	"brs-exec.example/brs-exec/writer/loopback"
 )
@@ -27,9 +28,18 @@ type origin struct {
 // client is a connection that was accepted.
 type client struct {
 	*net.TCPConn
-	server *Server
-	origin origin
-	read   bool // at least once
+	server  *Server
+	origin  origin
+	checked bool // whose it is
+	read    bool // at least once
+	closed  sync.Once
+}
+
+// Close may be called more than once.
+func (c *client) Close() error {
+	err := c.TCPConn.Close()
+	c.closed.Do(func() { <-c.server.open })
+	return err
 }
 
 // plain accepts connections for the server.
@@ -38,8 +48,19 @@ type plain struct{ s *Server }
 func (p plain) Addr() net.Addr { return p.s.listener.Addr() }
 func (p plain) Close() error   { return p.s.listener.Close() }
 func (p plain) Accept() (net.Conn, error) {
+	select {
+	case p.s.open <- struct{}{}:
+	default:
+		p.s.lines.once("the command has so many connections to the signing proxy that new ones wait until others end (ulimit -n)", "connections", cap(p.s.open))
+		select {
+		case p.s.open <- struct{}{}:
+		case <-p.s.ctx.Done():
+			return nil, net.ErrClosed
+		}
+	}
 	tcp, err := p.s.listener.AcceptTCP()
 	if err != nil {
+		<-p.s.open
 		return nil, err
 	}
 	c := &client{TCPConn: tcp, server: p.s}
@@ -62,8 +83,20 @@ const handshake = 0x16
 // alert is a whole TLS alert: fatal, handshake_failure. A client prints at least that.
 var alert = []byte{0x15, 3, 1, 0, 2, 2, 40}
 
+// mostOpen bounds the connections where the system has no such limit.
+const mostOpen = 100_000
+
+// strangerTime is how long another user may take over a header. Whoever sends none would keep a connection from the command.
+const strangerTime = time.Second
+
 // Read refuses a client that speaks TLS, which would wait for an answer that it understands.
 func (c *client) Read(p []byte) (n int, err error) {
+	if !c.checked {
+		c.checked = true
+		if c.origin.checkPeer() != nil {
+			c.SetReadDeadline(time.Now().Add(strangerTime))
+		}
+	}
 	n, err = c.TCPConn.Read(p)
 	if !c.read && n > 0 {
 		c.read = true
@@ -99,7 +132,7 @@ func originOf(r *http.Request) *origin {
 
 // tunnelled is a connection after CONNECT.
 type tunnelled struct {
-	*net.TCPConn
+	*client
 	origin origin
 	ahead  *bytes.Reader // what was read of it before
 }

@@ -28,14 +28,14 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request, from *origin) {
 }
 
 // hijack takes a connection over, with what was read of it ahead.
-func hijack(w http.ResponseWriter) (*net.TCPConn, *bytes.Reader, error) {
+func hijack(w http.ResponseWriter) (*client, *bytes.Reader, error) {
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
 	ahead, _ := buffered.Reader.Peek(buffered.Reader.Buffered())
 	conn.SetDeadline(time.Time{})
-	return conn.(*client).TCPConn, bytes.NewReader(bytes.Clone(ahead)), nil
+	return conn.(*client), bytes.NewReader(bytes.Clone(ahead)), nil
 }
 
 // decrypt hands the connection over to the HTTP server, after the first byte has told what is spoken on it.
@@ -50,7 +50,7 @@ func (s *Server) decrypt(w http.ResponseWriter, to *origin) {
 		tcp.Close()
 		return
 	}
-	c := &tunnelled{TCPConn: tcp, origin: *to, ahead: ahead}
+	c := &tunnelled{client: tcp, origin: *to, ahead: ahead}
 	if ahead.Len() == 0 {
 		first := make([]byte, 1)
 		tcp.SetReadDeadline(time.Now().Add(headerTime))

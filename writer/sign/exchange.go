@@ -186,7 +186,7 @@ func (s *Server) check(r *http.Request, e *exchange) error {
 	if err := s.checkToken(e); err != nil {
 		return err
 	}
-	if err := e.signature.Fresh(s.now()); err != nil {
+	if err := e.signature.Fresh(s.clocks.now(&e.to)); err != nil {
 		return err
 	}
 	hash := ""
@@ -236,9 +236,6 @@ func (s *Server) spoolFault(err error) error {
 
 // errGone says that the client has gone away before it had sent its body.
 var errGone = errors.New("the client has gone")
-
-// now is the time by the services' clocks, which clients set theirs by.
-func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.skew.Load())).Round(0) }
 
 // report tells of a request that has ended.
 func (s *Server) report(r *http.Request, e *exchange) {

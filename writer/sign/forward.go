@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"brs-exec.example/brs-exec/writer/sign/services"
 	"brs-exec.example/brs-exec/writer/sign/sigv4"
@@ -73,7 +72,7 @@ func (t sender) RoundTrip(out *http.Request) (*http.Response, error) {
 		out.Body, out.GetBody = nil, nil
 	}
 	if out.Body != nil {
-		out.Body = &counter{out.Body, &e.bytesSent, &e.errorOfReading}
+		out.Body = &counter{contained{out.Body, &t.s.lines}, &e.bytesSent, &e.errorOfReading}
 	}
 	return t.s.transports.roundTrip(out, major)
 }
@@ -121,11 +120,7 @@ func asURL(scheme, host, path, query string, marked bool) (u *url.URL, sent stri
 func (s *Server) look(answer *http.Response) error {
 	e := exchangeOf(answer.Request.Context())
 	if at, err := http.ParseTime(answer.Header.Get("Date")); err == nil && e.to.Scheme == "https" {
-		skew := time.Until(at)
-		if skew.Abs() <= maxSkew {
-			skew = 0
-		}
-		s.skew.Store(int64(skew))
+		s.clocks.set(&e.to, at)
 	}
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		return nil // the body is the connection
@@ -134,9 +129,6 @@ func (s *Server) look(answer *http.Response) error {
 	s.learn(answer, e)
 	return nil
 }
-
-// maxSkew is how far our clock may be from a service's before the service's is taken.
-const maxSkew = 5 * time.Minute
 
 // fail answers a request that could not be sent on, or whose answer did not come.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -160,7 +152,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *exchange, err
 		f = s.unreachable(e, err)
 	}
 	e.refused = f.Code
-	w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat)) // clients set their clocks by it
+	w.Header().Set("Date", s.clocks.now(&e.to).UTC().Format(http.TimeFormat)) // clients set their clocks by it
 	services.Refuse(w, r, e.service, services.Fault{Code: f.Code, Message: f.Message, Status: f.Status})
 }
 

@@ -3,15 +3,22 @@ package sign
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"brs-exec.example/brs-exec/writer/sign/services"
+	"brs-exec.example/brs-exec/writer/sign/sigv4"
 )
 
 // leadTo has all connections of a world's server go to its service, whatever their host.
@@ -108,4 +115,156 @@ func TestOnlyWhereSigned(t *testing.T) {
 			t.Errorf("%s: the service has got %d requests", only, got)
 		}
 	}
+}
+
+// TestClocks: a server's clock says nothing of AWS's.
+func TestClocks(t *testing.T) {
+	t.Parallel()
+	url := func(host string) *url.URL { return &url.URL{Scheme: "https", Host: host + ":443"} }
+	far, near := time.Now().Add(time.Hour), time.Now().Add(time.Minute)
+	var c clocks
+	expect := func(host string, far bool) {
+		t.Helper()
+		if got := time.Until(c.now(url(host))) > 50*time.Minute; got != far {
+			t.Errorf("%s is far from our time: %v", host, got)
+		}
+	}
+	c.set(url("minio.internal"), far)
+	expect("minio.internal", true)
+	expect("other.internal", false)
+	expect("s3.eu-west-1.amazonaws.com", false)
+	c.set(url("s3.eu-west-1.amazonaws.com"), far)
+	c.set(url("minio.internal"), near)
+	expect("minio.internal", false)
+	expect("sts.us-east-1.amazonaws.com", true)
+	for i := range 2 * maxHosts {
+		c.set(url(fmt.Sprint("h", i)), far)
+	}
+	if len(c.skew) > maxHosts {
+		t.Errorf("%d are remembered", len(c.skew))
+	}
+}
+
+// TestBug: a panic costs one request, and is said once, without what it holds.
+func TestBug(t *testing.T) {
+	t.Parallel()
+	log := &journal{}
+	w := newWorld(t, newService(t, false), Options{Log: log.logger()})
+	w.forward.ModifyResponse = func(*http.Response) error { panic("a secret") }
+	send := func(body io.Reader) error {
+		r, err := http.NewRequestWithContext(t.Context(), "POST", w.service.URL, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := w.client(t, false).Do(r)
+		if err == nil {
+			answer.Body.Close()
+		}
+		return err
+	}
+	for range 2 {
+		if err := send(nil); err == nil {
+			t.Error("there is an answer")
+		}
+	}
+	if got := log.lines(); len(got) != 1 || !strings.Contains(got[0], "TestBug") || strings.Contains(got[0], "a secret") {
+		t.Errorf("the log has\n%s", strings.Join(got, "\n"))
+	}
+
+	// The body is read by the transport.
+	lines := lines{log: log.logger()}
+	body := contained{io.NopCloser(readerFunc(func([]byte) (int, error) { var none []int; return none[0], nil })), &lines}
+	var failed *sigv4.Error
+	if _, err := body.Read(nil); !errors.As(err, &failed) || failed.Status != 500 {
+		t.Errorf("the body: %v", err)
+	}
+	if got := log.lines(); len(got) != 2 || !strings.Contains(got[1], "index out of range") {
+		t.Errorf("the log has\n%s", strings.Join(got, "\n"))
+	}
+}
+
+// TestTooMany: connections beyond the limit wait for others to end, in whichever way those are used.
+func TestTooMany(t *testing.T) {
+	t.Parallel()
+	f := newService(t, false)
+	log := &journal{}
+	s, err := Listen(Options{Log: log.logger(), Hosts: []string{f.host()}, Environ: []string{"AWS_CA_BUNDLE=" + f.bundle(t)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.open = make(chan struct{}, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	defer func() { cancel(); <-done }()
+	w := &world{Server: s, service: f}
+	far := echo(t)
+	_, first, _ := connectTo(t, w, far, "")
+	_, second, _ := connectTo(t, w, far, "")
+	for deadline := time.Now().Add(testTimeout); !strings.Contains(log.lines()[0], "ulimit -n"); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("the log does not say that there are too many")
+		}
+	}
+	var may atomic.Bool
+	direct := s.transports.dial
+	s.transports.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if !may.Load() {
+			t.Error("a third connection is served")
+		}
+		return direct(ctx, network, address)
+	}
+	third := make(chan int, 1)
+	go func() {
+		answer, _, _ := connectTo(t, w, far, "")
+		third <- answer.StatusCode
+	}()
+	may.Store(true)
+	first.Close()
+	if got := <-third; got != 200 {
+		t.Errorf("the third one: %d", got)
+	}
+	second.Close()
+	client := w.client(t, false)
+	for range 5 { // all that ends is counted
+		if status, body := do(t, client, newRequest(t, "GET", f.URL, "")); status != 200 {
+			t.Errorf("decrypted: %d %s", status, body)
+		}
+		client.CloseIdleConnections()
+		c, err := net.Dial("tcp", s.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+			t.Error(err)
+		}
+		c.Close()
+	}
+}
+
+// TestAskedOnce: where a service does not answer, its clients do not wait for one another.
+func TestAskedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		p := protocols{ask: func(context.Context, string, string) (bool, error) {
+			asked++
+			time.Sleep(dialTime)
+			return true, io.EOF
+		}}
+		hello := &tls.ClientHelloInfo{SupportedProtos: []string{"h2"}}
+		start := time.Now()
+		for range 10 { // one after the other, as the lock has them
+			p.config(hello, "x", "x:443", &tls.Config{})
+		}
+		if took := time.Since(start); took != dialTime || asked != 1 {
+			t.Errorf("asked %d times in %v", asked, took)
+		}
+		time.Sleep(dialTime + 1)
+		p.ask = func(context.Context, string, string) (bool, error) { return true, nil }
+		if all := new(tls.Config); p.config(hello, "x", "x:443", all) != all {
+			t.Error("it is not asked again")
+		}
+	})
 }

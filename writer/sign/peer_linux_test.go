@@ -37,6 +37,10 @@ func TestOtherUser(t *testing.T) {
 			t.Errorf("%s: %d, %v", name, answer, err)
 		}
 	}
+	start := time.Now()
+	if _, err := asNobody(own, ""); err == nil || time.Since(start) > headerTime/2 {
+		t.Errorf("one that says nothing is kept: %v after %v", err, time.Since(start))
+	}
 	if got := w.service.requests(); len(got) > 0 {
 		t.Error("something was sent on")
 	}

@@ -25,6 +25,7 @@ type protocol struct {
 
 	mu           sync.Mutex // held while the service is asked
 	asked, http2 bool
+	failed       time.Time // when it did not answer last
 }
 
 // config returns the TLS configuration for a client of a host. all has both versions of HTTP.
@@ -46,10 +47,12 @@ func (p *protocols) config(hello *tls.ClientHelloInfo, name, address string, all
 	}
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	if !one.asked {
+	if !one.asked && time.Since(one.failed) > dialTime { // or each client would wait for those before it
 		var err error
 		one.http2, err = p.ask(hello.Context(), name, address)
-		one.asked = err == nil // else the request will tell what is wrong
+		if one.asked = err == nil; !one.asked { // the request will tell what is wrong
+			one.failed = time.Now()
+		}
 	}
 	if one.http2 {
 		return all

@@ -22,7 +22,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -112,6 +111,7 @@ type Server struct {
 	authority  *authority.Authority
 	proxies    *authority.Proxies
 	listener   *loopback.Listener
+	open       chan struct{} // has one for each connection
 	decrypted  *handover
 	http       *http.Server
 	forward    *httputil.ReverseProxy
@@ -120,7 +120,7 @@ type Server struct {
 	tls        *tls.Config // has the keys of the sessions of all hosts
 	checkPeers bool
 	lines      lines
-	skew       atomic.Int64 // of the services' clocks to ours, a time.Duration; 0 if it is small
+	clocks     clocks
 
 	running sync.WaitGroup // connections and handlers
 	ctx     context.Context
@@ -134,7 +134,7 @@ func Listen(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		o: o, keys: newKeys(), hosts: newHosts(o.Hosts), decrypted: newHandover(), lines: lines{log: o.Log},
+		o: o, keys: newKeys(), hosts: newHosts(o.Hosts), decrypted: newHandover(), lines: lines{log: o.Log}, open: make(chan struct{}, maxOpen()),
 		// Where our own user has the number of all whom the user namespace does not know, nobody can be told from others.
 		checkPeers: loopback.PeersKnown && !pathsafe.Unmapped(euid()),
 	}
