@@ -90,6 +90,11 @@ func (s *Server) prepare(r *http.Request, e *exchange) error {
 	if malformed != nil && (known || e.way == wayEndpoint) {
 		return malformed
 	}
+	if l := s.keys.find(version2Key(e.sent)); l != nil {
+		e.service = "s3"
+		s.lines.once("a request was refused, as it is signed with Signature Version 2, in which local keys are of no use", "hint", version2Hint)
+		return fault("InvalidRequest", "brs-exec: the request is signed with Signature Version 2 and local keys, and needs Version 4: "+version2Hint, http.StatusBadRequest)
+	}
 	scope := ""
 	if e.way == wayEndpoint {
 		var err error
@@ -121,6 +126,22 @@ func (s *Server) prepare(r *http.Request, e *exchange) error {
 	}
 	e.moved = s.follow(e)
 	return nil
+}
+
+// version2Hint is what has botocore sign URLs of S3 with Version 4 in the older regions, too.
+const version2Hint = "of boto3 and the AWS CLI 1 set signature_version = s3v4 below s3 = in the profile"
+
+// version2Key returns the key ID of a request to S3 that is signed with Signature Version 2, "" if it is not.
+func version2Key(r *sigv4.Request) string {
+	if id, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS "); ok {
+		id, _, _ = strings.Cut(id, ":")
+		return id
+	}
+	if strings.Contains(r.Query, "AWSAccessKeyId=") {
+		query, _ := url.ParseQuery(r.Query)
+		return query.Get("AWSAccessKeyId")
+	}
+	return ""
 }
 
 // checkHost refuses to sign a request of the proxy way for a server that the command was not started to use. A signature
