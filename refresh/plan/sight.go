@@ -102,6 +102,12 @@ func target(s string) (*events.Target, error) {
 		}
 		return &events.Target{FD: int(fd)}, nil
 	}
+	switch s { // a file of that name, and a file that cannot be opened, are not what was meant
+	case "-", "/dev/stdout":
+		return nil, wrong(flagEvents, "write fd:1 for the standard output, fd:2 for standard error", "%q: not a file", s)
+	case "/dev/stderr":
+		return nil, wrong(flagEvents, "write fd:2", "%q: not a file", s)
+	}
 	path, err := filepath.Abs(s)
 	if err != nil {
 		return nil, wrong(flagEvents, "", "%q: %v", s, err)
