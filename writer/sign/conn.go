@@ -8,14 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
 	"brs-exec.example/brs-exec/writer/loopback"
 )
-
-func euid() int { return os.Geteuid() }
 
 // origin is how a request came in.
 type origin struct {
@@ -54,7 +51,7 @@ func (p plain) Accept() (net.Conn, error) {
 		p.s.lines.once("the command has so many connections to the signing proxy that new ones wait until others end (ulimit -n)", "connections", cap(p.s.open))
 		select {
 		case p.s.open <- struct{}{}:
-		case <-p.s.ctx.Done():
+		case <-p.s.ended:
 			return nil, net.ErrClosed
 		}
 	}

@@ -265,6 +265,39 @@ func TestEnd(t *testing.T) {
 	}
 }
 
+// TestEndTooMany: Run ends also where connections beyond the limit wait for others to end.
+func TestEndTooMany(t *testing.T) {
+	t.Parallel()
+	log := &journal{}
+	s, err := Listen(Options{Log: log.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.open = make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	idle, err := net.Dial("tcp", s.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	for deadline := time.Now().Add(testTimeout); !strings.Contains(log.lines()[0], "ulimit -n"); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("the log does not say that there are too many")
+		}
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(testTimeout):
+		t.Fatal("Run does not return")
+	}
+}
+
 func leftGoroutines() string {
 	buf := make([]byte, 1<<20)
 	var left []string

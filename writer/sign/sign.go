@@ -21,6 +21,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"os"
 	"sync"
 	"time"
 
@@ -122,6 +123,7 @@ type Server struct {
 	lines      lines
 	clocks     clocks
 
+	ended   chan struct{}  // closed when no more connections are accepted
 	running sync.WaitGroup // connections and handlers
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -134,9 +136,9 @@ func Listen(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		o: o, keys: newKeys(), hosts: newHosts(o.Hosts), decrypted: newHandover(), lines: lines{log: o.Log}, open: make(chan struct{}, maxOpen()),
+		o: o, keys: newKeys(), hosts: newHosts(o.Hosts), decrypted: newHandover(), ended: make(chan struct{}), lines: lines{log: o.Log}, open: make(chan struct{}, maxOpen()),
 		// Where our own user has the number of all whom the user namespace does not know, nobody can be told from others.
-		checkPeers: loopback.PeersKnown && !pathsafe.Unmapped(euid()),
+		checkPeers: loopback.PeersKnown && !pathsafe.Unmapped(os.Geteuid()),
 	}
 	var err error
 	if s.proxies, err = authority.NewProxies(o.Environ); err != nil {
@@ -203,10 +205,12 @@ func (s *Server) Run(ctx context.Context) error {
 	left := 2
 	select {
 	case <-ctx.Done():
+		close(s.ended) // Shutdown waits for Accept, which may wait for a connection to end
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		s.http.Shutdown(drain)
 		cancel()
 	case broken = <-served:
+		close(s.ended)
 		left--
 	}
 	s.stop()
