@@ -161,7 +161,7 @@ func (t *transports) connectOn(ctx context.Context, conn net.Conn, name string, 
 		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the proxy %s answered %s", net.JoinHostPort(name, by.Port()), answer.Status)
+		return nil, fmt.Errorf("the proxy %s answered %s", by.Host, answer.Status)
 	}
 	if buffered.Buffered() > 0 { // a server that speaks first
 		return &bufferedConn{conn, buffered}, nil

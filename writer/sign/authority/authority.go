@@ -140,8 +140,8 @@ func (a *Authority) Config(name string) *tls.Config {
 	return a.host(name).config
 }
 
-// Certificate returns the certificate of a host, valid for at least half of its life from now.
-func (a *Authority) Certificate(name string) (*tls.Certificate, error) {
+// certificate returns the certificate of a host, valid for at least half of its life from now.
+func (a *Authority) certificate(name string) (*tls.Certificate, error) {
 	name = canonical(name)
 	if !a.vouches(name) {
 		return nil, fmt.Errorf("no certificate is made for %q", name)
@@ -169,7 +169,7 @@ func (a *Authority) host(name string) *host {
 			clear(a.hosts)
 		}
 		h = &host{config: &tls.Config{
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return a.Certificate(name) },
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return a.certificate(name) },
 			NextProtos:     []string{"h2", "http/1.1"},
 			MinVersion:     tls.VersionTLS12, // as AWS has it
 		}}

@@ -60,7 +60,7 @@ func TestCertificate(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newAuthority(t, tt.domains...)
-			leaf, err := a.Certificate(tt.host)
+			leaf, err := a.certificate(tt.host)
 			if tt.err {
 				if err == nil {
 					t.Fatal("a certificate was made")
@@ -127,7 +127,7 @@ func TestRenewal(t *testing.T) {
 		a := newAuthority(t, domains...)
 		made := map[*tls.Certificate]bool{}
 		for range 2 * 365 * 4 {
-			leaf, err := a.Certificate("sts.amazonaws.com")
+			leaf, err := a.certificate("sts.amazonaws.com")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -228,7 +228,7 @@ func handshake(t *testing.T, server, client *tls.Config) (tls.ConnectionState, e
 // which Python 3.13 sets.
 func TestForms(t *testing.T) {
 	a := newAuthority(t, domains...)
-	leaf, err := a.Certificate("s3.amazonaws.com")
+	leaf, err := a.certificate("s3.amazonaws.com")
 	if err != nil {
 		t.Fatal(err)
 	}

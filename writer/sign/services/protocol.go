@@ -30,13 +30,8 @@ const (
 	AWSCBOR  Protocol = "aws-cbor"  // as JSON11, with bodies in CBOR: Kinesis by the SDKs for Java
 )
 
-// ProtocolOf is the protocol of a request that is signed for a service.
-func ProtocolOf(service string, r *http.Request) Protocol {
-	p, _ := protocolOf(service, r)
-	return p
-}
-
-// protocolOf also gives the service's line of the table, nil if it is not known.
+// protocolOf is the protocol of a request that is signed for a service, and the service's line
+// of the table, nil if it is not known.
 func protocolOf(signing string, r *http.Request) (Protocol, *service) {
 	s, _ := known().find(signing, Target(r))
 	if r.Header.Get("Smithy-Protocol") == "rpc-v2-cbor" {

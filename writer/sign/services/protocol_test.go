@@ -147,7 +147,7 @@ func TestProtocolOf(t *testing.T) {
 		for k, v := range test.header {
 			r.Header[k] = v
 		}
-		if got := ProtocolOf(test.service, r); got != test.want {
+		if got, _ := protocolOf(test.service, r); got != test.want {
 			t.Errorf("%s %s %s: %s, want %s", test.service, test.method, test.path, got, test.want)
 		}
 	}
