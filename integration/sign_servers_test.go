@@ -116,14 +116,14 @@ func uploadTools(t *testing.T, w *world, all bool) []string {
 	dirs := []string{filepath.Dir(program(t, "miniogo"))}
 	if all {
 		dirs = append(dirs, filepath.Join(clientsDir(), "matrix", "bin"))
-		w.env["BRS_EXEC_JARS"] = filepath.Join(clientsDir(), "matrix", "s3a", "jars")
+		w.env["UPLOAD_JARS"] = filepath.Join(clientsDir(), "matrix", "s3a", "jars")
 		if _, err := os.Stat(filepath.Join(dirs[1], "s5cmd")); err == nil {
 			tools = append(tools, "s5cmd")
 		}
 		if _, err := exec.LookPath("rclone"); err == nil {
 			tools = append(tools, "rclone")
 		}
-		if _, err := os.Stat(w.env["BRS_EXEC_JARS"]); err == nil {
+		if _, err := os.Stat(w.env["UPLOAD_JARS"]); err == nil {
 			tools = append(tools, "java")
 		}
 	}

@@ -18,7 +18,7 @@ upload() {
 	minio-go-trailer) miniogo trailer jobs "a b+c/$1" "$file" ;;
 	s5cmd) s5cmd --log error cp "$file" "s3://jobs/a b+c/$1" ;;
 	rclone) rclone copyto "$file" ":s3,provider=Other,env_auth=true,endpoint='$AWS_ENDPOINT_URL',region=us-east-1:jobs/a b+c/$1" ;;
-	java) java -cp "$BRS_EXEC_JARS/*" "$here/s3a/Upload.java" "$file" "a b+c/$1" ;;
+	java) java -cp "$UPLOAD_JARS/*" "$here/s3a/Upload.java" "$file" "a b+c/$1" ;;
 	esac
 }
 
