@@ -214,6 +214,29 @@ func TestSignRefusesPresigned(t *testing.T) {
 	}
 }
 
+// TestSignRefusesVersion2: what boto3 and version 1 of the AWS CLI make of us-east-1's URLs by default is
+// refused with a word on what to set.
+func TestSignRefusesVersion2(t *testing.T) {
+	t.Parallel()
+	program(t, "aws")
+	curl := program(t, "curl")
+	for _, way := range []string{byProxy, byEndpoint} {
+		c := newCloud(t, time.Hour)
+		p := c.brsExec("--role-arn", roleARN, "--deliver", "sign", "--sign-via", way, "--", "sh", "-c",
+			`url=$(aws s3 presign s3://jobs/a); echo "$url"; "$1" -sS "$url"; echo; "$1" -sS -H "Authorization: AWS $AWS_ACCESS_KEY_ID:c2ln" "${url%%\?*}"`, "sh", curl)
+		if code := p.exit(); code != 0 {
+			t.Fatalf("exit code %d\n%s%s", code, p.stdout.String(), p.stderr.String())
+		}
+		said := p.stdout.String()
+		if !strings.Contains(said, "?AWSAccessKeyId=") || strings.Count(said, "<Code>InvalidRequest</Code>") != 2 || strings.Count(said, "Signature Version 2") != 2 {
+			t.Errorf("%s: the command says %q", way, said)
+		}
+		if sent := c.sent(); len(sent) > 0 {
+			t.Errorf("%s: sent on: %v", way, sent)
+		}
+	}
+}
+
 // TestSignRefusesEndpoint: what the endpoint way cannot know is refused with a word on the other.
 func TestSignRefusesEndpoint(t *testing.T) {
 	t.Parallel()
