@@ -148,7 +148,7 @@ func (p *Plan) SignSetup(of writer.ClientSettings, environ []string) (s SignSetu
 		return s, wrong(nil, "correct or unset it", "%v", err)
 	}
 	var bundle *authority.BundleError
-	if _, _, err := authority.Bundles(environ, of.CABundle, nil); errors.As(err, &bundle) {
+	if err := authority.Check(environ, of.CABundle); errors.As(err, &bundle) {
 		return s, wrong(nil, bundle.Hint(), "%v", err)
 	} else if err != nil {
 		return s, err

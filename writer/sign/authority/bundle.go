@@ -135,6 +135,19 @@ func Bundles(environ []string, profileBundle string, authority []byte) (bundles 
 	return b.bundles(profileBundle, authority)
 }
 
+// Check returns the *BundleError that Bundles would return, if any.
+func Check(environ []string, profileBundle string) error {
+	b := bundler{environ: environ}
+	for _, v := range variables {
+		if setting, file := b.user(v, profileBundle); file != "" && v.kind != named {
+			if _, err := b.userBundle(setting, file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Roots returns what the AWS SDKs of this environment trust, nil for the authorities of the
 // system.
 func Roots(environ []string, profileBundle string) (*x509.CertPool, error) {
@@ -145,7 +158,7 @@ func Roots(environ []string, profileBundle string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	content, err := userBundle(setting, file)
+	content, err := (&bundler{}).userBundle(setting, file)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +172,18 @@ type bundler struct {
 	environ                 []string
 	systemFiles, systemDirs []string
 	system                  []byte // nil if there is none
+
+	// To decode a system's authorities takes milliseconds, and most variables have the same.
+	files  map[string][]byte // certificates by path
+	others map[string][]byte // what stands for a variable that is not set
+}
+
+// user returns the file that the user named for a variable, "" for none, and by which setting.
+func (b *bundler) user(v variable, profileBundle string) (setting, file string) {
+	if _, file = lookup(b.environ, v.name); file == "" && v.name == awsCABundle {
+		return caBundle, profileBundle
+	}
+	return v.name, file
 }
 
 func (b *bundler) bundles(profileBundle string, authority []byte) (bundles []Bundle, notes []string, err error) {
@@ -167,14 +192,10 @@ func (b *bundler) bundles(profileBundle string, authority []byte) (bundles []Bun
 	}
 	for _, v := range variables {
 		var content []byte
-		_, file := lookup(b.environ, v.name)
-		setting := v.name
-		if file == "" && v.name == awsCABundle && profileBundle != "" {
-			setting, file = caBundle, profileBundle
-		}
+		setting, file := b.user(v, profileBundle)
 		switch {
 		case file != "":
-			content, err = userBundle(setting, file)
+			content, err = b.userBundle(setting, file)
 			if err != nil && v.kind == named {
 				notes = append(notes, err.Error()+": programs that read it do not trust the signing proxy")
 				continue
@@ -210,12 +231,15 @@ func add(bundles []Bundle, variable string, content []byte) []Bundle {
 // otherwise returns what the programs that read a variable trust where it is not set, nil if that is
 // not known.
 func (b *bundler) otherwise(v variable) (content []byte, err error) {
+	if content, ok := b.others[v.name]; ok {
+		return content, nil
+	}
 	for _, name := range v.otherwise {
 		one := b.system
 		if name != system {
 			of := variables[slices.IndexFunc(variables, func(v variable) bool { return v.name == name })]
 			if _, file := lookup(b.environ, name); file != "" {
-				one, err = userBundle(name, file)
+				one, err = b.userBundle(name, file)
 			} else {
 				one, err = b.otherwise(of)
 			}
@@ -225,13 +249,20 @@ func (b *bundler) otherwise(v variable) (content []byte, err error) {
 		}
 		content = append(content, one...)
 	}
-	return certificates(content), nil // each once
+	if len(v.otherwise) > 1 {
+		content = certificates(content) // each once
+	}
+	if b.others == nil {
+		b.others = map[string][]byte{}
+	}
+	b.others[v.name] = content
+	return content, nil
 }
 
 // findSystem returns the authorities of the system, nil if there are none to be found.
 func (b *bundler) findSystem() []byte {
 	for _, file := range b.systemFiles {
-		if content, err := readBundle(file); err == nil {
+		if content, err := b.userBundle("", file); err == nil {
 			return content
 		}
 	}
@@ -243,12 +274,19 @@ func (b *bundler) findSystem() []byte {
 	return nil
 }
 
-// userBundle reads a bundle that the user named.
-func userBundle(setting, file string) ([]byte, error) {
+// userBundle reads a bundle that the user named, or that a system has, once.
+func (b *bundler) userBundle(setting, file string) ([]byte, error) {
+	if content, ok := b.files[file]; ok {
+		return content, nil
+	}
 	content, err := readBundle(file)
 	if err != nil {
 		return nil, &BundleError{setting, file, err}
 	}
+	if b.files == nil {
+		b.files = map[string][]byte{}
+	}
+	b.files[file] = content
 	return content, nil
 }
 
