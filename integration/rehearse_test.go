@@ -186,3 +186,15 @@ func TestRehearseSimulate(t *testing.T) {
 		t.Errorf("another server than the simulator was called: %v", calls)
 	}
 }
+
+// TestRehearseSimulateProfile: a command that names the profile finds the credentials of the simulation there.
+func TestRehearseSimulateProfile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	w.env["AWS_SHARED_CREDENTIALS_FILE"] = w.write("credentials", "[prod]\naws_access_key_id = AKIAOFTHEUSER\naws_secret_access_key = secret\n")
+	p := w.brsExec("rehearse", "--simulate", "--profile", "prod", "--", "sh", "-c", `cat "$AWS_CONFIG_FILE" "$AWS_SHARED_CREDENTIALS_FILE"`)
+	p.exit()
+	if files := p.stdout.String(); !regexp.MustCompile(`(?m)^\[profile prod\]\ncredential_process = `).MatchString(files) || strings.Contains(files, "AKIAOFTHEUSER") {
+		t.Errorf("the command found:\n%s", files)
+	}
+}

@@ -109,6 +109,9 @@ func (p *program) simulate(o *run.Options) error {
 	}
 	pointAt(server)
 	o.Rehearsal.Upstream = server.URL()
+	if name := o.Plan.Profiles[0].Source.Profile; name != "" {
+		o.Plan.As = append(o.Plan.As, name) // a command that names the profile is not to find the user's own keys there
+	}
 	o.Plan.Profiles[0].Source = source.Spec{Roles: []source.Role{{ARN: demoRole}}, Names: sessionNames(p.argv), Stderr: p.stderr}
 	o.Parts = append(o.Parts, run.Part{Name: "the simulated AWS", Run: server.Run})
 	return nil

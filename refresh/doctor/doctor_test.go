@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"brs-exec.example/brs-exec/refresh"
 	"brs-exec.example/brs-exec/refresh/doctor/clients"
 	"brs-exec.example/brs-exec/refresh/plan"
 )
@@ -375,6 +376,25 @@ func TestPartition(t *testing.T) {
 		}
 		if hint != test.hint {
 			t.Errorf("%s in %s: hint %q, want %q", test.arn, test.region, hint, test.hint)
+		}
+	}
+}
+
+// TestRefused: what a run would end with has the hint that the run would give.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		want Finding
+	}{
+		{&plan.Error{Flag: "region", Text: "is empty", Hint: "leave it out"}, Finding{Level: "problem", About: "--region", Text: "is empty", Hint: "leave it out"}},
+		{&plan.Error{Text: "AWS_CA_BUNDLE: x", Hint: "unset it"}, Finding{Level: "problem", About: "sign", Text: "AWS_CA_BUNDLE: x", Hint: "unset it"}},
+		{refresh.Permanentf("wait", "sign x"), Finding{Level: "problem", About: "sign", Text: "x", Hint: "wait"}},
+	} {
+		d := &examination{}
+		d.refused("sign", tt.err)
+		if diff := cmp.Diff([]Finding{tt.want}, d.findings); diff != "" {
+			t.Error(diff)
 		}
 	}
 }

@@ -34,12 +34,15 @@ func (d *examination) examineRefusals() {
 
 // refused is about an error that a run would end with.
 func (d *examination) refused(about string, err error) {
+	hint := refresh.HintOf(err)
 	var wrong *plan.Error
-	if errors.As(err, &wrong) && wrong.Flag != "" {
-		d.problem("--"+wrong.Flag, wrong.Hint, "%s", wrong.Text)
-		return
+	if errors.As(err, &wrong) {
+		hint = wrong.Hint
+		if wrong.Flag != "" {
+			about, err = "--"+wrong.Flag, errors.New(wrong.Text)
+		}
 	}
-	d.problem(about, refresh.HintOf(err), "%s", strings.TrimPrefix(err.Error(), about+" "))
+	d.problem(about, hint, "%s", strings.TrimPrefix(err.Error(), about+" "))
 }
 
 // examineShare is about a cache that cannot be used: a run asks for itself then.

@@ -31,7 +31,7 @@ func ParseLimits(list string) (Limits, error) {
 		}
 		switch {
 		case item == "":
-			return Limits{}, errors.New("an empty entry: write SERVICE or SERVICE@REGION, separated by commas")
+			return Limits{}, errors.New("has an empty entry: write SERVICE or SERVICE@REGION, separated by commas")
 		case !isName(service) || !isName(region):
 			return Limits{}, fmt.Errorf("%q is not SERVICE or SERVICE@REGION, such as s3@eu-west-1; * stands for any", item)
 		}

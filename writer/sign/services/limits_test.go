@@ -41,8 +41,8 @@ func TestLimits(t *testing.T) {
 
 func TestParseLimitsErrors(t *testing.T) {
 	for list, want := range map[string]string{
-		"":                "an empty entry: write SERVICE or SERVICE@REGION, separated by commas",
-		"s3,":             "an empty entry: write SERVICE or SERVICE@REGION, separated by commas",
+		"":                "has an empty entry: write SERVICE or SERVICE@REGION, separated by commas",
+		"s3,":             "has an empty entry: write SERVICE or SERVICE@REGION, separated by commas",
 		"s3 sts":          `"s3 sts" is not SERVICE or SERVICE@REGION, such as s3@eu-west-1; * stands for any`,
 		"s3@":             `"s3@" is not SERVICE or SERVICE@REGION, such as s3@eu-west-1; * stands for any`,
 		"@eu-west-1":      `"@eu-west-1" is not SERVICE or SERVICE@REGION, such as s3@eu-west-1; * stands for any`,
