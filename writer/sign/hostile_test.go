@@ -221,8 +221,13 @@ func TestTooMany(t *testing.T) {
 	}()
 	may.Store(true)
 	first.Close()
-	if got := <-third; got != 200 {
-		t.Errorf("the third one: %d", got)
+	select {
+	case got := <-third:
+		if got != 200 {
+			t.Errorf("the third one: %d", got)
+		}
+	case <-time.After(testTimeout):
+		t.Fatal("the third one is never served")
 	}
 	second.Close()
 	client := w.client(t, false)
