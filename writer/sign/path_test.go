@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -193,4 +194,32 @@ func lineSet(text string) map[string]int {
 		set[strings.TrimSpace(line)]++
 	}
 	return set
+}
+
+// FuzzURL: what net/http takes in as a target it sends in the same bytes, or in escaped ones that mean the same.
+func FuzzURL(f *testing.F) {
+	for _, target := range targets {
+		f.Add(target)
+	}
+	f.Fuzz(func(t *testing.T, target string) {
+		in, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n")))
+		if err != nil || !strings.HasPrefix(in.RequestURI, "/") {
+			return
+		}
+		path, query, marked := strings.Cut(in.RequestURI, "?")
+		u, sent := asURL("https", "x", path, query, marked)
+		want := sent
+		if marked {
+			want += "?" + query
+		}
+		if got := u.RequestURI(); got != want {
+			t.Errorf("%q is sent as %q, not as %q", in.RequestURI, got, want)
+		}
+		if sent != path {
+			a, _ := url.PathUnescape(path)
+			if b, err := url.PathUnescape(sent); err != nil || a != b || !strings.HasPrefix(path, "//") {
+				t.Errorf("%q is escaped to %q", path, sent)
+			}
+		}
+	})
 }

@@ -298,3 +298,61 @@ func TestEncodings(t *testing.T) {
 		}
 	}
 }
+
+// TestEarlyAnswer: what the service answers before it has read the body reaches a client that sends no more, and that it hangs
+// up one that does.
+func TestEarlyAnswer(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, answer string
+		sends        bool
+		want         int
+	}{
+		{"an error", "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\n<no/>\r\n0\r\n\r\n", false, 403},
+		{"hangs up", "", true, 503},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					http.ReadRequest(bufio.NewReader(c))
+					io.WriteString(c, tt.answer)
+					c.Close()
+				}
+			}()
+			w := newWorld(t, newService(t, false), Options{Endpoints: map[string]string{"": "http://" + l.Addr().String()}})
+			r := newRequest(t, "PUT", w.URL()+"/b/k", "")
+			body, send := io.Pipe()
+			r.Body, r.ContentLength = body, 1<<40
+			if tt.sends {
+				go io.Copy(send, readerFunc(func(p []byte) (int, error) { return len(p), nil }))
+			}
+			r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD")
+			sign(t, r, w.Local("p"), "UNSIGNED-PAYLOAD", "s3", "us-east-1", time.Now())
+			c, err := net.Dial("tcp", w.listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			go r.Write(c)
+			c.SetReadDeadline(time.Now().Add(testTimeout))
+			answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != tt.want {
+				t.Errorf("%s, %v", answer.Status, err)
+			}
+			body.Close()
+		})
+	}
+}
