@@ -214,7 +214,7 @@ func (s *Server) check(r *http.Request, e *exchange) error {
 	if e.signature.NeedsBody() {
 		var err error
 		if e.spooled, err = spool(r.Body, r.ContentLength); err != nil {
-			return s.spoolFault(err)
+			return s.bodyFault(err)
 		}
 		hash = e.spooled.hash
 	}
@@ -247,16 +247,17 @@ func (s *Server) checkToken(e *exchange) error {
 	return nil
 }
 
-func (s *Server) spoolFault(err error) error {
+// bodyFault words why a body could not be read.
+func (s *Server) bodyFault(err error) error {
+	if f := (*sigv4.Error)(nil); errors.As(err, &f) { // a part of it does not match
+		return f
+	}
 	if f := (fileError{}); errors.As(err, &f) {
 		s.lines.once("the body of a request cannot be kept, which is necessary to sign it", "err", f.error)
 		return fault("ServiceUnavailable", "brs-exec: the body cannot be kept: "+f.Error(), http.StatusServiceUnavailable)
 	}
-	return errGone
+	return fault("IncompleteBody", "brs-exec: the body cannot be read: "+err.Error(), http.StatusBadRequest)
 }
-
-// errGone says that the client has gone away before it had sent its body.
-var errGone = errors.New("the client has gone")
 
 // report tells of a request that has ended.
 func (s *Server) report(r *http.Request, e *exchange) {

@@ -2,7 +2,6 @@ package sign
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -139,21 +138,18 @@ func (s *Server) look(answer *http.Response) error {
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := exchangeOf(r.Context())
 	if of := e.errorOfReading.Load(); of != nil {
-		if err = *of; !errors.As(err, new(*sigv4.Error)) { // no part of the body that does not match
-			err = errGone
-		}
+		err = s.bodyFault(*of)
 	}
 	s.refuse(w, r, e, err)
 }
 
 // refuse answers in the shape that the client expects of the service.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *exchange, err error) {
-	var f *sigv4.Error
-	switch {
-	case errors.As(err, &f):
-	case r.Context().Err() != nil, errors.Is(err, context.Canceled), errors.Is(err, errGone):
+	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody waits for an answer
-	default:
+	}
+	var f *sigv4.Error
+	if !errors.As(err, &f) {
 		f = s.unreachable(e, err)
 	}
 	e.refused = f.Code

@@ -25,7 +25,7 @@ func (s *Server) route(r *http.Request, e *exchange, known bool) (scope string, 
 			", which is none of the local ones, and was signed for this address: "+proxyWay, http.StatusForbidden)
 	default:
 		if e.service, err = unsignedService(r, e); err != nil {
-			return "", err
+			return "", s.bodyFault(err)
 		}
 		if e.service == "" {
 			return "", fault("AccessDenied", "brs-exec: the request is not signed, so that its service is not known: "+proxyWay, http.StatusForbidden)
@@ -68,7 +68,7 @@ func unsignedService(r *http.Request, e *exchange) (string, error) {
 	if kind := r.Header.Get("Content-Type"); action == "" && strings.HasPrefix(kind, "application/x-www-form-urlencoded") && r.ContentLength <= inMemory {
 		body, err := io.ReadAll(io.LimitReader(r.Body, inMemory))
 		if err != nil {
-			return "", errGone
+			return "", err
 		}
 		r.Body = &readCloser{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
 		form, _ = url.ParseQuery(string(body))

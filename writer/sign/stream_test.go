@@ -109,6 +109,7 @@ func testBothWays(t *testing.T, way way) {
 		if r.ProtoMajor == 1 {
 			http.NewResponseController(w).EnableFullDuplex()
 		}
+		w.Header().Set("Content-Length", fmt.Sprint(len("one back\ntwo back\n"))) // what has a length could wait for all of it
 		w.WriteHeader(200)
 		http.NewResponseController(w).Flush()
 		for lines := bufio.NewScanner(r.Body); lines.Scan(); {
@@ -234,6 +235,37 @@ func TestGone(t *testing.T) {
 		}
 		if got := log.lines(); got[0] != "" {
 			t.Errorf("%q: the log has %s", payload, got)
+		}
+	}
+}
+
+// TestMalformedBody: a client whose body is malformed is told.
+func TestMalformedBody(t *testing.T) {
+	t.Parallel()
+	for _, payload := range []string{"", "UNSIGNED-PAYLOAD"} {
+		w := newWorld(t, newService(t, false), Options{})
+		r := newRequest(t, "PUT", w.URL()+"/b/k", "")
+		service, hash := "dynamodb", hashOf("body")
+		if payload != "" {
+			service, hash = "s3", payload
+			r.Header.Set("X-Amz-Content-Sha256", payload)
+		}
+		sign(t, r, w.Local("p"), hash, service, "us-east-1", time.Now())
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader("body")), -1
+		var text strings.Builder
+		r.Write(&text)
+		c, err := net.Dial("tcp", w.listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		io.WriteString(c, strings.TrimSuffix(text.String(), "0\r\n\r\n")+"x\r\n")
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || answer.StatusCode != 400 {
+			t.Errorf("%q: %v, %v", payload, answer, err)
+		}
+		if got := w.record(t); got.Refused != "IncompleteBody" {
+			t.Errorf("%q: reported as %+v", payload, got)
 		}
 	}
 }
