@@ -27,10 +27,16 @@ type spooled struct {
 func spool(body io.Reader, length int64) (_ *spooled, err error) {
 	sum := sha256.New()
 	b := &spooled{}
-	var buffer bytes.Buffer
-	if length > 0 && length <= inMemory {
-		buffer.Grow(int(length) + bytes.MinRead)
+	if length >= 0 && length <= inMemory { // as most are
+		b.memory, b.length = make([]byte, length), length
+		if _, err := io.ReadFull(body, b.memory); err != nil {
+			return nil, err
+		}
+		sum.Write(b.memory)
+		b.hash = hex.EncodeToString(sum.Sum(nil))
+		return b, nil
 	}
+	var buffer bytes.Buffer
 	n, err := io.Copy(io.MultiWriter(&buffer, sum), io.LimitReader(body, inMemory))
 	if err != nil {
 		return nil, err
