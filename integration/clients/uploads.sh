@@ -16,8 +16,8 @@ upload() {
 	boto3) python "$here/boto3/upload.py" "$file" "a b+c/$1" ;;
 	minio-go) miniogo plain jobs "a b+c/$1" "$file" ;;
 	minio-go-trailer) miniogo trailer jobs "a b+c/$1" "$file" ;;
-	s5cmd) s5cmd --log error cp "$file" "s3://jobs/a b+c/$1" ;;
-	rclone) rclone copyto "$file" ":s3,provider=Other,env_auth=true,endpoint='$AWS_ENDPOINT_URL',region=us-east-1:jobs/a b+c/$1" ;;
+	s5cmd) s5cmd --log error --endpoint-url "$AWS_ENDPOINT_URL" cp "$file" "s3://jobs/a b+c/$1" ;;
+	rclone) rclone copyto --s3-chunk-size 64M "$file" ":s3,provider=Other,env_auth=true,endpoint='$AWS_ENDPOINT_URL',region=us-east-1:jobs/a b+c/$1" ;;
 	java) java -cp "$UPLOAD_JARS/*" "$here/s3a/Upload.java" "$file" "a b+c/$1" ;;
 	esac
 }
