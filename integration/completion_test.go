@@ -23,7 +23,7 @@ var completed = []struct {
 	{"", "stat", []string{"status"}},
 	{"", "--credential-", []string{"--credential-command"}},
 	{"", "--deliver=pr", []string{"--deliver=process"}},
-	{"--deliver", "", []string{"auto", "endpoint", "env", "file", "imds", "process"}},
+	{"--deliver", "", []string{"auto", "endpoint", "env", "file", "imds", "process", "sign"}},
 	{"--deliver", "pr", []string{"process"}},
 	{"--on-refresh", "ex", []string{"exec:"}},
 	{"--on-refresh", "re", []string{"restart"}},
