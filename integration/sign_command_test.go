@@ -232,12 +232,19 @@ func TestSignNoRealKey(t *testing.T) {
 			if !strings.Contains(said, "calls made\n") || strings.Count(said, "'HTTPStatusCode': 200") < 3 {
 				t.Fatalf("the command did not do what it should:\n%s", said)
 			}
-			// Nothing outside brs-exec knows these.
-			real := c.server.Secrets()
-			for _, call := range c.server.Calls() {
-				real = append(real, call.KeyID)
+			found := leaked(said, c.server.Secrets())
+			if found == "" {
+				var ids []string
+				for _, call := range c.server.Calls() {
+					ids = append(ids, call.KeyID)
+				}
+				// An ID alone is no secret: status and events name it, so that it can be looked up at AWS.
+				sections := slices.DeleteFunc(strings.Split(said, "\n== "), func(section string) bool {
+					name, _, _ := strings.Cut(section, "\n")
+					return name == c.path("events") || strings.HasPrefix(name, brsExec(t)+" status")
+				})
+				found = leaked(strings.Join(sections, "\n"), ids)
 			}
-			found := leaked(said, real)
 			if deliver[0] == "sign" && found != "" {
 				i := strings.Index(said, found)
 				t.Errorf("the command sees %.8s…: %q", found, said[max(0, i-200):i+4])
