@@ -12,22 +12,17 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"brs-exec.example/brs-exec/writer/sign/services"
 	"brs-exec.example/brs-exec/writer/sign/sigv4"
 )
-
-// flushTime is how long a part of an answer may wait for more, where the length of the whole is known: net/http then sends a
-// header and a short body at once. All other answers are sent on as they come.
-const flushTime = 10 * time.Millisecond
 
 // newForward is what sends requests on: to hop-by-hop headers, trailers, upgrades and 1xx answers it does what a proxy has to do.
 func (s *Server) newForward() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        keepHeaders,
 		Transport:      sender{s},
-		FlushInterval:  flushTime,
+		FlushInterval:  -1,
 		BufferPool:     &buffers{},
 		ModifyResponse: s.look,
 		ErrorHandler:   s.fail,
