@@ -3,6 +3,7 @@ package sign
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -76,6 +77,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, e *exchange) {
 	if r.ProtoMajor == 1 {
 		http.NewResponseController(w).EnableFullDuplex() // an answer may begin before the request has ended
 	}
+	r.Body = io.NopCloser(r.Body) // to close it waits for a client that is silent, and the end of an early answer would wait with it
 	s.forward.ServeHTTP(answer, r)
 }
 
