@@ -3,7 +3,9 @@ package services
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/xrash/smetrics"
 )
@@ -35,32 +37,48 @@ func ParseLimits(list string) (Limits, error) {
 		case !isName(service) || !isName(region):
 			return Limits{}, fmt.Errorf("%q is not SERVICE or SERVICE@REGION, such as s3@eu-west-1; * stands for any", item)
 		}
-		if err := known().isSigningName(service); err != nil {
-			return Limits{}, err
+		if one := (limit{service, region}); !slices.Contains(l.allowed, one) {
+			if err := isSigningName(service); err != nil {
+				return Limits{}, err
+			}
+			l.allowed = append(l.allowed, one)
 		}
-		l.allowed = append(l.allowed, limit{service, region})
 	}
 	return l, nil
 }
 
-// isName tells whether s is * or could be the name of a service or region.
+// isName tells whether s is * or could be the name of a service or region: the longest
+// of AWS's has 35 bytes.
 func isName(s string) bool {
-	return s == "*" || s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == ""
+	return s == "*" || s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._") == ""
 }
 
+// plain is a name as people may have it in mind: in small letters, without punctuation.
+func plain(name string) string { return unpunctuated.Replace(strings.ToLower(name)) }
+
+var unpunctuated = strings.NewReplacer("-", "", "_", "", ".", "")
+
+// otherNames are the signing names by the plain form of all names that the table has.
+var otherNames = sync.OnceValue(func() map[string]string {
+	names := map[string]string{}
+	for _, s := range known().services {
+		for _, other := range []string{s.id, s.signing, s.endpointPrefix()} {
+			if p := plain(other); names[p] == "" {
+				names[p] = s.signing
+			}
+		}
+	}
+	return names
+})
+
 // isSigningName is an error for another name of a service, and for a misspelt one.
-func (c *catalog) isSigningName(name string) error {
+func isSigningName(name string) error {
+	c := known()
 	if name == "*" || c.bySigning[name] != nil {
 		return nil
 	}
-	plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(name))
-	for i := range c.services {
-		s := &c.services[i]
-		for _, other := range []string{s.id, s.signing, s.endpointPrefix()} {
-			if strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(other)) == plain {
-				return fmt.Errorf("requests to %s are signed as %s: write %s", name, s.signing, s.signing)
-			}
-		}
+	if signing := otherNames()[plain(name)]; signing != "" {
+		return fmt.Errorf("requests to %s are signed as %s: write %s", name, signing, signing)
 	}
 	best, score := "", 0.92 // of Jaro and Winkler: less is a name of its own
 	for _, s := range c.services {
