@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -24,5 +25,23 @@ func TestInstanceRegion(t *testing.T) {
 	}
 	if got, want := strings.TrimSpace(p.stdout.String()), "eu-west-7 eu-west-7 true none"; got != want {
 		t.Errorf("the command sees %q, want %q", got, want)
+	}
+}
+
+// TestCredentialsOfItself: AWS_PROFILE names a profile whose credential_process is a
+// brs-exec that reads AWS_PROFILE.
+func TestCredentialsOfItself(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, time.Hour)
+	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+	w.write("config", fmt.Sprintf("[profile app]\ncredential_process = sh -c 'echo $_BRS_EXEC_NESTED >>%s; exec %s credentials --start-timeout 20s --role-arn %s'\n",
+		w.path("started"), brsExec(t), roleARN))
+	w.env["AWS_PROFILE"] = "app"
+	p := w.brsExec("credentials", "--role-arn", roleARN)
+	w.until(p, "it is refused", func() bool { return strings.Contains(p.stderr.String(), "a credential_process runs itself") })
+	for _, depth := range strings.Fields(w.read("started")) {
+		if depth > "4" {
+			t.Errorf("a brs-exec credentials was run by %s others", depth)
+		}
 	}
 }

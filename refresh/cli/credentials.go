@@ -2,6 +2,9 @@ package cli
 
 import (
 	"cmp"
+	"fmt"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -49,12 +52,32 @@ func (p *program) credentials(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := enterNested(); err != nil {
+		return err
+	}
 	pl.Profiles[0].Source.Names.Command = "credentials"
 	creds, err := run.Once(run.Options{Plan: pl, Log: p.logger(out)})
 	if err != nil {
 		return err
 	}
 	return p.print(creds, format, cmp.Or(pl.Profiles[0].Name, pl.Profiles[0].Source.Profile, "default"))
+}
+
+// nestedVariable counts the brs-exec credentials that wait for each other, in the
+// environment of the programs that they run.
+const nestedVariable = "_BRS_EXEC_NESTED"
+
+// enterNested refuses to go on where a credential_process seems to run itself: without an
+// end to it the machine would be full of processes.
+func enterNested() error {
+	depth, _ := strconv.Atoi(os.Getenv(nestedVariable))
+	if depth >= 4 {
+		return &plan.Error{
+			Text: fmt.Sprintf("a credential_process runs itself: %d brs-exec credentials wait for each other", depth),
+			Hint: "it gets credentials from the profile that it belongs to: name another with --profile",
+		}
+	}
+	return os.Setenv(nestedVariable, strconv.Itoa(depth+1))
 }
 
 // fromRunDir prints what another brs-exec keeps of a profile in dir. In the spelling that SDKs are
