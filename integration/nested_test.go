@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -28,20 +27,27 @@ func TestInstanceRegion(t *testing.T) {
 	}
 }
 
-// TestCredentialsOfItself: AWS_PROFILE names a profile whose credential_process is a
-// brs-exec that reads AWS_PROFILE.
+// TestCredentialsOfItself: AWS_PROFILE may name a profile whose credential_process is a brs-exec
+// that reads AWS_PROFILE. Each tells the next how many there are, and the fifth refuses.
 func TestCredentialsOfItself(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, time.Hour)
-	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-	w.write("config", fmt.Sprintf("[profile app]\ncredential_process = sh -c 'echo $_BRS_EXEC_NESTED >>%s; exec %s credentials --start-timeout 20s --role-arn %s'\n",
-		w.path("started"), brsExec(t), roleARN))
-	w.env["AWS_PROFILE"] = "app"
-	p := w.brsExec("credentials", "--role-arn", roleARN)
-	w.until(p, "it is refused", func() bool { return strings.Contains(p.stderr.String(), "a credential_process runs itself") })
-	for _, depth := range strings.Fields(w.read("started")) {
-		if depth > "4" {
-			t.Errorf("a brs-exec credentials was run by %s others", depth)
+	w.reveals = true // the number, as the ID of a key
+	w.unset("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	const count = `sh -c 'echo "{\"Version\":1,\"AccessKeyId\":\"$_BRS_EXEC_NESTED\",\"SecretAccessKey\":\"x\"}"'`
+	w.write("config", "[profile app]\ncredential_process = "+count+"\n")
+	for _, args := range [][]string{{"--profile", "app"}, {"--credential-command", count}} {
+		for _, tt := range []struct{ nested, want string }{{"", "1"}, {"1", "2"}, {"3", "4"}} {
+			w.env["_BRS_EXEC_NESTED"] = tt.nested
+			p := w.brsExec(append([]string{"credentials"}, args...)...)
+			if code := p.exit(); code != 0 || !strings.Contains(p.stdout.String(), `"AccessKeyId":"`+tt.want+`"`) {
+				t.Errorf("%q below %q: exit code %d, %s%s", args, tt.nested, code, p.stdout.String(), p.stderr.String())
+			}
+		}
+		w.env["_BRS_EXEC_NESTED"] = "4"
+		p := w.brsExec(append([]string{"credentials"}, args...)...)
+		if code := p.exit(); code != 125 || !strings.Contains(p.stderr.String(), "a credential_process runs itself: 4 brs-exec credentials wait for each other\n") {
+			t.Errorf("%q as the fifth: exit code %d, %s%s", args, code, p.stdout.String(), p.stderr.String())
 		}
 	}
 }
