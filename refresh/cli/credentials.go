@@ -52,9 +52,11 @@ func (p *program) credentials(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := enterNested(); err != nil {
+	leave, err := enterNested()
+	if err != nil {
 		return err
 	}
+	defer leave()
 	pl.Profiles[0].Source.Names.Command = "credentials"
 	creds, err := run.Once(run.Options{Plan: pl, Log: p.logger(out)})
 	if err != nil {
@@ -68,16 +70,17 @@ func (p *program) credentials(c *cli.Context) error {
 const nestedVariable = "_BRS_EXEC_NESTED"
 
 // enterNested refuses to go on where a credential_process seems to run itself: without an
-// end to it the machine would be full of processes.
-func enterNested() error {
-	depth, _ := strconv.Atoi(os.Getenv(nestedVariable))
+// end to it the machine would be full of processes. Else it counts until leave is called.
+func enterNested() (leave func(), err error) {
+	before := os.Getenv(nestedVariable)
+	depth, _ := strconv.Atoi(before)
 	if depth >= 4 {
-		return &plan.Error{
+		return nil, &plan.Error{
 			Text: fmt.Sprintf("a credential_process runs itself: %d brs-exec credentials wait for each other", depth),
 			Hint: "it gets credentials from the profile that it belongs to: name another with --profile",
 		}
 	}
-	return os.Setenv(nestedVariable, strconv.Itoa(depth+1))
+	return func() { os.Setenv(nestedVariable, before) }, os.Setenv(nestedVariable, strconv.Itoa(depth+1))
 }
 
 // fromRunDir prints what another brs-exec keeps of a profile in dir. In the spelling that SDKs are
