@@ -57,7 +57,7 @@ func TestJournal(t *testing.T) {
 mount -t tmpfs none /run
 mkdir -p /run/systemd/journal /run/log/journal "$XDG_RUNTIME_DIR"
 ` + journald + ` >&- 2>&- & journal=$!
-until [ -S /run/systemd/journal/stdout ]; do kill -0 $journal; sleep 0.05; done
+until [ -S /run/systemd/journal/io.systemd.journal ] && systemd-cat -t ready true; do kill -0 $journal; sleep 0.05; done
 systemd-cat -t brs-exec sh -c '` + viaJournal + `' "$@" || true
 journalctl --sync
 journalctl -o json -p info SYSLOG_IDENTIFIER=brs-exec
