@@ -280,7 +280,7 @@ func TestClockOffset(t *testing.T) {
 // TestTwoAtOnce: two brs-exec in the same places don't disturb each other.
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 8*time.Second)
+	w := newWorld(t, 20*time.Second)
 	w.leaves = true // each leaves the other's directory alone
 	p, q := w.startChild(), w.startChild()
 	if dirs := w.runDirs(); len(dirs) != 2 {

@@ -280,7 +280,7 @@ func TestNoInotify(t *testing.T) {
 	}
 	slow(t)
 	t.Parallel()
-	w := newWorld(t, 6*time.Second)
+	w := newWorld(t, 20*time.Second)
 	p := w.startChild()
 	w.awaitRefreshes(3)
 	fds, err := filepath.Glob("/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/fd/*")

@@ -23,7 +23,7 @@ import (
 
 // patience is how long a test waits for something that should take moments; it
 // is long because the machine may be busy.
-const patience = 3 * time.Minute
+const patience = 8 * time.Minute
 
 // world is what one test runs brs-exec in: a server, directories and an
 // environment of its own, into which nothing leaks from the one that runs the

@@ -119,7 +119,7 @@ const (
 
 // late is how much later than it was signed a request may come and still be judged by
 // when it was signed: it is the machine that is slow then, and not the client.
-const late = 5 * time.Second
+const late = time.Minute
 
 // judge decides on one request whose body has been read.
 func (s *Server) judge(r *signedRequest) (*identity, verdict, string) {
@@ -145,7 +145,7 @@ func (s *Server) judge(r *signedRequest) (*identity, verdict, string) {
 	if d > 15*time.Minute && r.presigned == 0 || d < -15*time.Minute {
 		return nil, skewed, "signed " + d.Round(time.Second).String() + " before the server's time"
 	}
-	if d > 0 && d < late {
+	if d > 0 && d < late && r.presigned == 0 {
 		now = r.date
 	}
 	if !id.Expires.IsZero() && !now.Before(id.Expires) {
