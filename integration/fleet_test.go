@@ -47,7 +47,7 @@ func TestManyAccounts(t *testing.T) {
 	}
 	used := map[string]map[string]bool{} // key ids by profile
 	read := 0
-	eventually(t, 20*life, "two expirations of each of 200 profiles", func() bool {
+	eventually(t, patience, "two expirations of each of 200 profiles", func() bool {
 		lines := p.stdout.lines()
 		for ; read < len(lines); read++ {
 			words := strings.Fields(lines[read])

@@ -67,8 +67,7 @@ func TestOutlives(t *testing.T) {
 				w := newWorld(t, life)
 				command := c.command(t)
 				p := w.brsExec(append([]string{"--role-arn", roleARN, "--deliver", channel, "--log-level", "debug", "--"}, command...)...)
-				// A busy machine has its clients take their time.
-				eventually(t, 10*life, "calls past three expirations", func() bool {
+				eventually(t, patience, "calls past three expirations", func() bool {
 					used, ended := w.usedSets()
 					return len(used) >= 4 && ended >= 3 && len(p.stdout.lines()) >= 10 || p.ended()
 				})

@@ -157,7 +157,7 @@ func TestRealServer(t *testing.T) {
 		program(t, "python"), source("boto3", "client.py"))
 
 	used := map[string]bool{}
-	eventually(t, 20*lifetime, "calls with five sets of credentials, most of which have expired", func() bool {
+	eventually(t, patience, "calls with five sets of credentials, most of which have expired", func() bool {
 		for _, line := range p.stdout.lines() {
 			used[line] = true
 		}

@@ -47,7 +47,7 @@ func TestSignSurvives(t *testing.T) {
 			t.Parallel()
 			c := newCloud(t, signLife)
 			p := c.brsExec(append([]string{"--role-arn", roleARN, "--deliver", "sign", "--sign-via", tt.way, "--"}, tt.command...)...)
-			eventually(t, 15*signLife, "calls past four expirations", func() bool {
+			eventually(t, patience, "calls past four expirations", func() bool {
 				used, ended := c.usedSets()
 				return len(used) >= 5 && ended >= 4 && len(p.stdout.lines()) >= 20 || p.ended()
 			})

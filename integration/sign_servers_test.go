@@ -73,7 +73,7 @@ func TestSignServers(t *testing.T) {
 			sparse(t, file, size)
 			p := w.brsExec(append(append(flags, "--deliver", "sign", "--sign-via", server.way, "--log-level", "info", "--",
 				"bash", source("uploads.sh"), file), tools...)...)
-			most, within := int64(0), 5*time.Minute
+			most, within := int64(0), patience
 			if byHand {
 				within = 3 * time.Hour
 			}

@@ -185,7 +185,7 @@ func TestNotStale(t *testing.T) {
 			w := newWorld(t, staleLife)
 			p := w.brsExec(append([]string{"--role-arn", roleARN, "--deliver", c.deliver, "--"}, c.argv(t)...)...)
 			// The third is to be alarmed of, if at all, before the fifth comes.
-			eventually(t, 5*time.Minute, "five sets of credentials, and as many calls", func() bool {
+			eventually(t, patience, "five sets of credentials, and as many calls", func() bool {
 				return w.assumed() >= 5 && (!c.calls || len(p.stdout.lines()) >= 5) || p.ended()
 			})
 			w.checkAlarms(p)
