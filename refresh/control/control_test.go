@@ -62,7 +62,7 @@ func serve(t *testing.T, o Options) *served {
 // ask is [Ask] with the patience of a test.
 func (s *served) ask(t *testing.T, q Request) (Answer, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	return Ask(ctx, s.path, os.Geteuid(), q)
 }

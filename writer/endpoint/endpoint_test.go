@@ -19,7 +19,7 @@ import (
 	"brs-exec.example/brs-exec/writer/process"
 )
 
-const testTimeout = time.Minute
+const testTimeout = 3 * time.Minute
 
 func testSet(id string, life time.Duration) aws.Credentials {
 	return aws.Credentials{

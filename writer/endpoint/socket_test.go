@@ -331,7 +331,7 @@ func (b broken) next(t *testing.T) error {
 	select {
 	case err := <-b:
 		return err
-	case <-time.After(time.Minute):
+	case <-time.After(testTimeout):
 		t.Fatal("nothing is said")
 		return nil
 	}
@@ -378,7 +378,7 @@ func TestFloodDrains(t *testing.T) {
 		flood = append(flood, dial(t, s.socket))
 	}
 	start(t, s.Run)
-	deadline := time.Now().Add(time.Minute) // it would take 600/4 times as long as one may dawdle
+	deadline := time.Now().Add(testTimeout) // it would take 600/4 times as long as one may dawdle
 	for i, c := range flood[:len(flood)-4] {
 		c.SetReadDeadline(deadline)
 		if _, err := c.Read(make([]byte, 1)); isTimeout(err) {

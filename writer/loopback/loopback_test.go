@@ -16,7 +16,7 @@ func (b broken) next(t *testing.T) error {
 	select {
 	case err := <-b:
 		return err
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Fatal("nothing is said")
 		return nil
 	}

@@ -27,7 +27,7 @@ import (
 )
 
 // testTimeout is for what would hang.
-const testTimeout = time.Minute
+const testTimeout = 3 * time.Minute
 
 // real are the real credentials of the tests.
 var real = aws.Credentials{AccessKeyID: "ASIAREAL", SecretAccessKey: "real/secret", SessionToken: "real+token=="}
