@@ -371,7 +371,7 @@ func TestFloodDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := s.socket.listener
-	l.max, l.dawdle = 4, 500*time.Millisecond
+	l.max, l.dawdle = 4, 2*time.Second
 	noTimeouts(s.socket)
 	var flood []net.Conn
 	for range 600 {
