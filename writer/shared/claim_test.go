@@ -191,6 +191,50 @@ func TestSharedKilledThenRestored(t *testing.T) {
 	}
 }
 
+// A process that was killed once the file was there, but not the word that it is, and the
+// next one when it was about to write: the third knows what stood there before.
+func TestSharedKilledTwice(t *testing.T) {
+	const original = "[app]\n" + oldKeys + "[b]\nc = d"
+	dir := t.TempDir()
+	path := filepath.Join(dir, "credentials")
+	put(t, path, original, 0o600)
+	var left []byte // of the claim, at the moment of the kill
+	look := func() {
+		var err error
+		if left, err = os.ReadFile(claimsIn(t, path)[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kill := func(s *File) {
+		name := filepath.Join(dir, s.claim.name)
+		if err := errors.Join(s.release(true), os.WriteFile(name, left, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := mustShared(t, path, "app", Options{AtExit: Restore, rename: func(from, to string) error {
+		defer look()
+		return os.Rename(from, to)
+	}})
+	if err := give(first, numbered(1)); err != nil {
+		t.Fatal(err)
+	}
+	kill(first)
+	killed := errors.New("killed")
+	second := mustShared(t, path, "app", Options{AtExit: Restore, rename: func(string, string) error {
+		look()
+		return killed
+	}})
+	if err := give(second, numbered(2)); !errors.Is(err, killed) {
+		t.Fatalf("Deliver = %v", err)
+	}
+	kill(second)
+	third := mustShared(t, path, "app", Options{AtExit: Restore})
+	if err := errors.Join(give(third, numbered(3)), third.Close(context.Background())); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, dir, map[string]string{"credentials": original})
+}
+
 // What a killed process left behind of a section that nobody keeps any more
 // goes with the next start for any section.
 func TestSharedSweepsClaims(t *testing.T) {

@@ -223,6 +223,9 @@ func (s *File) edit(old []byte, last bool) ([]byte, error) {
 			p.record.snapshot = p.takeSnapshot(f, old != nil)
 			fresh = append(fresh, p.record)
 		}
+		if err := p.noteWritten(f); err != nil {
+			return nil, err
+		}
 		if err := p.writing(fingerprintOf(p.creds)); err != nil {
 			return nil, err
 		}
@@ -237,6 +240,17 @@ func (s *File) edit(old []byte, last bool) ([]byte, error) {
 	now := f.Bytes()
 	s.known, s.seen = false, s.hash(now) // until it is written
 	return now, nil
+}
+
+// noteWritten notes that what was being written is in the file, if nobody came to that: the
+// claim is about to name other credentials that are being written.
+func (p *profile) noteWritten(f *ini.File) error {
+	for _, section := range p.held(f) {
+		if fp, _ := fingerprintIn(section); fp == p.prints[1] {
+			return p.wrote(fp)
+		}
+	}
+	return nil
 }
 
 func (s *File) written(res replace.Result) error {
