@@ -302,7 +302,7 @@ func TestSSORuns(t *testing.T) {
 				}
 			}
 			for _, c := range portal.Calls() {
-				if c.Code != "" {
+				if c.Code != "" && c.Code != "AuthorizationPendingException" { // which says that the person takes their time
 					t.Errorf("the portal refused %+v", c)
 				}
 			}
