@@ -37,6 +37,7 @@ type claim struct {
 	name    string
 	records []*record
 	size    int64
+	noted   bool // prints that may not be on disk yet
 }
 
 // A record is what a claim says of a section.
@@ -327,7 +328,8 @@ func (r *record) appendSnapshot(text []byte) ([]byte, error) {
 	return append(append(text, line...), '\n'), err
 }
 
-// remember writes what stood in sections, before they are changed.
+// remember writes what stood in sections, before they are changed. With all that was noted
+// it is on disk then: the file will be, too, and the next process compares the two.
 func (c *claim) remember(records []*record) (err error) {
 	var text []byte
 	for _, r := range records {
@@ -335,14 +337,18 @@ func (c *claim) remember(records []*record) (err error) {
 			return err
 		}
 	}
-	if len(text) == 0 {
+	if len(text) == 0 && !c.noted {
 		return nil
 	}
 	if _, err := c.file.WriteAt(text, c.size); err != nil {
 		return err
 	}
 	c.size += int64(len(text))
-	return c.file.Sync()
+	if err := c.file.Sync(); err != nil {
+		return err
+	}
+	c.noted = false
+	return nil
 }
 
 // restores tells whether there is something to put back.
@@ -364,7 +370,7 @@ func (r *record) note(i int, fp string) error {
 	if _, err := r.claim.file.WriteAt([]byte(fp), r.at+int64(i*(printLen+1))); err != nil {
 		return err
 	}
-	r.prints[i] = fp
+	r.prints[i], r.claim.noted = fp, true
 	return nil
 }
 
