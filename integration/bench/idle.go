@@ -46,11 +46,11 @@ func (b bench) memory(ctx context.Context, idle duration) error {
 		env []string
 	}
 	watched := []idler{
-		{wrapper{"floor", []string{b.floor}}, b.environ()},
-		{wrapper{"brs-exec, static credentials", []string{b.brsExec, "--quiet", "--"}}, b.environ()},
-		{wrapper{"brs-exec, assumed role", role}, roleEnv},
+		{wrapper{name: "floor", argv: []string{b.floor}}, b.environ()},
+		{wrapper{name: "brs-exec, static credentials", argv: []string{b.brsExec, "--quiet", "--"}}, b.environ()},
+		{wrapper{name: "brs-exec, assumed role", argv: role}, roleEnv},
 	}
-	for _, w := range b.peers {
+	for _, w := range b.initPrograms() {
 		watched = append(watched, idler{w, b.environ()})
 	}
 	pids := make([]int, len(watched))

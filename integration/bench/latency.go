@@ -34,10 +34,10 @@ func (b bench) latency(ctx context.Context, signals int) error {
 		return nil
 	}
 	wrappers := append([]wrapper{
-		{"bare", nil},
-		{"floor", []string{b.floor}},
-		{"brs-exec", []string{b.brsExec, "--quiet", "--"}},
-	}, b.peers...)
+		{name: "bare"},
+		{name: "floor", argv: []string{b.floor}},
+		{name: "brs-exec", argv: []string{b.brsExec, "--quiet", "--"}},
+	}, b.initPrograms()...)
 	fmt.Printf("signal latency, from kill(2) to the command's answer, %d signals each\n", signals)
 	floor := duration(0)
 	for _, w := range wrappers {

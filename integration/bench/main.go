@@ -1,117 +1,163 @@
 //go:build linux
 
-// Command bench measures what brs-exec costs: time at start, memory and wakings
-// while idle, size. It builds brs-exec and a bare wrapper in Go, the floor, and
-// measures both in turns in the same run, so that the ratios hold on any
-// machine, however busy. Run it from the module:
+// Command bench measures what brs-exec costs: time, work and memory at the start, for many
+// at once, beside many others, while idle, and of what it serves. It builds brs-exec and a
+// bare wrapper in Go, the floor, and measures both, and the programs that are used in
+// place of brs-exec where they are installed (.ci/install-peers), in turns in the same run,
+// so that the ratios hold on any machine, however busy. Run it from the module:
 //
 //	go run ./integration/bench
+//	go run ./integration/bench -only start,role
+//	go run ./integration/bench -write docs/performance.md
 //
 // It asserts nothing; the aims are printed beside what was measured.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
+// options say how much is measured.
+type options struct {
+	only        string
+	write       string
+	rounds      int
+	idle, fleet duration
+	sign        signOptions
+}
+
+func flags(args []string) (o options, err error) {
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	f.StringVar(&o.only, "only", "", "measure these alone, a list of: "+strings.Join(names(), ", "))
+	f.StringVar(&o.write, "write", "", "write a page with the figures, such as docs/performance.md; all must be measured")
+	f.IntVar(&o.rounds, "rounds", 200, "how many times each command is started")
+	f.DurationVar(&o.idle, "idle", 20*time.Second, "how long to watch an idle process")
+	f.DurationVar(&o.fleet, "fleet", 45*time.Second, "how long to watch a process with many roles, after each of 1, 10, 100 and 1,000")
+	f.IntVar(&o.sign.pairs, "requests", 1000, "how many small requests are signed anew")
+	f.IntVar(&o.sign.rounds, "transfers", 3, "how many transfers of each kind are signed anew")
+	size := f.Int64("size", 256, "of these transfers, in MiB")
+	f.IntVar(&o.sign.connections, "connections", 1000, "how many connections are held to what signs")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	o.sign.size = *size << 20
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("%q: no arguments are known", f.Args())
+	}
+	if o.write != "" && o.only != "" {
+		return o, errors.New("-write needs all measurements, and -only leaves some out")
+	}
+	for _, name := range o.chosen() {
+		if !slices.Contains(names(), name) {
+			return o, fmt.Errorf("-only %s: there are %s", name, strings.Join(names(), ", "))
+		}
+	}
+	return o, nil
+}
+
+func (o options) chosen() []string {
+	if o.only == "" {
+		return names()
+	}
+	return strings.Split(o.only, ",")
+}
+
+// measurements are in the order in which they are made.
+var measurements = []struct {
+	name string
+	make func(bench, context.Context, options) error
+}{
+	{"start", func(b bench, ctx context.Context, o options) error { return b.startUp(ctx, o.rounds) }},
+	{"idle", func(b bench, ctx context.Context, o options) error { return b.memory(ctx, o.idle) }},
+	{"stage", func(b bench, ctx context.Context, o options) error { return b.stage(ctx) }},
+	{"latency", func(b bench, ctx context.Context, o options) error { return b.latency(ctx, 1000) }},
+	{"share", func(b bench, ctx context.Context, o options) error { return b.share(ctx, o.rounds) }},
+	{"sign", func(b bench, ctx context.Context, o options) error { return b.sign(ctx, o.sign) }},
+	{"fleet", func(b bench, ctx context.Context, o options) error { return b.fleet(ctx, o.fleet) }},
+	{"size", func(b bench, ctx context.Context, o options) error { return b.size() }},
+	{"code", func(b bench, ctx context.Context, o options) error { return code(ctx) }},
+}
+
+func names() (all []string) {
+	for _, m := range measurements {
+		all = append(all, m.name)
+	}
+	return all
+}
+
 func main() {
-	pairs := flag.Int("pairs", 200, "how many times each command is started")
-	idle := flag.Duration("idle", idleFor, "how long to watch an idle process")
-	fleet := flag.Duration("fleet", 2*time.Minute, "how long to watch a process with many roles, after each of 1, 10, 100 and 1,000; 0 for not at all")
-	requests := flag.Int("requests", 1000, "how many small requests are signed anew; 0 to measure nothing of --deliver sign")
-	transfers := flag.Int("transfers", 3, "how many transfers of each kind are signed anew")
-	size := flag.Int64("size", 1<<10, "of these transfers, in MiB")
-	connections := flag.Int("connections", 1000, "how many connections are held to what signs")
-	alone := flag.Bool("sign", false, "measure --deliver sign alone")
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	var err error
-	switch {
-	case len(os.Args) > 1 && os.Args[1] == serveMode:
-		err = serve(os.Args[2])
-	case len(os.Args) > 1 && os.Args[1] == callMode:
-		err = call(ctx, os.Args[2:])
-	default:
-		flag.Parse()
-		err = run(ctx, *pairs, *idle, *fleet, signOptions{*requests, *transfers, *connections, *size << 20}, *alone)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
+	if err := dispatch(ctx, os.Args[1:]); err != nil {
+		if !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
 		os.Exit(1)
 	}
 }
 
-// programs are the paths of what was built.
-type programs struct{ brsExec, plain, floor string } // the release build, that of go build, and the floor
-
-func build(ctx context.Context, dir string) (programs, error) {
-	p := programs{
-		brsExec: filepath.Join(dir, "brs-exec"),
-		plain:   filepath.Join(dir, "brs-exec-plain"),
-		floor:   filepath.Join(dir, "floor"),
-	}
-	builds := [][]string{
-		{"-trimpath", "-tags", "urfave_cli_no_docs,brs_fwdsig", "-ldflags", "-s -w -checklinkname=0", "-o", p.brsExec, "brs-exec.example/brs-exec"},
-		{"-o", p.plain, "brs-exec.example/brs-exec"},
-		{"-o", p.floor, "brs-exec.example/brs-exec/integration/bench/floor"},
-	}
-	for _, args := range builds {
-		cmd := exec.CommandContext(ctx, "go", append([]string{"build"}, args...)...)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return p, fmt.Errorf("go build %q: %w\n%s", args, err, out)
+// dispatch is what this program does: the bench, or one of the processes that it starts.
+func dispatch(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case serveMode:
+			return serve(args[1])
+		case callMode:
+			return call(ctx, args[1:])
+		case roomMode:
+			return room(args[1])
+		case apartMode:
+			return runApart(ctx, args[1], args[2:])
 		}
 	}
-	return p, nil
-}
-
-func run(ctx context.Context, pairs int, idle, fleet duration, sign signOptions, signAlone bool) error {
-	dir, err := os.MkdirTemp("", "brs-exec-bench-")
+	o, err := flags(args)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("/var/tmp", "brs-exec-bench-") // others are hidden, see settleIn
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	p, err := build(ctx, dir)
-	if err != nil {
+	if err := build(ctx, dir); err != nil {
+		return err
+	}
+	if err := apart(ctx, dir, args); !errors.Is(err, errNotApart) {
+		return err
+	}
+	fmt.Println("no namespaces of their own for what is measured: other runs on this machine count")
+	return run(ctx, dir, o, false)
+}
+
+// run measures with the programs that are built in dir.
+func run(ctx context.Context, dir string, o options, apart bool) error {
+	b := bench{programs: programsIn(dir), dir: dir, apart: apart}
+	if !apart {
+		if err := b.findRunDir(); err != nil {
+			return err
+		}
+		defer os.RemoveAll(b.runDir)
+	}
+	if err := b.findPeers(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("%s %s/%s, %d processors\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	b := bench{programs: p, peers: peers(), dir: dir}
-	if sign.pairs > 0 {
-		if err := b.sign(ctx, sign); err != nil || signAlone {
-			return err
+	for _, m := range measurements {
+		if !slices.Contains(o.chosen(), m.name) {
+			continue
+		}
+		if err := m.make(b, ctx, o); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
-	if err := b.startUp(ctx, pairs); err != nil {
-		return fmt.Errorf("start-up: %w", err)
-	}
-	if err := b.memory(ctx, idle); err != nil {
-		return fmt.Errorf("memory: %w", err)
-	}
-	if err := b.stage(ctx); err != nil {
-		return fmt.Errorf("as PID 1: %w", err)
-	}
-	if err := b.latency(ctx, 1000); err != nil {
-		return fmt.Errorf("latency: %w", err)
-	}
-	if err := b.share(ctx, pairs); err != nil {
-		return fmt.Errorf("sharing: %w", err)
-	}
-	if fleet > 0 {
-		if err := b.fleet(ctx, fleet); err != nil {
-			return fmt.Errorf("many roles: %w", err)
-		}
-	}
-	if err := b.size(); err != nil {
-		return fmt.Errorf("size: %w", err)
-	}
-	return code(ctx)
+	return nil
 }

@@ -37,11 +37,7 @@ type signOptions struct {
 // the times is that of all work to the work without brs-exec; so the processor time of each
 // process is printed, too.
 func (b bench) sign(ctx context.Context, o signOptions) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	service, line, err := start(ctx, []string{self, serveMode, b.dir}, b.environ())
+	service, line, err := start(ctx, []string{b.self, serveMode, b.dir}, b.environ())
 	if err != nil {
 		return err
 	}
@@ -56,7 +52,7 @@ func (b bench) sign(ctx context.Context, o signOptions) error {
 		fmt.Printf("  %s\n", way.name)
 		url := urls[way.upstream]
 		cmd := exec.CommandContext(ctx, b.brsExec, "--quiet", "--deliver", "sign", "--sign-via", way.via, "--sign-host", "127.0.0.1", "--",
-			self, callMode, way.via, url, strconv.Itoa(service.cmd.Process.Pid), fmt.Sprint(o.pairs), fmt.Sprint(o.rounds), fmt.Sprint(o.size), fmt.Sprint(o.connections))
+			b.self, callMode, way.via, url, strconv.Itoa(service.cmd.Process.Pid), fmt.Sprint(o.pairs), fmt.Sprint(o.rounds), fmt.Sprint(o.size), fmt.Sprint(o.connections))
 		cmd.Env = b.environ("AWS_ENDPOINT_URL="+url, "AWS_CA_BUNDLE="+words[2])
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {

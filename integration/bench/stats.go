@@ -1,0 +1,63 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+)
+
+// samples are the costs of one command, one of each round.
+type samples []cost
+
+func (s samples) wall() []float64 { return pick(s, func(c cost) float64 { return ms(c.Wall) }) }
+func (s samples) cpu() []float64  { return pick(s, func(c cost) float64 { return ms(c.CPU) }) }
+func (s samples) faults() []float64 {
+	return pick(s, func(c cost) float64 { return float64(c.Faults) })
+}
+
+func pick(s samples, of func(cost) float64) []float64 {
+	all := make([]float64, len(s))
+	for i, c := range s {
+		all[i] = of(c)
+	}
+	return all
+}
+
+func median(all []float64) float64 { return percentile(all, 50) }
+
+// percentile is that of values in any order.
+func percentile(all []float64, percent int) float64 {
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[min(len(sorted)*percent/100, len(sorted)-1)]
+}
+
+// estimate is a figure, and the interval that has 95 % of what the same rounds give when
+// they are drawn again.
+type estimate struct{ value, low, high float64 }
+
+func (e estimate) String() string { return fmt.Sprintf("%.2f (%.2f-%.2f)", e.value, e.low, e.high) }
+
+// times is how much more a adds to bare than b does: a ratio of what medians of rounds
+// have over bare's median. Rounds are drawn whole, as what disturbs one command of a round
+// is likely to disturb its neighbours.
+func times(a, b, bare []float64) estimate {
+	added := func(a, b, bare []float64) float64 {
+		base := median(bare)
+		return (median(a) - base) / (median(b) - base)
+	}
+	const draws = 1000
+	random := rand.New(rand.NewPCG(1, 2)) // the same rounds give the same interval
+	drawn := make([]float64, draws)
+	x, y, z := make([]float64, len(a)), make([]float64, len(a)), make([]float64, len(a))
+	for i := range drawn {
+		for j := range a {
+			k := random.IntN(len(a))
+			x[j], y[j], z[j] = a[k], b[k], bare[k]
+		}
+		drawn[i] = added(x, y, z)
+	}
+	slices.Sort(drawn)
+	return estimate{added(a, b, bare), drawn[draws*25/1000], drawn[draws*975/1000]}
+}
