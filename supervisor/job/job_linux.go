@@ -55,25 +55,29 @@ func alone() bool {
 	if unix.Fstat(1, &st) == nil && (st.Mode&unix.S_IFMT == unix.S_IFIFO || st.Mode&unix.S_IFMT == unix.S_IFSOCK) {
 		return false
 	}
-	entries, err := os.ReadDir("/proc")
+	all, err := numbers("/proc")
 	if err != nil {
 		return false
 	}
 	seen := false // ourselves: else this is not the /proc of our PID namespace
-	for _, e := range entries {
-		other, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
+	for _, other := range all {
 		if other == pid {
 			seen = true
-			continue
-		}
-		if pgrp, ok := groupOf(e.Name()); ok && pgrp == pid {
+		} else if inGroup(other, pid) {
 			return false
 		}
 	}
 	return seen
+}
+
+// inGroup reports whether a process that lives is in the process group pgrp. There may be
+// thousands of processes, and a single call tells of nearly all that they are not.
+func inGroup(pid, pgrp int) bool {
+	if group, err := unix.Getpgid(pid); err == unix.ESRCH || err == nil && group != pgrp {
+		return false
+	}
+	group, ok := groupOf(strconv.Itoa(pid)) // which knows what has ended, and what no call may ask about
+	return ok && group == pgrp
 }
 
 // groupOf returns the process group of a live process.

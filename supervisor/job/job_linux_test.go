@@ -203,6 +203,39 @@ func TestInherited(t *testing.T) {
 	}
 }
 
+// TestInGroup: what has ended is no member of its group, also before it is waited for.
+func TestInGroup(t *testing.T) {
+	cmd := exec.Command("cat")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := cmd.Process.Pid
+	check := func(when string, want bool) {
+		t.Helper()
+		if got := inGroup(pid, pid); got != want {
+			t.Errorf("%s: in its own group: %v, want %v", when, got, want)
+		}
+		if inGroup(pid, unix.Getpgrp()) {
+			t.Errorf("%s: in ours", when)
+		}
+	}
+	check("while it lives", true)
+	in.Close()
+	if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Fatal(err)
+	}
+	check("a zombie", false)
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	check("when it is gone", false)
+}
+
 // TestHide: it is undone for one that was open to others before, and for no other.
 func TestHide(t *testing.T) {
 	dumpable := func() int {

@@ -17,9 +17,12 @@ import (
 // has installed its handlers before any code of ours runs, and what it found
 // there it keeps to itself: see inheritedIgnored.
 func IgnoredAtStart(sig syscall.Signal) bool {
-	var old sigaction
-	if rtSigaction(sig, nil, &old) == nil && old.handler == sigIgn {
-		return true
+	switch sig {
+	case unix.SIGHUP, unix.SIGINT, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
+		var old sigaction
+		if rtSigaction(sig, nil, &old) == nil && old.handler == sigIgn {
+			return true
+		}
 	}
 	return inheritedIgnored(sig)
 }
