@@ -46,7 +46,8 @@ func Listen(address string, notify func(err error)) (*Listener, error) {
 
 func bind(address string) (*net.TCPListener, error) {
 	lc := net.ListenConfig{
-		Control: func(network, _ string, c syscall.RawConn) error { return limitHops(network, c) },
+		KeepAlive: -1, // its timers cost four calls a connection, and no peer on loopback vanishes without a word
+		Control:   func(network, _ string, c syscall.RawConn) error { return limitHops(network, c) },
 	}
 	lc.SetMultipathTCP(false) // no use on loopback, and not every client kernel or sandbox likes the handshake
 	if address == "" {
