@@ -21,12 +21,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// BenchmarkServer measures whole fetches, connection and all, as SDKs make them, while credentials are being replaced.
+// BenchmarkServer measures whole fetches, connection and all as SDKs make them, and on connections that are kept, while credentials
+// are being replaced.
 func BenchmarkServer(b *testing.B) {
 	s := startServer(b, Options{Profile: "p"}, map[string]aws.Credentials{"p": testSet("ASIABENCH", time.Hour)})
 	address := s.socket.listener.Addr().String()
 	request := "GET " + s.prefix + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\nAuthorization: " + s.token + "\r\n\r\n"
 	measure(b, s.Deliver, func() error { return fetch(address, request) })
+	b.Run("eight", func(b *testing.B) { measureWith(b, 8, s.Deliver, func() error { return fetch(address, request) }) })
+	request = strings.Replace(request, "Connection: close\r\n", "", 1)
+	ask := keep(address, 8)
+	b.Run("eight kept", func(b *testing.B) { measureWith(b, 8, s.Deliver, func() error { return ask(request) }) })
 }
 
 // BenchmarkProfiles measures a program that asks for one profile after the other on connections that it keeps.
@@ -46,18 +51,24 @@ func BenchmarkProfiles(b *testing.B) {
 		}
 		for _, clients := range []int{1, 16} {
 			b.Run(fmt.Sprintf("%d/%d", n, clients), func(b *testing.B) {
-				conns := make(chan *kept, clients)
-				for range clients {
-					conns <- &kept{address: address}
-				}
+				ask := keep(address, clients)
 				var next atomic.Int64
-				measureWith(b, clients, s.Deliver, func() error {
-					c := <-conns
-					defer func() { conns <- c }()
-					return c.fetch(requests[int(next.Add(1))%n])
-				})
+				measureWith(b, clients, s.Deliver, func() error { return ask(requests[int(next.Add(1))%n]) })
 			})
 		}
+	}
+}
+
+// keep returns what fetches on one of n connections.
+func keep(address string, n int) (fetch func(request string) error) {
+	conns := make(chan *kept, n)
+	for range n {
+		conns <- &kept{address: address}
+	}
+	return func(request string) error {
+		c := <-conns
+		defer func() { conns <- c }()
+		return c.fetch(request)
 	}
 }
 
