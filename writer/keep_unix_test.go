@@ -3,6 +3,7 @@
 package writer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -98,6 +99,44 @@ func TestKeepLooks(t *testing.T) {
 	}
 	if err := deliver(p, numbered(5)); err != nil || !readersAgree(t, p) {
 		t.Errorf("the next credentials: %v", err)
+	}
+}
+
+// TestKeepSweeps: what a killed run has left goes when the command has run for a moment, and
+// one of many short runs takes that time.
+func TestKeepSweeps(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		now     bool
+		lasts   time.Duration
+		isSwept bool
+	}{
+		{"short", false, sweepAfter - time.Millisecond, false},
+		{"at once", true, 0, true},
+		{"long", false, sweepAfter + time.Millisecond, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, _ := kept(t)
+			killed := filepath.Join(filepath.Dir(p.Dir()), "brs-exec-1-0123456789abcdef")
+			if err := os.Mkdir(killed, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			put(t, filepath.Join(killed, "lock"), "4194304 5\n", 0o600)
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tt.lasts)
+				defer cancel()
+				if err := p.keep(ctx, tt.now); err != nil {
+					t.Error(err)
+				}
+			})
+			if _, err := os.Stat(killed); (err != nil) != tt.isSwept {
+				t.Errorf("swept: %v, want %v", err != nil, tt.isSwept)
+			}
+			if _, err := os.Stat(p.Dir()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

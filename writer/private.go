@@ -343,9 +343,6 @@ func (p *Private) Open() (*os.Root, error) {
 	return p.dir.Open()
 }
 
-// Sweep removes what other runs that were killed have left; see [rundir.Sweep].
-func (p *Private) Sweep() { rundir.Sweep(p.opt.Dirs) }
-
 // Users lists the processes with an id above the given one that were given the
 // run directory in their environment, as far as we may look: PID and name.
 func (p *Private) Users(above int) []string { return p.dir.Users(above) }

@@ -172,7 +172,7 @@ func TestPrivateCloseBesideASweep(t *testing.T) {
 				case <-closed:
 					return
 				default:
-					p.Sweep()
+					rundir.Sweep([]string{in})
 				}
 			}
 		})

@@ -109,7 +109,6 @@ func (d *deliveries) parts(started <-chan struct{}) (list []Part) {
 				return nil
 			}
 		}
-		d.files.Sweep()
 		return d.files.Keep(ctx)
 	}})
 }

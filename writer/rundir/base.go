@@ -221,13 +221,17 @@ func ownName(in string) string { return filepath.Join(in, runPrefix+strconv.Itoa
 
 // ownSpares are our directories of a longer name, as place makes them.
 func ownSpares(in string) (spares []string) {
-	names, _ := readNames(in)
+	dir, err := os.Open(in)
+	if err != nil {
+		return nil
+	}
+	prefix := filepath.Base(ownName(in)) + "-"
+	names := matching(dir, func(name string) bool {
+		random, ok := strings.CutPrefix(name, prefix)
+		return ok && isRandom(random)
+	})
 	slices.Sort(names)
 	for _, name := range names {
-		random, ok := strings.CutPrefix(filepath.Join(in, name), ownName(in)+"-")
-		if !ok || !isRandom(random) {
-			continue
-		}
 		if info, err := os.Lstat(filepath.Join(in, name)); err == nil && info.IsDir() && ours(info) {
 			spares = append(spares, filepath.Join(in, name))
 		}
@@ -253,6 +257,22 @@ func ensureOwn(path string) error {
 		return os.Chmod(path, 0o700)
 	}
 	return nil
+}
+
+// matching returns the names in an open directory that match, in no order, and closes it.
+func matching(dir *os.File, match func(name string) bool) (names []string) {
+	defer dir.Close()
+	for {
+		more, err := dir.Readdirnames(256) // others may have made many
+		for _, name := range more {
+			if match(name) {
+				names = append(names, name)
+			}
+		}
+		if err != nil {
+			return names
+		}
+	}
 }
 
 func readNames(dir string) ([]string, error) {

@@ -3,6 +3,7 @@ package rundir
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,7 +76,7 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 				t.Fatal(err)
 			}
 
-			sweep(place{path: in, shared: tt.shared})
+			sweep(place{path: in, shared: tt.shared}, rand.IntN)
 			left, err := os.ReadDir(dir)
 			if (err == nil) != tt.stays || (len(left) > 0) != tt.holds {
 				t.Errorf("it stays: %v, with %v; want %v, with credentials: %v", err == nil, left, tt.stays, tt.holds)
@@ -86,7 +87,7 @@ func TestSweepSparesWhatIsInUse(t *testing.T) {
 			if err := command.Wait(); err != nil {
 				t.Error(err)
 			}
-			sweep(place{path: in, shared: tt.shared})
+			sweep(place{path: in, shared: tt.shared}, rand.IntN)
 			if left := names(t, in); len(left) > 0 {
 				t.Errorf("for nobody, %v stays", left)
 			}
@@ -181,5 +182,66 @@ func TestRead(t *testing.T) {
 	}
 	if at, ok := d.Read("missing"); ok {
 		t.Errorf("a file that is not there was read at %v", at)
+	}
+}
+
+// TestStartListsNothing: a start takes as long where thousands of runs live, or others have
+// thousands of files. That a directory was listed shows in its access time.
+func TestStartListsNothing(t *testing.T) {
+	t.Parallel()
+	sticky, in := inSticky(t)
+	plain := base{path: openBase(t)}
+	var dirs []string
+	for _, dir := range []string{sticky.path, in.path, plain.path} {
+		var st unix.Statfs_t
+		if err := unix.Statfs(dir, &st); err != nil {
+			t.Fatal(err)
+		}
+		if st.Flags&(unix.ST_NOATIME|unix.ST_NODIRATIME) == 0 {
+			dirs = append(dirs, dir)
+		}
+	}
+	if len(dirs) == 0 {
+		t.Skip("the file system of the test keeps no access times")
+	}
+	// No file system has a problem with that second, and each reading moves it (mount(8), relatime).
+	unread := time.Unix(1e9, 0)
+	read := func() (list []string) {
+		for _, dir := range dirs {
+			info, err := os.Stat(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !accessTime(info).Equal(unread) {
+				list = append(list, dir)
+			}
+			if err := os.Chtimes(dir, unread, time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return list
+	}
+	read()
+	for _, b := range []base{sticky, plain} {
+		d, err := makeIn([]base{b}, func(d *Dir) error { return d.Put(ConfigFile, nil) })
+		if err == nil {
+			err = d.Put("state", nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Recover(); err != nil {
+			t.Error(err)
+		}
+		if err := d.Remove(); err != nil {
+			t.Error(err)
+		}
+	}
+	if list := read(); list != nil {
+		t.Errorf("listed: %q", list)
+	}
+	Sweep([]string{sticky.path, plain.path})
+	if list := read(); len(list) != len(dirs) {
+		t.Errorf("a sweep lists %q, and the test would not see it", list)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // inUse cannot be told here: the command of a brs-exec that was killed keeps its
-// credentials until another brs-exec starts.
+// credentials until another brs-exec sweeps.
 func inUse(string) bool { return false }
 
 // Users would list the processes that were given the run directory.

@@ -5,6 +5,7 @@ package rundir
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,7 +230,7 @@ func TestRunDirSquatted(t *testing.T) {
 				if p.path == in.path {
 					t.Error("what is not ours counts as a place of ours")
 				}
-				sweep(p)
+				sweep(p, rand.IntN)
 			}
 			if got := names(t, spare); len(got) != 1 || got[0] != filepath.Base(two.path) {
 				t.Errorf("after the sweep: %v, want the second alone", got)
@@ -360,7 +361,7 @@ func TestSweep(t *testing.T) {
 				}
 			}
 			before := names(t, dir)
-			sweep(place{path: in})
+			sweep(place{path: in}, rand.IntN)
 			_, err := os.Stat(dir)
 			if stays := err == nil; stays != tt.stays {
 				t.Fatalf("it stays: %v, want %v", stays, tt.stays)
@@ -392,7 +393,7 @@ func TestSweepFollowsNoLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, filepath.Join(dir, lockedFile), "x", 0o600)
-	sweep(place{path: in})
+	sweep(place{path: in}, rand.IntN)
 	holds(t, outside, map[string]string{"keep": "x", lockedFile: "x"})
 	if got := names(t, in); len(got) != 1 || got[0] != filepath.Base(link) {
 		t.Errorf("left %v, want the link", got)
@@ -406,7 +407,7 @@ func TestSweepBelievesTheLock(t *testing.T) {
 	in := openBase(t)
 	cmd, stdin, dir := startHelper(t, "run", in)
 	put(t, filepath.Join(dir, lockedFile), "4194304 5\n", 0o600)
-	sweep(place{path: in})
+	sweep(place{path: in}, rand.IntN)
 	if _, err := os.Stat(filepath.Join(dir, "config")); err != nil {
 		t.Fatalf("a live directory was swept: %v", err)
 	}
@@ -435,7 +436,7 @@ func TestKilledIsSwept(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dead, "config")); err != nil {
 		t.Errorf("the start of the next one was delayed by a sweep: %v", err)
 	}
-	sweep(place{path: in})
+	sweep(place{path: in}, rand.IntN)
 	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the dead one's directory is still there: %v", err)
 	}
@@ -465,7 +466,7 @@ func TestStartTogether(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
-			sweep(place{path: in})
+			sweep(place{path: in}, rand.IntN)
 			made <- d
 		}()
 	}
@@ -512,5 +513,29 @@ func TestPlainPath(t *testing.T) {
 		if got := [2]bool{plainOn("linux", path), plainOn("windows", path)}; got != want {
 			t.Errorf("%s: %v, want %v", path, got, want)
 		}
+	}
+}
+
+// Of many a sweep looks at some, and another one at others.
+func TestSweepOfMany(t *testing.T) {
+	t.Parallel()
+	in := openBase(t)
+	const n = 3*maxSwept + 1
+	for i := range n {
+		dir := filepath.Join(in, fmt.Sprintf("brs-exec-%d-0123456789abcdef", i+1))
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Join(dir, lockedFile), "4194304 5\n", 0o600)
+	}
+	sweep(place{path: in}, func(n int) int { return n - 1 }) // and so from the last to the first
+	if left := len(names(t, in)); left != n-maxSwept {
+		t.Errorf("%d of %d are left, want %d less", left, n, maxSwept)
+	}
+	for range 3 {
+		sweep(place{path: in}, func(int) int { return 0 })
+	}
+	if left := names(t, in); len(left) > 0 {
+		t.Errorf("left: %v", left)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,28 +16,38 @@ import (
 	"brs-exec.example/brs-exec/writer/process"
 )
 
+// maxSwept is how many of the directories in a place one sweep looks at. Where a
+// thousand runs live, each of them would look at a thousand.
+const maxSwept = 64
+
 // Sweep removes what brs-exec processes of this user that were killed have left in
-// these directories; see [Make]. It is not urgent, and takes time for each of those
-// that run: it belongs behind the start of the command.
+// these directories; see [Make]. Where there are many it looks at some of them, which
+// ones is chance. It is not urgent, and takes time for each run that lives and each
+// name in a directory that others write to: it belongs behind the start of the command.
 func Sweep(dirs []string) {
 	for _, in := range allPlaces(basesFor(dirs)) {
-		sweep(in)
+		sweep(in, rand.IntN)
 	}
 }
 
 // sweep removes the stale run directories of a place. What cannot be removed
-// stays for the next time.
-func sweep(in place) {
+// stays for the next time. intN returns a number from 0 up to n-1.
+func sweep(in place, intN func(n int) int) {
 	root, err := os.OpenRoot(in.path)
 	if err != nil {
 		return
 	}
 	defer root.Close()
-	names, _ := pathsafe.Names(root)
+	dir, err := root.Open(".")
+	if err != nil {
+		return
+	}
+	names := matching(dir, func(name string) bool { return isRunName(strings.TrimPrefix(name, ".")) })
+	if n := len(names); n > maxSwept {
+		from := intN(n)
+		names = append(names, names...)[from : from+maxSwept]
+	}
 	for _, name := range names {
-		if !isRunName(strings.TrimPrefix(name, ".")) {
-			continue
-		}
 		info, err := root.Lstat(name)
 		if err != nil || !info.IsDir() || !ours(info) {
 			continue
