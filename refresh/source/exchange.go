@@ -29,14 +29,14 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 	if err != nil {
 		return nil, nil, err
 	}
-	t := s.web.client.GetTransport()
-	t.DisableKeepAlives = true // the next one may show another certificate
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
 	if cert != nil {
 		// Shown also to servers that name other authorities than the one that
 		// signed it: AWS knows it by itself, not by who made it.
-		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
 	}
+	t := s.web.transport(conf, s.web.limits.connect)
+	t.DisableKeepAlives = true // the next one may show another certificate
 	client := &http.Client{
 		Transport:     t,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -45,7 +45,7 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), s.web.client.GetTimeout())
+	ctx, cancel := context.WithTimeout(req.Context(), s.web.limits.whole)
 	defer cancel()
 	s.web.asked(req.URL.Host)
 	req.Header.Set("User-Agent", agent)
@@ -55,7 +55,7 @@ func (s *Source) exchange(req *http.Request, cert *tls.Certificate, caFile strin
 	}
 	defer resp.Body.Close()
 	s.web.answered(time.Now(), resp.Header.Get("Date"))
-	body, err := io.ReadAll(&boundedBody{resp.Body, s.web, s.web.body})
+	body, err := io.ReadAll(&boundedBody{resp.Body, s.web, s.web.limits.body})
 	heard(true, resp.StatusCode >= http.StatusBadRequest && parseRefusal(resp, body).throttled())
 	if late := ctx.Err(); late != nil {
 		// Hanging up makes a server end its answer, which may still be seen, and

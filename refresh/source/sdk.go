@@ -13,7 +13,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -256,7 +255,7 @@ func (c *chain) checkEndpoints(sh config.SharedConfig) error {
 }
 
 // believing is the client with the certificates of AWS_CA_BUNDLE, or of ca_bundle in the profile.
-func (c *chain) believing(setting string) (*awshttp.BuildableClient, error) {
+func (c *chain) believing(setting string) (aws.HTTPClient, error) {
 	where, path := "AWS_CA_BUNDLE", c.env.CustomCABundle
 	if path == "" {
 		where, path = fmt.Sprintf("ca_bundle in profile %q", c.name), setting
@@ -268,10 +267,10 @@ func (c *chain) believing(setting string) (*awshttp.BuildableClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.web.client.WithTransportOptions(func(t *http.Transport) {
-		t.TLSClientConfig = t.TLSClientConfig.Clone()
-		t.TLSClientConfig.RootCAs = pool
-	}), nil
+	conf := tlsConfig()
+	conf.RootCAs = pool
+	client := c.web.clientOf(c.web.transport(conf, c.web.limits.connect))
+	return httpClient(func() *http.Client { return client }), nil
 }
 
 // chainEnd says whether the chain came to the metadata service only because

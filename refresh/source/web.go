@@ -3,6 +3,8 @@ package source
 import (
 	"cmp"
 	"context"
+	"crypto/fips140"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -33,16 +35,31 @@ type limits struct {
 	noPoll   bool  // look at files only when there are events
 	readOnly error // of each attempt to write to a cache of logins; nil: it can be written
 
-	dial func(ctx context.Context, network, address string) (net.Conn, error) // in place of the network
+	dial  func(ctx context.Context, network, address string) (net.Conn, error) // in place of the network
+	roots func() (io.ReadCloser, error)                                        // in place of the system's file of authorities
 }
 
 // reach is how all sources of a pool reach servers.
 type reach struct {
-	client   *awshttp.BuildableClient
-	metadata func() *http.Client // for the instance metadata service
-	patient  func() *http.Client // the same, if it is slow
-	body     int64
+	limits   limits
+	many     bool // sources, which are asked one after the other
+	roots    roots
+	client   httpClient
+	metadata httpClient // for the instance metadata service
+	patient  httpClient // the same, if it is slow
 	paces    paces
+}
+
+// httpClient is an [aws.HTTPClient] that is made when it is first used.
+type httpClient func() *http.Client
+
+// Do implements [aws.HTTPClient].
+func (c httpClient) Do(r *http.Request) (*http.Response, error) {
+	resp, err := c().Do(r)
+	if err != nil {
+		return nil, err // and not with it the answer that was a redirect
+	}
+	return resp, nil
 }
 
 // web is what one Source saw of the servers that it asked.
@@ -68,41 +85,49 @@ const keepConnection = 3 * time.Second
 
 // newReach makes what one source, or many, reach servers with.
 func newReach(l limits, many bool) *reach {
-	if l.connect == 0 {
-		l.connect = 10 * time.Second
+	l.connect, l.whole = cmp.Or(l.connect, 10*time.Second), cmp.Or(l.whole, 20*time.Second)
+	l.body = cmp.Or(l.body, 1<<20)
+	r := &reach{limits: l, many: many}
+	r.roots.open = openRoots
+	if l.roots != nil {
+		r.roots.open = l.roots
 	}
-	if l.whole == 0 {
-		l.whole = 20 * time.Second
-	}
-	if l.body == 0 {
-		l.body = 1 << 20
-	}
-	r := &reach{body: l.body}
-	r.client = awshttp.NewBuildableClient().WithTimeout(l.whole).
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = l.connect }).
-		WithTransportOptions(func(t *http.Transport) {
-			t.TLSHandshakeTimeout = l.connect
-			t.ResponseHeaderTimeout = l.connect
-			// A few requests an hour: a connection kept for the next one would
-			// only be memory, a timer and two goroutines. HTTP/2 likewise. This is a
-			// copy of the SDK's transport, whose use of HTTP/2 is not copied, but
-			// whose offer of it to servers is.
-			t.DisableKeepAlives = !many
-			t.IdleConnTimeout, t.MaxIdleConnsPerHost = keepConnection, 64
-			t.Protocols = &http.Protocols{}
-			t.Protocols.SetHTTP1(true)
-			if t.TLSClientConfig != nil {
-				t.TLSClientConfig.NextProtos = nil
-			}
-			t.Proxy = notElsewhere(t.Proxy)
-			t.OnProxyConnectResponse = proxyAnswer
-			if l.dial != nil {
-				t.DialContext = l.dial
-			}
-		})
-	r.metadata = sync.OnceValue(func() *http.Client { return r.forMetadata(l, metadataAnswer) })
-	r.patient = sync.OnceValue(func() *http.Client { return r.forMetadata(l, slowMetadataAnswer) })
+	r.client = sync.OnceValue(func() *http.Client { return r.clientOf(r.transport(tlsConfig(), r.limits.connect)) })
+	r.metadata = sync.OnceValue(func() *http.Client { return r.forMetadata(metadataAnswer) })
+	r.patient = sync.OnceValue(func() *http.Client { return r.forMetadata(slowMetadataAnswer) })
 	return r
+}
+
+// tlsConfig is the SDK's own.
+func tlsConfig() *tls.Config {
+	conf := &tls.Config{MinVersion: awshttp.DefaultHTTPTransportTLSMinVersion}
+	if fips140.Enabled() {
+		conf.CurvePreferences = awshttp.DefaultHTTPTransportTLSCurvePreferencesFIPS
+	}
+	return conf
+}
+
+// transport makes connections for HTTP/1.1 alone. connect is how long one may take. There are a few requests an hour:
+// a connection kept for the next one would only be memory, a timer and two goroutines. HTTP/2 likewise.
+func (r *reach) transport(conf *tls.Config, connect time.Duration) *http.Transport {
+	t := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, OnProxyConnectResponse: proxyAnswer,
+		DialContext: r.limits.dial, TLSClientConfig: conf, TLSHandshakeTimeout: r.limits.connect, ResponseHeaderTimeout: r.limits.connect,
+		ExpectContinueTimeout: awshttp.DefaultHTTPTransportExpectContinueTimeout,
+		DisableKeepAlives:     !r.many, IdleConnTimeout: keepConnection, MaxIdleConnsPerHost: 64, MaxIdleConns: awshttp.DefaultHTTPTransportMaxIdleConns,
+		Protocols: &http.Protocols{},
+	}
+	t.Protocols.SetHTTP1(true)
+	if t.DialContext == nil {
+		t.DialContext = (&net.Dialer{Timeout: connect, KeepAlive: awshttp.DefaultDialKeepAliveTimeout}).DialContext
+	}
+	t.DialTLSContext = r.roots.dialTLS(t)
+	return t
+}
+
+// clientOf is the client of a transport.
+func (r *reach) clientOf(t *http.Transport) *http.Client {
+	return &http.Client{Transport: t, Timeout: r.limits.whole, CheckRedirect: refuseRedirect}
 }
 
 const (
@@ -123,9 +148,9 @@ type metadataClient struct{ *reach }
 func (c metadataClient) Do(r *http.Request) (*http.Response, error) {
 	w := webOf(r.Context())
 	if w.slow.Load() {
-		return c.patient().Do(r)
+		return c.patient.Do(r)
 	}
-	resp, err := c.metadata().Do(r)
+	resp, err := c.metadata.Do(r)
 	var late net.Error
 	var unreachable *net.OpError // of the dialer
 	if errors.As(err, &late) && late.Timeout() && !errors.As(err, &unreachable) && r.Context().Err() == nil {
@@ -136,33 +161,24 @@ func (c metadataClient) Do(r *http.Request) (*http.Response, error) {
 
 // forMetadata is the client for the instance metadata service. The SDK's would be the
 // same, but for the dial of tests.
-func (r *reach) forMetadata(l limits, answer time.Duration) *http.Client {
-	c := r.client.
-		WithDialerOptions(func(d *net.Dialer) { d.Timeout = cmp.Or(l.metadata, metadataConnect) }).
-		WithTransportOptions(func(t *http.Transport) {
-			t.DisableKeepAlives = true
-			t.ResponseHeaderTimeout = cmp.Or(l.metadata, answer)
-			if l.dial != nil {
-				t.DialContext = l.dial
-			}
-		})
-	return c.Freeze().(*http.Client)
+func (r *reach) forMetadata(answer time.Duration) *http.Client {
+	t := r.transport(tlsConfig(), cmp.Or(r.limits.metadata, metadataConnect))
+	t.DisableKeepAlives, t.ResponseHeaderTimeout = true, cmp.Or(r.limits.metadata, answer)
+	return r.clientOf(t)
 }
 
 var errElsewhere = errors.New("the server answers with a redirect, which is not followed")
 
-// notElsewhere refuses what follows a redirect. No service of AWS's sends one, and
+// refuseRedirect is a CheckRedirect that follows none. No service of AWS's sends one, and
 // what a request holds (a container's token, that of a web identity) is for the
-// server that it was made for alone. The SDK's client follows the statuses 307 and
-// 308, and leaves no other place to keep it from that.
-func notElsewhere(proxy func(*http.Request) (*url.URL, error)) func(*http.Request) (*url.URL, error) {
-	return func(r *http.Request) (*url.URL, error) {
-		if r.Response != nil { // the one that led here
-			webOf(r.Context()).answered(time.Now(), r.Response.Header.Get("Date"))
-			return nil, fmt.Errorf("%w: HTTP %d %s", errElsewhere, r.Response.StatusCode, http.StatusText(r.Response.StatusCode))
-		}
-		return proxy(r)
+// server that it was made for alone.
+func refuseRedirect(r *http.Request, _ []*http.Request) error {
+	switch answer := r.Response; answer.StatusCode {
+	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect: // which are about the same request
+		webOf(r.Context()).answered(time.Now(), answer.Header.Get("Date"))
+		return fmt.Errorf("%w: HTTP %d %s", errElsewhere, answer.StatusCode, http.StatusText(answer.StatusCode))
 	}
+	return http.ErrUseLastResponse
 }
 
 // in makes w what the calls under a context are seen by: the clients are those of many sources.
@@ -203,7 +219,7 @@ func (m watch) HandleDeserialize(ctx context.Context, in middleware.DeserializeI
 		w.answered(time.Now(), resp.Header.Get("Date"))
 		w.with(resp.StatusCode)
 		if resp.Body != nil {
-			resp.Body = &boundedBody{resp.Body, w, m.body}
+			resp.Body = &boundedBody{resp.Body, w, m.limits.body}
 		}
 	}
 	return out, md, err
