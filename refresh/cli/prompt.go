@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"brs-exec.example/brs-exec/refresh/source"
@@ -14,12 +15,9 @@ import (
 // prompt asks on the terminal, past what standard input and output are: these
 // are the command's. nil if there is no terminal.
 func prompt() source.Prompt {
-	in, out, err := openTerminal()
-	if err != nil {
+	if !hasTerminal() {
 		return nil
 	}
-	in.Close()
-	out.Close()
 	return func(ctx context.Context, label string) (string, error) {
 		in, out, err := openTerminal()
 		if err != nil {
@@ -33,6 +31,9 @@ func prompt() source.Prompt {
 		return ask(ctx, in, out, label)
 	}
 }
+
+// hasTerminal looks once: what has one at its start keeps it.
+var hasTerminal = sync.OnceValue(findTerminal)
 
 func ask(ctx context.Context, in io.Reader, out io.Writer, label string) (string, error) {
 	if _, err := fmt.Fprint(printable{out}, "brs-exec: "+label); err != nil { // it may have a name of a configuration in it

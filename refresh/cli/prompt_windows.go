@@ -11,3 +11,12 @@ func openTerminal() (in, out *os.File, err error) {
 	}
 	return in, out, err
 }
+
+func findTerminal() bool {
+	in, out, err := openTerminal()
+	if err == nil {
+		in.Close()
+		out.Close()
+	}
+	return err == nil
+}

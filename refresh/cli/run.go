@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,7 +87,7 @@ func (p *program) optionsOf(settings *plan.Settings) (o run.Options, err error) 
 		}
 	}
 	o = run.Options{Plan: pl, Log: p.logger(out), Signals: p.signals, Version: version}
-	if isTerminal(os.Stderr) && !out.Quiet && !out.JSON {
+	if !out.Quiet && !out.JSON && isTerminal(os.Stderr) {
 		o.Waiting = p.waiting
 	}
 	return o, nil
@@ -97,8 +96,11 @@ func (p *program) optionsOf(settings *plan.Settings) (o run.Options, err error) 
 // isTerminal reports whether f is our terminal.
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	null, errNull := os.Stat(os.DevNull)
-	return err == nil && errNull == nil && info.Mode()&os.ModeCharDevice != 0 && !os.SameFile(info, null) && prompt() != nil
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 || !hasTerminal() {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err == nil && !os.SameFile(info, null)
 }
 
 // waiting tells a person what takes so long.
@@ -134,12 +136,6 @@ func sessionNames(argv []string) source.Names {
 	n := source.Names{Command: "brs-exec", PID: os.Getpid(), User: os.Getenv("USER")}
 	if len(argv) > 0 {
 		n.Command = filepath.Base(argv[0])
-	}
-	n.Host, _ = os.Hostname()
-	if n.User == "" {
-		if u, err := user.Current(); err == nil {
-			n.User = u.Username
-		}
 	}
 	return n
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"os/user"
 	"slices"
 	"strings"
 	"testing"
@@ -306,7 +308,12 @@ func TestSessionName(t *testing.T) {
 			t.Errorf("sessionName(%q) has %d characters, want 2 to 64", tt.template, n)
 		}
 	}
-	if got := (&Source{}).sessionName("{command}{host}"); got != "-brs-exec" {
+	if got := (&Source{}).sessionName("{command}{command}"); got != "-brs-exec" {
 		t.Errorf("sessionName of nothing = %q", got)
+	}
+	u, err := user.Current()
+	host, _ := os.Hostname()
+	if got, want := (&Source{}).sessionName("{user}@{host}"), sanitise(u.Username+"@"+host); err != nil || got != want {
+		t.Errorf("sessionName of this process = %q (%v), want %q", got, err, want)
 	}
 }

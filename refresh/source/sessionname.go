@@ -3,6 +3,8 @@ package source
 import (
 	"cmp"
 	"fmt"
+	"os"
+	"os/user"
 	"strconv"
 	"strings"
 )
@@ -47,9 +49,9 @@ func expand(template string, n Names) (string, error) {
 		}
 		switch name {
 		case "user":
-			b.WriteString(n.User)
+			b.WriteString(cmp.Or(n.User, processUser()))
 		case "host":
-			b.WriteString(n.Host)
+			b.WriteString(cmp.Or(n.Host, hostname()))
 		case "command":
 			b.WriteString(n.Command)
 		case "pid":
@@ -61,6 +63,20 @@ func expand(template string, n Names) (string, error) {
 		}
 		template = after
 	}
+}
+
+// processUser and hostname are looked for by those sessions alone that have them in their names.
+func processUser() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}
+
+func hostname() string {
+	name, _ := os.Hostname()
+	return name
 }
 
 func sanitise(name string) string {

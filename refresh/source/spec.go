@@ -68,7 +68,8 @@ type Spec struct {
 	env    environment // for tests; nil is the process's
 }
 
-// Names are the values of the placeholders in [Role.SessionName].
+// Names are the values of the placeholders in [Role.SessionName]. An empty User or Host is that
+// of this process.
 type Names struct {
 	User, Host, Command, Profile string
 	PID                          int
