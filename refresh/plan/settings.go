@@ -33,7 +33,7 @@ type value struct {
 // the file of --config, then by default. typed has what was typed, by the names of
 // flags. The settings are also there, as far as they were read, if there is an error.
 func Resolve(flags []*Flag, typed map[string][]string, env []string) (*Settings, error) {
-	s := &Settings{values: map[string]value{}, keep: slices.Contains(flags, flagOnce.Flag), trial: slices.Contains(flags, flagLife.Flag)}
+	s := &Settings{values: make(map[string]value, 24), keep: slices.Contains(flags, flagOnce.Flag), trial: slices.Contains(flags, flagLife.Flag)}
 	for _, f := range flags {
 		if v, ok := typed[f.Name]; ok {
 			if !f.Boolean && slices.Contains(v, "") { // --profile "$UNSET" would run the command as somebody else
@@ -61,14 +61,17 @@ func Resolve(flags []*Flag, typed map[string][]string, env []string) (*Settings,
 }
 
 func (s *Settings) readVariables(flags []*Flag, env []string) error {
-	said := map[string]string{}
+	said := map[string]string{} // by the name of the flag
 	for _, entry := range env {
 		if name, v, _ := strings.Cut(entry, "="); strings.HasPrefix(name, prefix) {
-			said[name] = v
+			said[settingOf(name)] = v
 		}
 	}
+	if len(said) == 0 {
+		return nil
+	}
 	for _, f := range flags {
-		v := said[f.variable()]
+		v := said[f.Name]
 		if v == "" || s.values[f.Name].given {
 			continue
 		}
@@ -211,9 +214,9 @@ func (s *Settings) JSON() bool { return flagLogFormat.of(s) == "json" }
 // WantsJSON says whether the words of a command line or the environment seem to ask for
 // lines of JSON. It is for what goes wrong before there are settings.
 func WantsJSON(words, env []string) bool {
-	format := ""
+	format, variable := "", flagLogFormat.variable()
 	for _, entry := range env {
-		if name, v, _ := strings.Cut(entry, "="); name == flagLogFormat.variable() {
+		if name, v, _ := strings.Cut(entry, "="); name == variable {
 			format = v
 		}
 	}
@@ -272,19 +275,28 @@ func (s *Settings) Doctor() (ask, asJSON bool) { return flagAsk.of(s), flagJSON.
 // allKnown refuses variables that look like settings and are none: with a misspelt
 // BRS_EXEC_ROLE_ARN the command would run as somebody else.
 func allKnown(env []string) error {
-	var known []string
-	for _, f := range AllFlags() {
-		known = append(known, strings.TrimPrefix(f.variable(), prefix))
-	}
 	for _, entry := range env {
 		whole, v, _ := strings.Cut(entry, "=")
 		name, ours := strings.CutPrefix(whole, prefix)
-		if !ours || v == "" || slices.Contains(known, name) || notSetting(name) {
+		if !ours || v == "" || slices.Contains(names(AllFlags()), settingOf(whole)) || notSetting(name) {
 			continue
+		}
+		var known []string
+		for _, f := range AllFlags() {
+			known = append(known, strings.TrimPrefix(f.variable(), prefix))
 		}
 		return wrong(nil, cmp.Or(Nearest(prefix, name, known), "unset "+whole), "no setting is named %s", whole)
 	}
 	return nil
+}
+
+// settingOf is the name of the flag that a variable would be for; "" if that can be none.
+func settingOf(variable string) string {
+	name := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(variable, prefix), "_", "-"))
+	if (&Flag{Name: name}).variable() != variable {
+		return ""
+	}
+	return name
 }
 
 // notSetting tells which variables begin as settings do and are none of them: those

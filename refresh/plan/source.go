@@ -91,16 +91,16 @@ func (p *Profile) oneSource(v *Settings) (err error) {
 }
 
 func (p *Profile) roleless(v *Settings) error {
-	if p.Source.IoT != nil { // its own session
-		v = v.without(flagDuration)
-	}
-	if p.chained() || flagSource.of(v) != "" { // the profile, or variables, may name a role
-		v = v.without(flagRoleSessionName)
-	}
-	needs := needRole
-	if v.own != nil { // what stands outside of the list is for those that have a role
-		needs = slices.DeleteFunc(slices.Clone(needRole), func(f setting) bool { return !v.own[f.flag().Name] })
-	}
+	needs := slices.DeleteFunc(slices.Clone(needRole), func(f setting) bool {
+		switch {
+		case f == flagDuration && p.Source.IoT != nil: // its own session
+		case f == flagRoleSessionName && (p.chained() || flagSource.of(v) != ""): // the profile, or variables, may name a role
+		case v.own != nil && !v.own[f.flag().Name]: // what stands outside of the list is for those that have a role
+		default:
+			return false
+		}
+		return true
+	})
 	if flag := v.first(needs...); flag != nil {
 		return wrong(flag, "name the role: --role-arn arn:aws:iam::123456789012:role/NAME", "needs --role-arn")
 	}
