@@ -61,6 +61,7 @@ type program struct {
 	typed   []string  // what stands before the first "--"
 	argv    []string  // what stands behind it
 	dashes  bool      // there was one
+	all     bool      // the app has all flags and subcommands, not only those that are typed
 	asJSON  bool      // --log-format json, which errors follow
 	journal bool      // standard error is systemd's journal
 	code    int
@@ -88,8 +89,13 @@ func (p *program) run(args []string) int {
 		p.typed = append([]string{"help"}, p.typed[1:]...) // the library knows none of our topics
 	}
 	p.asJSON = plan.WantsJSON(p.typed, os.Environ())
-	app := p.app()
-	if err := app.Run(append([]string{"brs-exec"}, p.typed...)); err != nil {
+	words := append([]string{"brs-exec"}, p.typed...)
+	err := p.app().Run(words)
+	if errors.Is(err, errNotAll) {
+		p.all = true
+		err = p.app().Run(words)
+	}
+	if err != nil {
 		code := exitFailed
 		if errors.Is(err, filelock.ErrLocked) {
 			code = exitLocked
@@ -100,8 +106,14 @@ func (p *program) run(args []string) int {
 	return p.code
 }
 
+// app is what the library is to know: unless p.all, only the flags and subcommands that may be
+// among the words. A run has more than a hundred flags, most starts have a few of them, and
+// what the library does with each takes longer than all else before the start of a run.
 func (p *program) app() *cli.App {
-	return &cli.App{
+	if slices.ContainsFunc(p.typed, func(word string) bool { return word == "help" || slices.Contains(cli.HelpFlag.Names(), flagName(word)) }) {
+		p.all = true
+	}
+	app := &cli.App{
 		Name:                      "brs-exec",
 		Usage:                     "run a command and keep its AWS credentials fresh",
 		UsageText:                 "brs-exec [FLAGS] -- COMMAND [ARG...]\nbrs-exec SUBCOMMAND [FLAGS] [-- COMMAND [ARG...]]",
@@ -110,19 +122,34 @@ func (p *program) app() *cli.App {
 		DisableSliceFlagSeparator: true,
 		Writer:                    p.stdout,
 		ErrWriter:                 p.stderr,
-		Flags:                     append(flags(""), cli.HelpFlag),
-		Commands: []*cli.Command{
-			p.credentialsCommand(), p.keepCommand(), p.loginCommand(), p.statusCommand(), p.refreshCommand(), p.doctorCommand(), p.rehearseCommand(), p.demoCommand(), p.installCommand(), p.completionCommand(),
-			{Name: "version", Usage: "print the version", OnUsageError: usageError, HideHelpCommand: true, Action: func(*cli.Context) error {
-				_, err := fmt.Fprint(p.stdout, thisBuild())
-				return err
-			}},
-			{Name: "help", Usage: "print help: in short, about a subcommand, all flags, a manual page", ArgsUsage: "[SUBCOMMAND | flags | man]", HideHelp: true, OnUsageError: usageError, Action: p.help},
-		},
-		OnUsageError:   usageError,
-		ExitErrHandler: func(*cli.Context, error) {}, // run returns the code; nothing exits underneath it
-		Action:         p.exec,
+		Flags:                     append(p.flags(""), cli.HelpFlag),
+		OnUsageError:              p.usageError,
+		ExitErrHandler:            func(*cli.Context, error) {}, // run returns the code; nothing exits underneath it
+		Action:                    p.exec,
+		Compiled:                  time.Unix(0, 0), // else the library looks how old the program is
 	}
+	for _, c := range [...]struct {
+		name    string
+		command func(*program) *cli.Command
+	}{
+		{"credentials", (*program).credentialsCommand},
+		{"keep", (*program).keepCommand},
+		{"login", (*program).loginCommand},
+		{"status", (*program).statusCommand},
+		{"refresh", (*program).refreshCommand},
+		{"doctor", (*program).doctorCommand},
+		{"rehearse", (*program).rehearseCommand},
+		{"demo", (*program).demoCommand},
+		{"install", (*program).installCommand},
+		{"completion", (*program).completionCommand},
+		{"version", (*program).versionCommand},
+		{"help", (*program).helpCommand},
+	} {
+		if p.all || slices.Contains(p.typed, c.name) {
+			app.Commands = append(app.Commands, c.command(p))
+		}
+	}
+	return app
 }
 
 // unexpectedArgs is about words that stand where a flag or a "--" should. What was typed is
@@ -130,6 +157,9 @@ func (p *program) app() *cli.App {
 // holds no secret: the flags take the names of files and programs in place of
 // these, and anyone on the machine can read a command line.
 func (p *program) unexpectedArgs(c *cli.Context) error {
+	if !p.all {
+		return errNotAll
+	}
 	words := c.Args().Slice()
 	first := words[0]
 	typed := func(more ...string) string {

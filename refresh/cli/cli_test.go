@@ -405,7 +405,7 @@ func TestTyped(t *testing.T) {
 	withoutSettings(t)
 	t.Setenv("BRS_EXEC_REGION", "us-east-1")
 	t.Setenv("BRS_EXEC_PROFILE", "env")
-	p := &program{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}
+	p := &program{stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}, all: true}
 	var got *plan.Plan
 	app := p.app()
 	app.Action = func(c *cli.Context) error {

@@ -39,7 +39,7 @@ func (p *program) completionCommand() *cli.Command {
 		Description: "For a file that bash, zsh or fish reads at its start:\n  source <(brs-exec completion bash)\n  source <(brs-exec completion zsh)\n  brs-exec completion fish | source\n" +
 			"Or put it into a file where the shell looks: brs-exec in bash-completion's directory, _brs-exec in $fpath of zsh,\nbrs-exec.fish in ~/.config/fish/completions.",
 		HideHelpCommand: true,
-		OnUsageError:    usageError,
+		OnUsageError:    p.usageError,
 		Action: func(c *cli.Context) error {
 			name, ok := scriptOf[c.Args().First()]
 			if !ok || c.NArg() != 1 {
@@ -88,6 +88,7 @@ func (p *program) printCompletions(words []string) {
 	if len(words) == 0 {
 		words = []string{""}
 	}
+	p.all = true
 	found := make(chan offer, 1)
 	go func() {
 		o := offer{what: someWords}

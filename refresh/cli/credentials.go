@@ -22,9 +22,9 @@ func (p *program) credentialsCommand() *cli.Command {
 		Usage:           "print credentials once, for a credential_process line or a script",
 		UsageText:       "brs-exec credentials [FLAGS]",
 		Description:     "  credential_process = brs-exec credentials --role-arn arn:aws:iam::123456789012:role/NAME",
-		Flags:           flags("credentials"),
+		Flags:           p.flags("credentials"),
 		HideHelpCommand: true,
-		OnUsageError:    usageError,
+		OnUsageError:    p.usageError,
 		Action:          p.credentials,
 	}
 }

@@ -48,10 +48,10 @@ func (p *program) demoCommand() *cli.Command {
 		UsageText: "brs-exec demo [FLAGS] [-- COMMAND [ARG...]]",
 		Description: "A simulated STS on loopback gives credentials that live for seconds. Without a COMMAND\na job of the demo's own works on these for half a minute, on one screen; in lines if that does not fit.\n" +
 			"COMMAND may be any AWS client.\n  brs-exec demo -- aws sts get-caller-identity\nSome clients refuse credentials with so little time left: add --life 2m.",
-		Flags: append(flags("demo"),
+		Flags: append(p.flags("demo"),
 			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Usage: "lifetime of the credentials, a `DURATION` (default: 10s, 20s for a COMMAND)"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
 		HideHelpCommand: true,
-		OnUsageError:    usageError,
+		OnUsageError:    p.usageError,
 		Action:          p.demo,
 	}
 }

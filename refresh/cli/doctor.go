@@ -19,9 +19,9 @@ func (p *program) doctorCommand() *cli.Command {
 		Usage:           "say what would happen, and what would break; changes nothing",
 		UsageText:       "brs-exec doctor [FLAGS] [-- COMMAND [ARG...]]",
 		Description:     "Takes the flags of a run and looks at the source, the environment, the machine and COMMAND,\nwhich it does not run. Exit code 1 if something will break. Without --ask no credentials are retrieved.",
-		Flags:           flags("doctor"),
+		Flags:           p.flags("doctor"),
 		HideHelpCommand: true,
-		OnUsageError:    usageError,
+		OnUsageError:    p.usageError,
 		Action:          p.doctor,
 	}
 }

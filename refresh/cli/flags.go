@@ -2,6 +2,8 @@ package cli
 
 import (
 	"cmp"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -13,44 +15,74 @@ import (
 	"brs-exec.example/brs-exec/refresh/plan"
 )
 
-// The three kinds of flags keep their names ready. The library asks each flag for them
-// whenever it looks for one, and searches them with a regular expression each time: for
-// as many flags as these a fifth of the time that a start takes.
-type (
-	textFlag struct {
-		*cli.StringFlag
-		names []string
-		once  bool
-	}
-	listFlag struct {
-		*cli.StringSliceFlag
-		names []string
-	}
-	truthFlag struct {
-		*cli.BoolFlag
-		names []string
-	}
-)
+// ourFlag is a setting as the library has it, and keeps what was typed. The library's own
+// kinds of flags make their names with a regular expression each time they are looked at,
+// and have a value of their own whether they are typed or not.
+type ourFlag struct {
+	*plan.Flag
+	names []string
+	typed []string // of a boolean: true or false
+}
 
-func (f *textFlag) Names() []string  { return f.names }
-func (f *listFlag) Names() []string  { return f.names }
-func (f *truthFlag) Names() []string { return f.names }
+func newFlag(f *plan.Flag, alias ...string) *ourFlag {
+	return &ourFlag{Flag: f, names: append([]string{f.Name}, alias...)}
+}
 
-// flags are those of a subcommand as the library has them.
-func flags(of string) []cli.Flag {
-	var list []cli.Flag
+// Apply, Names, IsSet and String are of [cli.Flag], Set, IsBoolFlag and String of [flag.Value].
+func (f *ourFlag) Apply(set *flag.FlagSet) error {
+	f.typed = nil // that of help is in all apps
+	for _, name := range f.names {
+		set.Var(f, name, "")
+	}
+	return nil
+}
+
+func (f *ourFlag) Names() []string { return f.names }
+
+func (f *ourFlag) IsSet() bool { return len(f.typed) > 0 }
+
+func (f *ourFlag) IsBoolFlag() bool { return f.Boolean }
+
+func (f *ourFlag) String() string { return strings.Join(f.typed, ",") }
+
+func (f *ourFlag) Set(s string) error {
+	switch {
+	case f.Boolean:
+		truth, err := strconv.ParseBool(s)
+		if err != nil {
+			return errors.New("parse error")
+		}
+		f.typed = []string{strconv.FormatBool(truth)}
+	case f.Repeatable:
+		f.typed = append(f.typed, strings.TrimSpace(s)) // as the library's own lists do
+	default:
+		f.typed = []string{s}
+	}
+	return nil
+}
+
+// flags are those of a subcommand as the library has them: all, or those that may be among
+// the words.
+func (p *program) flags(of string) (list []cli.Flag) {
+	typed := make([]string, len(p.typed))
+	for i, word := range p.typed {
+		typed[i] = flagName(word)
+	}
 	for _, f := range plan.Flags(of) {
-		names := []string{f.Name}
-		switch {
-		case f.Boolean:
-			list = append(list, &truthFlag{&cli.BoolFlag{Name: f.Name, Hidden: f.Hidden}, names})
-		case f.Repeatable:
-			list = append(list, &listFlag{&cli.StringSliceFlag{Name: f.Name}, names})
-		default:
-			list = append(list, &textFlag{&cli.StringFlag{Name: f.Name, Value: f.Default}, names, f.Once})
+		if p.all || slices.Contains(typed, f.Name) {
+			list = append(list, newFlag(f))
 		}
 	}
 	return list
+}
+
+// flagName is the name of a flag that is typed; "" if the word is none.
+func flagName(word string) string {
+	if !strings.HasPrefix(word, "-") {
+		return ""
+	}
+	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	return name
 }
 
 // settings reads the settings of c, wherever they come from.
@@ -65,20 +97,13 @@ func (p *program) settings(c *cli.Context) (*plan.Settings, error) {
 	if len(c.Lineage()) > 2 {
 		of = c.Command.Name
 	}
-	ours := plan.Flags(of)
 	typed := map[string][]string{}
-	for _, name := range c.LocalFlagNames() {
-		switch i := slices.IndexFunc(ours, func(f *plan.Flag) bool { return f.Name == name }); {
-		case i < 0:
-		case ours[i].Boolean:
-			typed[name] = []string{strconv.FormatBool(c.Bool(name))}
-		case ours[i].Repeatable:
-			typed[name] = c.StringSlice(name)
-		default:
-			typed[name] = []string{c.String(name)}
+	for _, f := range c.Command.Flags {
+		if f, ours := f.(*ourFlag); ours && f.IsSet() {
+			typed[f.Name] = f.typed
 		}
 	}
-	s, err := plan.Resolve(ours, typed, os.Environ())
+	s, err := plan.Resolve(plan.Flags(of), typed, os.Environ())
 	p.asJSON = p.asJSON || s.JSON()
 	return s, err
 }
@@ -107,7 +132,7 @@ func (p *program) lostFlags(c *cli.Context) error {
 func noneTwice(flags []cli.Flag, words []string) error {
 	seen := map[string]string{}
 	for _, f := range typedFlags(flags, words) {
-		if one, ok := flagNamed(flags, f.name).(*textFlag); !ok || !one.once {
+		if one, ours := flagNamed(flags, f.name).(*ourFlag); !ours || !one.Once || one.Repeatable || one.Boolean {
 			continue
 		}
 		if before, twice := seen[f.name]; twice && before != f.value {
@@ -133,7 +158,8 @@ func typedFlags(flags []cli.Flag, words []string) (list []typedFlag) {
 		f := typedFlag{}
 		with := false
 		f.name, f.value, with = strings.Cut(strings.TrimLeft(words[i], "-"), "=")
-		if _, f.truth = flagNamed(flags, f.name).(*truthFlag); !f.truth && !with && i+1 < len(words) {
+		one, ours := flagNamed(flags, f.name).(*ourFlag)
+		if f.truth = ours && one.Boolean; !f.truth && !with && i+1 < len(words) {
 			i++
 			f.value = words[i]
 		}
@@ -171,8 +197,14 @@ func flagNamed(flags []cli.Flag, name string) cli.Flag {
 	return nil
 }
 
+// errNotAll is in place of an error for which the library has to know all flags and subcommands.
+var errNotAll = errors.New("the command line has a mistake")
+
 // usageError turns an error of the parser into one of ours.
-func usageError(c *cli.Context, err error, _ bool) error {
+func (p *program) usageError(c *cli.Context, err error, _ bool) error {
+	if !p.all {
+		return errNotAll
+	}
 	help := "brs-exec help flags"
 	if flagNamed(c.Command.Flags, "help") != nil && len(c.Lineage()) > 2 {
 		help = "brs-exec help " + c.Command.Name

@@ -16,6 +16,7 @@ import (
 
 // The library's templates know neither the order of our groups nor a width.
 func init() {
+	cli.HelpFlag = newFlag(&plan.Flag{Name: "help", Boolean: true}, "h")
 	cli.HelpPrinter = func(w io.Writer, _ string, of any) {
 		width := helpWidth(w)
 		switch of := of.(type) {
@@ -133,7 +134,7 @@ func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 func flagsOf(c *cli.Command) []*plan.Flag {
 	var list []*plan.Flag
 	for _, f := range c.Flags {
-		if p := flagOf(c.Name, f); p != nil && !p.Hidden {
+		if p := flagOf(f); p != nil && !p.Hidden {
 			list = append(list, p)
 		}
 	}
@@ -152,14 +153,12 @@ func flagsOf(c *cli.Command) []*plan.Flag {
 }
 
 // flagOf is what is known of a flag. The library's own flag for help is none.
-func flagOf(of string, f cli.Flag) *plan.Flag {
-	for _, p := range plan.Flags(of) {
-		if slices.Contains(f.Names(), p.Name) && isOurs(f) {
-			return p
-		}
-	}
+func flagOf(f cli.Flag) *plan.Flag {
 	if f == cli.HelpFlag {
 		return nil
+	}
+	if f, ours := f.(*ourFlag); ours {
+		return f.Flag
 	}
 	p := &plan.Flag{Name: f.Names()[0]}
 	if v, ok := f.(cli.VisibleFlag); ok {
@@ -179,14 +178,6 @@ func flagOf(of string, f cli.Flag) *plan.Flag {
 		p.Value, p.Usage = value, before+value+after
 	}
 	return p
-}
-
-func isOurs(f cli.Flag) bool {
-	switch f.(type) {
-	case *textFlag, *listFlag, *truthFlag:
-		return true
-	}
-	return false
 }
 
 // written is a flag as it is typed.
@@ -285,6 +276,13 @@ func (h *helpText) hang(lead, indent, text string) {
 	}
 	if !empty {
 		flush()
+	}
+}
+
+func (p *program) helpCommand() *cli.Command {
+	return &cli.Command{
+		Name: "help", Usage: "print help: in short, about a subcommand, all flags, a manual page", ArgsUsage: "[SUBCOMMAND | flags | man]",
+		HideHelp: true, OnUsageError: p.usageError, Action: p.help,
 	}
 }
 

@@ -28,7 +28,7 @@ func (p *program) installCommand() *cli.Command {
 			"brs-exec does not create DIR: a directory that is not the volume would vanish with the container.",
 		Flags:           []cli.Flag{cli.HelpFlag},
 		HideHelpCommand: true,
-		OnUsageError:    usageError,
+		OnUsageError:    p.usageError,
 		Action: func(c *cli.Context) error {
 			if err := p.lostFlags(c); err != nil {
 				return err

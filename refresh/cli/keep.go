@@ -18,9 +18,9 @@ func (p *program) keepCommand() *cli.Command {
 		UsageText: "brs-exec keep --run-dir DIR | --credentials-file FILE [FLAGS]",
 		Description: "Delivers to a directory or a file, or both, until a signal asks for the end (TERM, INT, HUP: exit\n" +
 			"code 0). The file env in the directory says which variables other programs have to set. See docs/keep.md.",
-		Flags:           flags("keep"),
+		Flags:           p.flags("keep"),
 		HideHelpCommand: true,
-		OnUsageError:    keepUsageError,
+		OnUsageError:    p.keepUsageError,
 		Action:          p.keep,
 	}
 }
@@ -42,14 +42,14 @@ func (p *program) keep(c *cli.Context) error {
 }
 
 // keepUsageError knows the flags that need a command.
-func keepUsageError(c *cli.Context, err error, is bool) error {
+func (p *program) keepUsageError(c *cli.Context, err error, is bool) error {
 	if name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -"); ok {
 		name = strings.TrimLeft(name, "-")
 		if about, ok := plan.OfRun(name); ok {
 			return &plan.Error{Text: "--" + name + " is of no use to keep, which runs no command", Hint: cmp.Or(keepHints[name], "leave it out; it is about: "+strings.ToLower(about[:1])+about[1:])}
 		}
 	}
-	return usageError(c, err, is)
+	return p.usageError(c, err, is)
 }
 
 // keepHints say what keep has in place of a flag of a run.

@@ -17,9 +17,9 @@ func (p *program) loginCommand() *cli.Command {
 		Usage:           "log in to the SSO session of a profile",
 		UsageText:       "brs-exec login [FLAGS]",
 		Description:     "The SSO session serves the AWS CLI and all SDKs, and a brs-exec that waits for it goes on.",
-		Flags:           flags("login"),
+		Flags:           p.flags("login"),
 		HideHelpCommand: true,
-		OnUsageError:    usageError,
+		OnUsageError:    p.usageError,
 		Action:          p.login,
 	}
 }

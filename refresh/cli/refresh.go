@@ -38,7 +38,7 @@ func (p *program) refreshCommand() *cli.Command {
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,
-		OnUsageError:    usageError,
+		OnUsageError:    p.usageError,
 		Action:          func(c *cli.Context) error { return p.refresh(c, c.StringSlice("profile"), timeout) },
 	}
 }

@@ -38,7 +38,7 @@ func (p *program) statusCommand() *cli.Command {
 			cli.HelpFlag,
 		},
 		HideHelpCommand: true,
-		OnUsageError:    usageError,
+		OnUsageError:    p.usageError,
 		Action:          func(c *cli.Context) error { return p.status(c, f) },
 	}
 }

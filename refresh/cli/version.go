@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v2"
 	"golang.org/x/mod/module"
 )
 
@@ -19,6 +20,16 @@ const Version = "0.1.0"
 // commit and the tag, so that a source tarball knows what it is of. It is as you read it
 // everywhere else.
 const archived = "$Format:%H %cI %(describe:tags,match=v*,abbrev=12)$"
+
+func (p *program) versionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "print the version", OnUsageError: p.usageError, HideHelpCommand: true,
+		Action: func(*cli.Context) error {
+			_, err := fmt.Fprint(p.stdout, thisBuild())
+			return err
+		},
+	}
+}
 
 // build is what a binary was built from.
 type build struct {

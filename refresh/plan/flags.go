@@ -3,6 +3,7 @@ package plan
 import (
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A Flag is a setting: a flag of the command line, the variable BRS_EXEC_<FLAG> and a key in
@@ -248,15 +249,24 @@ func init() {
 	}
 }
 
-// Flags are those of a subcommand; "" is a run.
+func asking() []*Flag { return slices.Concat(sourceFlags.flags, roleFlags.flags, shareFlags.flags) }
+
+func supervising() []*Flag {
+	return slices.Concat(deliveryFlags.flags, refreshFlags.flags, listFlags.flags, childFlags.flags, sightFlags.flags)
+}
+
+var ofRun = sync.OnceValue(func() []*Flag {
+	return slices.Clip(slices.Concat(asking(), supervising(), runFlags.flags, outputFlags.flags))
+})
+
+// Flags are those of a subcommand; "" is a run. The list is not to be changed.
 func Flags(of string) []*Flag {
 	another := func(f *Flag) *Flag { c := *f; return &c }
-	supervising := slices.Concat(deliveryFlags.flags, refreshFlags.flags, listFlags.flags, childFlags.flags, sightFlags.flags)
-	switch asking := slices.Concat(sourceFlags.flags, roleFlags.flags, shareFlags.flags); of {
+	switch of {
 	case "credentials":
 		wait := another(flagStartTimeout.Flag)
 		wait.Usage = strings.Replace(wait.Usage, "first credentials", "credentials", 1)
-		return slices.Concat(asking, credentialsFlags.flags, []*Flag{wait}, outputFlags.flags)
+		return slices.Concat(asking(), credentialsFlags.flags, []*Flag{wait}, outputFlags.flags)
 	case "login":
 		return append(loginFlags.flags, flagProfile.Flag, flagConfig.Flag)
 	case "keep":
@@ -265,13 +275,13 @@ func Flags(of string) []*Flag {
 		level := another(flagLogLevel.Flag)
 		level.Default = "error"
 		ofList := func(f *Flag) bool { return f.About == listFlags.about } // it has one profile
-		return slices.Concat(slices.DeleteFunc(supervising, ofList), []*Flag{flagConfig.Flag, level, flagLogFormat.Flag, flagQuiet.Flag})
+		return slices.Concat(slices.DeleteFunc(supervising(), ofList), []*Flag{flagConfig.Flag, level, flagLogFormat.Flag, flagQuiet.Flag})
 	case "doctor":
-		return slices.Concat(doctorFlags.flags, asking, supervising, runFlags.flags, outputFlags.flags)
+		return slices.Concat(doctorFlags.flags, asking(), supervising(), runFlags.flags, outputFlags.flags)
 	case "rehearse":
 		return append(rehearseFlags.flags[:len(rehearseFlags.flags):len(rehearseFlags.flags)], Flags("")...)
 	default:
-		return slices.Concat(asking, supervising, runFlags.flags, outputFlags.flags)
+		return ofRun()
 	}
 }
 
