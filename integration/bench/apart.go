@@ -59,6 +59,9 @@ func runApart(ctx context.Context, dir string, args []string) error {
 	if err := loopbackUp(); err != nil {
 		return err
 	}
+	if err := nameSTS(dir); err != nil {
+		return err
+	}
 	return run(ctx, dir, o, true)
 }
 

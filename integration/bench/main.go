@@ -77,6 +77,8 @@ var measurements = []struct {
 	make func(bench, context.Context, options) error
 }{
 	{"start", func(b bench, ctx context.Context, o options) error { return b.startUp(ctx, o.rounds) }},
+	{"crowd", func(b bench, ctx context.Context, o options) error { return b.crowded(ctx, o.rounds*3/4) }},
+	{"role", func(b bench, ctx context.Context, o options) error { return b.roles(ctx, max(o.rounds/20, 3)) }},
 	{"idle", func(b bench, ctx context.Context, o options) error { return b.memory(ctx, o.idle) }},
 	{"stage", func(b bench, ctx context.Context, o options) error { return b.stage(ctx) }},
 	{"latency", func(b bench, ctx context.Context, o options) error { return b.latency(ctx, 1000) }},
@@ -140,7 +142,7 @@ func dispatch(ctx context.Context, args []string) error {
 
 // run measures with the programs that are built in dir.
 func run(ctx context.Context, dir string, o options, apart bool) error {
-	b := bench{programs: programsIn(dir), dir: dir, apart: apart}
+	b := bench{programs: programsIn(dir), dir: dir, apart: apart, report: &report{}}
 	if !apart {
 		if err := b.findRunDir(); err != nil {
 			return err

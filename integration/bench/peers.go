@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // wrapper is a program that runs the command that follows its argv.
@@ -64,7 +65,10 @@ func (b *bench) findPeers(ctx context.Context) error {
 		}
 		w.argv = append([]string{path}, w.argv...)
 		if w.name == "aws-vault" {
-			if w.env, err = b.vault(ctx, path); err != nil {
+			if w.env, err = b.vault(); err != nil {
+				return err
+			}
+			if err := vaultAdd(ctx, w, "bench", "AKIABENCH", "bench"); err != nil {
 				return err
 			}
 		}
@@ -73,23 +77,26 @@ func (b *bench) findPeers(ctx context.Context) error {
 	return nil
 }
 
-// vault has aws-vault keep the static credentials in a file, and returns what it is run with.
-func (b bench) vault(ctx context.Context, path string) ([]string, error) {
+// vault returns what aws-vault is run with, to keep its keys in files of the bench's.
+func (b bench) vault() ([]string, error) {
 	home := filepath.Join(b.dir, "vault")
 	if err := os.Mkdir(home, 0o700); err != nil {
 		return nil, err
 	}
-	env := []string{
+	return []string{
 		"PATH=/usr/bin:/bin", "HOME=" + home, "AWS_CONFIG_FILE=" + filepath.Join(home, "config"),
 		"AWS_VAULT_BACKEND=file", "AWS_VAULT_FILE_DIR=" + filepath.Join(home, "keys"), "AWS_VAULT_FILE_PASSPHRASE=bench",
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_REGION=us-east-1",
-	}
-	cmd := exec.CommandContext(ctx, path, "add", "--env", "bench")
-	cmd.Env = append(env, "AWS_ACCESS_KEY_ID=AKIABENCH", "AWS_SECRET_ACCESS_KEY=bench")
+	}, nil
+}
+
+func vaultAdd(ctx context.Context, w wrapper, profile, id, secret string) error {
+	cmd := exec.CommandContext(ctx, w.argv[0], "add", "--env", profile)
+	cmd.Env = append(slices.Clone(w.env), "AWS_ACCESS_KEY_ID="+id, "AWS_SECRET_ACCESS_KEY="+secret)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%q: %w\n%s", cmd.Args, err, out)
+		return fmt.Errorf("%q: %w\n%s", cmd.Args, err, out)
 	}
-	return env, nil
+	return nil
 }
 
 // initPrograms are the peers that stay beside the command.

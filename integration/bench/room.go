@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,15 +37,17 @@ type place struct {
 // order is what a room does: run a program and measure it, or be furnished.
 type order struct {
 	Argv, Env []string
-	Crowd     int // so many of these live until the room ends; each prints a line when it does
+	AtOnce    int // so many of these, each of which prints a line
+	Crowd     int // so many of these live until the room ends; each prints a line
 	Names     int // so many files of others come into the directories of run directories
 }
 
-// cost is what one life of a process took.
+// cost is what one life of a process took, or those of several together.
 type cost struct {
-	Wall, CPU duration
-	Faults    int64
-	Error     string
+	Wall, CPU   duration
+	Faults      int64
+	First, Last duration // lines of those at once, from the first start on
+	Error       string
 }
 
 func (b bench) place(ctx context.Context) (*place, error) {
@@ -114,6 +117,12 @@ func room(in string) error {
 	if err != nil {
 		return err
 	}
+	var hall crowd
+	defer func() {
+		if in != "apart" { // else they end with the namespace
+			hall.end()
+		}
+	}()
 	answer := json.NewEncoder(os.Stdout)
 	for orders := json.NewDecoder(os.Stdin); ; {
 		var o order
@@ -124,8 +133,10 @@ func room(in string) error {
 		}
 		var c cost
 		switch {
+		case o.AtOnce > 0:
+			c, err = atOnce(o, null)
 		case o.Crowd > 0:
-			err = crowd(o, null)
+			err = hall.join(o)
 		case o.Names > 0:
 			err = fill(bases, o.Names)
 		default:
@@ -163,47 +174,104 @@ func life(o order, null *os.File) (c cost, err error) {
 	return c, nil
 }
 
-// crowd starts processes, ten at a time, and returns when each has printed its line. All
-// have the same input, which ends with the room.
-func crowd(o order, null *os.File) error {
-	input, holdOpen, err := os.Pipe()
+// atOnce starts processes and waits for their lines and for their ends.
+func atOnce(o order, null *os.File) (c cost, err error) {
+	said, say, err := os.Pipe()
+	if err != nil {
+		return c, err
+	}
+	defer said.Close()
+	var all []*os.Process
+	began := time.Now()
+	for range o.AtOnce {
+		p, err := os.StartProcess(o.Argv[0], o.Argv, &os.ProcAttr{Env: o.Env, Files: []*os.File{null, say, os.Stderr}})
+		if err != nil {
+			say.Close()
+			return c, err
+		}
+		all = append(all, p)
+	}
+	say.Close()
+	c.First, c.Last, err = lines(said, o.AtOnce, began)
+	for _, p := range all {
+		state, failed := p.Wait()
+		switch {
+		case failed != nil:
+			err = failed
+		case !state.Success():
+			err = errors.New(state.String())
+		default:
+			c.CPU += state.UserTime() + state.SystemTime()
+			c.Faults += state.SysUsage().(*syscall.Rusage).Minflt
+		}
+	}
+	c.Wall = time.Since(began)
+	return c, err
+}
+
+// lines waits for so many, and returns when the first and the last were there.
+func lines(said *os.File, n int, began time.Time) (first, last duration, err error) {
+	buf := make([]byte, 64<<10)
+	for n > 0 {
+		got, err := said.Read(buf)
+		if err != nil {
+			return 0, 0, fmt.Errorf("%d lines are missing: %w", n, err)
+		}
+		ends := bytes.Count(buf[:got], []byte("\n"))
+		if last = time.Since(began); first == 0 && ends > 0 {
+			first = last
+		}
+		n -= ends
+	}
+	return first, last, nil
+}
+
+// crowd is what lives beside what is measured. All have one input, and end with it.
+type crowd struct {
+	open []*os.File
+	pids []int
+}
+
+// join starts more, ten at a time, and returns when each has printed its line.
+func (c *crowd) join(o order) error {
+	input, open, err := os.Pipe()
 	if err != nil {
 		return err
 	}
-	syscall.CloseOnExec(int(holdOpen.Fd()))
 	defer input.Close()
+	c.open = append(c.open, open)
 	said, say, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer said.Close()
 	defer say.Close()
-	line := make([]byte, 4096)
-	waited := 0 // lines
-	for started := 0; waited < o.Crowd; {
-		for started < o.Crowd && started-waited < 10 {
+	for left := o.Crowd; left > 0; {
+		now := min(left, 10)
+		for range now {
 			p, err := os.StartProcess(o.Argv[0], o.Argv, &os.ProcAttr{Env: o.Env, Files: []*os.File{input, say, os.Stderr}})
 			if err != nil {
-				return fmt.Errorf("start one of %d: %w", o.Crowd, err)
+				return fmt.Errorf("start the last %d of %d: %w", left, o.Crowd, err)
 			}
-			go p.Wait()
-			started++
+			c.pids = append(c.pids, p.Pid)
+			p.Release() // no descriptor for each, which a later start would have to copy
 		}
-		n, err := said.Read(line)
-		if err != nil {
+		if _, _, err := lines(said, now, time.Now()); err != nil {
 			return err
 		}
-		for _, c := range line[:n] {
-			if c == '\n' {
-				waited++
-			}
-		}
+		left -= now
 	}
-	kept = append(kept, holdOpen)
 	return nil
 }
 
-var kept []*os.File // until the room ends
+func (c *crowd) end() {
+	for _, f := range c.open {
+		f.Close()
+	}
+	for _, pid := range c.pids {
+		syscall.Wait4(pid, nil, 0, nil)
+	}
+}
 
 // fill makes files that are nothing of brs-exec's.
 func fill(dirs []string, n int) error {

@@ -26,6 +26,7 @@ type bench struct {
 	dir    string
 	apart  bool   // in namespaces of its own
 	runDir string // for run directories if it is not
+	report *report
 }
 
 // environ is what the measured processes run with: static credentials, no files
@@ -108,16 +109,25 @@ func (b bench) startUp(ctx context.Context, rounds int) error {
 		return err
 	}
 	bare, floor := all[0], all[1]
-	fmt.Printf("start-up: median of %d rounds in any order; x is (command - true) / (floor - true), with the middle 95 %% of 1,000 draws of the same rounds\n", rounds)
-	fmt.Printf("  %-32s %8s %-20s %8s %-20s %s\n", "", "wall ms", "x floor", "cpu ms", "x floor", "page faults")
-	for i, t := range tasks {
+	t := table{
+		name: "start", title: "start with static credentials",
+		how:  fmt.Sprintf("medians of %d rounds in any order; x is (command - true) / (floor - true), with the middle 95 %% of 1,000 draws of the same rounds", rounds),
+		head: []string{"command", "wall, ms", "x floor", "CPU, ms", "x floor", "page faults"},
+	}
+	for i, task := range tasks {
 		wall, cpu := "", ""
 		if i > 0 {
 			wall, cpu = times(all[i].wall(), floor.wall(), bare.wall()).String(), times(all[i].cpu(), floor.cpu(), bare.cpu()).String()
 		}
-		fmt.Printf("  %-32s %8.2f %-20s %8.2f %-20s %5.0f\n", t.name, median(all[i].wall()), wall, median(all[i].cpu()), cpu, median(all[i].faults()))
+		t.row(task.name, fmt.Sprintf("%.2f", median(all[i].wall())), wall, fmt.Sprintf("%.2f", median(all[i].cpu())), cpu, fmt.Sprintf("%.0f", median(all[i].faults())))
+		if i == 2 {
+			t.aim("start with a static source", "2.1 x the floor", wall+" x")
+		}
+		if strings.HasPrefix(task.name, "aws-vault") {
+			t.aim("start with a static source, beside aws-vault exec", "1 x", times(all[2].wall(), all[i].wall(), bare.wall()).String()+" x")
+		}
 	}
-	fmt.Print("  aims: brs-exec 2.1 x the floor and not above aws-vault; credentials --run-dir as a whole 1.2 x the floor as a whole\n\n")
+	b.report.add(t)
 	return nil
 }
 

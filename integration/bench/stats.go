@@ -11,8 +11,10 @@ import (
 // samples are the costs of one command, one of each round.
 type samples []cost
 
-func (s samples) wall() []float64 { return pick(s, func(c cost) float64 { return ms(c.Wall) }) }
-func (s samples) cpu() []float64  { return pick(s, func(c cost) float64 { return ms(c.CPU) }) }
+func (s samples) wall() []float64  { return pick(s, func(c cost) float64 { return ms(c.Wall) }) }
+func (s samples) cpu() []float64   { return pick(s, func(c cost) float64 { return ms(c.CPU) }) }
+func (s samples) first() []float64 { return pick(s, func(c cost) float64 { return ms(c.First) }) }
+func (s samples) last() []float64  { return pick(s, func(c cost) float64 { return ms(c.Last) }) }
 func (s samples) faults() []float64 {
 	return pick(s, func(c cost) float64 { return float64(c.Faults) })
 }
