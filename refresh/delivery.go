@@ -138,19 +138,24 @@ func (s *schedule) dueDeliveries() iter.Seq2[*sink, []update] {
 func (t *sink) deliver(ctx context.Context, updates []update) deliverResult {
 	late := t.calls.hung != nil
 	result, returned := t.calls.do(ctx, deliverTimeout, deliverGrace, func(ctx context.Context) deliverResult {
-		creds := make(map[string]aws.Credentials, len(updates))
-		for _, p := range updates {
-			creds[p.profile.name] = p.version.creds
-		}
-		begin := time.Now()
-		err := Protect(func() error { return t.delivery.Deliver(ctx, creds) })
-		return deliverResult{sink: t, updates: updates, took: time.Since(begin), err: err}
+		return t.call(ctx, updates)
 	})
 	if !returned {
 		return deliverResult{sink: t, updates: updates, err: fmt.Errorf("delivery does not return: %w", context.DeadlineExceeded)}
 	}
 	result.late = late
 	return result
+}
+
+// call calls the delivery.
+func (t *sink) call(ctx context.Context, updates []update) deliverResult {
+	creds := make(map[string]aws.Credentials, len(updates))
+	for _, p := range updates {
+		creds[p.profile.name] = p.version.creds
+	}
+	begin := time.Now()
+	err := Protect(func() error { return t.delivery.Deliver(ctx, creds) })
+	return deliverResult{sink: t, updates: updates, took: time.Since(begin), err: err}
 }
 
 // handleDeliver takes the result of a deliver call. It returns an error that ends the

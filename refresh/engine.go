@@ -44,6 +44,7 @@ type Engine struct {
 	pings    chan chan<- struct{}
 	requests chan *request
 	started  atomic.Bool
+	begun    *schedule     // by Start; nil: it was not called
 	done     chan struct{} // closed when Run returns
 
 	mu       sync.Mutex
@@ -116,16 +117,27 @@ func (e *Engine) Run(ctx context.Context) error {
 		return errors.New("internal error: engine run twice")
 	}
 	defer close(e.done)
-	s, err := newSchedule(e.opts, e.wantedProfiles())
+	s, err := e.schedule()
 	if err != nil {
 		return err
 	}
-	s.ready, s.engine = e.ready, e
 	ctx, cancel := context.WithCancel(ctx)
 	defer s.calls.Wait()
 	defer s.end()
 	defer cancel()
 	return s.loop(ctx)
+}
+
+// schedule is the one that Start has begun, or a new one.
+func (e *Engine) schedule() (*schedule, error) {
+	if e.begun != nil {
+		return e.begun, nil
+	}
+	s, err := newSchedule(e.opts, e.wantedProfiles())
+	if err == nil {
+		s.ready, s.engine = e.ready, e
+	}
+	return s, err
 }
 
 // schedule is the state of Run; only its goroutine touches it. The goroutines of
@@ -152,6 +164,9 @@ type schedule struct {
 	changes   *changes
 	ready     chan struct{} // nil once closed
 	startBy   time.Time     // monotonic
+
+	unwatched []*feed   // whose sources Start has not let watch for changes
+	watchAt   time.Time // when they are let, monotonic
 
 	wall, mono time.Time // when the loop last woke
 	stepped    time.Time // when the wall clock last jumped forward, on that clock
@@ -192,6 +207,7 @@ func (s *schedule) end() {
 func (s *schedule) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	s.tick() // Start may have been a while ago
 	for {
 		s.wake()
 		s.retrieveDue(ctx)
@@ -301,6 +317,9 @@ func (s *schedule) step(step time.Duration) {
 
 // wake handles every profile whose time has come.
 func (s *schedule) wake() {
+	if len(s.unwatched) > 0 && !s.watchAt.After(s.mono) {
+		s.watchAll()
+	}
 	for len(s.wakeups) > 0 && !s.wakeups[0].at.After(s.wall) {
 		p := s.wakeups[0]
 		if !p.retrieving && !p.due.After(s.wall) {
@@ -351,6 +370,9 @@ func (s *schedule) sleep() time.Duration {
 	}
 	if s.ready != nil && s.startBy.After(s.mono) {
 		d = min(d, s.startBy.Sub(s.mono))
+	}
+	if len(s.unwatched) > 0 {
+		d = min(d, s.watchAt.Sub(s.mono))
 	}
 	for _, t := range s.sinks {
 		if t.behind && !t.busy {

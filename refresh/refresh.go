@@ -11,7 +11,8 @@
 // time for each profile, and one timer. Only calls that can be slow leave it:
 // Retrieve, at most Options.Workers at once, and Deliver, one at a time for each
 // delivery, so that neither a dead network nor a full disk holds up anyone else. No
-// goroutine stands for a profile.
+// goroutine stands for a profile. Where nothing can be slow [Engine.Start] makes the first round
+// without goroutines, before Run.
 // The package does no I/O of its own and knows nothing of flags, files or
 // processes.
 //

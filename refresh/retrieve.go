@@ -120,33 +120,38 @@ func (f *feed) retrieve(ctx context.Context, limit time.Duration, c *changes, sk
 			f.watching = true
 			f.watch(c)
 		}
-		r := retrieveResult{feed: f}
-		r.err = Protect(func() (err error) {
-			r.creds, err = f.source.Retrieve(ctx)
-			if s, ok := f.source.(Skewer); ok {
-				r.skew = s.Skew()
-			}
-			if s, ok := f.source.(Identifier); ok {
-				r.identity.arn, r.identity.session = s.Identity()
-			}
-			if s, ok := f.source.(Issuer); ok && err == nil {
-				r.issued = s.Issued()
-			}
-			if s, ok := f.source.(Lifetimer); ok && err == nil {
-				r.whole = s.Lifetime()
-			}
-			return err
-		})
-		if !r.creds.CanExpire || r.creds.Expires.IsZero() {
-			r.creds.CanExpire, r.creds.Expires = false, time.Time{}
-		}
-		r.creds.Expires = r.creds.Expires.Round(0) // without the monotonic reading
-		return r
+		return f.call(ctx)
 	})
 	if !returned {
 		return retrieveResult{feed: f, skew: skew, err: fmt.Errorf("source does not return: %w", context.DeadlineExceeded)}
 	}
 	return result
+}
+
+// call calls the source.
+func (f *feed) call(ctx context.Context) retrieveResult {
+	r := retrieveResult{feed: f}
+	r.err = Protect(func() (err error) {
+		r.creds, err = f.source.Retrieve(ctx)
+		if s, ok := f.source.(Skewer); ok {
+			r.skew = s.Skew()
+		}
+		if s, ok := f.source.(Identifier); ok {
+			r.identity.arn, r.identity.session = s.Identity()
+		}
+		if s, ok := f.source.(Issuer); ok && err == nil {
+			r.issued = s.Issued()
+		}
+		if s, ok := f.source.(Lifetimer); ok && err == nil {
+			r.whole = s.Lifetime()
+		}
+		return err
+	})
+	if !r.creds.CanExpire || r.creds.Expires.IsZero() {
+		r.creds.CanExpire, r.creds.Expires = false, time.Time{}
+	}
+	r.creds.Expires = r.creds.Expires.Round(0) // without the monotonic reading
+	return r
 }
 
 // handleRetrieve takes the result of a retrieve call. It returns an error that ends the

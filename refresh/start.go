@@ -1,9 +1,54 @@
 package refresh
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 )
+
+// watchAfter is when the sources that Start has retrieved from begin to watch for changes:
+// most commands end sooner.
+const watchAfter = 750 * time.Millisecond
+
+// Start retrieves and delivers the first credentials in the caller's goroutine, and returns
+// when that is done, or has failed. Nothing limits its time: it is for sources and deliveries that
+// ask nobody and wait for nobody, where goroutines and timers would take longer than they do.
+// Run, which goes on from there, may be called once Start has returned nil; an error is
+// one that Run would return. Start is optional, and works once.
+func (e *Engine) Start(ctx context.Context) error {
+	s, err := e.schedule()
+	if err != nil {
+		return err
+	}
+	e.begun = s
+	return s.start(ctx)
+}
+
+func (s *schedule) start(ctx context.Context) error {
+	s.wake()
+	for p, retry := s.take(); p != nil; p, retry = s.take() {
+		p.feed.watching, s.unwatched = true, append(s.unwatched, p.feed)
+		begin := time.Now()
+		r := p.feed.call(ctx)
+		r.took, r.retry = time.Since(begin), retry
+		s.tick()
+		if err := s.handleRetrieve(r); err != nil {
+			return err
+		}
+	}
+	for t, updates := range s.dueDeliveries() {
+		r := t.call(ctx, updates)
+		s.tick()
+		if err := s.handleDeliver(r); err != nil {
+			return err
+		}
+	}
+	if s.watchAt = s.mono; s.ready == nil { // else a person may be about to mend it
+		s.watchAt = s.mono.Add(watchAfter)
+	}
+	return nil
+}
 
 // required is how many profiles must be delivered until the engine is ready.
 func (s *schedule) required() int {

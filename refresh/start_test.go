@@ -1,16 +1,20 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
 // apiError stands for what the SDK returns.
@@ -145,15 +149,15 @@ func TestStart(t *testing.T) {
 		},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(t *testing.T, w *world) {
-				i := &tt.source
+		test := func(start bool) func(t *testing.T, w *world) {
+			return func(t *testing.T, w *world) {
+				i := tt.source
 				if i.life == 0 {
 					i.life = time.Hour
 				}
 				i.world = w
 				begin := time.Now()
-				r := launch(t, w, Options{Profiles: one(i), Deliveries: []Delivery{&shelf{deliver: tt.deliver}}, MinTTL: tt.minTTL})
+				r := launchIn(t, w, Options{Profiles: one(&i), Deliveries: []Delivery{&shelf{deliver: tt.deliver}}, MinTTL: tt.minTTL}, start)
 				if tt.want == nil {
 					pass(29 * time.Second)
 					if !r.isReady() {
@@ -174,9 +178,135 @@ func TestStart(t *testing.T) {
 				}
 				r.cancel()
 				pass(time.Hour) // so that the deaf ones end
+			}
+		}
+		t.Run(tt.name, func(t *testing.T) { bubble(t, test(false)) })
+		if !strings.Contains(tt.name, "hangs") { // which is not for Start
+			t.Run(tt.name+", by Start", func(t *testing.T) { bubble(t, test(true)) })
+		}
+	}
+}
+
+// TestStartThenRun: what follows is the same, whether Run or Start has made the first round.
+func TestStartThenRun(t *testing.T) {
+	t.Parallel()
+	type told struct {
+		Kind              Kind
+		Profile           string
+		At, Expires, Next time.Duration
+		Attempt           int
+	}
+	tell := func(start bool) (all []told, held string) {
+		synctest.Test(t, func(t *testing.T) {
+			w, begin, s := new(world), time.Now(), &shelf{deliver: func(_ context.Context, call int) error {
+				if call == 3 {
+					return errTransient
+				}
+				return nil
+			}}
+			static := func(_ int, c aws.Credentials) aws.Credentials {
+				c.AccessKeyID, c.SecretAccessKey, c.SessionToken, c.CanExpire = "AKIA", "s", "", false
+				return c
+			}
+			flaky := func(call int) error {
+				if call%3 == 1 {
+					return errTransient
+				}
+				return nil
+			}
+			r := launchIn(t, w, Options{Deliveries: []Delivery{s, &shelf{}}, Require: 2, testOnlyRand: func() float64 { return 0.5 }, Profiles: []Profile{
+				{"hour", &issuer{world: w, life: time.Hour}}, {"static", &issuer{world: w, edit: static}}, {"flaky", &issuer{world: w, life: 20 * time.Minute, fail: flaky}},
+			}}, start)
+			if !r.isReady() {
+				t.Errorf("start %v: not ready", start)
+			}
+			pass(6 * time.Hour)
+			since := func(at time.Time) time.Duration {
+				if at.IsZero() {
+					return 0
+				}
+				return at.Sub(begin.Round(0))
+			}
+			if err := r.stop(); err != nil {
+				t.Error(err)
+			}
+			for _, e := range r.events {
+				all = append(all, told{e.Kind, e.Profile, since(e.Time), since(e.Expires), since(e.Next), e.Attempt})
+			}
+			// Which of several sources returns first is chance.
+			slices.SortStableFunc(all, func(a, b told) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Profile, b.Profile)) })
+			held = s.get("hour").SessionToken + s.get("static").AccessKeyID + s.get("flaky").SessionToken
+		})
+		return all, held
+	}
+	want, wantHeld := tell(false)
+	got, gotHeld := tell(true)
+	if len(want) < 20 {
+		t.Errorf("%d events in six hours", len(want))
+	}
+	if diff := gocmp.Diff(want, got); diff != "" || gotHeld != wantHeld {
+		t.Errorf("with Start %q is held, without %q; events (-Run +Start then Run):\n%s", gotHeld, wantHeld, diff)
+	}
+}
+
+// TestStartWatches: a source that Start has retrieved from is let watch a moment later, or
+// at once if it has failed; one that is replaced before, or a run that has ended, leaves no watch.
+func TestStartWatches(t *testing.T) {
+	t.Parallel()
+	watches := func(s *watched) bool {
+		synctest.Wait()
+		return len(s.changed) > 0
+	}
+	for _, tt := range []struct {
+		name  string
+		fails bool
+		after time.Duration
+	}{{"at first", false, 0}, {"soon", false, watchAfter - 1}, {"later", false, watchAfter}, {"at once", true, 0}} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				src := newWatched(w, time.Hour)
+				src.fail = func(call int) error {
+					if tt.fails && call == 1 {
+						return errTransient
+					}
+					return nil
+				}
+				r := launchIn(t, w, Options{Profiles: one(src), Deliveries: []Delivery{&shelf{}}}, true)
+				pass(tt.after)
+				if got, want := watches(src), tt.fails || tt.after >= watchAfter; got != want {
+					t.Errorf("it watches after %v: %v, want %v", tt.after, got, want)
+				}
+				watching := watches(src)
+				r.stop()
+				select {
+				case <-src.left:
+					if !watching {
+						t.Error("a watch was ended that had not begun")
+					}
+				default:
+					if watching {
+						t.Error("the watch was not ended")
+					}
+				}
 			})
 		})
 	}
+	t.Run("replaced", func(t *testing.T) {
+		bubble(t, func(t *testing.T, w *world) {
+			before, after := newWatched(w, time.Hour), newWatched(w, time.Hour)
+			r := launchIn(t, w, Options{Profiles: one(before), Deliveries: []Delivery{&shelf{}}}, true)
+			if err := r.Set(one(after)); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Minute)
+			if watches(before) {
+				<-before.left // it hangs if nobody ends the watch
+			}
+			if !watches(after) {
+				t.Error("the new source does not watch")
+			}
+		})
+	})
 }
 
 func checkError(t *testing.T, err error, parts []string, is error, hint string) {

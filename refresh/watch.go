@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -11,7 +12,8 @@ type Watcher interface {
 	// Watch has changed called, from any goroutine, whenever it is worth calling Retrieve
 	// before that is due: a second after the last call at the earliest,
 	// however often changed is called. Watch returns at once; it is called once, before
-	// the first Retrieve. stop ends it: changed may still be called by then, without harm.
+	// the first Retrieve or, if that was by Start, a moment after it. stop ends it: changed may
+	// still be called by then, without harm.
 	Watch(changed func()) (stop func())
 }
 
@@ -77,8 +79,27 @@ func (f *feed) end() {
 	}
 }
 
+// watchAll lets the sources watch that Start has retrieved from.
+func (s *schedule) watchAll() {
+	for _, f := range s.unwatched {
+		f.watch(s.changes)
+	}
+	s.unwatched = nil
+}
+
+// endUnwatched ends a feed whose source watches nothing, and tells whether it is one.
+func (f *feed) endUnwatched() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = f.ended || f.stop == nil
+	return f.stop == nil
+}
+
 // endFeeds ends the watches of sources, and does not wait long for one that hangs.
 func (s *schedule) endFeeds(fs []*feed) {
+	if fs = slices.DeleteFunc(fs, (*feed).endUnwatched); len(fs) == 0 {
+		return
+	}
 	s.calls.Go(func() {
 		var c caller[struct{}]
 		c.do(context.Background(), 0, retrieveGrace, func(context.Context) struct{} {

@@ -179,6 +179,12 @@ type running struct {
 // launch starts an engine. When the test ends it is stopped and must end well.
 func launch(t *testing.T, w *world, o Options) *running {
 	t.Helper()
+	return launchIn(t, w, o, false)
+}
+
+// launchIn is launch, with a call of Start before that of Run if start is set.
+func launchIn(t *testing.T, w *world, o Options, start bool) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{t: t, world: w, cancel: cancel, done: make(chan struct{})}
 	o.testOnlyNow = w.local
@@ -190,7 +196,12 @@ func launch(t *testing.T, w *world, o Options) *running {
 	r.Engine = New(o)
 	go func() {
 		defer close(r.done)
-		r.err = r.Run(ctx)
+		if start {
+			r.err = r.Start(ctx)
+		}
+		if r.err == nil {
+			r.err = r.Run(ctx)
+		}
 	}()
 	t.Cleanup(func() {
 		cancel()

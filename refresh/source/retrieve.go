@@ -27,6 +27,13 @@ func (s *Source) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return s.retrieveOne(ctx)
 }
 
+// Instant tells whether Retrieve asks nobody and waits for nothing: the keys stand in the
+// environment or in the shared files, which New has read.
+func (s *Source) Instant() bool {
+	f := s.current()
+	return f.keys != nil && len(f.roles) == 0 && f.mfa == "" && len(s.fallbacks) == 0 && s.sharing == nil
+}
+
 // LeaveDir tells that this process is in / once left is closed, so that the file system of
 // the working directory can be unmounted. Relative paths in flags, variables and profiles
 // are about where the source was made: Retrieve then goes back there for the time that it
