@@ -3,7 +3,6 @@ package writer
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"brs-exec.example/brs-exec/writer/process"
@@ -13,36 +12,18 @@ import (
 // keepEvery is how long a command may be without its files.
 const keepEvery = 15 * time.Second
 
-const (
-	// sweepAfter is when what killed runs have left is removed: most commands that end
-	// sooner would only lose time by it, and the supervisor gives memory back later.
-	sweepAfter = 750 * time.Millisecond
-
-	// One of so many does it at once, for machines where all runs are short.
-	sweepShort = 16
-)
-
 // Keep looks after the run directory until ctx ends, and then returns nil. A
 // cleaner of temporary files, or the end of the user's last login, may take it
 // away under a command that goes on; it is made again, with all that was in it.
-// It also removes what other runs that were killed have left: see [rundir.Sweep].
-func (p *Private) Keep(ctx context.Context) error { return p.keep(ctx, rand.IntN(sweepShort) == 0) }
-
-func (p *Private) keep(ctx context.Context, sweepNow bool) error {
-	sweep := time.NewTimer(sweepAfter)
-	defer sweep.Stop()
-	if sweepNow {
-		sweep.Stop()
-		rundir.Sweep(p.opt.Dirs)
-	}
+// At first it removes what other runs that were killed have left: see [rundir.Sweep].
+func (p *Private) Keep(ctx context.Context) error {
+	rundir.Sweep(p.opt.Dirs)
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-sweep.C:
-			rundir.Sweep(p.opt.Dirs)
 		case <-tick.C:
 			p.look()
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ import (
 // delivery is one way in which the command gets the credentials.
 type delivery struct {
 	name string // for people: what there is not while run does not
+	near bool   // in memory, or in the run directory: a call of Deliver waits for nobody
 
 	// Each of these may be nil.
 	refresh.Delivery
@@ -93,25 +95,22 @@ func (d *deliveries) engine(count func(name string, d refresh.Delivery) refresh.
 	return list
 }
 
-// parts lists what works beside them. What can wait does so for the first start of
-// the command.
-func (d *deliveries) parts(started <-chan struct{}) (list []Part) {
+// instant tells whether all of them take credentials at once.
+func (d *deliveries) instant() bool {
+	return !slices.ContainsFunc(d.list, func(one delivery) bool { return !one.near })
+}
+
+// parts lists what works beside them.
+func (d *deliveries) parts() (list []Part) {
 	for _, one := range d.list {
 		list = append(list, Part{Name: one.name, Run: one.run})
 	}
-	return append(list, Part{Name: "the watch of the run directory", Run: func(ctx context.Context) error {
-		select {
-		case <-started:
-		case <-ctx.Done():
-			select {
-			case <-started: // and has ended
-			default:
-				return nil
-			}
-		}
-		return d.files.Keep(ctx)
-	}})
+	// It also sweeps, which for once does not wait: there may be machines where all runs are short.
+	return append(list, Part{Name: "the watch of the run directory", Run: d.files.Keep, Late: rand.IntN(sweepShort) > 0})
 }
+
+// sweepShort is of how many short runs one sweeps.
+const sweepShort = 16
 
 // environ is the environment of the command, once there are credentials: ours, with the
 // variables that the deliveries add.
@@ -156,7 +155,7 @@ func (d *deliveries) openFiles(o Options) error {
 	for _, note := range d.files.Notes() {
 		o.Log.Warn(note)
 	}
-	d.add(delivery{name: "the run directory", Delivery: d.toFiles(o.Plan.Deliver.Sign), steps: d.files.Steps, close: func() {
+	d.add(delivery{name: "the run directory", near: true, Delivery: d.toFiles(o.Plan.Deliver.Sign), steps: d.files.Steps, close: func() {
 		if err := d.files.Close(); err != nil {
 			o.Log.Warn("the run directory could not be removed", "err", err)
 		}
@@ -232,7 +231,7 @@ func (d *deliveries) openEndpoint(_ context.Context, o Options) error {
 		env = append(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+path)
 	}
 	d.add(delivery{
-		name: "the endpoint", Delivery: server, env: func() []string { return env }, run: server.Run,
+		name: "the endpoint", near: true, Delivery: server, env: func() []string { return env }, run: server.Run,
 		by: stale.Endpoint, read: server.LastRead, setDefault: server.SetProfile,
 	})
 	return nil
@@ -250,7 +249,7 @@ func (d *deliveries) openIMDS(_ context.Context, o Options) error {
 		return err
 	}
 	d.add(delivery{
-		name: "the instance metadata service", Delivery: server, run: server.Run,
+		name: "the instance metadata service", near: true, Delivery: server, run: server.Run,
 		env: func() []string { return append(server.Env(), "AWS_EC2_METADATA_DISABLED=false") },
 		by:  stale.IMDS, read: server.LastRead, setDefault: server.SetProfile,
 	})
@@ -319,7 +318,7 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 func (d *deliveries) openVariables(_ context.Context, o Options) error {
 	if o.Plan.Deliver.Env {
 		keys := &variables{name: d.profiles.first().Name}
-		d.add(delivery{name: "the variables", Delivery: keys, env: keys.env})
+		d.add(delivery{name: "the variables", near: true, Delivery: keys, env: keys.env})
 	}
 	return nil
 }

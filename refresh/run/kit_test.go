@@ -32,6 +32,7 @@ type fakeSource struct {
 	slow    time.Duration // each call
 	begin   error
 	region  string
+	instant bool
 	noticed []string        // Notes
 	left    <-chan struct{} // what LeaveDir was told
 
@@ -69,6 +70,7 @@ func (f *fakeSource) Retrieve(ctx context.Context) (aws.Credentials, error) {
 func (f *fakeSource) Authenticate(context.Context) error { return f.begin }
 func (f *fakeSource) LeaveDir(started <-chan struct{})   { f.left = started }
 func (f *fakeSource) StartTimeout() time.Duration        { return 30 * time.Second }
+func (f *fakeSource) Instant() bool                      { return f.instant }
 func (f *fakeSource) Issued() bool                       { return false }
 func (f *fakeSource) Origin() source.Origin              { return source.Origin{} }
 func (f *fakeSource) Skew() time.Duration                { return 0 }

@@ -23,6 +23,10 @@ type Part struct {
 	// panic.
 	Run func(ctx context.Context) error
 
+	// Late says that Run has time: it is called lateAfter later. Most commands have ended by
+	// then, and have not waited for it.
+	Late bool
+
 	// Engine is called in the engine's goroutine. first tells whether this is before
 	// the first credentials of its profile are delivered, or about them; of an event
 	// that is about no single profile, whether it is before any are.
@@ -85,16 +89,35 @@ func (p *parts) notice(n notice) {
 	}
 }
 
-// run runs all of them in goroutines of work.
-func (p *parts) run(ctx context.Context, work *sync.WaitGroup) {
-	for _, part := range p.list {
-		if part.Run != nil {
-			work.Go(func() { p.keep(ctx, part) })
+// run runs all of them in goroutines. wait returns when these have ended, after ctx has.
+func (p *parts) run(ctx context.Context) (wait func()) {
+	var work sync.WaitGroup
+	start := func(late bool) {
+		for _, part := range p.list {
+			if part.Run != nil && part.Late == late {
+				work.Go(func() { p.keep(ctx, part) })
+			}
 		}
+	}
+	start(false)
+	work.Add(1)
+	late := time.AfterFunc(lateAfter, func() {
+		defer work.Done()
+		start(true)
+	})
+	return func() {
+		if late.Stop() {
+			work.Done()
+		}
+		work.Wait()
 	}
 }
 
 const (
+	// lateAfter is when parts are started that have time: before the supervisor gives memory back,
+	// which that would take again.
+	lateAfter = 750 * time.Millisecond
+
 	// A part that fails is started again after a second, then after twice that,
 	// up to a minute.
 	minPause, maxPause = time.Second, time.Minute

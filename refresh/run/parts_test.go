@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,6 +79,34 @@ func TestKeep(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLateAtTheEnd: parts that are begun in the moment when the run ends are waited for.
+func TestLateAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, life := range []time.Duration{lateAfter - 1, lateAfter, lateAfter + 1} {
+			ctx, cancel := context.WithCancel(t.Context())
+			var calls, running atomic.Int64
+			p := &parts{log: slog.New(slog.DiscardHandler)}
+			for _, late := range []bool{false, true} {
+				p.list = append(p.list, Part{Name: "it", Late: late, Run: func(ctx context.Context) error {
+					calls.Add(1)
+					running.Add(1)
+					<-ctx.Done()
+					time.Sleep(time.Second)
+					running.Add(-1)
+					return nil
+				}})
+			}
+			wait := p.run(ctx)
+			time.Sleep(life)
+			cancel()
+			wait()
+			if n := calls.Load(); running.Load() != 0 || life < lateAfter && n != 1 || life > lateAfter && n != 2 {
+				t.Errorf("after %v %d parts were begun, and %d have not ended", life, n, running.Load())
+			}
+		}
+	})
 }
 
 // TestDo: a panic is said once for each name, and where it was.

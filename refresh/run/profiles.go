@@ -164,6 +164,11 @@ func (ps *profiles) authenticate(ctx context.Context) error {
 	return nil
 }
 
+// instant tells whether all sources have the first credentials at hand.
+func (ps *profiles) instant() bool {
+	return !slices.ContainsFunc(ps.all(), func(p *profile) bool { return !p.src.Instant() })
+}
+
 // describe says for people where the credentials come from.
 func (ps *profiles) describe() string {
 	list := ps.all()

@@ -38,11 +38,7 @@ func warnOfRestarts(ps *profiles, log *slog.Logger) {
 // logEngine logs what the engine does. started is closed when the command has.
 func logEngine(ps *profiles, log *slog.Logger, started <-chan struct{}) Part {
 	r := &reporter{log: log, origin: ps.origin, many: func() int { return len(ps.all()) }, started: started, bursts: &ps.bursts}
-	return Part{Name: "the log", Engine: r.event, Run: func(ctx context.Context) error {
-		<-ctx.Done()
-		r.bursts.endAll()
-		return nil
-	}}
+	return Part{Name: "the log", Engine: r.event}
 }
 
 // logChild logs what happens to the command besides its one start and end.
@@ -92,6 +88,9 @@ type reported struct{ failed, expired bool }
 // Of many profiles each line names its own, and a burst of lines is cut short.
 func (r *reporter) event(e refresh.Event, first bool) {
 	level, message := r.message(e, first)
+	if !r.log.Enabled(context.Background(), level) {
+		return
+	}
 	attrs := e.LogValue().Group()
 	n := r.many()
 	if e.Profile != "" && n < 2 {
@@ -103,7 +102,7 @@ func (r *reporter) event(e refresh.Event, first bool) {
 	if e.Kind == refresh.Static {
 		attrs = slices.DeleteFunc(attrs, func(a slog.Attr) bool { return a.Key == "next" })
 	}
-	if e.Profile != "" && n > burstShown && r.log.Enabled(context.Background(), level) {
+	if e.Profile != "" && n > burstShown {
 		shown := burstShown
 		if e.Kind == refresh.Refreshed && level == slog.LevelInfo && first {
 			shown = 0 // one line is enough to say that all is well

@@ -119,6 +119,7 @@ type credentialSource interface {
 	Region() string
 	Origin() source.Origin
 	StartTimeout() time.Duration
+	Instant() bool // Retrieve asks nobody and waits for nothing
 }
 
 // child runs the command: a [supervisor.Supervisor], but for tests.
@@ -144,18 +145,21 @@ type running struct {
 	end       context.CancelFunc
 	child     child
 	engine    *engine
+	instant   bool // the first round of it
 	parts     *parts
 	record    *recorder
 	reactions *reactions
 	left      *leftBehind
 	require   int         // as in plan.Plan
 	expired   atomic.Bool // the command is stopped for want of credentials
+
+	begin func() // starts the engine and the parts; set by untilExit
 }
 
 // newRunning puts together what works while the command runs, and what follows the
 // events.
 func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts, ps *profiles, d *deliveries, s *sight) (_ *running, err error) {
-	r := &running{end: end, require: o.Plan.Require, left: &leftBehind{log: o.Log}, parts: p}
+	r := &running{end: end, begin: func() {}, require: o.Plan.Require, left: &leftBehind{log: o.Log}, parts: p}
 	started := make(chan struct{}) // closed when the command is, for the first time
 	dir := workingDir()
 	c := o.Plan.Child
@@ -187,6 +191,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 		StartTimeout: cmp.Or(o.Plan.StartTimeout, ps.startTimeout()),
 		Notify:       p.engine,
 	}
+	r.instant = o.Rehearsal == nil && ps.instant() && d.instant()
 	if o.Rehearsal != nil && d.signer != nil {
 		opts, real = o.Rehearsal.engines(opts, d.signer, p, log)
 		log = logLocal(logEngine(ps, o.Log, started))
@@ -197,9 +202,9 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	r.engine = newEngine(opts)
 	r.record.alive = r.engine.alive
 	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, ps, r.engine.alive)
-	p.list = slices.Concat(d.parts(started), s.parts(r.engine.alive), []Part{
-		noteStart(started), saveMemory(ps, started), logNotes(ps), log, real, logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
-		stale, systemd, r.record.part(), r.serveControl(o, d), expiries.part(), r.reactions.part(), r.left.part(), o.Rehearsal.part(), followList(o, ps, d, s, r.engine),
+	p.list = slices.Concat(d.parts(), s.parts(r.engine.alive), []Part{
+		r.noteStart(started), saveMemory(ps, started), logNotes(ps), log, real, logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
+		stale, systemd, r.record.part(), r.serveControl(o, d), expiries.part(r.instant), r.reactions.part(), r.left.part(), o.Rehearsal.part(), followList(o, ps, d, s, r.engine),
 	}, o.Parts)
 	return r, err
 }
@@ -216,21 +221,31 @@ func workingDir() string {
 // untilExit runs the command and, as long as it runs, the engine and all else.
 // Only the engine may end the run: where there are no credentials to start with.
 func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
-	var work, engine sync.WaitGroup
-	r.parts.run(ctx, &work)
+	var engine sync.WaitGroup
 	var noStart error
-	engine.Go(func() {
-		if noStart = r.engine.run(ctx, r.parts.keep); noStart != nil {
-			r.end()
-		}
+	wait := func() {}
+	r.begin = sync.OnceFunc(func() {
+		wait = r.parts.run(ctx)
+		engine.Go(func() {
+			if noStart = r.engine.run(ctx, r.parts.keep); noStart != nil {
+				r.end()
+			}
+		})
 	})
+	if r.instant {
+		r.engine.start(ctx)
+	}
+	if !r.engine.isReady() {
+		r.begin()
+	} // else once the command is started, which need not wait for that
 	exit, err := r.child.Run(ctx, r.engine.ready())
 	r.end()
 	engine.Wait() // which leaves behind itself what hangs
 	r.parts.finish("what works beside the command", func() {
-		work.Wait()
+		wait()
 		r.reactions.hooks.wait()
 	}, nil)
+	r.reactions.profiles.bursts.endAll()
 	switch {
 	case noStart != nil:
 		return exit, r.orWithout(noStart)
@@ -260,6 +275,7 @@ func (r *running) orWithout(noStart error) error {
 type engine struct {
 	first   *refresh.Engine
 	current atomic.Pointer[refresh.Engine]
+	begun   error // of start
 
 	mu   sync.Mutex
 	opts refresh.Options // of the next one
@@ -294,6 +310,20 @@ func (e *engine) replace() *refresh.Engine {
 // ready is closed when there are credentials to start the command with.
 func (e *engine) ready() <-chan struct{} { return e.first.Ready() }
 
+func (e *engine) isReady() bool {
+	select {
+	case <-e.ready():
+		return true
+	default:
+		return false
+	}
+}
+
+// start makes the first round in the caller's goroutine.
+func (e *engine) start(ctx context.Context) {
+	e.begun = refresh.Protect(func() error { return e.first.Start(ctx) })
+}
+
 // alive tells whether the engine makes progress.
 func (e *engine) alive(ctx context.Context) error { return e.current.Load().Alive(ctx) }
 
@@ -305,15 +335,16 @@ func (e *engine) run(ctx context.Context, keep func(context.Context, Part)) (noS
 		if current == nil {
 			current = e.replace()
 		}
-		err := refresh.Protect(func() error { return current.Run(ctx) })
-		current = nil
-		select {
-		case <-e.first.Ready():
-			return err
-		default:
-			noStart = err
-			return nil
+		err := e.begun
+		if err == nil {
+			err = refresh.Protect(func() error { return current.Run(ctx) })
 		}
+		current, e.begun = nil, nil
+		if e.isReady() {
+			return err
+		}
+		noStart = err
+		return nil
 	}})
 	return noStart
 }
@@ -324,11 +355,12 @@ func (r *running) stopExpired() {
 	r.end()
 }
 
-// noteStart closes started when the command is started for the first time.
-func noteStart(started chan struct{}) Part {
+// noteStart is for what waits until the command is started for the first time.
+func (r *running) noteStart(started chan struct{}) Part {
 	return Part{Name: "the start", Child: func(e supervisor.Event, first bool) {
 		if first && e.Kind == supervisor.Started {
 			close(started)
+			r.begin()
 		}
 	}}
 }

@@ -144,6 +144,12 @@ func TestSourceExpiryPanics(t *testing.T) {
 // TestEnginePanics: even a bug in the engine leaves the command its credentials, and
 // another engine takes over.
 func TestEnginePanics(t *testing.T) {
+	for _, start := range []bool{false, true} {
+		t.Run(fmt.Sprint("start=", start), func(t *testing.T) { enginePanics(t, start) })
+	}
+}
+
+func enginePanics(t *testing.T, start bool) {
 	synctest.Test(t, func(t *testing.T) {
 		var log syncBuffer
 		p := &parts{log: slog.New(slog.NewTextHandler(&log, nil))}
@@ -162,6 +168,9 @@ func TestEnginePanics(t *testing.T) {
 		e := newEngine(o)
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Hour)
 		defer cancel()
+		if start {
+			e.start(ctx)
+		}
 		alive := make(chan error, 1)
 		time.AfterFunc(3*time.Hour, func() { alive <- e.alive(ctx) })
 		if err := e.run(ctx, p.keep); err != nil {
@@ -177,7 +186,10 @@ func TestEnginePanics(t *testing.T) {
 		ctx, cancel = context.WithCancel(t.Context())
 		defer cancel()
 		o.Notify = func(refresh.Event) { panic("a bug") }
-		if err := newEngine(o).run(ctx, p.keep); err == nil || !strings.Contains(err.Error(), "panic in") {
+		if e = newEngine(o); start {
+			e.start(ctx)
+		}
+		if err := e.run(ctx, p.keep); err == nil || !strings.Contains(err.Error(), "panic in") {
 			t.Errorf("a start that panics ends with %v", err)
 		}
 	})
@@ -220,19 +232,22 @@ func TestOrderOfParts(t *testing.T) {
 func TestNoStart(t *testing.T) {
 	denied := &refresh.Error{Err: errors.New("AccessDenied"), Permanent: true, Hint: "ask an admin"}
 	tests := []struct {
-		name string
-		fail error
-		want string
-		took time.Duration
+		name    string
+		instant bool
+		fail    error
+		want    string
+		took    time.Duration
 	}{
-		{"at once", denied, "AccessDenied", 0},
-		{"after the timeout", errors.New("connection refused"), "no credentials within 30s: connection refused", 30 * time.Second},
+		{"at once", false, denied, "AccessDenied", 0},
+		{"after the timeout", false, errors.New("connection refused"), "no credentials within 30s: connection refused", 30 * time.Second},
+		{"at hand, at once", true, denied, "AccessDenied", 0},
+		{"at hand, after the timeout", true, errors.New("half written"), "no credentials within 30s: half written", 30 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newFakeRun(t, plan.Plan{})
-				r.source.fail = func(int) error { return tt.fail }
+				r.source.instant, r.source.fail = tt.instant, func(int) error { return tt.fail }
 				began := time.Now()
 				exit, err := r.run()
 				if err == nil || err.Error() != tt.want || exit.Code != 125 {
@@ -243,6 +258,56 @@ func TestNoStart(t *testing.T) {
 				}
 				if got := r.child.seen(); len(got) != 0 {
 					t.Errorf("the command was touched: %q", got)
+				}
+			})
+		})
+	}
+}
+
+// TestInstant: with credentials that are at hand nothing is begun before the command is
+// started, and what has time is not begun for one that ends at once.
+func TestInstant(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		instant bool
+		life    time.Duration
+		fails   bool // the first time
+		want    []string
+	}{
+		{"at hand", true, time.Minute, false, []string{"start ASIAFAKEFAKEFAKE0001", "soon", "late", "end ASIAFAKEFAKEFAKE0001"}},
+		{"at hand, and a command that ends at once", true, lateAfter / 2, false, []string{"start ASIAFAKEFAKEFAKE0001", "soon", "end ASIAFAKEFAKEFAKE0001"}},
+		{"at hand, in the end", true, time.Minute, true, []string{"soon", "start ASIAFAKEFAKEFAKE0002", "end ASIAFAKEFAKEFAKE0002"}},
+		{"not at hand", false, time.Minute, false, []string{"soon", "start ASIAFAKEFAKEFAKE0001", "late", "end ASIAFAKEFAKEFAKE0001"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newFakeRun(t, plan.Plan{})
+				r.source.instant, r.child.life = tt.instant, tt.life
+				r.source.fail = func(call int) error {
+					if tt.fails && call == 1 {
+						return errors.New("half written")
+					}
+					return nil
+				}
+				r.child.looks = func(env []string) string { return value(env, "AWS_ACCESS_KEY_ID") }
+				for name, late := range map[string]bool{"soon": false, "late": true} {
+					if late && tt.fails {
+						continue // before the start or after it, as chance has the retry
+					}
+					r.Parts = append(r.Parts, Part{Name: name, Late: late, Run: func(ctx context.Context) error {
+						r.child.note("%s", name)
+						<-ctx.Done()
+						return nil
+					}})
+				}
+				if !tt.instant || tt.fails {
+					r.source.slow = time.Nanosecond // after the parts, which are begun in no order
+				}
+				if _, err := r.run(); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tt.want, r.child.seen()); diff != "" {
+					t.Errorf("what happened (-want +got):\n%s", diff)
 				}
 			})
 		})
@@ -342,9 +407,10 @@ func TestDeliveries(t *testing.T) {
 		{"imds", plan.Delivery{Files: writer.Endpoint, IMDS: true, V1: true}, []string{"AWS_EC2_METADATA_SERVICE_ENDPOINT"}, []string{name}, "", ""},
 		{"env", plan.Delivery{Files: writer.Endpoint, Env: true}, []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}, []string{name}, "", ""},
 	}
-	for _, tt := range tests {
+	for i, tt := range append(tests, tests...) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newFakeRun(t, plan.Plan{Profiles: []plan.Profile{{OnStale: plan.Reaction{Act: plan.Warn}}}, Deliver: tt.deliver})
+			r.source.instant = i < len(tests)
 			r.source.region, r.source.noticed = "eu-west-1", []string{"a note of the source"}
 			r.child.life, r.child.code = 1, 5
 			r.child.looks = func(env []string) string {
@@ -390,6 +456,7 @@ func TestDeliveries(t *testing.T) {
 // runs, and what it had before in the end.
 func TestCredentialsFile(t *testing.T) {
 	r := newFakeRun(t, plan.Plan{})
+	r.source.instant = true
 	path := filepath.Join(t.TempDir(), "credentials")
 	const before = "[other]\naws_access_key_id = theirs\n"
 	if err := os.WriteFile(path, []byte(before), 0o600); err != nil {

@@ -37,7 +37,7 @@ func openSigning(t *testing.T, pl plan.Plan) (*deliveries, *fakeRun) {
 		t.Fatal(err)
 	}
 	t.Cleanup(d.close)
-	for _, part := range d.parts(make(chan struct{})) {
+	for _, part := range d.parts() {
 		if part.Name == "the signing proxy" {
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan error, 1)

@@ -26,6 +26,7 @@ func watchStale(p *plan.Plan, d *deliveries, react *staleReaction) (*stale.Watch
 	return w, Part{
 		Name: "the watch for stale clients",
 		Run:  w.Run,
+		Late: true,
 		Engine: func(e refresh.Event, _ bool) {
 			switch e.Kind {
 			case refresh.Refreshed:

@@ -22,11 +22,19 @@ type systemd struct {
 }
 
 func tellSystemd(childTalks bool, log *slog.Logger, ps *profiles, alive func(context.Context) error) (part Part, err error) {
-	d := &systemd{log: log, many: func() bool { return len(ps.all()) > 1 }, alive: alive}
-	if !childTalks {
-		d.Notifier, err = sdnotify.New(stage.PID())
+	if childTalks {
+		return part, nil
 	}
-	return Part{Name: "the notifications to systemd", Run: d.watchdog, Engine: d.event, Child: d.child}, err
+	to, err := sdnotify.New(stage.PID())
+	if to == nil {
+		return part, err
+	}
+	d := &systemd{Notifier: to, log: log, many: func() bool { return len(ps.all()) > 1 }, alive: alive}
+	part = Part{Name: "the notifications to systemd", Engine: d.event, Child: d.child}
+	if to.WatchdogInterval() > 0 {
+		part.Run = d.watchdog
+	}
+	return part, nil
 }
 
 // event follows the engine.
@@ -81,9 +89,6 @@ func (d *systemd) child(e supervisor.Event, _ bool) {
 // watchdog tells systemd that brs-exec is alive, as long as the engine is.
 func (d *systemd) watchdog(ctx context.Context) error {
 	every := d.WatchdogInterval()
-	if every == 0 {
-		return nil
-	}
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
