@@ -22,7 +22,7 @@ func holdPipe() {
 	if siginfo.IgnoredAtStart(unix.SIGPIPE) {
 		signal.Ignore(unix.SIGPIPE)
 	} else {
-		signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
+		siginfo.SurvivePipe()
 	}
 }
 

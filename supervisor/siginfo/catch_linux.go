@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"os/signal"
 	"syscall"
 )
 
@@ -19,8 +20,10 @@ const record = 32
 // pipe is the descriptor that the handler writes to.
 var pipe int32 //lint:ignore U1000 assembly reads it
 
-// handler and restorer are run by the kernel, on a thread of its choice.
+// handler, nothing and restorer are run by the kernel, on a thread of its choice.
 func handlerPC() uintptr
+
+func nothingPC() uintptr
 
 func restorerPC() uintptr
 
@@ -49,15 +52,31 @@ func Open() (*Stream, error) {
 
 // Catch catches sig from now on, and undoes Ignore.
 func (s *Stream) Catch(sig syscall.Signal) error {
-	act := sigaction{handler: handlerPC(), flags: saSiginfo | saOnstack | saRestart, mask: ^uint64(0)}
-	if pc := restorerPC(); pc != 0 {
-		act.restorer, act.flags = pc, act.flags|saRestorer
-	}
-	if err := rtSigaction(sig, &act, nil); err != nil {
+	if err := handle(sig, handlerPC()); err != nil {
 		return fmt.Errorf("catch signal %d: %w", sig, err)
 	}
 	s.addCaught(sig)
 	return nil
+}
+
+func handle(sig syscall.Signal, handler uintptr) error {
+	act := sigaction{handler: handler, flags: saSiginfo | saOnstack | saRestart, mask: ^uint64(0)}
+	if pc := restorerPC(); pc != 0 {
+		act.restorer, act.flags = pc, act.flags|saRestorer
+	}
+	return rtSigaction(sig, &act, nil)
+}
+
+// SurvivePipe keeps a write to a standard output or error that nobody reads from ending this
+// process. What it starts has the default action of SIGPIPE all the same.
+//
+// At such a write the runtime asks whether the signal is ignored, by its own account. For
+// signal.Notify, which would do as well, it starts a thread.
+func SurvivePipe() {
+	signal.Ignore(syscall.SIGPIPE)
+	if handle(syscall.SIGPIPE, nothingPC()) != nil { // a child would inherit that it is ignored
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	}
 }
 
 func (s *Stream) release(caught []syscall.Signal) {

@@ -35,6 +35,10 @@ func (s *Stream) Catch(sig syscall.Signal) error {
 	return nil
 }
 
+// SurvivePipe keeps a write to a standard output or error that nobody reads from ending this
+// process. What it starts has the default action of SIGPIPE all the same.
+func SurvivePipe() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
 // release may be called once.
 func (s *Stream) release([]syscall.Signal) {
 	signal.Stop(s.arrived) // which waits for those on their way

@@ -13,6 +13,10 @@ TEXT ·handler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
 	SYSCALL
 	RET
 
+// void nothing(int sig, siginfo_t *info, void *context): the signal is caught, and that is all.
+TEXT ·nothing(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
+	RET
+
 // The kernel returns from the handler to here: rt_sigreturn.
 TEXT ·restorer(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
 	MOVL	$15, AX
@@ -21,6 +25,11 @@ TEXT ·restorer(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
 
 TEXT ·handlerPC(SB),NOSPLIT,$0-8
 	MOVQ	$·handler(SB), AX
+	MOVQ	AX, ret+0(FP)
+	RET
+
+TEXT ·nothingPC(SB),NOSPLIT,$0-8
+	MOVQ	$·nothing(SB), AX
 	MOVQ	AX, ret+0(FP)
 	RET
 

@@ -14,8 +14,17 @@ TEXT ·handler(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
 	SVC
 	RET
 
+// void nothing(int sig, siginfo_t *info, void *context): the signal is caught, and that is all.
+TEXT ·nothing(SB),NOSPLIT|NOFRAME|TOPFRAME,$0
+	RET
+
 TEXT ·handlerPC(SB),NOSPLIT,$0-8
 	MOVD	$·handler(SB), R0
+	MOVD	R0, ret+0(FP)
+	RET
+
+TEXT ·nothingPC(SB),NOSPLIT,$0-8
+	MOVD	$·nothing(SB), R0
 	MOVD	R0, ret+0(FP)
 	RET
 

@@ -85,3 +85,16 @@ func TestBurst(t *testing.T) {
 		}
 	}
 }
+
+// TestSurvivePipe: the signal does nothing to this process, and is not ignored, which a child
+// would inherit. It runs on each architecture that has a handler of its own.
+func TestSurvivePipe(t *testing.T) {
+	SurvivePipe()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGPIPE); err != nil {
+		t.Fatal(err)
+	}
+	var now sigaction
+	if err := rtSigaction(syscall.SIGPIPE, nil, &now); err != nil || now.handler == sigIgn || now.handler == 0 {
+		t.Errorf("the handler is %#x (%v)", now.handler, err)
+	}
+}
