@@ -146,8 +146,17 @@ func (b bench) keepFleet(ctx context.Context, n int, watch duration) (h hour, er
 	}
 	h.rss = u.rss
 	url, token, _ := strings.Cut(found, " ")
-	h.rate, h.p99, err = askEndpoint(ctx, url, token, n)
-	return h, err
+	took, rate, err := ask(ctx, asking{url: func(i int) string {
+		if n == 1 {
+			return url
+		}
+		return fmt.Sprintf("%s/app-%012d", url, i%n+1)
+	}, token: token, clients: 8, each: 5000, keep: true})
+	if err != nil {
+		return h, err
+	}
+	h.rate, h.p99 = rate, took[len(took)*99/100]
+	return h, nil
 }
 
 // spent is what a process has used: hundredths of a second, bytes written, and what the
@@ -164,27 +173,29 @@ func spent(pid int, server *fakeaws.Server) (cpu, written, calls int, err error)
 	return u.ticks, field(io, "wchar:"), len(server.Calls()), nil
 }
 
-// askEndpoint has eight clients ask for the credentials of all roles in turns. They do no more
-// than they must, for they have the same processors as who answers.
-func askEndpoint(ctx context.Context, url, token string, n int) (rate float64, p99 duration, err error) {
-	const clients, each = 8, 5000
+// asking is how an endpoint is asked.
+type asking struct {
+	url           func(i int) string // of the request of that number
+	token         string
+	clients, each int
+	keep          bool // connections
+}
+
+// ask has clients ask an endpoint. They do no more than they must, for they have the same
+// processors as who answers. took is in order.
+func ask(ctx context.Context, a asking) (took []duration, rate float64, err error) {
 	var mu sync.Mutex
-	var took []duration
 	var failed error
 	began := time.Now()
 	var work sync.WaitGroup
-	for c := range clients {
+	for c := range a.clients {
 		work.Go(func() {
-			client := client{token: token}
+			client := client{token: a.token, keep: a.keep}
 			defer client.close()
-			mine := make([]duration, 0, each)
-			for i := range each {
-				asked := url
-				if n > 1 {
-					asked += fmt.Sprintf("/app-%012d", (c*each+i)%n+1)
-				}
+			mine := make([]duration, 0, a.each)
+			for i := range a.each {
 				at := time.Now()
-				if err := client.ask(ctx, asked); err != nil {
+				if err := client.ask(ctx, a.url(c*a.each+i)); err != nil {
 					mu.Lock()
 					failed = err
 					mu.Unlock()
@@ -199,16 +210,17 @@ func askEndpoint(ctx context.Context, url, token string, n int) (rate float64, p
 	}
 	work.Wait()
 	if failed != nil {
-		return 0, 0, failed
+		return nil, 0, failed
 	}
 	rate = float64(len(took)) / time.Since(began).Seconds()
 	slices.Sort(took)
-	return rate, took[len(took)*99/100], nil
+	return took, rate, nil
 }
 
-// client keeps a connection for as long as the server does.
+// client keeps a connection for as long as the server does, if it is to.
 type client struct {
 	token string
+	keep  bool
 	conn  net.Conn
 	read  *bufio.Reader
 }
@@ -229,7 +241,11 @@ func (c *client) ask(ctx context.Context, url string) error {
 		}
 		c.conn, c.read = conn, bufio.NewReader(conn)
 	}
-	if _, err := fmt.Fprintf(c.conn, "GET /%s HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\n\r\n", path, host, c.token); err != nil {
+	also := ""
+	if !c.keep {
+		also = "Connection: close\r\n"
+	}
+	if _, err := fmt.Fprintf(c.conn, "GET /%s HTTP/1.1\r\nHost: %s\r\nAuthorization: %s\r\n%s\r\n", path, host, c.token, also); err != nil {
 		return err
 	}
 	length, ends := 0, false
@@ -258,7 +274,7 @@ func (c *client) ask(ctx context.Context, url string) error {
 	if !bytes.Contains(body, []byte(`"AccessKeyId":"ASIA`)) {
 		return fmt.Errorf("%s: no credentials", url)
 	}
-	if c.read.Discard(length); ends {
+	if c.read.Discard(length); ends || !c.keep {
 		c.close()
 	}
 	return nil

@@ -79,6 +79,8 @@ var measurements = []struct {
 	{"start", func(b bench, ctx context.Context, o options) error { return b.startUp(ctx, o.rounds) }},
 	{"crowd", func(b bench, ctx context.Context, o options) error { return b.crowded(ctx, o.rounds*3/4) }},
 	{"role", func(b bench, ctx context.Context, o options) error { return b.roles(ctx, max(o.rounds/20, 3)) }},
+	{"memory", func(b bench, ctx context.Context, o options) error { return b.memories(ctx) }},
+	{"endpoint", func(b bench, ctx context.Context, o options) error { return b.endpoint(ctx) }},
 	{"idle", func(b bench, ctx context.Context, o options) error { return b.memory(ctx, o.idle) }},
 	{"stage", func(b bench, ctx context.Context, o options) error { return b.stage(ctx) }},
 	{"latency", func(b bench, ctx context.Context, o options) error { return b.latency(ctx, 1000) }},
@@ -115,6 +117,8 @@ func dispatch(ctx context.Context, args []string) error {
 			return serve(args[1])
 		case callMode:
 			return call(ctx, args[1:])
+		case answerMode:
+			return answerAll()
 		case roomMode:
 			return room(args[1])
 		case apartMode:

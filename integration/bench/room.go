@@ -37,17 +37,19 @@ type place struct {
 // order is what a room does: run a program and measure it, or be furnished.
 type order struct {
 	Argv, Env []string
-	AtOnce    int // so many of these, each of which prints a line
-	Crowd     int // so many of these live until the room ends; each prints a line
-	Names     int // so many files of others come into the directories of run directories
+	AtOnce    int  // so many of these, each of which prints a line
+	Crowd     int  // so many of these live until the room ends; each prints a line
+	Weigh     bool // tell what those have of the memory
+	Names     int  // so many files of others come into the directories of run directories
 }
 
 // cost is what one life of a process took, or those of several together.
 type cost struct {
-	Wall, CPU   duration
-	Faults      int64
-	First, Last duration // lines of those at once, from the first start on
-	Error       string
+	Wall, CPU      duration
+	Faults         int64
+	First, Last    duration  // lines of those at once, from the first start on
+	PSS, Anonymous []float64 // KiB
+	Error          string
 }
 
 func (b bench) place(ctx context.Context) (*place, error) {
@@ -137,6 +139,8 @@ func room(in string) error {
 			c, err = atOnce(o, null)
 		case o.Crowd > 0:
 			err = hall.join(o)
+		case o.Weigh:
+			err = c.weigh(hall.pids)
 		case o.Names > 0:
 			err = fill(bases, o.Names)
 		default:
