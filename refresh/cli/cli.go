@@ -89,11 +89,10 @@ func (p *program) run(args []string) int {
 		p.typed = append([]string{"help"}, p.typed[1:]...) // the library knows none of our topics
 	}
 	p.asJSON = plan.WantsJSON(p.typed, os.Environ())
-	words := append([]string{"brs-exec"}, p.typed...)
-	err := p.app().Run(words)
+	err := p.dispatch(p.app(), p.typed)
 	if errors.Is(err, errNotAll) {
 		p.all = true
-		err = p.app().Run(words)
+		err = p.dispatch(p.app(), p.typed)
 	}
 	if err != nil {
 		code := exitFailed
@@ -110,23 +109,16 @@ func (p *program) run(args []string) int {
 // among the words. A run has more than a hundred flags, most starts have a few of them, and
 // what the library does with each takes longer than all else before the start of a run.
 func (p *program) app() *cli.App {
-	if slices.ContainsFunc(p.typed, func(word string) bool { return word == "help" || slices.Contains(cli.HelpFlag.Names(), flagName(word)) }) {
+	if slices.ContainsFunc(p.typed, func(word string) bool { return word == "help" || slices.Contains(helpFlag.names, flagName(word)) }) {
 		p.all = true
 	}
 	app := &cli.App{
-		Name:                      "brs-exec",
-		Usage:                     "run a command and keep its AWS credentials fresh",
-		UsageText:                 "brs-exec [FLAGS] -- COMMAND [ARG...]\nbrs-exec SUBCOMMAND [FLAGS] [-- COMMAND [ARG...]]",
-		HideVersion:               true,
-		HideHelpCommand:           true,
-		DisableSliceFlagSeparator: true,
-		Writer:                    p.stdout,
-		ErrWriter:                 p.stderr,
-		Flags:                     append(p.flags(""), cli.HelpFlag),
-		OnUsageError:              p.usageError,
-		ExitErrHandler:            func(*cli.Context, error) {}, // run returns the code; nothing exits underneath it
-		Action:                    p.exec,
-		Compiled:                  time.Unix(0, 0), // else the library looks how old the program is
+		Name:         "brs-exec",
+		Usage:        "run a command and keep its AWS credentials fresh",
+		UsageText:    "brs-exec [FLAGS] -- COMMAND [ARG...]\nbrs-exec SUBCOMMAND [FLAGS] [-- COMMAND [ARG...]]",
+		Flags:        append(p.flags(""), helpFlag),
+		OnUsageError: p.usageError,
+		Action:       p.exec,
 	}
 	for _, c := range [...]struct {
 		name    string

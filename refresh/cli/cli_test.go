@@ -415,7 +415,7 @@ func TestTyped(t *testing.T) {
 		}
 		return err
 	}
-	if err := app.Run([]string{"brs-exec", "--region", "eu-west-1", "--as-profile", "a,b", "--as-profile=c", "--keep-imds", "--signal-group=false"}); err != nil {
+	if err := p.dispatch(app, []string{"--region", "eu-west-1", "--as-profile", "a,b", "--as-profile=c", "--keep-imds", "--signal-group=false"}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := gocmp.Diff([]any{"eu-west-1", "env", []string{"a,b", "c"}, true, false}, []any{got.Profiles[0].Source.Region, got.Profiles[0].Source.Profile, got.As, got.KeepIMDS, got.Child.SignalGroup}); diff != "" {

@@ -49,7 +49,8 @@ func (p *program) demoCommand() *cli.Command {
 		Description: "A simulated STS on loopback gives credentials that live for seconds. Without a COMMAND\na job of the demo's own works on these for half a minute, on one screen; in lines if that does not fit.\n" +
 			"COMMAND may be any AWS client.\n  brs-exec demo -- aws sts get-caller-identity\nSome clients refuse credentials with so little time left: add --life 2m.",
 		Flags: append(p.flags("demo"),
-			&cli.StringFlag{Name: demoLifeFlag, Category: "Where the credentials come from", Usage: "lifetime of the credentials, a `DURATION` (default: 10s, 20s for a COMMAND)"}, &cli.BoolFlag{Name: demoClientFlag, Hidden: true}),
+			newFlag(&plan.Flag{Name: demoLifeFlag, About: "Where the credentials come from", Value: "DURATION", Usage: "lifetime of the credentials, a DURATION (default: 10s, 20s for a COMMAND)"}),
+			newFlag(&plan.Flag{Name: demoClientFlag, Boolean: true, Hidden: true})),
 		HideHelpCommand: true,
 		OnUsageError:    p.usageError,
 		Action:          p.demo,

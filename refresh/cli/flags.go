@@ -21,7 +21,8 @@ import (
 type ourFlag struct {
 	*plan.Flag
 	names []string
-	typed []string // of a boolean: true or false
+	typed []string                // of a boolean: true or false
+	parse func(text string) error // takes a value that is typed, nil: any; it is no boolean
 }
 
 func newFlag(f *plan.Flag, alias ...string) *ourFlag {
@@ -57,6 +58,9 @@ func (f *ourFlag) Set(s string) error {
 		f.typed = append(f.typed, strings.TrimSpace(s)) // as the library's own lists do
 	default:
 		f.typed = []string{s}
+	}
+	if f.parse != nil && f.parse(s) != nil {
+		return errors.New("parse error")
 	}
 	return nil
 }

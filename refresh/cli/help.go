@@ -14,19 +14,7 @@ import (
 	"brs-exec.example/brs-exec/refresh/plan"
 )
 
-// The library's templates know neither the order of our groups nor a width.
-func init() {
-	cli.HelpFlag = newFlag(&plan.Flag{Name: "help", Boolean: true}, "h")
-	cli.HelpPrinter = func(w io.Writer, _ string, of any) {
-		width := helpWidth(w)
-		switch of := of.(type) {
-		case *cli.App:
-			io.WriteString(w, shortHelp(of, width))
-		case *cli.Command:
-			io.WriteString(w, commandHelp(of, width))
-		}
-	}
-}
+var helpFlag = newFlag(&plan.Flag{Name: "help", Boolean: true}, "h")
 
 const (
 	leastWidth = 40 // less is no terminal to read on
@@ -134,8 +122,8 @@ func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] + "." }
 func flagsOf(c *cli.Command) []*plan.Flag {
 	var list []*plan.Flag
 	for _, f := range c.Flags {
-		if p := flagOf(f); p != nil && !p.Hidden {
-			list = append(list, p)
+		if f, ours := f.(*ourFlag); ours && f != helpFlag && !f.Hidden {
+			list = append(list, f.Flag)
 		}
 	}
 	var ofRun, own []string // groups
@@ -150,34 +138,6 @@ func flagsOf(c *cli.Command) []*plan.Flag {
 	order := append(own, ofRun...)
 	slices.SortStableFunc(list, func(a, b *plan.Flag) int { return slices.Index(order, a.About) - slices.Index(order, b.About) })
 	return list
-}
-
-// flagOf is what is known of a flag. The library's own flag for help is none.
-func flagOf(f cli.Flag) *plan.Flag {
-	if f == cli.HelpFlag {
-		return nil
-	}
-	if f, ours := f.(*ourFlag); ours {
-		return f.Flag
-	}
-	p := &plan.Flag{Name: f.Names()[0]}
-	if v, ok := f.(cli.VisibleFlag); ok {
-		p.Hidden = !v.IsVisible()
-	}
-	if c, ok := f.(cli.CategorizableFlag); ok {
-		p.About = c.GetCategory()
-	}
-	if d, ok := f.(cli.DocGenerationFlag); ok {
-		p.Usage = d.GetUsage()
-		if p.Boolean = !d.TakesValue(); !p.Boolean {
-			p.Default = strings.Replace(strings.Trim(d.GetDefaultText(), `"`), "m0s", "m", 1)
-		}
-	}
-	if before, rest, ok := strings.Cut(p.Usage, "`"); ok {
-		value, after, _ := strings.Cut(rest, "`")
-		p.Value, p.Usage = value, before+value+after
-	}
-	return p
 }
 
 // written is a flag as it is typed.

@@ -26,20 +26,27 @@ const (
 
 func (p *program) refreshCommand() *cli.Command {
 	const about = "What is refreshed"
-	var timeout time.Duration
+	var profiles []string
+	profile := newFlag(&plan.Flag{Name: "profile", About: about, Value: "NAME", Usage: "profile NAME of a run with many (may be repeated; default: all of them)"})
+	profile.parse = func(name string) error {
+		profiles = append(profiles, strings.TrimSpace(name))
+		return nil
+	}
+	timeout := refreshTimeout
+	wait := newFlag(&plan.Flag{Name: "timeout", About: about, Value: "DURATION", Default: "2m", Usage: "how long to wait, a DURATION; the run itself goes on trying"})
+	wait.parse = func(text string) (err error) {
+		timeout, err = time.ParseDuration(text)
+		return err
+	}
 	return &cli.Command{
-		Name:        "refresh",
-		Usage:       "have a running brs-exec refresh now",
-		UsageText:   "brs-exec refresh [FLAGS] [PID|NAME]",
-		Description: "Returns when the new credentials are delivered (exit code 0), or when it is known why not (1). PID and\nNAME are those that status shows. Without them the only run refreshes. Exit code 3 if there is none.",
-		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "profile", Category: about, Usage: "profile `NAME` of a run with many (may be repeated; default: all of them)"},
-			&cli.DurationFlag{Name: "timeout", Destination: &timeout, Category: about, Value: refreshTimeout, Usage: "how long to wait, a `DURATION`; the run itself goes on trying"},
-			cli.HelpFlag,
-		},
+		Name:            "refresh",
+		Usage:           "have a running brs-exec refresh now",
+		UsageText:       "brs-exec refresh [FLAGS] [PID|NAME]",
+		Description:     "Returns when the new credentials are delivered (exit code 0), or when it is known why not (1). PID and\nNAME are those that status shows. Without them the only run refreshes. Exit code 3 if there is none.",
+		Flags:           []cli.Flag{profile, wait},
 		HideHelpCommand: true,
 		OnUsageError:    p.usageError,
-		Action:          func(c *cli.Context) error { return p.refresh(c, c.StringSlice("profile"), timeout) },
+		Action:          func(c *cli.Context) error { return p.refresh(c, profiles, timeout) },
 	}
 }
 

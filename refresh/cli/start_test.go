@@ -14,28 +14,58 @@ import (
 	"brs-exec.example/brs-exec/supervisor"
 )
 
-// understood is how the library understands words: the subcommand, the settings and what is
-// left over, or the error. all gives it all flags and subcommands.
+// understood is how words are understood: the subcommand, the settings and what is left over,
+// the help that is printed, or the error. all has all flags and subcommands looked at.
 func understood(all bool, words []string) string {
-	p := &program{stdout: io.Discard, stderr: io.Discard, typed: words, all: all}
-	app, got := p.app(), "help"
+	p, app, got := noted(all, words)
+	err := p.dispatch(app, words)
+	if errors.Is(err, errNotAll) {
+		return understood(true, words)
+	}
+	return got(err)
+}
+
+// byLibrary is how the library understands words.
+func byLibrary(words []string) string {
+	p, app, got := noted(true, words)
+	app.HideVersion, app.HideHelpCommand, app.DisableSliceFlagSeparator = true, true, true
+	app.Writer, app.ErrWriter = p.stdout, p.stderr
+	app.ExitErrHandler = func(*cli.Context, error) {}
+	return got(app.Run(append([]string{"brs-exec"}, words...)))
+}
+
+func init() {
+	cli.HelpFlag = helpFlag
+	cli.HelpPrinter = func(w io.Writer, _ string, of any) {
+		switch of := of.(type) {
+		case *cli.App:
+			io.WriteString(w, shortHelp(of, helpWidth(w)))
+		case *cli.Command:
+			io.WriteString(w, commandHelp(of, helpWidth(w)))
+		}
+	}
+}
+
+// noted is an app that only notes what it is to do.
+func noted(all bool, words []string) (p *program, app *cli.App, got func(error) string) {
+	out := &strings.Builder{}
+	p = &program{stdout: out, stderr: io.Discard, typed: words, all: all}
 	note := func(c *cli.Context) error {
 		s, err := p.settings(c)
-		got = fmt.Sprintf("%s %q, %d flags: %+v", c.Command.Name, c.Args().Slice(), c.NumFlags(), s)
+		fmt.Fprintf(out, "%s %q, flags: %v: %+v", c.Command.Name, c.Args().Slice(), c.NumFlags() > 0, s)
 		return err
 	}
+	app = p.app()
 	app.Action = note
 	for _, c := range app.Commands {
 		c.Action = note
 	}
-	err := app.Run(append([]string{"brs-exec"}, words...))
-	if errors.Is(err, errNotAll) {
-		return understood(true, words)
+	return p, app, func(err error) string {
+		if err != nil {
+			return "error: " + err.Error()
+		}
+		return out.String()
 	}
-	if err != nil {
-		return "error: " + err.Error()
-	}
-	return got
 }
 
 var commandLines = []string{
@@ -45,20 +75,36 @@ var commandLines = []string{
 	"keep --run-dir /x --once --on-refresh signal:HUP", "credentials --profile=x --format env", "doctor --json --ask --profile x", "rehearse --life 2m --simulate",
 	"demo --life 20s --be-the-command", "login --no-browser --profile x", "refresh --timeout 3s", "install DIR", "completion bash", "version", "version x",
 	"--json", "--profil x", "keep --restart always", "--quiet=maybe", "---quiet", "- x", "-", "--=x", "-q", "job --profile x", "--profile x doctor --region y",
-	"help", "help status", "--help", "-h status", "status -h", "--profile -h", "keep help", "--version", "--quiet x status", "doctor x keep", "--profile a --profile b", "keep -once=x",
+	"help", "help status", "--help", "-h status", "--quiet --help", "--help=false --quiet", "--profile x -h keep", "-h nothing", "keep -h status", "keep --help nothing", "help -h", "help --help", "status -h", "--profile -h", "keep help", "--version", "--quiet x status", "doctor x keep", "--profile a --profile b", "keep -once=x",
 }
 
-// TestOnlyWhatIsTyped: the library understands the same when it knows only what may be typed.
-func TestOnlyWhatIsTyped(t *testing.T) {
-	withoutSettings(t)
-	for _, line := range commandLines {
-		if diff := gocmp.Diff(understood(true, strings.Fields(line)), understood(false, strings.Fields(line))); diff != "" {
-			t.Errorf("brs-exec %s (-of all +of those typed):\n%s", line, diff)
-		}
+// sameUnderstood fails unless words are understood as the library does, and also when it
+// is only looked at what may be typed.
+func sameUnderstood(t *testing.T, words []string) {
+	t.Helper()
+	want := understood(true, words)
+	if diff := gocmp.Diff(want, understood(false, words)); diff != "" {
+		t.Errorf("brs-exec %q (-of all +of those typed):\n%s", words, diff)
+	}
+	library := byLibrary(words)
+	if strings.HasPrefix(library, "error: Cannot use two forms of the same flag") {
+		return // -h --help
+	}
+	if diff := gocmp.Diff(library, want); diff != "" {
+		t.Errorf("brs-exec %q (-the library +dispatch):\n%s", words, diff)
 	}
 }
 
-func FuzzOnlyWhatIsTyped(f *testing.F) {
+func TestDispatch(t *testing.T) {
+	withoutSettings(t)
+	for _, line := range commandLines {
+		sameUnderstood(t, strings.Fields(line))
+	}
+	sameUnderstood(t, []string{""})
+	sameUnderstood(t, []string{"--profile", "", "", "--help"})
+}
+
+func FuzzDispatch(f *testing.F) {
 	for _, line := range commandLines {
 		f.Add(strings.ReplaceAll(line, " ", "\n"))
 	}
@@ -67,9 +113,7 @@ func FuzzOnlyWhatIsTyped(f *testing.F) {
 		if strings.Contains(lines, "config") || slices.Contains(words, "--") {
 			t.Skip("a file that is read, or a command")
 		}
-		if diff := gocmp.Diff(understood(true, words), understood(false, words)); diff != "" {
-			t.Errorf("brs-exec %q (-of all +of those typed):\n%s", words, diff)
-		}
+		sameUnderstood(t, words)
 	})
 }
 
@@ -101,7 +145,7 @@ func BenchmarkStart(b *testing.B) {
 					_, err := p.options(c)
 					return err
 				}
-				if err := app.Run(append([]string{"brs-exec"}, typed...)); err != nil {
+				if err := p.dispatch(app, typed); err != nil {
 					b.Fatal(err)
 				}
 			}

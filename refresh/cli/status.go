@@ -19,9 +19,8 @@ type statusFlags struct{ json, check, ready, wide, watch bool }
 
 func (p *program) statusCommand() *cli.Command {
 	const about = "What is shown"
-	var f statusFlags
-	flag := func(into *bool, name, usage string) cli.Flag {
-		return &cli.BoolFlag{Name: name, Destination: into, Category: about, Usage: usage, DisableDefaultText: true}
+	flag := func(name, usage string) cli.Flag {
+		return newFlag(&plan.Flag{Name: name, About: about, Usage: usage, Boolean: true})
 	}
 	return &cli.Command{
 		Name:      "status",
@@ -30,16 +29,17 @@ func (p *program) statusCommand() *cli.Command {
 		Description: "Asks the runs of this user whose run directory is in one of the places that a new run would try;\nroot (Linux) asks those of all users. " +
 			"Exit code 3 if none is running, or\nnot PID or NAME. The bar is the lifetime of the credentials: = has passed, | is now, ^ is the next refresh.",
 		Flags: []cli.Flag{
-			flag(&f.wide, "wide", "whole key ids, and all profiles of a run with many"),
-			flag(&f.watch, "watch", "show it again each second, until Ctrl-C"),
-			flag(&f.json, "json", "print one JSON object per run and line, times in RFC 3339; see docs/status.md"),
-			flag(&f.check, "check", "exit code for a probe: 1 if a refresh or a delivery fails, or a client is stale; 2 if fewer profiles than --require asks for have credentials that are valid, or a run does not answer"),
-			flag(&f.ready, "ready", "exit code for a probe as Kubernetes has it: 0 in place of --check's 1"),
-			cli.HelpFlag,
+			flag("wide", "whole key ids, and all profiles of a run with many"),
+			flag("watch", "show it again each second, until Ctrl-C"),
+			flag("json", "print one JSON object per run and line, times in RFC 3339; see docs/status.md"),
+			flag("check", "exit code for a probe: 1 if a refresh or a delivery fails, or a client is stale; 2 if fewer profiles than --require asks for have credentials that are valid, or a run does not answer"),
+			flag("ready", "exit code for a probe as Kubernetes has it: 0 in place of --check's 1"),
 		},
 		HideHelpCommand: true,
 		OnUsageError:    p.usageError,
-		Action:          func(c *cli.Context) error { return p.status(c, f) },
+		Action: func(c *cli.Context) error {
+			return p.status(c, statusFlags{json: c.Bool("json"), check: c.Bool("check"), ready: c.Bool("ready"), wide: c.Bool("wide"), watch: c.Bool("watch")})
+		},
 	}
 }
 
