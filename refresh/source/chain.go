@@ -110,7 +110,7 @@ func (c *chain) wrong(p *profile, hint, format string, args ...any) error {
 func (c *chain) keys(what, whose string, keys aws.Credentials, origin ...aws.CredentialSource) {
 	f := c.f
 	f.description, f.origins, f.base = what, origin, fixed(keys)
-	f.atHand, f.baseKey = true, keyOf("keys", keys.AccessKeyID)
+	f.atHand, f.baseKey = true, []any{"keys", keys.AccessKeyID}
 	f.keys = &Keys{Whose: whose, Session: keys.SessionToken != ""}
 	f.secrets = append(f.secrets, keys.SecretAccessKey, keys.SessionToken)
 }
@@ -255,7 +255,7 @@ func (c *chain) token(p *profile, variables bool) (bool, error) {
 		c.inProfile()
 	}
 	f.tokenFile, f.tokenRole, f.byRole = file, arn, true
-	f.baseKey = keyOf("token", c.absolute(file), arn, c.sessionName(name))
+	f.baseKey = []any{"token", c.absolute(file), arn, c.sessionName(name)}
 	f.base = c.byToken(f, Role{ARN: arn, SessionName: name}, func(context.Context) (string, error) { return fileToken(file) })
 	return true, nil
 }
@@ -317,7 +317,7 @@ func (c *chain) process(p *profile) (bool, error) {
 	c.f.origins = append(c.f.origins, aws.CredentialSourceProcess)
 	c.inProfile()
 	c.f.program = argv[0]
-	c.f.base, c.f.baseKey = c.command(argv, processKey+": "), keyOf("command", argv)
+	c.f.base, c.f.baseKey = c.command(argv, processKey+": "), []any{"command", argv}
 	return true, nil
 }
 
@@ -435,7 +435,7 @@ func (c *chain) container() (bool, error) {
 		}
 	})
 	f.base = unnamed(p.Retrieve)
-	f.baseKey = keyOf("container", address, f.tokenFile, keyOf(c.env.ContainerAuthorizationToken))
+	f.baseKey = []any{"container", address, f.tokenFile, keyOf(c.env.ContainerAuthorizationToken)}
 	return true, nil
 }
 
@@ -448,7 +448,7 @@ func (c *chain) instance(origin ...aws.CredentialSource) error {
 	f.description, f.origins, f.byRole = "EC2 instance role", origin, true
 	m := &metadata{client: imds.NewFromConfig(f.cfg, func(o *imds.Options) { o.HTTPClient = metadataClient{c.web.reach} })}
 	p := ec2rolecreds.New(func(o *ec2rolecreds.Options) { o.Client = m })
-	f.metadata, f.baseKey = m, keyOf("instance")
+	f.metadata, f.baseKey = m, []any{"instance"}
 	f.base = unnamed(func(ctx context.Context) (aws.Credentials, error) {
 		creds, err := p.Retrieve(ctx)
 		if err == nil && !m.expires.IsZero() {

@@ -32,7 +32,7 @@ func (s *Source) file(f *resolved) {
 	if profile != "" {
 		f.description += ", profile " + profile
 	}
-	f.atHand, f.baseKey = true, keyOf("file", s.absolute(path), profile)
+	f.atHand, f.baseKey = true, []any{"file", s.absolute(path), profile}
 	f.base = unnamed(func(ctx context.Context) (aws.Credentials, error) {
 		text, err := readSettled(ctx, path)
 		if err != nil {

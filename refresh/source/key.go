@@ -11,7 +11,7 @@ import (
 // other. It is a hash, so that it can be shown, and be in the name of a file. Of the
 // environment it has what the configuration is read from; a program may go by more of it.
 func (s *Source) key(f *resolved, n int) string {
-	parts := []any{f.baseKey, s.spec.AssumeLifetime}
+	parts := []any{keyOf(f.baseKey...), s.spec.AssumeLifetime}
 	if c := f.clients; c != nil {
 		parts = append(parts, c.settings)
 		if n > 0 || f.tokenRole != "" {

@@ -109,7 +109,7 @@ func (s *Source) authenticateOne(ctx context.Context) error {
 	if f.mfa == "" {
 		return s.runProgramEarly(ctx, f)
 	}
-	device := "authenticate " + f.mfa + " " + f.baseKey
+	device := "authenticate " + f.mfa + " " + keyOf(f.baseKey...)
 	done, err := s.pool.attempts.turn(ctx, device)
 	if err != nil {
 		return s.explain(ctx, f, err)

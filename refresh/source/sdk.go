@@ -86,14 +86,14 @@ func (s *Source) resolveGiven(f *resolved) bool {
 	switch {
 	case s.spec.IoT != nil:
 		f.description, f.base, f.byRole, f.expiry = s.spec.IoT.describe(), unnamed(s.iot), true, s.certificateExpiry
-		f.baseKey = keyOf("iot", s.spec.IoT)
+		f.baseKey = []any{"iot", s.spec.IoT}
 	case s.spec.RolesAnywhere != nil:
 		f.description, f.base, f.byRole, f.expiry = s.spec.RolesAnywhere.describe(), s.rolesAnywhere, true, s.certificateExpiry
 		endpoint, _ := s.spec.RolesAnywhere.endpoint(s.vars())
-		f.baseKey = keyOf("rolesanywhere", s.spec.RolesAnywhere, endpoint, s.sessionName(s.spec.RolesAnywhere.SessionName))
+		f.baseKey = []any{"rolesanywhere", s.spec.RolesAnywhere, endpoint, s.sessionName(s.spec.RolesAnywhere.SessionName)}
 	case len(s.spec.Command) > 0:
 		f.description = "command " + program(s.spec.Command)
-		f.base, f.baseKey = s.command(s.spec.Command, ""), keyOf("command", s.spec.Command)
+		f.base, f.baseKey = s.command(s.spec.Command, ""), []any{"command", s.spec.Command}
 	case s.spec.File != "":
 		s.file(f)
 	case s.spec.WebIdentity.given():

@@ -69,7 +69,7 @@ func (s *Source) newLoginProvider(f *resolved, profile, session string, regions 
 		}
 	}
 	entry, _ := s.vars().loginPath(session)
-	f.baseKey = keyOf("login", entry, p.regions)
+	f.baseKey = []any{"login", entry, p.regions}
 	f.base, f.expiry = unnamed(p.credentials), p.expiry
 	f.byRole = strings.Contains(p.session, ":assumed-role/")
 }

@@ -92,7 +92,7 @@ func (p *Pool) New(ctx context.Context, s Spec) (*Source, error) {
 		return nil, src.explain(ctx, nil, err)
 	}
 	src.resolved, f.ways = f, src.ways(f)
-	src.lastFingerprint = src.fingerprint(&glance{})
+	src.lastFingerprint = src.fingerprint(&glance{seen: map[string]string{src.ofConfiguration(): f.fingerprint}})
 	if err := src.checkMFA(f); err != nil {
 		return nil, src.explain(ctx, nil, err)
 	}
@@ -203,7 +203,7 @@ type resolved struct {
 	ways        []way                  // that others may go as well
 	partial     bool                   // it is what others have in common
 	atHand      bool                   // base asks nobody
-	baseKey     string                 // what determines those; see key
+	baseKey     []any                  // what determines those; see key
 	description string                 // what base is, for people: `environment variables`
 	origins     []aws.CredentialSource // how the SDK came to it; nil for a command
 	byRole      bool                   // base is itself a role, so that further ones are chained

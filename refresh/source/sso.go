@@ -117,7 +117,7 @@ func (s *Source) newSSOProvider(f *resolved, profile string, session ssoSession)
 		Unwritten: s.noteUnwritten("SSO token"), ReadOnly: s.spec.limits.readOnly,
 	}
 	entry, _ := s.vars().tokenPath(session.cacheKey())
-	f.baseKey = keyOf("sso", entry, session.startURL, session.region, session.account, session.role)
+	f.baseKey = []any{"sso", entry, session.startURL, session.region, session.account, session.role}
 	f.ssoProfile, f.base, f.expiry = profile, unnamed(p.credentials), p.expiry
 }
 

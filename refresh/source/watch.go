@@ -259,7 +259,7 @@ func (s *Source) fingerprint(g *glance) uint64 {
 		file(s.spec.File)
 		return maphash.String(printSeed, b.String())
 	}
-	b.WriteString(g.at("configuration of "+s.dir, s.configFingerprint))
+	b.WriteString(g.at(s.ofConfiguration(), s.configFingerprint))
 	file(f.tokenFile)
 	for i := range f.roles { // not a copy: a retrieval may be cutting a duration
 		for _, c := range f.roles[i].ProvidedContexts {
@@ -276,6 +276,9 @@ func (s *Source) fingerprint(g *glance) uint64 {
 	}
 	return maphash.String(printSeed, b.String())
 }
+
+// ofConfiguration is what a glance has the fingerprint of the shared files under.
+func (s *Source) ofConfiguration() string { return "configuration of " + s.dir }
 
 // dirFingerprint changes when a file in a directory does.
 func (s *Source) dirFingerprint(dir string) string {

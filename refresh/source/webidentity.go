@@ -79,7 +79,7 @@ func (s *Source) webIdentity(f *resolved) {
 	f.base = s.byToken(f, r, token)
 	named := r
 	named.SessionName = s.sessionName(r.SessionName)
-	f.baseKey = keyOf("web identity", w, s.absolute(w.TokenFile), named, s.vars().get(githubURL))
+	f.baseKey = []any{"web identity", w, s.absolute(w.TokenFile), named, s.vars().get(githubURL)}
 }
 
 // byToken assumes a role with a new token each time.
