@@ -77,8 +77,10 @@ func openDeliveries(ctx context.Context, o Options, p *parts, ps *profiles) (_ *
 		}
 	}
 	o.Log.Info("source", "from", ps.describe(), "dir", d.files.Dir())
-	if _, scrubbed := d.files.Env(os.Environ()); len(scrubbed) > 0 {
-		o.Log.Info("removed from the command's environment", "names", strings.Join(scrubbed, " "))
+	if o.Log.Enabled(ctx, slog.LevelInfo) {
+		if _, scrubbed := d.files.Env(os.Environ()); len(scrubbed) > 0 {
+			o.Log.Info("removed from the command's environment", "names", strings.Join(scrubbed, " "))
+		}
 	}
 	return d, nil
 }

@@ -206,7 +206,9 @@ func (s *sight) end(p *parts, exit supervisor.Exit, err error) {
 			}
 		})
 	}
-	p.finish("the end of metrics and events", s.close, nil)
+	if s.server != nil || s.events != nil {
+		p.finish("the end of metrics and events", s.close, nil)
+	}
 }
 
 func (s *sight) close() {
