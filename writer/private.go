@@ -343,6 +343,6 @@ func (p *Private) Open() (*os.Root, error) {
 	return p.dir.Open()
 }
 
-// Users lists the processes with an id above the given one that were given the
-// run directory in their environment, as far as we may look: PID and name.
-func (p *Private) Users(above int) []string { return p.dir.Users(above) }
+// Users lists the processes that were given the run directory in their environment; see
+// [rundir.Dir.Users].
+func (p *Private) Users(first int, ago time.Duration) []string { return p.dir.Users(first, ago) }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"strconv"
-	"strings"
 	"time"
 
 	"brs-exec.example/brs-exec/supervisor"
@@ -33,13 +31,13 @@ func (l *leftBehind) part() Part {
 }
 
 // say is called once the command has ended.
-func (l *leftBehind) say(ctx context.Context, users func(above int) []string) {
+func (l *leftBehind) say(ctx context.Context, users func(first int, ago time.Duration) []string) {
 	if l.first == 0 || !l.log.Enabled(ctx, slog.LevelWarn) {
 		return
 	}
-	above := lookAbove(max(l.first, os.Getpid()), lastPID(), time.Since(l.began))
-	left := users(above)
-	for over := time.Now().Add(leftPatience); len(left) > 0 && time.Now().Before(over); left = users(above) {
+	look := func() []string { return users(max(l.first, os.Getpid()), time.Since(l.began)) }
+	left := look()
+	for over := time.Now().Add(leftPatience); len(left) > 0 && time.Now().Before(over); left = look() {
 		<-time.After(leftPatience / 10)
 	}
 	if len(left) == 0 {
@@ -47,24 +45,4 @@ func (l *leftBehind) say(ctx context.Context, users func(above int) []string) {
 	}
 	l.log.Warn("the command has ended; what it leaves running gets no more credentials",
 		"processes", left[:min(len(left), leftNamed)], "count", len(left), "hint", "--wait-for-descendants stays until they have ended")
-}
-
-// lookAbove returns the id above which the processes of a command are looked for that
-// was started that long ago, 0 for all. A short command's have higher ids than the
-// command, which saves a look at those of the whole machine; later, or once the ids
-// have wrapped around, they may have any.
-func lookAbove(first, last int, ago time.Duration) int {
-	if ago > time.Second || last < first {
-		return 0
-	}
-	return first
-}
-
-// lastPID returns the id of the process that was made last, 0 if that is not known.
-func lastPID() (pid int) {
-	text, _ := os.ReadFile("/proc/loadavg")
-	if fields := strings.Fields(string(text)); len(fields) == 5 {
-		pid, _ = strconv.Atoi(fields[4])
-	}
-	return pid
 }

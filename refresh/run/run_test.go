@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -818,11 +817,13 @@ func TestWatchdog(t *testing.T) {
 
 // TestLeftBehind names what goes on without credentials, once the command has ended.
 func TestLeftBehind(t *testing.T) {
-	users := func(names ...string) func(int) []string { return func(int) []string { return names } }
+	users := func(names ...string) func(int, time.Duration) []string {
+		return func(int, time.Duration) []string { return names }
+	}
 	for _, tt := range []struct {
 		name  string
 		first int
-		users func(int) []string
+		users func(int, time.Duration) []string
 		want  string
 	}{
 		{"nothing", 4711, users(), ""},
@@ -840,29 +841,6 @@ func TestLeftBehind(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// The ids of processes wrap around: what is left behind may have a lower one than the
-// command.
-func TestLookAbove(t *testing.T) {
-	for _, tt := range []struct {
-		name        string
-		first, last int
-		ago         time.Duration
-		want        int
-	}{
-		{"short", 4711, 4720, time.Second / 2, 4711},
-		{"short, and wrapped around", 32000, 301, time.Second / 2, 0},
-		{"long", 4711, 4720, time.Minute, 0},
-		{"unknown", 4711, 0, 0, 0},
-	} {
-		if got := lookAbove(tt.first, tt.last, tt.ago); got != tt.want {
-			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
-		}
-	}
-	if last := lastPID(); runtime.GOOS == "linux" && last <= 0 {
-		t.Errorf("lastPID = %d", last)
 	}
 }
 

@@ -44,12 +44,13 @@ func defaultBases(getenv func(string) string) (bases []base) {
 	}
 	bases = append(bases, base{label: "$XDG_RUNTIME_DIR", path: getenv("XDG_RUNTIME_DIR")})
 	root := base{path: "/run/brs-exec", own: true, make: true}
-	memory := inMemory("/run")
-	if os.Geteuid() == 0 && memory {
+	uid := os.Geteuid()
+	memory := uid == 0 && inMemory("/run")
+	if memory {
 		bases = append(bases, root)
 	}
-	bases = append(bases, base{path: "/dev/shm"}, base{path: "/run/user/" + strconv.Itoa(os.Geteuid()), own: true})
-	if os.Geteuid() == 0 && !memory {
+	bases = append(bases, base{path: "/dev/shm"}, base{path: "/run/user/" + strconv.Itoa(uid), own: true})
+	if uid == 0 && !memory {
 		bases = append(bases, root)
 	}
 	if dir := getenv("TMPDIR"); dir != "" {
@@ -147,12 +148,13 @@ func (b base) usable() (path string, err error) {
 
 // place makes what has to be made of b, and checks it.
 func (b base) place() (place, error) {
-	if b.make {
+	path, info, err := b.check()
+	if b.make && errors.Is(err, fs.ErrNotExist) {
 		if err := os.Mkdir(b.path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return place{}, err
 		}
+		path, info, err = b.check()
 	}
-	path, info, err := b.check()
 	if err != nil {
 		return place{}, err
 	}
@@ -244,10 +246,13 @@ var errTaken = errors.New("another user has that name")
 
 // ensureOwn makes a directory of this user's alone, or finds it.
 func ensureOwn(path string) error {
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
 	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		info, err = os.Lstat(path)
+	}
 	switch {
 	case err != nil:
 		return err

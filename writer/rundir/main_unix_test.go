@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"brs-exec.example/brs-exec/writer/writertest"
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(writertest.Main(m, map[string]func(args []string) error{"run": helpRun}))
+	os.Exit(writertest.Main(m, map[string]func(args []string) error{"run": helpRun, "umask": helpUmask}))
 }
 
 var (
@@ -27,6 +30,27 @@ func helpRun(args []string) error {
 	d, err := Make(args[:1], func(d *Dir) error { return d.Put(ConfigFile, nil) })
 	if err != nil {
 		return err
+	}
+	fmt.Println(d.Path())
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return errors.Join(err, d.Remove())
+}
+
+// helpUmask is helpRun with a umask, and with files of each kind.
+func helpUmask(args []string) error {
+	mask, err := strconv.ParseUint(args[1], 8, 32)
+	if err != nil {
+		return err
+	}
+	unix.Umask(int(mask))
+	d, err := Make(args[:1], func(d *Dir) error { return d.Put(ConfigFile, nil) })
+	if err != nil {
+		return err
+	}
+	for range 2 { // which makes it, and another one in its place
+		if err := d.Put("state", []byte("x")); err != nil {
+			return err
+		}
 	}
 	fmt.Println(d.Path())
 	_, err = io.Copy(io.Discard, os.Stdin)

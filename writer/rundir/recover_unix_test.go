@@ -61,7 +61,7 @@ func TestRecover(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d, dirs := filled(t)
 			want := writertest.Contents(t, d.Path())
-			lock, root := d.lock, d.root
+			lock, held := d.lock, d.held
 			if err := tt.remove(d.Path()); err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +78,7 @@ func TestRecover(t *testing.T) {
 			if d.lock != lock && lock.Close() == nil {
 				t.Error("the lock of the directory that is gone was still open")
 			}
-			if _, err := root.Stat("."); d.root != root && err == nil {
+			if _, err := held.lstat("."); d.held != held && err == nil {
 				t.Error("the directory that is gone was still open")
 			}
 			// Nobody takes it for one that was left behind.
@@ -108,6 +108,7 @@ func TestRecoverTaken(t *testing.T) {
 			}
 			return err
 		}},
+		{"by an empty directory", func(dir, victim string) error { return os.Mkdir(dir, 0o777) }},
 		{"by a directory with files", func(dir, victim string) error {
 			err := os.Mkdir(dir, 0o777)
 			for _, name := range []string{ConfigFile, "state"} {
@@ -262,12 +263,17 @@ func TestPutIsLater(t *testing.T) {
 func TestTouch(t *testing.T) {
 	t.Parallel()
 	d, _ := filled(t)
-	old := time.Now().Add(-time.Hour)
+	old := time.Now().Add(-time.Hour).Truncate(time.Second)
 	for _, name := range []string{"state", lockedFile} {
 		if err := os.Chtimes(filepath.Join(d.Path(), name), old, old); err != nil {
 			t.Fatal(err)
 		}
 	}
+	d.Touch("state") // which is of no need yet
+	if info, err := os.Stat(filepath.Join(d.Path(), "state")); err != nil || !info.ModTime().Equal(old) {
+		t.Errorf("touched at once: %v, %v", info.ModTime(), err)
+	}
+	d.touched = d.touched.Add(-touchEvery)
 	d.Touch("state")
 	for _, name := range []string{"state", lockedFile} {
 		if info, err := os.Stat(filepath.Join(d.Path(), name)); err != nil || !info.ModTime().After(old.Add(time.Minute)) {

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,14 +38,14 @@ import (
 //
 // Its methods must not be called concurrently, but for Path, Users and Steps.
 type Dir struct {
-	path   string // that it has when it is filled
-	making string // the hidden one that it has until then, "" afterwards
-	in     place
-	root   *os.Root    // nil: removed
-	info   fs.FileInfo // of root
-	lock   *os.File
-	count  int // of files that were ever put
-	files  map[string]file
+	path          string // that it has when it is filled
+	making        string // the hidden one that it has until then, "" afterwards
+	in            place
+	held          *held // nil: removed
+	lock          *os.File
+	made, touched time.Time
+	count         int // of files that were ever put
+	files         map[string]file
 
 	steps atomic.Uint64 // files written and removed
 }
@@ -52,9 +53,9 @@ type Dir struct {
 // A file is what belongs into the directory.
 type file struct {
 	content func() []byte
-	link    string      // of a symbolic link: where it leads
-	info    fs.FileInfo // as it was written last
-	order   int         // in which they were put; 0: it was not there yet
+	link    string // of a symbolic link: where it leads
+	stamp   stamp  // as it was written last
+	order   int    // in which they were put; 0: it was not there yet
 }
 
 // ConfigFile is the file whose path every process of the run has in its environment;
@@ -94,11 +95,13 @@ func makeIn(bases []base, fill func(*Dir) error) (*Dir, error) {
 
 // make makes the directory, and leaves nothing behind if it fails.
 func (d *Dir) make(fill func(*Dir) error) (err error) {
+	d.made = time.Now()
+	d.touched = d.made
 	d.making = filepath.Join(d.in.path, "."+filepath.Base(d.path))
 	if err := os.Mkdir(d.making, 0o700); err != nil {
 		return err
 	}
-	if d.root, err = os.OpenRoot(d.making); err != nil {
+	if d.held, err = hold(d.making); err != nil {
 		os.Remove(d.making)
 		return err
 	}
@@ -107,13 +110,6 @@ func (d *Dir) make(fill func(*Dir) error) (err error) {
 			d.Remove()
 		}
 	}()
-	if d.info, err = d.root.Stat("."); err != nil {
-		return err
-	}
-	// The umask may have taken from it, a set-group-id parent added to it.
-	if err := d.root.Chmod(".", 0o700); err != nil {
-		return err
-	}
 	if err := d.takeLock(); err != nil {
 		return err
 	}
@@ -123,27 +119,29 @@ func (d *Dir) make(fill func(*Dir) error) (err error) {
 	return d.publish()
 }
 
+// takeLock says whose the directory is before it locks that file: whoever finds it not
+// locked yet reads who lives.
 func (d *Dir) takeLock() (err error) {
-	d.lock, err = d.root.OpenFile(lockedFile, os.O_RDWR|os.O_CREATE|os.O_EXCL, pathsafe.FileMode)
+	d.lock, err = d.held.writeOpen(lockedFile, []byte(filelock.Me()+"\n"))
 	if err != nil {
 		return err
 	}
 	if err := filelock.Try(d.lock); err != nil && !errors.Is(err, filelock.ErrNoLocks) {
+		d.held.remove(lockedFile) // for the next try
 		return fmt.Errorf("lock run directory: %w", err)
 	}
-	_, err = fmt.Fprintln(d.lock, filelock.Me())
-	return err
+	return nil
 }
 
 // Path returns the path of the directory, while it is filled already.
 func (d *Dir) Path() string { return d.path }
 
-// Open opens the directory as it is now, whatever has its name.
+// Open opens the directory. Of another one that has its path it is an error.
 func (d *Dir) Open() (*os.Root, error) {
-	if d.root == nil {
+	if d.held == nil {
 		return nil, fs.ErrClosed
 	}
-	return d.root.OpenRoot(".")
+	return d.held.open(d.at())
 }
 
 // at is the path that the directory has now.
@@ -155,19 +153,16 @@ func (d *Dir) at() string {
 }
 
 // IsThere tells whether the path still leads to the directory.
-func (d *Dir) IsThere() bool { return d.root != nil && d.isThere() }
+func (d *Dir) IsThere() bool { return d.held != nil && d.isThere() }
 
-func (d *Dir) isThere() bool {
-	is, err := os.Lstat(d.at())
-	return err == nil && os.SameFile(is, d.info)
-}
+func (d *Dir) isThere() bool { return d.held.isAt(d.at()) }
 
 // Recover makes again what was removed, the directory itself or a file in it, as it
 // was last put. It tells whether anything was missing. A file that is another one
 // stays: the command may have changed its configuration. Somebody else may have
 // taken the directory's name; then it fails, and nothing is written.
 func (d *Dir) Recover() (missing bool, err error) {
-	if d.root == nil {
+	if d.held == nil {
 		return false, fs.ErrClosed
 	}
 	if d.isThere() && len(d.missing()) == 0 {
@@ -217,14 +212,14 @@ func (d *Dir) again() error {
 		return err
 	}
 	d.lock.Close()
-	d.root.Close()
-	d.root, d.info, d.lock, d.files = made.root, made.info, made.lock, made.files
+	d.held.close()
+	d.held, d.lock, d.files = made.held, made.lock, made.files
 	return nil
 }
 
 // missing are the files that belong into the directory and are not there.
 func (d *Dir) missing() (names []string) {
-	there, err := pathsafe.Names(d.root) // which costs less than to look for each
+	there, err := d.held.names() // which costs less than to look for each
 	if err != nil {
 		return nil
 	}
@@ -236,7 +231,7 @@ func (d *Dir) missing() (names []string) {
 		if is[name] {
 			return false
 		}
-		_, err := d.root.Lstat(name) // a listing need not be of one moment
+		_, err := d.held.lstat(name) // a listing need not be of one moment
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	names = d.inOrder(gone)
@@ -282,10 +277,10 @@ func (d *Dir) Link(name, target string) error { return d.put(name, file{link: ta
 // Drop removes a file, which no longer belongs into the directory.
 func (d *Dir) Drop(name string) error {
 	delete(d.files, name)
-	if d.root == nil {
+	if d.held == nil {
 		return fs.ErrClosed
 	}
-	if err := d.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := d.held.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -313,48 +308,44 @@ func (d *Dir) put(name string, f file) error {
 // there: a new one gets its name. That is later than the old one by a time that every
 // client can tell, and shows whether it was read (see Read).
 func (d *Dir) write(name string) (err error) {
-	if d.root == nil {
+	if d.held == nil {
 		return fs.ErrClosed
 	}
 	kept := d.files[name]
 	if kept.link != "" {
-		return d.root.Symlink(kept.link, name)
+		return d.held.symlink(kept.link, name)
 	}
-	temp := "." + name + "-" + pathsafe.RandomName() + ".tmp"
-	f, err := d.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, pathsafe.FileMode)
+	temp := name // nobody knows the directory yet
+	if d.making == "" || kept.order > 0 {
+		temp = "." + name + "-" + pathsafe.RandomName() + ".tmp"
+	}
+	made, err := d.held.write(temp, kept.content())
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			f.Close()
-			d.root.Remove(temp)
+			d.held.remove(temp)
 		}
 	}()
-	if _, err := f.Write(kept.content()); err != nil {
+	at := made.modTime()
+	if kept.order > 0 {
+		if old, err := d.held.lstat(name); err == nil && !at.After(old.modTime()) {
+			at = old.modTime().Truncate(time.Second).Add(time.Second)
+		}
+	}
+	if err := d.held.chtimes(temp, unread(at), at); err != nil {
 		return err
 	}
-	if err := f.Chmod(pathsafe.FileMode); err != nil { // whatever the umask
-		return err
+	if temp != name {
+		if err := d.held.rename(temp, name); err != nil {
+			return err
+		}
 	}
-	made, err := f.Stat()
-	if err != nil {
-		return err
+	kept.stamp = made
+	if !at.Equal(made.modTime()) {
+		kept.stamp, err = d.held.lstat(name)
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	at := made.ModTime()
-	if old, err := d.root.Lstat(name); err == nil && !at.After(old.ModTime()) {
-		at = old.ModTime().Truncate(time.Second).Add(time.Second)
-	}
-	if err := d.root.Chtimes(temp, unread(at), at); err != nil {
-		return err
-	}
-	if err := d.root.Rename(temp, name); err != nil {
-		return err
-	}
-	kept.info, err = d.root.Lstat(name)
 	d.files[name] = kept
 	return err
 }
@@ -363,21 +354,28 @@ func (d *Dir) write(name string) (err error) {
 // them, as only clients do.
 func (d *Dir) IsIntact(names ...string) bool {
 	for _, name := range names {
-		was := d.files[name].info
-		is, err := d.root.Lstat(name)
-		if err != nil || was == nil || !os.SameFile(was, is) || is.Size() != was.Size() || !is.ModTime().Equal(was.ModTime()) {
+		was := d.files[name].stamp
+		is, err := d.held.lstat(name)
+		if err != nil || !is.isSame(was) || is.size() != was.size() || !is.modTime().Equal(was.modTime()) {
 			return false
 		}
 	}
 	return true
 }
 
+// touchEvery is less than what cleaners of temporary files call old, by days.
+const touchEvery = time.Hour
+
 // Touch makes the directory young, with the file of this name, so that no cleaner of
 // temporary files takes them for what nobody needs.
 func (d *Dir) Touch(name string) {
 	now := time.Now()
+	if now.Sub(d.touched) < touchEvery {
+		return
+	}
+	d.touched = now
 	for _, name := range []string{name, lockedFile} {
-		d.root.Chtimes(name, unread(now), now)
+		d.held.chtimes(name, unread(now), now)
 	}
 }
 
@@ -387,18 +385,18 @@ func (d *Dir) Touch(name string) {
 // file system that is mounted noatime, and on anything but Linux, nobody is seen to
 // read.
 func (d *Dir) Read(name string) (at time.Time, ok bool) {
-	if d.root == nil {
+	if d.held == nil || d.files[name].order == 0 {
 		return at, false
 	}
-	info, err := d.root.Lstat(name)
+	is, err := d.held.lstat(name)
 	if err != nil {
 		return at, false
 	}
-	at = accessTime(info)
-	if at.IsZero() || at.Equal(unread(info.ModTime())) {
+	at = is.readTime()
+	if at.IsZero() || at.Equal(unread(is.modTime())) {
 		return at, false
 	}
-	d.root.Chtimes(name, unread(info.ModTime()), time.Time{}) // so that the next reading shows
+	d.held.chtimes(name, unread(is.modTime()), time.Time{}) // so that the next reading shows
 	return at, true
 }
 
@@ -411,20 +409,23 @@ func unread(written time.Time) time.Time { return written.Truncate(time.Second).
 // sweeper can tell what the directory is. As long as a process was told to look
 // there, it stays as an empty one where others could make one of that name.
 func (d *Dir) Remove() error {
-	if d.root == nil {
+	if d.held == nil {
 		return nil
 	}
 	path := d.at()
-	err := empty(d.root, &d.steps)
+	names, err := d.held.names()
+	err = errors.Join(err, empty(names, func(name string) error { return d.held.removeAll(path, name) }, &d.steps))
 	isThere := d.isThere()
 	d.lock.Close()
-	d.root.Close()
-	d.root = nil
-	if !isThere || d.in.shared && inUse(path) {
+	d.held.close()
+	d.held = nil
+	if !isThere || d.in.shared && inUse(path, os.Getpid(), time.Since(d.made)) {
 		return err
 	}
-	os.Remove(filepath.Join(path, lockedFile)) // Windows: not while it is open
-	gone := os.Remove(path)
+	if runtime.GOOS == "windows" { // not while it is open
+		os.Remove(filepath.Join(path, lockedFile))
+	}
+	gone := removeDir(path)
 	if errors.Is(gone, fs.ErrNotExist) { // another run has swept it by now
 		gone = nil
 	}
@@ -435,16 +436,16 @@ func (d *Dir) Remove() error {
 // call that takes long does not hang.
 func (d *Dir) Steps() uint64 { return d.steps.Load() }
 
-func empty(root *os.Root, steps *atomic.Uint64) error {
-	names, err := pathsafe.Names(root)
-	errs := []error{err}
+// empty removes what a directory has, its lock last.
+func empty(names []string, removeAll func(name string) error, steps *atomic.Uint64) error {
+	var errs []error
 	for _, name := range names {
 		if name != lockedFile {
-			errs = append(errs, root.RemoveAll(name))
+			errs = append(errs, removeAll(name))
 			steps.Add(1)
 		}
 	}
-	root.Remove(lockedFile)
+	removeAll(lockedFile)
 	return errors.Join(errs...)
 }
 

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -146,16 +148,73 @@ func TestUsers(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := command.Process.Pid
-	if got, want := fmt.Sprint(d.Users(0)), fmt.Sprintf("[%d (cat)]", pid); got != want {
+	if got, want := fmt.Sprint(d.Users(0, 0)), fmt.Sprintf("[%d (cat)]", pid); got != want {
 		t.Errorf("Users = %s, want %s", got, want)
 	}
-	if got := d.Users(pid); got != nil {
-		t.Errorf("above it: %q", got)
+	for first, want := range map[int]bool{pid: false, pid - 1: true} { // which it has, and no other one has since
+		if got := d.Users(first, 0); (got != nil) != want {
+			t.Errorf("above %d: %q", first, got)
+		}
 	}
 	input.Close()
 	command.Wait()
-	if got := d.Users(0); got != nil {
+	if got := d.Users(0, 0); got != nil {
 		t.Errorf("after its end: %q", got)
+	}
+}
+
+// The ids of processes wrap around: what is left behind may have a lower one than the
+// command.
+func TestLookAbove(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name        string
+		first, last int
+		ago         time.Duration
+		want        int
+	}{
+		{"short", 4711, 4720, time.Second / 2, 4711},
+		{"short, and wrapped around", 32000, 301, time.Second / 2, 0},
+		{"long", 4711, 4720, time.Minute, 0},
+		{"unknown", 4711, 0, 0, 0},
+	} {
+		if got := lookAbove(tt.first, tt.last, tt.ago); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+	if last := lastPID(); last <= 0 {
+		t.Errorf("lastPID = %d", last)
+	}
+}
+
+// Ids are tried one by one where there are few, and are those of the same processes.
+func TestProcesses(t *testing.T) {
+	t.Parallel()
+	self := os.Getpid()
+	for _, tt := range []struct {
+		name        string
+		above, last int
+		want        []string // nil: those that /proc lists
+	}{
+		{"none", self, self, []string{}},
+		{"two", 4711, 4713, []string{"4712", "4713"}},
+		{"all", 0, self, nil},
+		{"many", self - fewProcesses - 1, self, nil},
+		{"it is not known which is the last", self - 1, 0, nil},
+	} {
+		got := processes(tt.above, tt.last)
+		if tt.want != nil && !slices.Equal(got, tt.want) || tt.want == nil && !slices.Contains(got, strconv.Itoa(self)) {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if got, want := isThread(task.Name()), task.Name() != strconv.Itoa(self); got != want {
+			t.Errorf("%s is a thread: %v, want %v", task.Name(), got, want)
+		}
 	}
 }
 
@@ -208,11 +267,11 @@ func TestStartListsNothing(t *testing.T) {
 	unread := time.Unix(1e9, 0)
 	read := func() (list []string) {
 		for _, dir := range dirs {
-			info, err := os.Stat(dir)
-			if err != nil {
+			var st unix.Stat_t
+			if err := unix.Stat(dir, &st); err != nil {
 				t.Fatal(err)
 			}
-			if !accessTime(info).Equal(unread) {
+			if !time.Unix(st.Atim.Unix()).Equal(unread) {
 				list = append(list, dir)
 			}
 			if err := os.Chtimes(dir, unread, time.Time{}); err != nil {

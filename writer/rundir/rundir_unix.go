@@ -18,7 +18,7 @@ import (
 
 // publish gives the directory its name. The lock goes with it.
 func (d *Dir) publish() error {
-	err := os.Rename(d.making, d.path)
+	err := renameNew(d.making, d.path)
 	if err == nil {
 		d.making = ""
 	}

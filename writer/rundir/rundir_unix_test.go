@@ -264,6 +264,91 @@ func TestRunDirMode(t *testing.T) {
 	}
 }
 
+// Whatever the umask, the modes are what they should be: a lock that later runs could not
+// open would keep them from sweeping the directory.
+func TestRunDirUmask(t *testing.T) {
+	t.Parallel()
+	for _, mask := range []string{"0", "077", "0277", "0477", "0777"} {
+		in := openBase(t)
+		if err := os.Chmod(in, 0o777|os.ModeSticky); err != nil {
+			t.Fatal(err)
+		}
+		cmd, stdin, dir := startHelper(t, "umask", in, mask)
+		wantMode(t, filepath.Dir(dir), 0o700)
+		wantMode(t, dir, 0o700)
+		for _, name := range []string{lockedFile, ConfigFile, "state"} {
+			wantMode(t, filepath.Join(dir, name), 0o600)
+		}
+		if got := len(names(t, dir)); got != 3 {
+			t.Errorf("umask %s: %d files, want 3", mask, got)
+		}
+		stdin.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("umask %s: %v", mask, err)
+		}
+		if left := names(t, filepath.Dir(dir)); len(left) > 0 {
+			t.Errorf("umask %s: left %v", mask, left)
+		}
+	}
+}
+
+// TestRunDirSwapped: whatever gets the name of the directory while it is filled, nothing is
+// written there, and it is not taken for the run directory.
+func TestRunDirSwapped(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		swap func(path, elsewhere string) error
+	}{
+		{"a link", func(path, elsewhere string) error { return os.Symlink(elsewhere, path) }},
+		{"a directory", func(path, _ string) error { return os.Mkdir(path, 0o777) }},
+		{"nothing", func(string, string) error { return nil }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in, elsewhere := openBase(t), openBase(t)
+			var moved string
+			d, err := Make([]string{in}, func(d *Dir) error {
+				moved = d.at() + "-moved"
+				err := errors.Join(d.Put(ConfigFile, []byte("1")), os.Rename(d.at(), moved), tt.swap(d.at(), elsewhere))
+				return errors.Join(err, d.Put("state", []byte(secret)), d.Link(linkName, "/bin/true"))
+			})
+			if (err == nil) != (tt.name != "nothing") {
+				t.Errorf("Make: %v", err)
+			}
+			if d != nil {
+				if d.IsThere() {
+					t.Error("what took its place counts as the run directory")
+				}
+				if err := d.Put(extraFile, nil); err != nil {
+					t.Error(err)
+				}
+				if root, err := d.Open(); err == nil {
+					if _, err := root.Lstat("state"); err != nil {
+						t.Error("Open opens what took its place")
+					}
+					root.Close()
+				}
+				if missing, err := d.Recover(); !missing || err == nil {
+					t.Errorf("Recover = %v, %v, want an error", missing, err)
+				}
+				holds(t, moved, map[string]string{ConfigFile: "1", "state": secret, linkName: "/bin/true", extraFile: "", lockedFile: read(t, filepath.Join(moved, lockedFile))})
+				if err := d.Remove(); err != nil {
+					t.Error(err)
+				}
+				if got := names(t, d.Path()); len(got) > 0 {
+					t.Errorf("in what took its place: %v", got)
+				}
+			}
+			if got := names(t, moved); len(got) > 0 {
+				t.Errorf("left: %v", got)
+			}
+			if got := names(t, elsewhere); len(got) > 0 {
+				t.Errorf("elsewhere: %v", got)
+			}
+		})
+	}
+}
+
 // A directory of ours that its owner has opened to others is closed again.
 func TestRunDirClosesItsParent(t *testing.T) {
 	t.Parallel()

@@ -13,10 +13,10 @@ import (
 // file in it, cannot be renamed here, so there is a moment without the lock; the
 // sweeper's look at the process id covers it.
 func (d *Dir) publish() error {
-	if err := errors.Join(d.lock.Close(), d.root.Close()); err != nil {
+	if err := errors.Join(d.lock.Close(), d.held.root.Close()); err != nil {
 		return err
 	}
-	err := os.Rename(d.making, d.path)
+	err := renameNew(d.making, d.path)
 	if err == nil {
 		d.making = ""
 	}
@@ -24,7 +24,7 @@ func (d *Dir) publish() error {
 	if oerr != nil {
 		return errors.Join(err, oerr)
 	}
-	d.root = root
+	d.held.root = root
 	if err != nil {
 		return err
 	}

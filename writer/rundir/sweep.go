@@ -74,12 +74,13 @@ func sweepOne(root *os.Root, name string, in place) {
 	case err != nil || lives:
 		return
 	default:
-		if _, err := process.Output(path, time.Now()); err == nil && inUse(path) {
+		if _, err := process.Output(path, time.Now()); err == nil && inUse(path, 0, 0) {
 			return // until the credentials expire, or the last process that knows the directory ends
 		}
-		empty(dir, new(atomic.Uint64))
+		names, _ := pathsafe.Names(dir)
+		empty(names, dir.RemoveAll, new(atomic.Uint64))
 	}
-	if !in.shared || !inUse(path) {
+	if !in.shared || !inUse(path, 0, 0) {
 		root.Remove(name)
 	}
 }
