@@ -153,13 +153,13 @@ type running struct {
 	require   int         // as in plan.Plan
 	expired   atomic.Bool // the command is stopped for want of credentials
 
-	begin func() // starts the engine and the parts; set by untilExit
+	started func() // is called when the command is, for the first time
 }
 
 // newRunning puts together what works while the command runs, and what follows the
 // events.
 func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts, ps *profiles, d *deliveries, s *sight) (_ *running, err error) {
-	r := &running{end: end, begin: func() {}, require: o.Plan.Require, left: &leftBehind{log: o.Log}, parts: p}
+	r := &running{end: end, started: func() {}, require: o.Plan.Require, left: &leftBehind{log: o.Log}, parts: p}
 	started := make(chan struct{}) // closed when the command is, for the first time
 	dir := workingDir()
 	c := o.Plan.Child
@@ -218,13 +218,17 @@ func workingDir() string {
 	return dir
 }
 
+// beginAfter is when the engine and the parts are started after a command for which the
+// credentials were at hand: no client of AWS asks for anything sooner, and many commands end.
+const beginAfter = 2 * time.Millisecond
+
 // untilExit runs the command and, as long as it runs, the engine and all else.
 // Only the engine may end the run: where there are no credentials to start with.
 func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 	var engine sync.WaitGroup
 	var noStart error
 	wait := func() {}
-	r.begin = sync.OnceFunc(func() {
+	begin := sync.OnceFunc(func() {
 		wait = r.parts.run(ctx)
 		engine.Go(func() {
 			if noStart = r.engine.run(ctx, r.parts.keep); noStart != nil {
@@ -235,11 +239,17 @@ func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 	if r.instant {
 		r.engine.start(ctx)
 	}
-	if !r.engine.isReady() {
-		r.begin()
-	} // else once the command is started, which need not wait for that
+	var soon *time.Timer
+	if r.engine.isReady() {
+		r.started = func() { soon = time.AfterFunc(beginAfter, begin) }
+	} else {
+		begin()
+	}
 	exit, err := r.child.Run(ctx, r.engine.ready())
 	r.end()
+	if soon != nil && !soon.Stop() {
+		begin() // it has, or is being done
+	}
 	engine.Wait() // which leaves behind itself what hangs
 	r.parts.finish("what works beside the command", func() {
 		wait()
@@ -360,7 +370,7 @@ func (r *running) noteStart(started chan struct{}) Part {
 	return Part{Name: "the start", Child: func(e supervisor.Event, first bool) {
 		if first && e.Kind == supervisor.Started {
 			close(started)
-			r.begin()
+			r.started()
 		}
 	}}
 }
