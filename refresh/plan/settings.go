@@ -275,10 +275,17 @@ func (s *Settings) Doctor() (ask, asJSON bool) { return flagAsk.of(s), flagJSON.
 // allKnown refuses variables that look like settings and are none: with a misspelt
 // BRS_EXEC_ROLE_ARN the command would run as somebody else.
 func allKnown(env []string) error {
+	var all []string
 	for _, entry := range env {
 		whole, v, _ := strings.Cut(entry, "=")
 		name, ours := strings.CutPrefix(whole, prefix)
-		if !ours || v == "" || slices.Contains(names(AllFlags()), settingOf(whole)) || notSetting(name) {
+		if !ours || v == "" || notSetting(name) {
+			continue
+		}
+		if all == nil {
+			all = names(AllFlags())
+		}
+		if slices.Contains(all, settingOf(whole)) {
 			continue
 		}
 		var known []string
@@ -329,9 +336,9 @@ func splitList(s string) []string {
 }
 
 func names(flags []*Flag) []string {
-	var names []string
-	for _, f := range flags {
-		names = append(names, f.Name)
+	names := make([]string, len(flags))
+	for i, f := range flags {
+		names[i] = f.Name
 	}
 	return names
 }
