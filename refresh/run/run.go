@@ -227,7 +227,7 @@ const beginAfter = 2 * time.Millisecond
 func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 	var engine sync.WaitGroup
 	var noStart error
-	wait := func() {}
+	var wait func() // for the parts; nil: nothing was begun
 	begin := sync.OnceFunc(func() {
 		wait = r.parts.run(ctx)
 		engine.Go(func() {
@@ -251,10 +251,12 @@ func (r *running) untilExit(ctx context.Context) (supervisor.Exit, error) {
 		begin() // it has, or is being done
 	}
 	engine.Wait() // which leaves behind itself what hangs
-	r.parts.finish("what works beside the command", func() {
-		wait()
-		r.reactions.hooks.wait()
-	}, nil)
+	if wait != nil {
+		r.parts.finish("what works beside the command", func() {
+			wait()
+			r.reactions.hooks.wait()
+		}, nil)
+	}
 	r.reactions.profiles.bursts.endAll()
 	switch {
 	case noStart != nil:
