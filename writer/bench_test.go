@@ -3,6 +3,7 @@ package writer
 import (
 	"context"
 	"fmt"
+	"os"
 	"runtime"
 	"testing"
 
@@ -22,6 +23,29 @@ func forProfiles(b *testing.B, modes []Mode, f func(b *testing.B, p *Private, se
 				b.ReportAllocs()
 				f(b, p, sets)
 			})
+		}
+	}
+}
+
+// BenchmarkRun is what a short run does: its directory, its files, its environment, and the end.
+func BenchmarkRun(b *testing.B) {
+	opt := Options{Executable: "/usr/bin/brs-exec", Dirs: []string{b.TempDir()}}
+	sets, env := map[string]aws.Credentials{"": sized(1)}, os.Environ()
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := NewPrivate(opt)
+		if err == nil {
+			_, err = p.Put("token", []byte("x"))
+		}
+		if err == nil {
+			err = p.Deliver(context.Background(), sets)
+		}
+		if err == nil {
+			p.Env(env)
+			err = p.Close()
+		}
+		if err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -17,9 +17,19 @@ func Me() string {
 // names, and whether it lives. A process id is of one process id namespace, so the
 // lock decides where there is one. pid is 0 if text names none.
 func Holder(text []byte) (pid int, lives bool) {
-	var start int
-	if n, _ := fmt.Sscanf(string(text), "%d %d", &pid, &start); n != 2 {
-		return 0, false
-	}
+	pid, start := parse(text)
 	return pid, pid != 0 && alive(pid, start)
+}
+
+// PID is the first result of [Holder], which costs more.
+func PID(text []byte) int {
+	pid, _ := parse(text)
+	return pid
+}
+
+func parse(text []byte) (pid, start int) {
+	if n, _ := fmt.Sscanf(string(text), "%d %d", &pid, &start); n != 2 {
+		return 0, 0
+	}
+	return pid, start
 }

@@ -10,12 +10,12 @@ import (
 func TestHolder(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{Me(), Me() + "\n", Me() + "        \nmore"} {
-		if pid, lives := Holder([]byte(text)); pid != os.Getpid() || !lives {
+		if pid, lives := Holder([]byte(text)); pid != os.Getpid() || !lives || PID([]byte(text)) != pid {
 			t.Errorf("Holder(%q) = %d, %v, want %d, true", text, pid, lives, os.Getpid())
 		}
 	}
 	for _, text := range []string{"", "0 0", "12", "x 1"} {
-		if pid, lives := Holder([]byte(text)); pid != 0 || lives {
+		if pid, lives := Holder([]byte(text)); pid != 0 || lives || PID([]byte(text)) != 0 {
 			t.Errorf("Holder(%q) = %d, %v, want none", text, pid, lives)
 		}
 	}

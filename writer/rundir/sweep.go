@@ -18,7 +18,7 @@ import (
 
 // maxSwept is how many of the directories in a place one sweep looks at. Where a
 // thousand runs live, each of them would look at a thousand.
-const maxSwept = 64
+const maxSwept = 16
 
 // Sweep removes what brs-exec processes of this user that were killed have left in
 // these directories; see [Make]. Where there are many it looks at some of them, which
@@ -102,6 +102,9 @@ func owner(dir *os.Root, uid int) (pid int, lives bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
+	if held { // which says more than the process id, and is known already
+		return filelock.PID(text), true, nil
+	}
 	pid, lives = filelock.Holder(text)
-	return pid, held || lives, nil
+	return pid, lives, nil
 }
