@@ -28,11 +28,11 @@ import (
 
 // options say how much is measured.
 type options struct {
-	only        string
-	write       string
-	rounds      int
-	idle, fleet duration
-	sign        signOptions
+	only             string
+	write            string
+	rounds           int
+	idle, fleet, day duration
+	sign             signOptions
 }
 
 func flags(args []string) (o options, err error) {
@@ -42,6 +42,7 @@ func flags(args []string) (o options, err error) {
 	f.IntVar(&o.rounds, "rounds", 200, "how many times each command is started")
 	f.DurationVar(&o.idle, "idle", 20*time.Second, "how long to watch an idle process")
 	f.DurationVar(&o.fleet, "fleet", 45*time.Second, "how long to watch a process with many roles, after each of 1, 10, 100 and 1,000")
+	f.DurationVar(&o.day, "day", 4*time.Minute, "how long at least to watch idle processes with a role, which is done beside all else")
 	f.IntVar(&o.sign.pairs, "requests", 1000, "how many small requests are signed anew")
 	f.IntVar(&o.sign.rounds, "transfers", 3, "how many transfers of each kind are signed anew")
 	size := f.Int64("size", 256, "of these transfers, in MiB")
@@ -87,6 +88,7 @@ var measurements = []struct {
 	{"share", func(b bench, ctx context.Context, o options) error { return b.share(ctx, o.rounds) }},
 	{"sign", func(b bench, ctx context.Context, o options) error { return b.sign(ctx, o.sign) }},
 	{"fleet", func(b bench, ctx context.Context, o options) error { return b.fleet(ctx, o.fleet) }},
+	{"day", func(b bench, ctx context.Context, o options) error { return b.dusk(ctx, b.day, o.day) }},
 	{"size", func(b bench, ctx context.Context, o options) error { return b.size() }},
 	{"code", func(b bench, ctx context.Context, o options) error { return code(ctx) }},
 }
@@ -157,6 +159,13 @@ func run(ctx context.Context, dir string, o options, apart bool) error {
 		return err
 	}
 	fmt.Printf("%s %s/%s, %d processors\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	if slices.Contains(o.chosen(), "day") {
+		var err error
+		if b.day, err = b.dawn(ctx); err != nil {
+			return fmt.Errorf("day: %w", err)
+		}
+		defer b.day.room.end()
+	}
 	for _, m := range measurements {
 		if !slices.Contains(o.chosen(), m.name) {
 			continue

@@ -39,6 +39,7 @@ type order struct {
 	Argv, Env []string
 	AtOnce    int  // so many of these, each of which prints a line
 	Crowd     int  // so many of these live until the room ends; each prints a line
+	Spent     bool // tell what those have spent
 	Weigh     bool // tell what those have of the memory
 	Names     int  // so many files of others come into the directories of run directories
 }
@@ -49,6 +50,7 @@ type cost struct {
 	Faults         int64
 	First, Last    duration  // lines of those at once, from the first start on
 	PSS, Anonymous []float64 // KiB
+	Switches       int64     // voluntary context switches
 	Error          string
 }
 
@@ -139,6 +141,8 @@ func room(in string) error {
 			c, err = atOnce(o, null)
 		case o.Crowd > 0:
 			err = hall.join(o)
+		case o.Spent:
+			err = c.spent(hall.pids)
 		case o.Weigh:
 			err = c.weigh(hall.pids)
 		case o.Names > 0:

@@ -27,6 +27,7 @@ type bench struct {
 	apart  bool   // in namespaces of its own
 	runDir string // for run directories if it is not
 	report *report
+	day    *day // measured beside all else
 }
 
 // environ is what the measured processes run with: static credentials, no files
