@@ -126,34 +126,35 @@ func (r *roots) parse(chain []*x509.Certificate) *x509.CertPool {
 // authorities are the certificates in a PEM file whose subject is one of names, in DER.
 func authorities(file io.Reader, names map[string]bool) (found []*x509.Certificate) {
 	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-	const enough = 640 // bytes up to the end of most subjects
-	lines := bufio.NewReader(file)
-	var block, der []byte // from its first line on; how it begins, decoded
+	lines := bufio.NewReaderSize(file, 16<<10)
+	var block, der []byte // from its first line on, empty outside of one; how it begins, decoded
+	sought := false       // it is one of those
 	for {
 		line, err := lines.ReadSlice('\n')
-		if err != nil && err != bufio.ErrBufferFull && len(line) == 0 {
+		if len(line) == 0 && err != nil {
 			return found
 		}
 		switch {
-		case line[0] != '-':
-			if len(block) > 0 && len(der) < enough {
-				der, _ = base64.StdEncoding.AppendDecode(der, line) // of whole groups, or it is no certificate
-			}
 		case bytes.HasPrefix(line, []byte(begin)):
-			block, der = block[:0], der[:0]
-			block = append(block, line...)
+			block, der, sought = block[:0], der[:0], false
+		case len(block) == 0:
 			continue
-		case bytes.HasPrefix(line, []byte(end)) && len(block) > 0:
-			if subject, ok := subjectOf(der); !ok || names[string(subject)] {
-				if c := certificateIn(append(block, line...)); c != nil && names[string(c.RawSubject)] {
-					found = append(found, c)
-				}
+		case bytes.HasPrefix(line, []byte(end)):
+			if c := certificateIn(append(block, line...)); c != nil && names[string(c.RawSubject)] {
+				found = append(found, c)
 			}
 			block = block[:0]
+			continue
+		case !sought:
+			der, _ = base64.StdEncoding.AppendDecode(der, line) // of whole groups of four, or all of it is parsed
+			if subject, ok := subjectOf(der); ok {
+				if sought = names[string(subject)]; !sought {
+					block = block[:0]
+					continue
+				}
+			}
 		}
-		if len(block) > 0 {
-			block = append(block, line...)
-		}
+		block = append(block, line...)
 	}
 }
 
