@@ -1,6 +1,7 @@
 package stage
 
 import (
+	"bufio"
 	"bytes"
 	"os"
 	"strconv"
@@ -13,15 +14,20 @@ import (
 // comes back from the page cache. A process that waits for most of its life
 // needs few of them.
 func Shrink() {
-	smaps, err := os.ReadFile("/proc/self/smaps")
+	smaps, err := os.Open("/proc/self/smaps")
 	if err != nil {
 		return
 	}
+	defer smaps.Close()
 	var start, end uint64
-	for line := range bytes.Lines(smaps) {
+	for lines := bufio.NewReader(smaps); ; {
 		// 00400000-00b5a000 r-xp 00000000 fe:00 1234   /path
 		// …
 		// Anonymous:             0 kB
+		line, err := lines.ReadSlice('\n')
+		if err != nil {
+			return
+		}
 		switch {
 		case line[0] >= '0' && line[0] <= '9' || line[0] >= 'a' && line[0] <= 'f':
 			start, end = code(line)
