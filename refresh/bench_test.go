@@ -30,6 +30,31 @@ func (s *discard) Deliver(_ context.Context, creds map[string]aws.Credentials) e
 	return nil
 }
 
+// BenchmarkStart is the way to the first credentials of one profile, with three deliveries: by
+// goroutines, and in that of the caller.
+func BenchmarkStart(b *testing.B) {
+	for _, start := range []bool{false, true} {
+		b.Run(fmt.Sprintf("start=%v", start), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				ctx, cancel := context.WithCancel(b.Context())
+				e := New(Options{Profiles: []Profile{{"a", &counter{}}}, Deliveries: []Delivery{&discard{}, &discard{}, &discard{}}})
+				ended := make(chan error, 1)
+				if start {
+					ended <- e.Start(ctx)
+				} else {
+					go func() { ended <- e.Run(ctx) }()
+				}
+				<-e.Ready()
+				cancel()
+				if err := <-ended; err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkEngine is what the engine adds to one refresh of one profile among
 // many: a round of the loop from due to delivered, without the sleep.
 func BenchmarkEngine(b *testing.B) {
