@@ -3,6 +3,7 @@
 package rundir
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"time"
@@ -30,6 +31,9 @@ func (s stamp) readTime() time.Time { return accessTime(s.info) }
 // be of mode 0700: the umask may have taken from it, a set-group-id parent added to it.
 func hold(path string) (*held, error) {
 	root, err := os.OpenRoot(path)
+	if errors.Is(err, fs.ErrPermission) && os.Chmod(path, 0o700) == nil { // a umask that leaves its owner nothing
+		root, err = os.OpenRoot(path)
+	}
 	if err != nil {
 		return nil, err
 	}
