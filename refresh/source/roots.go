@@ -9,10 +9,10 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
-	"errors"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -48,9 +48,11 @@ func (r *roots) dialTLS(t *http.Transport) func(ctx context.Context, network, ad
 		}
 		conf := conf.Clone()
 		conf.ServerName = host
-		// crypto/tls knows no other way to be told which authorities count once it has the chain.
-		conf.InsecureSkipVerify = true
-		conf.VerifyConnection = func(s tls.ConnectionState) error { return r.verify(s.PeerCertificates, host) }
+		if host != "" { // else crypto/tls refuses, where x509 would take any name
+			// crypto/tls knows no other way to be told which authorities count once it has the chain.
+			conf.InsecureSkipVerify = true
+			conf.VerifyConnection = func(s tls.ConnectionState) error { return r.verify(s.PeerCertificates, host) }
+		}
 		secure := tls.Client(conn, conf)
 		conn.SetDeadline(time.Now().Add(limit))
 		if err := secure.HandshakeContext(ctx); err != nil {
@@ -64,9 +66,6 @@ func (r *roots) dialTLS(t *http.Transport) func(ctx context.Context, network, ad
 
 // verify verifies the chain that a server has shown for host.
 func (r *roots) verify(chain []*x509.Certificate, host string) error {
-	if host == "" { // which x509 takes for any
-		return errors.New("tls: the server has no name")
-	}
 	opts := x509.VerifyOptions{DNSName: host, Intermediates: x509.NewCertPool()}
 	for _, c := range chain[1:] {
 		opts.Intermediates.AddCert(c)
@@ -102,9 +101,9 @@ func (r *roots) parse(chain []*x509.Certificate) *x509.CertPool {
 		return nil
 	}
 	defer file.Close()
-	names := map[string]bool{}
+	var names [][]byte
 	for _, c := range chain {
-		names[string(c.RawIssuer)], names[string(c.RawSubject)] = true, true
+		names = append(names, c.RawIssuer, c.RawSubject)
 	}
 	found := authorities(file, names)
 	if len(found) == 0 {
@@ -123,35 +122,42 @@ func (r *roots) parse(chain []*x509.Certificate) *x509.CertPool {
 	return pool
 }
 
-// authorities are the certificates in a PEM file whose subject is one of names, in DER.
-func authorities(file io.Reader, names map[string]bool) (found []*x509.Certificate) {
+// beginning is how much of a certificate is looked at for a name. The subject stands before the
+// key, and of an authority it ends within some 300 bytes.
+const beginning = 384
+
+// authorities are the certificates in a PEM file whose subject is one of names, in DER: none if the
+// file cannot be read to its end. It may miss one that is written in an unusual way.
+func authorities(file io.Reader, names [][]byte) (found []*x509.Certificate) {
 	const begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+	named := func(by func(name []byte) bool) bool { return slices.ContainsFunc(names, by) }
 	lines := bufio.NewReaderSize(file, 16<<10)
 	var block, der []byte // from its first line on, empty outside of one; how it begins, decoded
-	sought := false       // it is one of those
 	for {
 		line, err := lines.ReadSlice('\n')
-		if len(line) == 0 && err != nil {
+		if err != nil && err != io.EOF { // also that a line is too long
+			return nil
+		}
+		if len(line) == 0 {
 			return found
 		}
 		switch {
 		case bytes.HasPrefix(line, []byte(begin)):
-			block, der, sought = block[:0], der[:0], false
+			block, der = block[:0], der[:0]
 		case len(block) == 0:
 			continue
 		case bytes.HasPrefix(line, []byte(end)):
-			if c := certificateIn(append(block, line...)); c != nil && names[string(c.RawSubject)] {
+			c := certificateIn(append(block, line...))
+			if c != nil && named(func(name []byte) bool { return bytes.Equal(name, c.RawSubject) }) {
 				found = append(found, c)
 			}
 			block = block[:0]
 			continue
-		case !sought:
-			der, _ = base64.StdEncoding.AppendDecode(der, line) // of whole groups of four, or all of it is parsed
-			if subject, ok := subjectOf(der); ok {
-				if sought = names[string(subject)]; !sought {
-					block = block[:0]
-					continue
-				}
+		case len(der) < beginning:
+			der, _ = base64.StdEncoding.AppendDecode(der, line)
+			if len(der) >= beginning && !named(func(name []byte) bool { return bytes.Contains(der, name) }) {
+				block = block[:0]
+				continue
 			}
 		}
 		block = append(block, line...)
@@ -169,54 +175,4 @@ func certificateIn(block []byte) *x509.Certificate {
 		return nil
 	}
 	return c
-}
-
-// subjectOf is the subject of a certificate (RFC 5280 section 4.1), of which no more than the
-// beginning need be there.
-func subjectOf(der []byte) (subject []byte, ok bool) {
-	for range 2 { // Certificate, TBSCertificate
-		header, _, ok := derElement(der)
-		if !ok {
-			return nil, false
-		}
-		der = der[header:]
-	}
-	if len(der) > 0 && der[0] == 0xa0 { // the version
-		_, size, _ := derElement(der)
-		if size > len(der) {
-			return nil, false
-		}
-		der = der[size:]
-	}
-	for range 4 { // serial number, signature, issuer, validity
-		_, size, ok := derElement(der)
-		if !ok || size > len(der) {
-			return nil, false
-		}
-		der = der[size:]
-	}
-	_, size, ok := derElement(der)
-	if !ok || size > len(der) {
-		return nil, false
-	}
-	return der[:size], true
-}
-
-// derElement is the length of the header of the element that der begins with, and that of the whole element.
-func derElement(der []byte) (header, size int, ok bool) {
-	if len(der) < 2 || der[0]&0x1f == 0x1f {
-		return 0, 0, false
-	}
-	n := int(der[1])
-	if n < 0x80 {
-		return 2, 2 + n, true
-	}
-	n -= 0x80
-	if n == 0 || n > 3 || len(der) < 2+n {
-		return 0, 0, false
-	}
-	for _, b := range der[2 : 2+n] {
-		size = size<<8 | int(b)
-	}
-	return 2 + n, 2 + n + size, true
 }

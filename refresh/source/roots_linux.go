@@ -2,6 +2,7 @@ package source
 
 import (
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -21,8 +22,15 @@ func openRoots() (io.ReadCloser, error) {
 	if name := os.Getenv("SSL_CERT_FILE"); name != "" {
 		files = []string{name}
 	}
-	err := os.ErrNotExist
+	err := fs.ErrNotExist
 	for _, name := range files {
+		var info fs.FileInfo
+		if info, err = os.Stat(name); err != nil {
+			continue
+		}
+		if !info.Mode().IsRegular() { // a pipe can be read once, and that is Go's
+			return nil, fs.ErrInvalid
+		}
 		var file *os.File
 		if file, err = os.Open(name); err == nil {
 			return file, nil

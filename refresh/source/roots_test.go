@@ -6,11 +6,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,9 +19,14 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"brs-exec.example/brs-exec/refresh"
 )
 
 // rootsOf are authorities in a file of that text, which counts how often it was opened.
@@ -43,11 +49,20 @@ func TestRoots(t *testing.T) {
 	expired := newAuthority(t, "expired root", nil)
 	expired.cert.NotAfter = time.Now().Add(-time.Minute)
 	expired.cert = sign(t, expired.cert, expired.cert, expired.key.Public(), expired.key)
+	constrain := func(a, by *authority) *authority {
+		a.cert.PermittedDNSDomainsCritical, a.cert.PermittedDNSDomains = true, []string{"test"}
+		a.cert = sign(t, a.cert, by.cert, a.key.Public(), by.key)
+		return a
+	}
+	narrow, narrowRoot := constrain(newAuthority(t, "narrow", ca), ca), newAuthority(t, "narrow root", nil)
+	constrain(narrowRoot, narrowRoot)
+	leaf := ca.issue(t, "leaf", ecKey(t), nil)
+	notCA := &authority{cert: leaf.cert, key: leaf.key}
 	named := func(name string) func(*x509.Certificate) {
 		return func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{name}, nil }
 	}
 	good := named("sts.test")
-	text := "# comments\n\n" + pemOf(other.cert.Raw) + strings.ReplaceAll(pemOf(twin.cert.Raw), "\n", "\r\n") + pemOf(ca.cert.Raw) + pemOf(expired.cert.Raw)
+	text := "# comments\n\n" + pemOf(other.cert.Raw) + strings.ReplaceAll(pemOf(twin.cert.Raw), "\n", "\r\n") + pemOf(ca.cert.Raw) + pemOf(expired.cert.Raw) + pemOf(narrowRoot.cert.Raw)
 	tests := []struct {
 		name  string
 		by    *authority
@@ -63,7 +78,11 @@ func TestRoots(t *testing.T) {
 		{"with a root that another one has signed", middle, good, []*authority{middle, crossed}, "sts.test", true},
 		{"upper case", ca, good, nil, "STS.test", true},
 		{"wildcard", ca, named("*.test"), nil, "sts.test", true},
+		{"dot in the end", ca, good, nil, "sts.test.", true},
+		{"port", ca, good, nil, "sts.test:8443", true},
 		{"address", ca, nil, nil, "127.0.0.1", true},
+		{"address of version 6", ca, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv6loopback} }, nil, "[::1]", true},
+		{"what the authority may sign for", narrow, good, []*authority{narrow}, "sts.test", true},
 		{"one between that is missing", middle, good, nil, "sts.test", false},
 		{"unknown root", stranger, good, nil, "sts.test", false},
 		{"unknown root, which is sent", stranger, good, []*authority{stranger}, "sts.test", false},
@@ -73,6 +92,11 @@ func TestRoots(t *testing.T) {
 		{"other address", ca, nil, nil, "127.0.0.2", false},
 		{"expired", ca, lives(time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)), nil, "localhost", false},
 		{"not yet valid", ca, lives(time.Now().Add(time.Hour), time.Now().Add(2*time.Hour)), nil, "localhost", false},
+		{"address with a zone", ca, nil, nil, "[::1%25lo]", false},
+		{"no name", ca, good, nil, ":443", false},
+		{"what the authority may not sign for", narrow, named("sso.example"), []*authority{narrow}, "sso.example", false},
+		{"what the root may not sign for", narrowRoot, named("sso.example"), nil, "sso.example", false},
+		{"by one that is no authority", notCA, good, []*authority{notCA}, "sts.test", false},
 		{"for clients", ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, nil, "localhost", false},
 	}
 	for _, tt := range tests {
@@ -85,19 +109,22 @@ func TestRoots(t *testing.T) {
 			}
 			opened := 0
 			r := rootsOf(text, &opened)
-			byGo := handshake(t, shown, func(t *http.Transport) { t.TLSClientConfig.RootCAs = r.all }, tt.host)
-			byUs := handshake(t, shown, func(t *http.Transport) { t.DialTLSContext = r.dialTLS(t) }, tt.host)
+			toldByGo, byGo := handshake(t, shown, func(t *http.Transport) { t.TLSClientConfig.RootCAs = r.all }, tt.host)
+			told, byUs := handshake(t, shown, func(t *http.Transport) { t.DialTLSContext = r.dialTLS(t) }, tt.host)
 			if (byGo == nil) != tt.want || (byUs == nil) != tt.want {
 				t.Fatalf("accepted: crypto/tls says %v, the roots say %v; want %v", byGo, byUs, tt.want)
 			}
+			if diff := cmp.Diff(toldByGo, told, cmpopts.IgnoreFields(tls.ClientHelloInfo{}, "Conn"), cmpopts.IgnoreUnexported(tls.ClientHelloInfo{})); diff != "" {
+				t.Errorf("the server hears something else than of crypto/tls (-theirs +ours):\n%s", diff)
+			}
 			if tt.want {
-				if err := handshake(t, shown, func(t *http.Transport) { t.DialTLSContext = r.dialTLS(t) }, tt.host); err != nil || opened != 1 {
+				if _, err := handshake(t, shown, func(t *http.Transport) { t.DialTLSContext = r.dialTLS(t) }, tt.host); err != nil || opened != 1 {
 					t.Errorf("once more: %v, with the file opened %d times; want it read once", err, opened)
 				}
 				return
 			}
-			var refused *tls.CertificateVerificationError
-			if !errors.As(byUs, &refused) || len(refused.UnverifiedCertificates) != len(shown.Certificate) {
+			var theirs, refused *tls.CertificateVerificationError
+			if errors.As(byGo, &theirs) && (!errors.As(byUs, &refused) || len(refused.UnverifiedCertificates) != len(shown.Certificate)) {
 				t.Errorf("error %#v, want that of crypto/tls", byUs)
 			}
 			text := func(err error) string {
@@ -110,16 +137,21 @@ func TestRoots(t *testing.T) {
 	}
 }
 
-// handshake makes a request of host, where a server shows cert.
-func handshake(t *testing.T, cert tls.Certificate, edit func(*http.Transport), host string) error {
+// handshake makes a request of host, where a server shows cert. hello is what that was told first.
+func handshake(t *testing.T, cert tls.Certificate, edit func(*http.Transport), host string) (hello *tls.ClientHelloInfo, err error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	heard := make(chan *tls.ClientHelloInfo, 1)
+	conf := &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		heard <- hello
+		return &cert, nil
+	}}
 	go func() {
-		conn, err := tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}}).Accept()
+		defer close(heard)
+		conn, err := tls.NewListener(l, conf).Accept()
 		if err != nil {
 			return
 		}
@@ -134,10 +166,42 @@ func handshake(t *testing.T, cert tls.Certificate, edit func(*http.Transport), h
 	tr.DialTLSContext = nil
 	edit(tr)
 	resp, err := (&http.Client{Transport: tr}).Get("https://" + host)
-	if err != nil {
-		return errors.Unwrap(err) // without the address
+	if err == nil {
+		err = resp.Body.Close()
 	}
-	return resp.Body.Close()
+	l.Close()
+	var of *url.Error
+	if errors.As(err, &of) {
+		err = of.Err // without the address
+	}
+	return <-heard, err
+}
+
+// A server that takes the connection and says nothing is late, as it is for net/http.
+func TestRootsSilence(t *testing.T) {
+	t.Parallel()
+	opened := 0
+	r := rootsOf("", &opened)
+	for who, edit := range map[string]func(*http.Transport){
+		"net/http":  func(tr *http.Transport) { tr.TLSClientConfig.RootCAs = r.all },
+		"the roots": func(tr *http.Transport) { tr.DialTLSContext = r.dialTLS(tr) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newReach(limits{connect: time.Minute, dial: func(context.Context, string, string) (net.Conn, error) {
+				conn, server := net.Pipe()
+				go io.Copy(io.Discard, server)
+				return conn, nil
+			}}, false).transport(tlsConfig(), time.Minute)
+			tr.DialTLSContext = nil
+			edit(tr)
+			began := time.Now()
+			_, err := (&http.Client{Transport: tr}).Get("https://sts.test")
+			var late net.Error
+			if took := time.Since(began); !errors.As(err, &late) || !late.Timeout() || took != time.Minute {
+				t.Errorf("%s: %v after %v, want that it is late after a minute", who, err, took)
+			}
+		})
+	}
 }
 
 // Of a long file only what is needed is parsed, also by the clients of the SDK.
@@ -160,6 +224,15 @@ func TestRootsOfSource(t *testing.T) {
 	mustRetrieve(t, src)
 	if opened != 1 {
 		t.Errorf("the file of authorities was read %d times, want once", opened)
+	}
+	src = mustNew(t, Spec{Roles: []Role{{ARN: roleA}}, limits: limits{dial: srv.dial, roots: rootsOf("", new(int)).open}})
+	var refused *refresh.Error
+	if _, err := src.Retrieve(t.Context()); !errors.As(err, &refused) {
+		t.Fatalf("of an unknown authority: %v, want a refusal", err)
+	}
+	want := refresh.Error{Permanent: true, Hint: "set AWS_CA_BUNDLE to the certificates of the authority that signs for this server or proxy"}
+	if diff := cmp.Diff(want, *refused, cmpopts.IgnoreFields(refresh.Error{}, "Err")); diff != "" || !strings.HasSuffix(refused.Error(), ": x509: certificate signed by unknown authority") {
+		t.Errorf("of an unknown authority: %v (-want +got):\n%s", refused, diff)
 	}
 	setenv(t, "AWS_CA_BUNDLE="+filepath.Join(t.TempDir(), "ca.pem"))
 	write(t, envOf(t).get("AWS_CA_BUNDLE"), pemOf(newAuthority(t, "elsewhere", nil).cert.Raw))
@@ -187,12 +260,36 @@ func TestRootsOfSystem(t *testing.T) {
 	}
 	all := x509.NewCertPool()
 	all.AppendCertsFromPEM(text)
-	names := map[string]bool{}
-	for _, name := range all.Subjects() { //lint:ignore SA1019 it is none of the system's
-		names[string(name)] = true
-	}
+	names := all.Subjects() //lint:ignore SA1019 it is none of the system's
 	if !pool(authorities(bytes.NewReader(text), names)...).Equal(all) {
 		t.Error("not all of them are found by their names")
+	}
+}
+
+// What can be read once is Go's to read, which keeps all of it.
+func TestRootsInPipe(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("Go reads no file here")
+	}
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, name, "x")
+	t.Setenv("SSL_CERT_FILE", name)
+	file, err := openRoots()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	for _, name := range []string{fmt.Sprintf("/dev/fd/%d", r.Fd()), os.DevNull, t.TempDir(), filepath.Join(t.TempDir(), "none")} {
+		t.Setenv("SSL_CERT_FILE", name)
+		if _, err := openRoots(); err == nil {
+			t.Errorf("%s is read", name)
+		}
 	}
 }
 
@@ -223,6 +320,16 @@ func TestRootFiles(t *testing.T) {
 	}
 }
 
+// Of a file that cannot be read to its end Go takes nothing.
+func TestAuthoritiesUnread(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t, "a", nil)
+	file := io.MultiReader(strings.NewReader(pemOf(a.cert.Raw)), iotest.ErrReader(errors.New("input/output error")))
+	if found := authorities(file, [][]byte{a.cert.RawSubject}); found != nil {
+		t.Errorf("authorities = %d, want none", len(found))
+	}
+}
+
 // Whatever is in the file: nothing is an authority that is none for Go.
 func FuzzAuthorities(f *testing.F) {
 	a, b := newAuthority(f, "a", nil), newAuthority(f, "b", nil)
@@ -232,36 +339,18 @@ func FuzzAuthorities(f *testing.F) {
 		"", one, one + pemOf(b.cert.Raw), "x\n" + strings.ReplaceAll(one, "\n", "\r\n"), pemOf(long.cert.Raw), one[:len(one)/2], one[:len(one)/2] + one,
 		strings.Replace(one, "\n", "\nA: b\n\n", 1), strings.ReplaceAll(one, "CERTIFICATE", "TRUSTED CERTIFICATE"), " " + one,
 		"-----BEGIN CERTIFICATE-----" + strings.ReplaceAll(one[28:], "\n", "") + "\n", "-----BEGIN X-----\n" + one, strings.TrimRight(one, "\n"), strings.ReplaceAll(one, "\n", "\n "),
+		strings.Repeat("x", 16<<10) + one, // in the middle of a line
 	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		all := x509.NewCertPool()
 		all.AppendCertsFromPEM([]byte(text))
-		names := map[string]bool{string(a.cert.RawSubject): true}
-		for _, name := range all.Subjects() { //lint:ignore SA1019 it is none of the system's
-			names[string(name)] = true
-		}
+		names := append(all.Subjects(), a.cert.RawSubject) //lint:ignore SA1019 it is none of the system's
 		for _, c := range authorities(strings.NewReader(text), names) {
-			if with := all.Clone(); !names[string(c.RawSubject)] || !func() bool { with.AddCert(c); return with.Equal(all) }() {
+			if with := all.Clone(); !func() bool { with.AddCert(c); return with.Equal(all) }() {
 				t.Errorf("%s is an authority, and none for Go", c.Subject)
 			}
-		}
-	})
-}
-
-// The beginning of a certificate is enough for its subject, or there is none.
-func FuzzSubject(f *testing.F) {
-	for _, name := range []pkix.Name{{CommonName: "a"}, {CommonName: strings.Repeat("a", 300), Organization: []string{"b", "c"}}, {}} {
-		c := newAuthority(f, "by", nil).issue(f, "", ecKey(f), func(c *x509.Certificate) { c.Subject = name })
-		f.Add(c.cert.Raw, 640)
-		f.Add(c.cert.Raw, 100)
-	}
-	f.Fuzz(func(t *testing.T, der []byte, size int) {
-		c, err := x509.ParseCertificate(der)
-		subject, ok := subjectOf(der[:min(max(size, 0), len(der))])
-		if err == nil && ok && !bytes.Equal(subject, c.RawSubject) {
-			t.Errorf("subject %x, want %x", subject, c.RawSubject)
 		}
 	})
 }
@@ -281,7 +370,7 @@ func BenchmarkRoots(b *testing.B) {
 	file.Close()
 	all := x509.NewCertPool()
 	all.AppendCertsFromPEM(text)
-	names := map[string]bool{string(all.Subjects()[0]): true} //lint:ignore SA1019 it is none of the system's
+	names := all.Subjects()[:1] //lint:ignore SA1019 it is none of the system's
 	b.Run("named", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
