@@ -33,7 +33,7 @@ type stamp struct {
 }
 
 func stampOf(st *unix.Stat_t) stamp {
-	return stamp{dev: st.Dev, ino: st.Ino, bytes: st.Size, atime: st.Atim, mtime: st.Mtim}
+	return stamp{dev: uint64(st.Dev), ino: st.Ino, bytes: st.Size, atime: st.Atim, mtime: st.Mtim}
 }
 
 func (s stamp) isSame(t stamp) bool { return s.ino == t.ino && s.dev == t.dev && s.ino != 0 }

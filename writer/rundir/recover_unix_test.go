@@ -273,11 +273,17 @@ func TestTouch(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(d.Path(), "state")); err != nil || !info.ModTime().Equal(old) {
 		t.Errorf("touched at once: %v, %v", info.ModTime(), err)
 	}
-	d.touched = d.touched.Add(-touchEvery)
-	d.Touch("state")
-	for _, name := range []string{"state", lockedFile} {
-		if info, err := os.Stat(filepath.Join(d.Path(), name)); err != nil || !info.ModTime().After(old.Add(time.Minute)) {
-			t.Errorf("%s: %v, %v", name, info.ModTime(), err)
+	for _, by := range []time.Duration{-2 * touchEvery, 2 * touchEvery} { // the latter: the clock was set back
+		d.touched = d.touched.Add(by)
+		d.Touch("state")
+		for _, name := range []string{"state", lockedFile} {
+			path := filepath.Join(d.Path(), name)
+			if info, err := os.Stat(path); err != nil || !info.ModTime().After(old.Add(time.Minute)) {
+				t.Errorf("%s, %v after it was touched: %v, %v", name, -by, info.ModTime(), err)
+			}
+			if err := os.Chtimes(path, old, old); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 }

@@ -76,7 +76,10 @@ const fewProcesses = 100
 // processes are the ids above the given one; there may be none of some, and some may be those
 // of threads. last is the highest one, if above is known.
 func processes(above, last int) (ids []string) {
-	if above > 0 && above <= last && last-above <= fewProcesses && ownProc() {
+	if above > 0 && !ownProc() {
+		above = 0 // which is an id of ours, and tells nothing of those
+	}
+	if above > 0 && above <= last && last-above <= fewProcesses {
 		for id := above + 1; id <= last; id++ {
 			ids = append(ids, strconv.Itoa(id))
 		}
