@@ -81,10 +81,13 @@ func (f *feed) end() {
 
 // watchAll lets the sources watch that Start has retrieved from.
 func (s *schedule) watchAll() {
-	for _, f := range s.unwatched {
-		f.watch(s.changes)
-	}
+	fs := s.unwatched
 	s.unwatched = nil
+	s.apart(func() {
+		for _, f := range fs {
+			f.watch(s.changes)
+		}
+	})
 }
 
 // endUnwatched ends a feed whose source watches nothing, and tells whether it is one.
@@ -95,19 +98,23 @@ func (f *feed) endUnwatched() bool {
 	return f.stop == nil
 }
 
-// endFeeds ends the watches of sources, and does not wait long for one that hangs.
+// endFeeds ends the watches of sources.
 func (s *schedule) endFeeds(fs []*feed) {
 	if fs = slices.DeleteFunc(fs, (*feed).endUnwatched); len(fs) == 0 {
 		return
 	}
+	s.apart(func() {
+		for _, f := range fs {
+			f.end()
+		}
+	})
+}
+
+// apart calls f, which is foreign code, in a goroutine. Run does not wait long for one that hangs.
+func (s *schedule) apart(f func()) {
 	s.calls.Go(func() {
 		var c caller[struct{}]
-		c.do(context.Background(), 0, retrieveGrace, func(context.Context) struct{} {
-			for _, f := range fs {
-				f.end()
-			}
-			return struct{}{}
-		})
+		c.do(context.Background(), 0, retrieveGrace, func(context.Context) struct{} { f(); return struct{}{} })
 	})
 }
 

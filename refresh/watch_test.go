@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -141,6 +142,29 @@ func TestBadWatch(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWatchHangs: the engine works on while a Watch hangs that begins after Start.
+func TestWatchHangs(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		src := badWatch{&issuer{world: w, life: time.Hour}, func(func()) func() { time.Sleep(3 * time.Hour); return func() {} }}
+		r := launchIn(t, w, Options{Profiles: one(src), Deliveries: []Delivery{&shelf{}}}, true)
+		pass(2 * time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.Alive(ctx); err != nil {
+			t.Errorf("Alive = %v", err)
+		}
+		if n := src.CredentialsProvider.(*issuer).asked(); n < 2 {
+			t.Errorf("asked %d times in two hours", n)
+		}
+		stopped := time.Now()
+		r.stop()
+		if took := time.Since(stopped); took > 2*retrieveGrace {
+			t.Errorf("Run took %s to return", took)
+		}
+		pass(2 * time.Hour)
+	})
 }
 
 type badWatch struct {
