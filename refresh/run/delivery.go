@@ -28,8 +28,8 @@ import (
 
 // delivery is one way in which the command gets the credentials.
 type delivery struct {
-	name string // for people: what there is not while run does not
-	near bool   // in memory, or in the run directory: a call of Deliver waits for nobody
+	name    string // for people: what there is not while run does not
+	instant bool   // Deliver waits for nobody: it is in memory, or in the run directory
 
 	// Each of these may be nil.
 	refresh.Delivery
@@ -97,9 +97,9 @@ func (d *deliveries) engine(count func(name string, d refresh.Delivery) refresh.
 	return list
 }
 
-// instant tells whether all of them take credentials at once.
+// instant tells whether all of them are.
 func (d *deliveries) instant() bool {
-	return !slices.ContainsFunc(d.list, func(one delivery) bool { return !one.near })
+	return !slices.ContainsFunc(d.list, func(one delivery) bool { return !one.instant })
 }
 
 // parts lists what works beside them.
@@ -107,7 +107,8 @@ func (d *deliveries) parts() (list []Part) {
 	for _, one := range d.list {
 		list = append(list, Part{Name: one.name, Run: one.run})
 	}
-	// It also sweeps, which for once does not wait: there may be machines where all runs are short.
+	// It also sweeps, which for once does not wait: there may be machines where all runs are short. One
+	// that ends before the parts begin never sweeps: a run so short has next to no time to leave anything.
 	return append(list, Part{Name: "the watch of the run directory", Run: d.files.Keep, Late: rand.IntN(sweepShort) > 0})
 }
 
@@ -157,7 +158,7 @@ func (d *deliveries) openFiles(o Options) error {
 	for _, note := range d.files.Notes() {
 		o.Log.Warn(note)
 	}
-	d.add(delivery{name: "the run directory", near: true, Delivery: d.toFiles(o.Plan.Deliver.Sign), steps: d.files.Steps, close: func() {
+	d.add(delivery{name: "the run directory", instant: true, Delivery: d.toFiles(o.Plan.Deliver.Sign), steps: d.files.Steps, close: func() {
 		if err := d.files.Close(); err != nil {
 			o.Log.Warn("the run directory could not be removed", "err", err)
 		}
@@ -233,7 +234,7 @@ func (d *deliveries) openEndpoint(_ context.Context, o Options) error {
 		env = append(env, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE="+path)
 	}
 	d.add(delivery{
-		name: "the endpoint", near: true, Delivery: server, env: func() []string { return env }, run: server.Run,
+		name: "the endpoint", instant: true, Delivery: server, env: func() []string { return env }, run: server.Run,
 		by: stale.Endpoint, read: server.LastRead, setDefault: server.SetProfile,
 	})
 	return nil
@@ -251,7 +252,7 @@ func (d *deliveries) openIMDS(_ context.Context, o Options) error {
 		return err
 	}
 	d.add(delivery{
-		name: "the instance metadata service", near: true, Delivery: server, run: server.Run,
+		name: "the instance metadata service", instant: true, Delivery: server, run: server.Run,
 		env: func() []string { return append(server.Env(), "AWS_EC2_METADATA_DISABLED=false") },
 		by:  stale.IMDS, read: server.LastRead, setDefault: server.SetProfile,
 	})
@@ -320,7 +321,7 @@ func (d *deliveries) openShared(ctx context.Context, o Options) error {
 func (d *deliveries) openVariables(_ context.Context, o Options) error {
 	if o.Plan.Deliver.Env {
 		keys := &variables{name: d.profiles.first().Name}
-		d.add(delivery{name: "the variables", near: true, Delivery: keys, env: keys.env})
+		d.add(delivery{name: "the variables", instant: true, Delivery: keys, env: keys.env})
 	}
 	return nil
 }

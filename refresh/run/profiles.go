@@ -164,7 +164,7 @@ func (ps *profiles) authenticate(ctx context.Context) error {
 	return nil
 }
 
-// instant tells whether all sources have the first credentials at hand.
+// instant tells whether all sources are.
 func (ps *profiles) instant() bool {
 	return !slices.ContainsFunc(ps.all(), func(p *profile) bool { return !p.src.Instant() })
 }

@@ -204,7 +204,7 @@ func newRunning(ctx context.Context, end context.CancelFunc, o Options, p *parts
 	systemd, err := tellSystemd(o.Plan.NotifyChild, o.Log, ps, r.engine.alive)
 	p.list = slices.Concat(d.parts(), s.parts(r.engine.alive), []Part{
 		r.noteStart(started), saveMemory(ps, started), logNotes(ps), log, real, logChild(o.Log), noticeOfWaiting(o.Waiting, r.engine.ready(), ps.describe),
-		stale, systemd, r.record.part(), r.serveControl(o, d), expiries.part(r.instant), r.reactions.part(), r.left.part(), o.Rehearsal.part(), followList(o, ps, d, s, r.engine),
+		stale, systemd, r.record.part(), r.serveControl(o, d), expiries.part(), r.reactions.part(), r.left.part(), o.Rehearsal.part(), followList(o, ps, d, s, r.engine),
 	}, o.Parts)
 	return r, err
 }

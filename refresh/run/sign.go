@@ -62,7 +62,7 @@ func (d *deliveries) openSign(_ context.Context, o Options) error {
 	if o.Plan.Deliver.Sign && o.Plan.Profiles[0].Name == "" { // of many profiles one in the environment would win over all others
 		env = append(env, writer.KeyVariables(server.Local(d.profiles.first().Name))...)
 	}
-	one := delivery{name: "the signing proxy", near: true, Delivery: server, env: func() []string { return env }, run: server.Run}
+	one := delivery{name: "the signing proxy", instant: true, Delivery: server, env: func() []string { return env }, run: server.Run}
 	if o.Rehearsal != nil { // another engine delivers to it
 		d.signer, one.Delivery = server, nil
 	}

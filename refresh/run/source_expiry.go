@@ -129,23 +129,9 @@ func (e *sourceExpiries) take() map[string]bool {
 	return changed
 }
 
-// none tells that no source has an expiry now.
-func (e *sourceExpiries) none() bool {
-	found := false
-	err := refresh.Protect(func() error {
-		for _, p := range e.profiles.all() {
-			_, ok := p.src.Expiry()
-			found = found || ok
-		}
-		return nil
-	})
-	return err == nil && !found
-}
-
-// part follows the engine, after whose calls a source may expire at another time. Of keys
-// that are at hand it is known before whether they expire.
-func (e *sourceExpiries) part(atHand bool) Part {
-	return Part{Name: "the watch for the expiry of the source", Run: e.run, Late: atHand && e.none(), Engine: func(ev refresh.Event, _ bool) {
+// part follows the engine, after whose calls a source may expire at another time.
+func (e *sourceExpiries) part() Part {
+	return Part{Name: "the watch for the expiry of the source", Run: e.run, Engine: func(ev refresh.Event, _ bool) {
 		if ev.Kind != refresh.Refreshed && ev.Kind != refresh.Unchanged && ev.Kind != refresh.Failed {
 			return
 		}

@@ -39,7 +39,7 @@ func TestSourceExpiryOfMany(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- e.run(ctx) }()
 		for _, p := range list {
-			e.part(false).Engine(refresh.Event{Kind: refresh.Refreshed, Profile: p.Name}, true)
+			e.part().Engine(refresh.Event{Kind: refresh.Refreshed, Profile: p.Name}, true)
 		}
 		time.Sleep(9 * time.Hour)
 		cancel()
@@ -96,7 +96,7 @@ func TestSourceExpiry(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error)
 				go func() { done <- e.run(ctx) }()
-				e.part(false).Engine(refresh.Event{Kind: refresh.Refreshed, Profile: "prod"}, true)
+				e.part().Engine(refresh.Event{Kind: refresh.Refreshed, Profile: "prod"}, true)
 				for at, end := range tt.ends {
 					d, err := time.ParseDuration(at)
 					if err != nil {
@@ -110,7 +110,7 @@ func TestSourceExpiry(t *testing.T) {
 				}
 				for range 20 * 4 { // a refresh every quarter of an hour
 					time.Sleep(15 * time.Minute)
-					e.part(false).Engine(refresh.Event{Kind: refresh.Unchanged, Profile: "prod"}, false)
+					e.part().Engine(refresh.Event{Kind: refresh.Unchanged, Profile: "prod"}, false)
 				}
 				cancel()
 				if err := <-done; err != nil {
