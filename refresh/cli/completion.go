@@ -38,8 +38,7 @@ func (p *program) completionCommand() *cli.Command {
 		ArgsUsage: "SHELL",
 		Description: "For a file that bash, zsh or fish reads at its start:\n  source <(brs-exec completion bash)\n  source <(brs-exec completion zsh)\n  brs-exec completion fish | source\n" +
 			"Or put it into a file where the shell looks: brs-exec in bash-completion's directory, _brs-exec in $fpath of zsh,\nbrs-exec.fish in ~/.config/fish/completions.",
-		HideHelpCommand: true,
-		OnUsageError:    p.usageError,
+		OnUsageError: p.usageError,
 		Action: func(c *cli.Context) error {
 			name, ok := scriptOf[c.Args().First()]
 			if !ok || c.NArg() != 1 {

@@ -18,14 +18,13 @@ import (
 
 func (p *program) credentialsCommand() *cli.Command {
 	return &cli.Command{
-		Name:            "credentials",
-		Usage:           "print credentials once, for a credential_process line or a script",
-		UsageText:       "brs-exec credentials [FLAGS]",
-		Description:     "  credential_process = brs-exec credentials --role-arn arn:aws:iam::123456789012:role/NAME",
-		Flags:           p.flags("credentials"),
-		HideHelpCommand: true,
-		OnUsageError:    p.usageError,
-		Action:          p.credentials,
+		Name:         "credentials",
+		Usage:        "print credentials once, for a credential_process line or a script",
+		UsageText:    "brs-exec credentials [FLAGS]",
+		Description:  "  credential_process = brs-exec credentials --role-arn arn:aws:iam::123456789012:role/NAME",
+		Flags:        p.flags("credentials"),
+		OnUsageError: p.usageError,
+		Action:       p.credentials,
 	}
 }
 

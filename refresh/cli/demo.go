@@ -51,9 +51,8 @@ func (p *program) demoCommand() *cli.Command {
 		Flags: append(p.flags("demo"),
 			newFlag(&plan.Flag{Name: demoLifeFlag, About: "Where the credentials come from", Value: "DURATION", Usage: "lifetime of the credentials, a DURATION (default: 10s, 20s for a COMMAND)"}),
 			newFlag(&plan.Flag{Name: demoClientFlag, Boolean: true, Hidden: true})),
-		HideHelpCommand: true,
-		OnUsageError:    p.usageError,
-		Action:          p.demo,
+		OnUsageError: p.usageError,
+		Action:       p.demo,
 	}
 }
 

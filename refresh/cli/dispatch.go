@@ -16,7 +16,7 @@ import (
 // by their names, so the linker would leave no exported method of any type out of the program,
 // which would be a sixth larger and slower to start.
 func (p *program) dispatch(app *cli.App, words []string) error {
-	root := &cli.Command{Name: app.Name, Flags: app.Flags, Subcommands: app.Commands, HideHelp: true, OnUsageError: app.OnUsageError, Action: app.Action}
+	root := &cli.Command{Name: app.Name, Flags: app.Flags, Subcommands: app.Commands, OnUsageError: app.OnUsageError, Action: app.Action}
 	return p.dispatchTo(root, app, &cli.Context{}, words)
 }
 

@@ -15,14 +15,13 @@ import (
 
 func (p *program) doctorCommand() *cli.Command {
 	return &cli.Command{
-		Name:            "doctor",
-		Usage:           "say what would happen, and what would break; changes nothing",
-		UsageText:       "brs-exec doctor [FLAGS] [-- COMMAND [ARG...]]",
-		Description:     "Takes the flags of a run and looks at the source, the environment, the machine and COMMAND,\nwhich it does not run. Exit code 1 if something will break. Without --ask no credentials are retrieved.",
-		Flags:           p.flags("doctor"),
-		HideHelpCommand: true,
-		OnUsageError:    p.usageError,
-		Action:          p.doctor,
+		Name:         "doctor",
+		Usage:        "say what would happen, and what would break; changes nothing",
+		UsageText:    "brs-exec doctor [FLAGS] [-- COMMAND [ARG...]]",
+		Description:  "Takes the flags of a run and looks at the source, the environment, the machine and COMMAND,\nwhich it does not run. Exit code 1 if something will break. Without --ask no credentials are retrieved.",
+		Flags:        p.flags("doctor"),
+		OnUsageError: p.usageError,
+		Action:       p.doctor,
 	}
 }
 

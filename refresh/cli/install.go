@@ -26,8 +26,7 @@ func (p *program) installCommand() *cli.Command {
 		UsageText: "brs-exec install DIR",
 		Description: "The copy is DIR/brs-exec, mode 0755. It replaces an older copy in one step, also while that copy runs.\n" +
 			"brs-exec does not create DIR: a directory that is not the volume would vanish with the container.",
-		HideHelpCommand: true,
-		OnUsageError:    p.usageError,
+		OnUsageError: p.usageError,
 		Action: func(c *cli.Context) error {
 			if err := p.lostFlags(c); err != nil {
 				return err

@@ -18,10 +18,9 @@ func (p *program) keepCommand() *cli.Command {
 		UsageText: "brs-exec keep --run-dir DIR | --credentials-file FILE [FLAGS]",
 		Description: "Delivers to a directory or a file, or both, until a signal asks for the end (TERM, INT, HUP: exit\n" +
 			"code 0). The file env in the directory says which variables other programs have to set. See docs/keep.md.",
-		Flags:           p.flags("keep"),
-		HideHelpCommand: true,
-		OnUsageError:    p.keepUsageError,
-		Action:          p.keep,
+		Flags:        p.flags("keep"),
+		OnUsageError: p.keepUsageError,
+		Action:       p.keep,
 	}
 }
 

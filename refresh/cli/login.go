@@ -13,14 +13,13 @@ import (
 
 func (p *program) loginCommand() *cli.Command {
 	return &cli.Command{
-		Name:            "login",
-		Usage:           "log in to the SSO session of a profile",
-		UsageText:       "brs-exec login [FLAGS]",
-		Description:     "The SSO session serves the AWS CLI and all SDKs, and a brs-exec that waits for it goes on.",
-		Flags:           p.flags("login"),
-		HideHelpCommand: true,
-		OnUsageError:    p.usageError,
-		Action:          p.login,
+		Name:         "login",
+		Usage:        "log in to the SSO session of a profile",
+		UsageText:    "brs-exec login [FLAGS]",
+		Description:  "The SSO session serves the AWS CLI and all SDKs, and a brs-exec that waits for it goes on.",
+		Flags:        p.flags("login"),
+		OnUsageError: p.usageError,
+		Action:       p.login,
 	}
 }
 

@@ -39,14 +39,13 @@ func (p *program) refreshCommand() *cli.Command {
 		return err
 	}
 	return &cli.Command{
-		Name:            "refresh",
-		Usage:           "have a running brs-exec refresh now",
-		UsageText:       "brs-exec refresh [FLAGS] [PID|NAME]",
-		Description:     "Returns when the new credentials are delivered (exit code 0), or when it is known why not (1). PID and\nNAME are those that status shows. Without them the only run refreshes. Exit code 3 if there is none.",
-		Flags:           []cli.Flag{profile, wait},
-		HideHelpCommand: true,
-		OnUsageError:    p.usageError,
-		Action:          func(c *cli.Context) error { return p.refresh(c, profiles, timeout) },
+		Name:         "refresh",
+		Usage:        "have a running brs-exec refresh now",
+		UsageText:    "brs-exec refresh [FLAGS] [PID|NAME]",
+		Description:  "Returns when the new credentials are delivered (exit code 0), or when it is known why not (1). PID and\nNAME are those that status shows. Without them the only run refreshes. Exit code 3 if there is none.",
+		Flags:        []cli.Flag{profile, wait},
+		OnUsageError: p.usageError,
+		Action:       func(c *cli.Context) error { return p.refresh(c, profiles, timeout) },
 	}
 }
 

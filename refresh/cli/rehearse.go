@@ -35,10 +35,9 @@ func (p *program) rehearseCommand() *cli.Command {
 			"A proxy on loopback refuses those that have expired as AWS does, and signs all other requests with the real credentials.\n" +
 			"A report on standard error says whether COMMAND survives, and what helps. Exit code: that of COMMAND, or 1 if a call was made with expired credentials.\n" +
 			"  brs-exec rehearse --profile prod -- python job.py\n  brs-exec rehearse --simulate -- aws sts get-caller-identity",
-		Flags:           p.flags("rehearse"),
-		HideHelpCommand: true,
-		OnUsageError:    p.usageError,
-		Action:          p.rehearse,
+		Flags:        p.flags("rehearse"),
+		OnUsageError: p.usageError,
+		Action:       p.rehearse,
 	}
 }
 

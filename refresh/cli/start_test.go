@@ -31,6 +31,9 @@ func byLibrary(words []string) string {
 	app.HideVersion, app.HideHelpCommand, app.DisableSliceFlagSeparator = true, true, true
 	app.Writer, app.ErrWriter = p.stdout, p.stderr
 	app.ExitErrHandler = func(*cli.Context, error) {}
+	for _, c := range app.Commands {
+		c.HideHelpCommand = true
+	}
 	return got(app.Run(append([]string{"brs-exec"}, words...)))
 }
 

@@ -35,8 +35,7 @@ func (p *program) statusCommand() *cli.Command {
 			flag("check", "exit code for a probe: 1 if a refresh or a delivery fails, or a client is stale; 2 if fewer profiles than --require asks for have credentials that are valid, or a run does not answer"),
 			flag("ready", "exit code for a probe as Kubernetes has it: 0 in place of --check's 1"),
 		},
-		HideHelpCommand: true,
-		OnUsageError:    p.usageError,
+		OnUsageError: p.usageError,
 		Action: func(c *cli.Context) error {
 			return p.status(c, statusFlags{json: c.Bool("json"), check: c.Bool("check"), ready: c.Bool("ready"), wide: c.Bool("wide"), watch: c.Bool("watch")})
 		},

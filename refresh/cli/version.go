@@ -23,7 +23,7 @@ const archived = "$Format:%H %cI %(describe:tags,match=v*,abbrev=12)$"
 
 func (p *program) versionCommand() *cli.Command {
 	return &cli.Command{
-		Name: "version", Usage: "print the version", OnUsageError: p.usageError, HideHelpCommand: true,
+		Name: "version", Usage: "print the version", OnUsageError: p.usageError,
 		Action: func(*cli.Context) error {
 			_, err := fmt.Fprint(p.stdout, thisBuild())
 			return err
