@@ -1,7 +1,9 @@
 package siginfo
 
 import (
+	"errors"
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
 
@@ -86,8 +88,9 @@ func TestBurst(t *testing.T) {
 	}
 }
 
-// TestSurvivePipe: the signal does nothing to this process, and is not ignored, which a child
-// would inherit. It runs on each architecture that has a handler of its own.
+// TestSurvivePipe: the signal does nothing to this process, also at a write to a standard error
+// that nobody reads, and ends one that it starts. It runs on each architecture that has a handler
+// of its own.
 func TestSurvivePipe(t *testing.T) {
 	SurvivePipe()
 	if err := syscall.Kill(os.Getpid(), syscall.SIGPIPE); err != nil {
@@ -96,5 +99,32 @@ func TestSurvivePipe(t *testing.T) {
 	var now sigaction
 	if err := rtSigaction(syscall.SIGPIPE, nil, &now); err != nil || now.handler == sigIgn || now.handler == 0 {
 		t.Errorf("the handler is %#x (%v)", now.handler, err)
+	}
+	err := exec.Command("/bin/sh", "-c", "kill -PIPE $$; exit 7").Run()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGPIPE {
+		t.Errorf("a child that gets the signal: %v, want that it dies of it", err)
+	}
+
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	r.Close()
+	was, err := syscall.Dup(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(was)
+	if err := syscall.Dup3(int(w.Fd()), 2, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err = os.Stderr.WriteString("x\n")
+	if err := syscall.Dup3(was, 2, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("a write that nobody reads: %v, want %v", err, syscall.EPIPE)
 	}
 }
