@@ -101,6 +101,10 @@ func (h *held) isAt(path string) bool {
 
 // open opens the directory anew, unless path leads to another one.
 func (h *held) open(path string) (*os.Root, error) {
+	raced := &fs.PathError{Op: "open", Path: path, Err: pathsafe.ErrRaced}
+	if !h.isAt(path) { // os.OpenRoot would wait for a writer to a pipe
+		return nil, raced
+	}
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
@@ -108,7 +112,7 @@ func (h *held) open(path string) (*os.Root, error) {
 	info, err := root.Stat(".")
 	if err == nil {
 		if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Ino != h.id.ino || uint64(st.Dev) != h.id.dev {
-			err = &fs.PathError{Op: "open", Path: path, Err: pathsafe.ErrRaced}
+			err = raced
 		}
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -148,6 +149,30 @@ func TestRecoverTaken(t *testing.T) {
 				t.Errorf("when the name is free: %v, %v", missing, err)
 			}
 		})
+	}
+}
+
+// What has taken the name is not opened, and a pipe not waited for.
+func TestOpenTaken(t *testing.T) {
+	t.Parallel()
+	for name, take := range map[string]func(path string) error{
+		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"link":      func(path string) error { return os.Symlink("/", path) },
+		"nothing":   func(string) error { return nil },
+	} {
+		d, _ := filled(t)
+		if err := errors.Join(os.Rename(d.Path(), d.Path()+"-moved"), take(d.Path())); err != nil {
+			t.Fatal(err)
+		}
+		root, err := d.Open()
+		if err != nil {
+			continue
+		}
+		if _, err := root.Lstat("state"); err != nil {
+			t.Errorf("%s: another one is opened", name)
+		}
+		root.Close()
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"brs-exec.example/brs-exec/writer/filelock"
 	"brs-exec.example/brs-exec/writer/writertest"
 )
 
@@ -224,7 +225,9 @@ func TestRunDirSquatted(t *testing.T) {
 			if runs := runsIn([]base{b}); len(runs) != 2 {
 				t.Errorf("runs: %+v, want both", runs)
 			}
-			one.lock.Close() // as if killed: the process that it names lives, so make it another
+			// As if killed: the process that it names lives, so make it another. What another test
+			// starts has the descriptor, too, until its exec(2).
+			filelock.Release(one.lock)
 			put(t, filepath.Join(one.path, lockedFile), "4194304 5\n", 0o600)
 			for _, p := range b.places() {
 				if p.path == in.path {
