@@ -120,8 +120,8 @@ func (b bench) dusk(ctx context.Context, d *day, atLeast duration) error {
 
 	t := table{
 		name: "day", title: "a day of one role",
-		how: fmt.Sprintf("%d processes with sessions of an hour watched for %v without a refresh, as many with sessions of %v for %v, %d refreshes in all; a day is 24 hours of the first and %.0f refreshes; wakings are voluntary context switches of all threads",
-			dayRuns, watched.Round(time.Second), daySession, dayRefresh, made, refreshesADay),
+		how: fmt.Sprintf("%d processes with sessions of an hour watched for %s without a refresh, as many with sessions of %s for %s, %d refreshes in all; a day is 24 hours of the first and %.0f refreshes; wakings are voluntary context switches of all threads",
+			dayRuns, long(watched), long(daySession), long(dayRefresh), made, refreshesADay),
 		head: []string{"what", "CPU, ms", "wakings"},
 	}
 	cells := func(name string, cpu, wakings float64) {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"slices"
@@ -38,25 +39,32 @@ func (b bench) latency(ctx context.Context, signals int) error {
 		{name: "floor", argv: []string{b.floor}},
 		{name: "brs-exec", argv: []string{b.brsExec, "--quiet", "--"}},
 	}, b.initPrograms()...)
-	fmt.Printf("signal latency, from kill(2) to the command's answer, %d signals each\n", signals)
-	floor := duration(0)
-	for _, w := range wrappers {
-		took, lost, err := b.volley(ctx, append(slices.Clone(w.argv), python, "-c", probe), signals)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+	const rounds = 20
+	took, p50s, lost := make([][]duration, len(wrappers)), make([][]float64, len(wrappers)), make([]int, len(wrappers))
+	for range rounds {
+		for _, i := range rand.Perm(len(wrappers)) {
+			some, missed, err := b.volley(ctx, append(slices.Clone(wrappers[i].argv), python, "-c", probe), signals/rounds)
+			if err != nil {
+				return fmt.Errorf("%s: %w", wrappers[i].name, err)
+			}
+			took[i], p50s[i], lost[i] = append(took[i], some...), append(p50s[i], ms(percentileOf(some, 50))), lost[i]+missed
 		}
-		p50, p99 := took[len(took)/2], took[len(took)*99/100]
-		if w.name == "floor" {
-			floor = p50
-		}
-		against := ""
-		if floor > 0 {
-			against = fmt.Sprintf("   p50 %.2f x the floor's", ratio(p50, floor))
-		}
-		fmt.Printf("  %-12s p50 %6.0f µs   p99 %6.0f µs   %d lost%s\n", w.name,
-			float64(p50)/float64(time.Microsecond), float64(p99)/float64(time.Microsecond), lost, against)
 	}
-	fmt.Print("  aim: p50 1.1 x the floor's\n\n")
+	t := table{
+		name: "latency", title: "signals",
+		how:  fmt.Sprintf("from kill(2) to the command's answer, %d signals in %d rounds in any order; x is of the medians of rounds, with the middle 95 %% of 1,000 draws of the same rounds", signals, rounds),
+		head: []string{"program", "p50, µs", "p50, x floor", "p99, µs", "lost"},
+	}
+	micro := func(d duration) string { return fmt.Sprintf("%.0f", float64(d)/float64(time.Microsecond)) }
+	none := make([]float64, rounds)
+	for i, w := range wrappers {
+		x := times(p50s[i], p50s[1], none).String()
+		t.row(w.name, micro(percentileOf(took[i], 50)), x, micro(percentileOf(took[i], 99)), fmt.Sprint(lost[i]))
+		if w.name == "brs-exec" {
+			t.aim("a signal's way to the command, p50", "1.1 x the floor", x+" x")
+		}
+	}
+	b.report.add(t)
 	return nil
 }
 
@@ -91,7 +99,6 @@ func (b bench) volley(ctx context.Context, argv []string, signals int) (took []d
 		}
 		took = append(took, time.Since(began))
 	}
-	slices.Sort(took)
 	if len(took) == 0 {
 		return nil, lost, fmt.Errorf("%d signals, and no answer", signals)
 	}

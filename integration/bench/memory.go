@@ -56,7 +56,7 @@ func (b bench) memories(ctx context.Context) error {
 	}
 	t := table{
 		name: "memory", title: "memory",
-		how:  fmt.Sprintf("PSS of each of %d idle instances after %v, from the least to the most: its own pages, and its part of those that several have", weighed, weighedWhen),
+		how:  fmt.Sprintf("PSS of each of %d idle instances after %s, from the least to the most: its own pages, and its part of those that several have", weighed, long(weighedWhen)),
 		head: []string{"program", "PSS, MB", "its own pages, MB"},
 	}
 	for i, k := range kinds {

@@ -251,8 +251,8 @@ func rolesTable(ways []roleWay, rounds int, secure bool) table {
 	}
 	t := table{
 		name: "role", title: "start with a role",
-		how: fmt.Sprintf("an STS on loopback that takes %v, asked %s; medians of %d rounds in any order, with all that was seen from the least to the most; slow ones were started in fewer rounds",
-			roleHold, transport, rounds),
+		how: fmt.Sprintf("an STS on loopback that takes %s, asked %s; medians of %d rounds in any order, with all that was seen from the least to the most; slow ones were started in fewer rounds",
+			long(roleHold), transport, rounds),
 		head: []string{"command", "alone: to its line, ms", fmt.Sprintf("%d at once: first line, ms", roleCrowd), "last line, ms", "CPU of all, s", "calls of STS"},
 	}
 	for _, w := range ways {

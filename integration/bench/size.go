@@ -19,7 +19,7 @@ import (
 )
 
 func (b bench) size() error {
-	fmt.Println("binary")
+	t := table{name: "size", title: "size", how: "of the program's file", head: []string{"program", "MB"}}
 	for _, p := range []struct{ name, path string }{
 		{"floor", b.floor}, {"brs-exec, release build", b.brsExec}, {"brs-exec, go build", b.plain},
 	} {
@@ -27,9 +27,9 @@ func (b bench) size() error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("  %-32s %6.2f MB\n", p.name, float64(info.Size())/1e6)
+		t.row(p.name, fmt.Sprintf("%.2f", float64(info.Size())/1e6))
 	}
-	fmt.Println()
+	b.report.add(t)
 	return nil
 }
 

@@ -3,9 +3,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 )
 
 // samples are the costs of one command, one of each round.
@@ -27,12 +29,25 @@ func pick(s samples, of func(cost) float64) []float64 {
 	return all
 }
 
-func median(all []float64) float64 { return percentile(all, 50) }
+func median(all []float64) float64 { return percentileOf(all, 50) }
 
-// percentile is that of values in any order.
-func percentile(all []float64, percent int) float64 {
+// percentileOf is that of values in any order.
+func percentileOf[T cmp.Ordered](all []T, percent int) T {
 	sorted := slices.Sorted(slices.Values(all))
 	return sorted[min(len(sorted)*percent/100, len(sorted)-1)]
+}
+
+// long is a duration as it is written in prose: 100 ms, 5 s, 4 min.
+func long(d duration) string {
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d >= time.Hour && d%time.Hour == 0:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	case d >= 2*time.Minute:
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f s", d.Seconds())
 }
 
 // estimate is a figure, and the interval that has 95 % of what the same rounds give when

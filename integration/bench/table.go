@@ -55,7 +55,14 @@ func markdown(head []string, rows [][]string) string {
 	var b strings.Builder
 	line := func(cells []string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
 	line(head)
-	line(append([]string{"---"}, strings.Split(strings.Repeat("---: ", len(head)-1), " ")[:len(head)-1]...))
+	rule := make([]string, len(head))
+	for i := range rule {
+		rule[i] = "---"
+		if len(rows) > 0 && rows[len(rows)-1][i] != "" && strings.ContainsRune("0123456789", rune(rows[len(rows)-1][i][0])) {
+			rule[i] = "---:" // figures
+		}
+	}
+	line(rule)
 	for _, cells := range rows {
 		line(cells)
 	}
