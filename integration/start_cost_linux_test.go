@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ const (
 	startCosts = "testdata/start.txt"
 	costsMore  = 5   // percent: a start that costs more is a failure
 	tracedRuns = 15  // and as many again while there are more calls than there were
+	faultRuns  = 31  // whose median counts
 	tracedMost = 300 // a busy machine lets most commands live long enough for what begins beside them
 )
 
@@ -50,7 +52,7 @@ func TestStartCost(t *testing.T) {
 	if out, err := exec.Command(strace, "-f", "-o", os.DevNull, "true").CombinedOutput(); err != nil {
 		t.Skipf("tracing is not permitted here: %v: %s", err, out)
 	}
-	want, with := readCosts(t)
+	want, with, on := readCosts(t)
 	if with != goVersion() && !*update {
 		t.Skipf("the costs in %s are those with %s, this is %s: run with -update when the project's Go is another", startCosts, with, goVersion())
 	}
@@ -59,6 +61,15 @@ func TestStartCost(t *testing.T) {
 	for _, s := range w.starts {
 		w.traceCalls(t, got, strace, s, calls(want[s.name]))
 		w.traceInits(t, got, s)
+		switch {
+		case w.inMemory && (*update || on == kernelVersion(t)):
+			w.countFaults(t, got, s)
+		case *update:
+			t.Fatal("page faults are counted of a program in /dev/shm, which is no tmpfs here")
+		default:
+			t.Logf("page faults are not compared: those in %s are of a program in memory on %s", startCosts, on)
+			got.set(s.name, "faults", want[s.name]["faults"])
+		}
 	}
 	if *update {
 		got.write(t)
@@ -78,9 +89,19 @@ func goVersion() string {
 	return strings.Join(strings.SplitN(runtime.Version(), ".", 3)[:2], ".")
 }
 
+// kernelVersion is likewise: how many pages a fault brings in is the kernel's choice.
+func kernelVersion(t *testing.T) string {
+	t.Helper()
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "linux" + strings.Join(strings.SplitN(string(release), ".", 3)[:2], ".")
+}
+
 // costs are numbers by start and what was counted: system calls by their names ("call:openat"),
-// and what packages allocate before main ("init-bytes", "init-allocations"). Page faults are
-// not among them: how many there are depends on the pieces that the page cache has the file in.
+// what packages allocate before main ("init-bytes", "init-allocations"), and page faults that
+// need no disk ("faults"), which stand for the memory that is touched.
 type costs map[string]map[string]int
 
 func (c costs) set(start, what string, n int) {
@@ -103,7 +124,7 @@ func calls(of map[string]int) (n int) {
 func (c costs) write(t *testing.T) {
 	t.Helper()
 	b := bytes.NewBufferString("# What starts cost. Written by: go test ./integration -run TestStartCost -update\n# START WHAT NUMBER\n")
-	fmt.Fprintf(b, "# with %s\n", goVersion())
+	fmt.Fprintf(b, "# with %s on %s\n", goVersion(), kernelVersion(t))
 	for _, start := range slices.Sorted(maps.Keys(c)) {
 		for _, what := range slices.Sorted(maps.Keys(c[start])) {
 			fmt.Fprintf(b, "%s %s %d\n", start, what, c[start][what])
@@ -114,7 +135,7 @@ func (c costs) write(t *testing.T) {
 	}
 }
 
-func readCosts(t *testing.T) (c costs, with string) {
+func readCosts(t *testing.T) (c costs, with, on string) {
 	t.Helper()
 	text, err := os.ReadFile(startCosts)
 	if err != nil {
@@ -123,11 +144,10 @@ func readCosts(t *testing.T) (c costs, with string) {
 	c = costs{}
 	for line := range strings.Lines(string(text)) {
 		words := strings.Fields(line)
-		if len(words) != 3 {
-			continue
+		if len(words) == 5 && words[1] == "with" {
+			with, on = words[2], words[4]
 		}
-		if words[1] == "with" {
-			with = words[2]
+		if len(words) != 3 || words[0] == "#" {
 			continue
 		}
 		n, err := strconv.Atoi(words[2])
@@ -136,7 +156,7 @@ func readCosts(t *testing.T) (c costs, with string) {
 		}
 		c.set(words[0], words[1], n)
 	}
-	return c, with
+	return c, with, on
 }
 
 // compare says what costs more than it did, and what less, by more than a twentieth.
@@ -178,9 +198,10 @@ func union(a, b map[string]int) map[string]int {
 
 // startWorld is what the starts that are counted are made in.
 type startWorld struct {
-	brsExec string
-	env     []string
-	starts  []startKind
+	brsExec  string
+	inMemory bool // brsExec
+	env      []string
+	starts   []startKind
 }
 
 type startKind struct {
@@ -192,8 +213,8 @@ type startKind struct {
 func newStartWorld(t *testing.T) *startWorld {
 	t.Helper()
 	dir := t.TempDir()
-	release := copied(t, dir, "brs-exec", "-trimpath", "-tags", "urfave_cli_no_docs,brs_fwdsig", "-ldflags", "-s -w -checklinkname=0", module)
-	w := &startWorld{brsExec: release}
+	w := &startWorld{}
+	w.brsExec, w.inMemory = copied(t, "-trimpath", "-tags", "urfave_cli_no_docs,brs_fwdsig", "-ldflags", "-s -w -checklinkname=0", module)
 	runtime := filepath.Join(dir, "run")
 	if err := os.Mkdir(runtime, 0o700); err != nil {
 		t.Fatal(err)
@@ -219,24 +240,36 @@ func newStartWorld(t *testing.T) *startWorld {
 	return w
 }
 
-// copied builds a program, and copies it: one that the linker has written has other page faults.
-func copied(t *testing.T, dir, name string, args ...string) string {
+// copied builds brs-exec, and copies it into memory, where a file is in pages of one size: the
+// page cache of a disk has it in the pieces in which it was written, and the number of page
+// faults depends on them.
+func copied(t *testing.T, args ...string) (path string, inMemory bool) {
 	t.Helper()
-	built, path := filepath.Join(dir, name+"-built"), filepath.Join(dir, name)
+	built := filepath.Join(t.TempDir(), "brs-exec")
 	cmd := exec.Command("go", append([]string{"build", "-o", built}, args...)...)
 	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build %q: %v\n%s", args, err, out)
 	}
+	const tmpfs, noexec = 0x01021994, 8 // statfs(2)
+	dir, err := os.MkdirTemp("/dev/shm", "brs-exec-test-")
+	if err != nil {
+		return built, false
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil || int64(st.Type) != tmpfs || st.Flags&noexec != 0 {
+		return built, false
+	}
 	program, err := os.ReadFile(built)
 	if err != nil {
 		t.Fatal(err)
 	}
+	path = filepath.Join(dir, "brs-exec")
 	if err := os.WriteFile(path, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	os.Remove(built)
-	return path
+	return path, true
 }
 
 // holdRun returns the run directory of a run that has a session until the test ends.
@@ -269,9 +302,9 @@ func (w *startWorld) holdRun(t *testing.T, env []string) string {
 }
 
 // run is one start, behind other arguments or nil. What it prints on standard error is returned.
-func (w *startWorld) run(t *testing.T, before []string, program string, s startKind, env ...string) (stderr []byte) {
+func (w *startWorld) run(t *testing.T, before []string, s startKind, env ...string) (stderr []byte, state *os.ProcessState) {
 	t.Helper()
-	argv := slices.Concat(before, []string{program}, s.args)
+	argv := slices.Concat(before, []string{w.brsExec}, s.args)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = slices.Concat(w.env, s.env, env)
 	var said bytes.Buffer
@@ -279,7 +312,7 @@ func (w *startWorld) run(t *testing.T, before []string, program string, s startK
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%q: %v\n%s", argv, err, &said)
 	}
-	return said.Bytes()
+	return said.Bytes(), cmd.ProcessState
 }
 
 // traceCalls counts the system calls that brs-exec's own process makes, each as seldom as it is
@@ -290,7 +323,7 @@ func (w *startWorld) traceCalls(t *testing.T, into costs, strace string, s start
 	path := filepath.Join(t.TempDir(), "calls")
 	var least map[string]int
 	for n := 1; ; n++ {
-		w.run(t, []string{strace, "-f", "-qq", "-o", path}, w.brsExec, s)
+		w.run(t, []string{strace, "-f", "-qq", "-o", path}, s)
 		trace, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -356,7 +389,7 @@ var initLine = regexp.MustCompile(`(?m)^init \S+ @.* (\d+) bytes, (\d+) allocs$`
 // traceInits counts what packages allocate before main.
 func (w *startWorld) traceInits(t *testing.T, into costs, s startKind) {
 	t.Helper()
-	stderr := w.run(t, nil, w.brsExec, s, "GODEBUG=inittrace=1")
+	stderr, _ := w.run(t, nil, s, "GODEBUG=inittrace=1")
 	var size, n int
 	found := initLine.FindAllSubmatch(stderr, -1)
 	for _, m := range found {
@@ -369,6 +402,18 @@ func (w *startWorld) traceInits(t *testing.T, into costs, s startKind) {
 	}
 	into.set(s.name, "init-bytes", size)
 	into.set(s.name, "init-allocations", n)
+}
+
+// countFaults counts page faults, with those of the command.
+func (w *startWorld) countFaults(t *testing.T, into costs, s startKind) {
+	t.Helper()
+	faults := make([]int, faultRuns)
+	for i := range faults {
+		_, state := w.run(t, nil, s)
+		faults[i] = int(state.SysUsage().(*syscall.Rusage).Minflt)
+	}
+	slices.Sort(faults)
+	into.set(s.name, "faults", faults[faultRuns/2])
 }
 
 // TestStartCostCompare: what grows or shrinks by more than a twentieth is said, call by call.

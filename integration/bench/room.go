@@ -178,7 +178,7 @@ func life(o order, null *os.File) (c cost, err error) {
 		return c, errors.New(state.String())
 	}
 	c.CPU = state.UserTime() + state.SystemTime()
-	c.Faults = state.SysUsage().(*syscall.Rusage).Minflt
+	c.Faults = int64(state.SysUsage().(*syscall.Rusage).Minflt)
 	return c, nil
 }
 
@@ -210,7 +210,7 @@ func atOnce(o order, null *os.File) (c cost, err error) {
 			err = errors.New(state.String())
 		default:
 			c.CPU += state.UserTime() + state.SystemTime()
-			c.Faults += state.SysUsage().(*syscall.Rusage).Minflt
+			c.Faults += int64(state.SysUsage().(*syscall.Rusage).Minflt)
 		}
 	}
 	c.Wall = time.Since(began)
