@@ -107,8 +107,8 @@ func (b bench) volley(ctx context.Context, argv []string, signals int) (took []d
 
 // stage measures the two processes that brs-exec is as PID 1.
 func (b bench) stage(ctx context.Context) error {
-	if os.Geteuid() != 0 {
-		fmt.Print("as PID 1: not measured, a PID namespace needs root here\n\n")
+	if !b.apart {
+		fmt.Print("as PID 1: not measured, there are no namespaces here\n\n")
 		return nil
 	}
 	h, line, err := start(ctx, []string{

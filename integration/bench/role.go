@@ -180,11 +180,13 @@ func (b bench) roleWays(ctx context.Context, server sts, env []string) ([]roleWa
 	ways := []roleWay{
 		{name: "floor, without STS", argv: always(b.floor), env: env},
 		{name: "brs-exec", argv: always(b.brsExec, "--quiet", "--role-arn", roleARN, "--"), env: env},
-		{name: "brs-exec, AWS_CA_BUNDLE of one authority", argv: always(b.brsExec, "--quiet", "--role-arn", roleARN, "--"), env: with(env, map[string]string{"AWS_CA_BUNDLE": server.oneRoot})},
 		{name: "brs-exec --share", argv: func(round int) []string {
 			dir := filepath.Join(scratch, fmt.Sprint("share-", round)) // another each time: nothing is cached
 			return []string{b.brsExec, "--quiet", "--role-arn", roleARN, "--share", "--share-dir", dir, "--"}
 		}, env: env},
+	}
+	if server.oneRoot != "" {
+		ways = append(ways, roleWay{name: "brs-exec, AWS_CA_BUNDLE of one authority", argv: always(b.brsExec, "--quiet", "--role-arn", roleARN, "--"), env: with(env, map[string]string{"AWS_CA_BUNDLE": server.oneRoot})})
 	}
 	for _, w := range b.peers {
 		if w.name == "aws-vault" && server.oneRoot != "" { // it knows STS by its name alone
@@ -196,7 +198,7 @@ func (b bench) roleWays(ctx context.Context, server sts, env []string) ([]roleWa
 		}
 	}
 	venv := filepath.Join(clientsDir(), "venv", "bin")
-	env = with(env, map[string]string{"PATH": venv + ":/usr/bin:/bin", "PYTHONPATH": filepath.Join(clientsDir(), "boto3-refresh-session"), "PYTHONDONTWRITEBYTECODE": "1"})
+	env = with(env, map[string]string{"PATH": venv + ":/usr/bin:/bin", "PYTHONPATH": filepath.Join(clientsDir(), "boto3-refresh-session"), "PYTHONDONTWRITEBYTECODE": "1", "AWS_DEFAULT_REGION": "us-east-1"})
 	if server.oneRoot != "" {
 		env = with(env, map[string]string{"AWS_CA_BUNDLE": systemRoots}) // theirs are as many
 	}
