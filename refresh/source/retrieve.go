@@ -82,6 +82,9 @@ func (s *Source) retrieveOne(ctx context.Context) (creds aws.Credentials, err er
 	ctx = s.web.in(ctx)
 	s.web.asked("")
 	f := s.resolveAgain(ctx)
+	if !s.Instant() {
+		s.markFingerprint(f)
+	}
 	defer func() {
 		if err != nil {
 			creds, err = aws.Credentials{}, s.explain(ctx, f, err)
@@ -178,8 +181,9 @@ func (s *Source) resolveAgain(ctx context.Context) *resolved {
 		s.pool.leave(old.ways)
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.resolved = f
+	s.mu.Unlock()
+	s.pool.watcher.lookAgain() // the keys may be in a file by now
 	return f
 }
 

@@ -55,7 +55,7 @@ type Source struct {
 
 	dir             string          // working directory when it was made
 	left            <-chan struct{} // closed when this process has left it; nil: it stays
-	lastFingerprint uint64          // fingerprint at that time
+	lastFingerprint atomic.Uint64   // fingerprint at that time, or when a Retrieve began
 	failing         atomic.Bool     // the last Retrieve
 
 	probes    probes
@@ -92,7 +92,7 @@ func (p *Pool) New(ctx context.Context, s Spec) (*Source, error) {
 		return nil, src.explain(ctx, nil, err)
 	}
 	src.resolved, f.ways = f, src.ways(f)
-	src.lastFingerprint = src.fingerprint(&glance{seen: map[string]string{src.ofConfiguration(): f.fingerprint}})
+	src.markFingerprint(f)
 	if err := src.checkMFA(f); err != nil {
 		return nil, src.explain(ctx, nil, err)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// idlePoll finds what no one tells: changes on network file systems, or where
+	// idlePoll finds new keys in files that no one tells of: on network file systems, or where
 	// there are no watches left. It is the engine's own heartbeat.
 	idlePoll = 30 * time.Second
 
@@ -36,7 +36,7 @@ func (s *Source) Watch(changed func()) (stop func()) {
 	var all []*watched
 	for _, src := range s.sources() {
 		if len(src.spec.Command) == 0 || len(src.spec.Roles) > 0 { // else it reads no file that anyone knows of
-			all = append(all, &watched{src: src, changed: changed, before: src.lastFingerprint})
+			all = append(all, &watched{src: src, changed: changed, before: src.lastFingerprint.Load()})
 		}
 	}
 	s.pool.watcher.add(all)
@@ -53,7 +53,8 @@ func (s *Source) Watch(changed func()) (stop func()) {
 type watched struct {
 	src     *Source
 	changed func()
-	before  uint64 // fingerprint at the last look; the watcher's goroutine has it
+	before  uint64 // fingerprint at the last look; the watcher's goroutine has it, and
+	failing bool   // whether the source failed then
 }
 
 // watcher looks after all sources of a pool, with one goroutine while there are any: each
@@ -101,7 +102,7 @@ func (w *watcher) remove(some []*watched) {
 	}
 }
 
-// wakeUp tells that a source has come, or begins to fail. mu is held.
+// wakeUp tells that a source has come, or is another by now. mu is held.
 func (w *watcher) wakeUp() {
 	select {
 	case w.wake <- struct{}{}:
@@ -109,7 +110,8 @@ func (w *watcher) wakeUp() {
 	}
 }
 
-func (w *watcher) beginsToFail() {
+// lookAgain is for a source that begins to fail, or whose configuration has changed.
+func (w *watcher) lookAgain() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wakeUp()
@@ -141,7 +143,7 @@ func (w *watcher) run(wake, quit <-chan struct{}, done chan<- struct{}) {
 			timer.Reset(d)
 		}
 	}
-	known, idle, event := 0, time.Time{}, false // sources at the last look; when all are to be looked at
+	known, idle, event := 0, time.Time{}, false // sources at the last look; when all may be looked at again
 	for {
 		select {
 		case <-quit:
@@ -170,7 +172,7 @@ func (w *watcher) run(wake, quit <-chan struct{}, done chan<- struct{}) {
 		known = len(all)
 		notify.rewatch(files)
 		everything := event || !time.Now().Before(idle)
-		failing := look(all, everything)
+		failing, keys := look(all, everything)
 		event = false
 		if everything {
 			idle = time.Now().Add(idlePoll)
@@ -179,11 +181,11 @@ func (w *watcher) run(wake, quit <-chan struct{}, done chan<- struct{}) {
 		if failing {
 			next = min(next, retryPoll)
 		}
-		at = time.Now().Add(next)
-		if w.limits.noPoll {
+		if w.limits.noPoll || !failing && !keys { // a file that matters only to a source that fails is not looked at until then
 			at = never
 			continue
 		}
+		at = time.Now().Add(next)
 		timer.Reset(next)
 	}
 }
@@ -191,12 +193,17 @@ func (w *watcher) run(wake, quit <-chan struct{}, done chan<- struct{}) {
 // never is later than any look.
 var never = time.Unix(1<<40, 0)
 
-// look looks for what has changed for those that fail, or for all, and says whether any fails.
-func look(all []*watched, everything bool) (fails bool) {
+// look looks for what has changed for those that fail, or for all. It says whether any fails,
+// and whether any has its keys in a file.
+func look(all []*watched, everything bool) (fails, keys bool) {
 	g := &glance{}
 	for _, w := range all {
-		failing := w.src.failing.Load()
-		fails = fails || failing
+		failing, hasKeys := w.src.failing.Load(), w.src.hasStaticKeys()
+		fails, keys = fails || failing, keys || hasKeys
+		if failing && !w.failing && !hasKeys {
+			w.before = w.src.lastFingerprint.Load() // the retrieval that failed has seen what was changed until it began
+		}
+		w.failing = failing
 		if !failing && !everything {
 			continue
 		}
@@ -204,20 +211,20 @@ func look(all []*watched, everything bool) (fails bool) {
 			after := w.src.fingerprint(g)
 			if after != w.before {
 				w.before = after
-				if failing || w.src.hasStaticKeys() {
+				if failing || hasKeys {
 					w.changed()
 				}
 			}
 			return nil
 		})
 	}
-	return fails
+	return fails, keys
 }
 
 // noteOutcome tells the watcher how a retrieval went.
 func (s *Source) noteOutcome(err error) {
 	if !s.failing.Swap(err != nil) && err != nil {
-		s.pool.watcher.beginsToFail()
+		s.pool.watcher.lookAgain()
 	}
 }
 
@@ -244,6 +251,11 @@ func (g *glance) at(what string, look func() string) string {
 }
 
 var printSeed = maphash.MakeSeed()
+
+// markFingerprint notes what files were when f was read.
+func (s *Source) markFingerprint(f *resolved) {
+	s.lastFingerprint.Store(s.fingerprint(&glance{seen: map[string]string{s.ofConfiguration(): f.fingerprint}}))
+}
 
 // fingerprint changes when a file does that has a part in the source.
 func (s *Source) fingerprint(g *glance) uint64 {

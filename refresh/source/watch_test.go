@@ -198,6 +198,47 @@ func TestWatchLogin(t *testing.T) {
 	})
 }
 
+// A source that neither fails nor has its keys in a file sets no timer; one that has begins to when
+// its configuration says so.
+func TestWatchIdle(t *testing.T) {
+	t.Parallel()
+	conf, creds := isolate(t)
+	write(t, creds, keysINI("default", "ASIA1", ""))
+	role := "[default]\nregion = eu-west-1\nrole_arn = " + roleA + "\nsource_profile = default\n"
+	write(t, conf, role)
+	setenv(t, "AWS_ENDPOINT_URL=http://sts.test")
+	synctest.Test(t, func(t *testing.T) {
+		n := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.ParseForm()
+			stsAnswer(w, r.Form.Get("Action"), time.Hour)
+		}))
+		src := mustNew(t, Spec{limits: limits{dial: n.dial}})
+		told := watching(t, src)
+		mustRetrieve(t, src)
+		looks := func(d time.Duration) (n int) {
+			for end := time.Now().Add(d); time.Now().Before(end); {
+				write(t, creds, keysINI("default", "ASIA"+time.Now().Format("150405.000"), ""))
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				select {
+				case <-told:
+					n++
+				default:
+				}
+			}
+			return n
+		}
+		if n := looks(time.Hour); n != 0 {
+			t.Errorf("told %d times of files that the next retrieval reads anyway", n)
+		}
+		write(t, conf, "[default]\nregion = eu-west-1\n")
+		mustRetrieve(t, src)
+		if n := looks(time.Hour); n != 60 {
+			t.Errorf("told %d times in an hour of keys that were replaced each minute", n)
+		}
+	})
+}
+
 // Keys that stand in the file are taken from there as soon as they are replaced.
 func TestWatchKeys(t *testing.T) {
 	t.Parallel()
