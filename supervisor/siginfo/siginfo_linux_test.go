@@ -112,16 +112,17 @@ func TestSurvivePipe(t *testing.T) {
 	}
 	defer w.Close()
 	r.Close()
-	was, err := syscall.Dup(2)
+	stderr := int(os.Stderr.Fd()) // with -json it is 1
+	was, err := syscall.Dup(stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer syscall.Close(was)
-	if err := syscall.Dup3(int(w.Fd()), 2, 0); err != nil {
+	if err := syscall.Dup3(int(w.Fd()), stderr, 0); err != nil {
 		t.Fatal(err)
 	}
 	_, err = os.Stderr.WriteString("x\n")
-	if err := syscall.Dup3(was, 2, 0); err != nil {
+	if err := syscall.Dup3(was, stderr, 0); err != nil {
 		t.Fatal(err)
 	}
 	if !errors.Is(err, syscall.EPIPE) {
