@@ -364,7 +364,7 @@ func (s *schedule) reschedule(p *profile) {
 
 // sleep returns how long nothing is to be done, unless a call returns.
 func (s *schedule) sleep() time.Duration {
-	d := maxSleep
+	d := NextBeat(maxSleep)
 	if len(s.wakeups) > 0 {
 		d = min(d, s.wakeups[0].at.Sub(s.wall))
 	}

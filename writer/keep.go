@@ -18,16 +18,25 @@ const keepEvery = 15 * time.Second
 // At first it removes what other runs that were killed have left: see [rundir.Sweep].
 func (p *Private) Keep(ctx context.Context) error {
 	rundir.Sweep(p.opt.Dirs)
-	tick := time.NewTicker(keepEvery)
-	defer tick.Stop()
+	look := time.NewTimer(p.nextLook())
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-look.C:
 			p.look()
+			look.Reset(p.nextLook())
 		}
 	}
+}
+
+// nextLook is how long it is until the next look.
+func (p *Private) nextLook() time.Duration {
+	if p.opt.NextLook != nil {
+		return p.opt.NextLook(keepEvery)
+	}
+	return keepEvery
 }
 
 func (p *Private) look() {

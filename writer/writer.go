@@ -5,6 +5,8 @@
 // (endpoint).
 package writer
 
+import "time"
+
 // Mode says what the files in the run directory are to be good for.
 type Mode int
 
@@ -68,6 +70,9 @@ type Options struct {
 	// Notify, if not nil, is called when the run directory vanished: that it was made
 	// again, or why it cannot be.
 	Notify func(note string, err error)
+	// NextLook, if not nil, returns how long it is until the next of regular looks, of which
+	// there is one every so often: with those of others one waking of the process is enough.
+	NextLook func(every time.Duration) time.Duration
 	// OwnKeys leaves out the keys of the user's other profiles: what is delivered are keys
 	// that are worth something to this run alone, and the command is to have no others.
 	OwnKeys bool

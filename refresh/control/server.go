@@ -63,8 +63,8 @@ func (s *Server) Run(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("listen on %s: %w", socketName, err)
 	}
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
+	look := time.NewTimer(refresh.NextBeat(lookEvery))
+	defer look.Stop()
 	for {
 		current := l
 		s.work.Go(func() { s.accept(ctx, current) })
@@ -73,7 +73,8 @@ func (s *Server) Run(ctx context.Context) error {
 			case <-ctx.Done():
 				l.Close()
 				return nil
-			case <-tick.C:
+			case <-look.C:
+				look.Reset(refresh.NextBeat(lookEvery))
 				there = s.isThere(l)
 			}
 		}

@@ -148,7 +148,8 @@ func (d *deliveries) openFiles(o Options) error {
 	}
 	w := writer.Options{
 		Profiles: d.private(d.profiles.all()), Mode: mode,
-		Executable: self, OwnKeys: o.Plan.Deliver.Sign, OwnEndpoints: o.signs(), KeepIMDS: o.Plan.KeepIMDS, Notify: vanished(o.Log),
+		Executable: self, OwnKeys: o.Plan.Deliver.Sign, OwnEndpoints: o.signs(), KeepIMDS: o.Plan.KeepIMDS,
+		Notify: vanished(o.Log), NextLook: refresh.NextBeat,
 	}
 	w.ConfigFile, w.CredentialsFile = source.SharedFiles()
 	if d.files, err = writer.NewPrivate(w); err != nil {
