@@ -42,7 +42,7 @@ func helpUmask(args []string) error {
 	if err != nil {
 		return err
 	}
-	unix.Umask(int(mask))
+	defer unix.Umask(unix.Umask(int(mask))) // what is left for coverage has to be readable
 	d, err := Make(args[:1], func(d *Dir) error { return d.Put(ConfigFile, nil) })
 	if err != nil {
 		return err
